@@ -1,0 +1,288 @@
+//! What the author of a plugin writes: six plain calls on the real thing.
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::catalog::{Catalog, Credential, Site};
+use crate::env::Env;
+use crate::error::Result;
+use crate::id::{Kind, RemoteId, ResourceId};
+use crate::model::Model;
+use crate::record::Place;
+use crate::secret::Secret;
+use crate::store::{Cursor, Page};
+
+/// The real thing's six verbs.
+///
+/// # Contract
+///
+/// *Implementors*: no retry, no wait, no look-up before acting, no protocol:
+/// the engine does all of that from the declared [`Capability`]. Each call may
+/// be dropped at any await, and each may be repeated. An error says what
+/// became of the effect: [`crate::Error::effect_unknown`] wherever the request
+/// may have been carried out. A wrong "none" leaks real things; a wrong
+/// "unknown" only costs a look.
+#[async_trait]
+pub trait Backend<M: Model>: fmt::Debug + Send + Sync + 'static {
+    /// What can be relied on at this site.
+    fn capability(&self, site: &Site) -> Capability;
+
+    /// Whether the site could make this now, at what cost, and what it says
+    /// about it. No offer means no room; an error means that the site cannot
+    /// be asked.
+    async fn offers(&self, cx: &Cx<'_>, want: &M::Spec) -> Result<Vec<Offer>>;
+
+    /// Looks. What is asked for and not in the answer is absent.
+    async fn observe(&self, cx: &Cx<'_>, look: Look<'_>) -> Result<Page<Seen<M>>>;
+
+    /// Makes the real thing under the mark and answers how the site names it,
+    /// without waiting for it to be finished.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Exists`] where the mark's key is taken already.
+    async fn create(&self, cx: &Cx<'_>, mark: &Mark, spec: &M::Spec) -> Result<RemoteId>;
+
+    /// Gives it another spec; the mark carries the new generation.
+    async fn change(&self, cx: &Cx<'_>, mark: &Mark, seen: &Seen<M>, spec: &M::Spec) -> Result<()>;
+
+    /// Begins to destroy it. What is gone already counts as destroyed.
+    async fn destroy(&self, cx: &Cx<'_>, seen: &Seen<M>) -> Result<()>;
+}
+
+/// What a backend call may use.
+#[derive(Debug, Clone, Copy)]
+pub struct Cx<'a> {
+    /// Time, randomness, reach.
+    pub env: &'a dyn Env,
+    /// Where.
+    pub site: &'a Site,
+    /// By whose means; its id and revision make a good key for a session.
+    pub credential: &'a Credential,
+    /// The credential's secret: JSON, as it was put in.
+    pub secret: &'a Secret,
+    /// For what a spec names and does not hold: implementations and images.
+    pub catalog: &'a Catalog,
+    /// How long the call may take.
+    pub timeout: Duration,
+}
+
+/// By what a real thing is known to be ours.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Mark {
+    /// The installation: several may share one account.
+    pub installation: String,
+    /// The resource.
+    pub resource: ResourceId,
+    /// Which of the real things begun for it, from 1.
+    pub incarnation: u32,
+    /// The generation of the spec.
+    pub generation: u64,
+}
+
+impl Mark {
+    /// A name that is unique to the resource and its incarnation: letters,
+    /// digits and hyphens, beginning with a letter, at most 50 characters.
+    pub fn name(&self) -> String {
+        match self.incarnation {
+            0 | 1 => format!("rm-{}", self.resource),
+            n => format!("rm-{}-{n}", self.resource),
+        }
+    }
+}
+
+/// What to look at.
+#[derive(Debug, Clone, Copy)]
+pub enum Look<'a> {
+    /// These, quickly: identity, phase, generation; no view.
+    These(&'a [Target]),
+    /// This one, with its view.
+    Closely(&'a Target),
+    /// Everything at the site that bears a mark, ours or another
+    /// installation's, page by page.
+    All(Option<&'a Cursor>),
+}
+
+/// One thing to look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Its mark.
+    pub mark: Mark,
+    /// How the site names it, where that is known already.
+    pub remote: Option<RemoteId>,
+}
+
+/// What is seen of one real thing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Seen<M: Model> {
+    /// How the site names it.
+    pub id: RemoteId,
+    /// How the site calls it for people: the mark's name, if it is ours.
+    pub name: String,
+    /// The mark it bears, where one can be read.
+    pub mark: Option<Mark>,
+    /// What it is doing.
+    pub phase: Phase,
+    /// The site's words for it.
+    pub reason: String,
+    /// The site's own stamp of its last change.
+    pub stamp: Option<String>,
+    /// What there is to see of it; only a close look gives it.
+    pub view: Option<M::View>,
+}
+
+/// What a real thing is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Phase {
+    /// It is being made.
+    Building,
+    /// It is there and works.
+    Ready,
+    /// It is being changed.
+    Changing,
+    /// It is there and broken.
+    Failed,
+    /// It is going.
+    Deleting,
+    /// It would not go.
+    DeleteFailed,
+    /// It is gone: evidence, where a site keeps the dead.
+    Gone,
+}
+
+/// One way to serve a request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Offer {
+    /// How many nodes more the site has room for; absent where it does not
+    /// say.
+    pub nodes_left: Option<u64>,
+    /// What it costs, in the host's own unit; the cheaper is preferred.
+    pub cost: f64,
+    /// Why this offer, or its weakness, in words.
+    pub why: String,
+    /// A resource that is there already and would do.
+    pub existing: Option<ResourceId>,
+    /// Where; the manager fills it in.
+    pub place: Option<Place>,
+}
+
+impl Offer {
+    /// Room for so many nodes more.
+    pub fn room(nodes_left: Option<u64>) -> Self {
+        Self {
+            nodes_left,
+            cost: 0.0,
+            why: match nodes_left {
+                Some(n) => format!("room for {n} more nodes"),
+                None => "the site does not say how much room is left".to_owned(),
+            },
+            existing: None,
+            place: None,
+        }
+    }
+}
+
+/// What a backend guarantees at a site. The engine derives from it the only
+/// safe protocol; the conformance suite checks that it is true.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Capability {
+    /// What makes a second create of the same thing harmless.
+    pub create_key: CreateKey,
+    /// What shows that a thing is gone.
+    pub absence: Absence,
+    /// How late a list may show what was made or destroyed.
+    pub visibility: Duration,
+    /// How long after an unknown outcome the effect may still appear.
+    pub late: Duration,
+    /// Whether what bears our mark can be listed without knowing its id.
+    pub list_by_owner: bool,
+    /// How a thing gets another size.
+    pub resize: Resize,
+    /// Whether a create cannot be undone without paying for it.
+    pub billing_commit: bool,
+    /// How many effects may be under way at once for one account.
+    pub concurrency: u32,
+    /// How long one call may take.
+    pub call_timeout: Duration,
+    /// How long a create, a change or a destroy may take as a whole.
+    pub patience: Duration,
+    /// How many things one quick look takes.
+    pub page: u32,
+}
+
+impl Capability {
+    /// The least that can be said: nothing is guaranteed.
+    pub const fn new() -> Self {
+        Self {
+            create_key: CreateKey::None,
+            absence: Absence::None,
+            visibility: Duration::from_secs(60),
+            late: Duration::from_secs(300),
+            list_by_owner: false,
+            resize: Resize::None,
+            billing_commit: false,
+            concurrency: 4,
+            call_timeout: Duration::from_secs(20),
+            patience: Duration::from_secs(3600),
+            page: 50,
+        }
+    }
+}
+
+impl Default for Capability {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What makes a second create of the same thing harmless.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CreateKey {
+    /// The site refuses a second thing of the mark's name.
+    UniqueName,
+    /// The site answers a repeated token with the first thing.
+    ClientToken,
+    /// The client chooses the id.
+    ClientUuid,
+    /// Nothing, but what was made can be found by its tag, late.
+    TagOnly,
+    /// Nothing: after an unknown outcome a person must decide.
+    None,
+}
+
+/// What shows that a thing is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Absence {
+    /// It is not in a complete answer any more.
+    NotListed,
+    /// The site shows it as dead.
+    Tombstone,
+    /// Nothing does.
+    None,
+}
+
+/// How a thing gets another size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resize {
+    /// In place.
+    InPlace,
+    /// By another in its stead.
+    Replace,
+    /// Not at all.
+    None,
+}
+
+/// What a backend serves, and by what it is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Serves {
+    /// The kind.
+    pub kind: Kind,
+    /// The site's API type (`openstack`, `lxc`, `sim`).
+    pub api: String,
+    /// Media types of the implementations it understands; empty where the
+    /// kind has none.
+    pub media: Vec<String>,
+}

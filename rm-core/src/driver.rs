@@ -1,0 +1,110 @@
+//! Backends as the engine sees them: without their model's types.
+
+use std::any::TypeId;
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::backend::{Backend, Capability, Cx, Look, Mark, Offer, Phase, Seen};
+use crate::catalog::Site;
+use crate::error::Result;
+use crate::id::RemoteId;
+use crate::model::{Json, Model};
+use crate::store::Page;
+
+/// What is seen, with the view as JSON.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Sight {
+    pub(crate) id: RemoteId,
+    pub(crate) name: String,
+    pub(crate) mark: Option<Mark>,
+    pub(crate) phase: Phase,
+    pub(crate) reason: String,
+    pub(crate) stamp: Option<String>,
+    pub(crate) view: Option<Json>,
+}
+
+/// A backend without its model's types.
+#[async_trait]
+pub(crate) trait Driver: fmt::Debug + Send + Sync {
+    fn model(&self) -> TypeId;
+    fn capability(&self, site: &Site) -> Capability;
+    fn nodes(&self, spec: &Json) -> Result<u64>;
+    fn probe(&self, spec: &Json, view: &Json) -> Result<Option<(String, u16)>>;
+    async fn offers(&self, cx: &Cx<'_>, spec: &Json) -> Result<Vec<Offer>>;
+    async fn observe(&self, cx: &Cx<'_>, look: Look<'_>) -> Result<Page<Sight>>;
+    async fn create(&self, cx: &Cx<'_>, mark: &Mark, spec: &Json) -> Result<RemoteId>;
+    async fn change(&self, cx: &Cx<'_>, mark: &Mark, seen: Sight, spec: &Json) -> Result<()>;
+    async fn destroy(&self, cx: &Cx<'_>, seen: Sight) -> Result<()>;
+}
+
+#[derive(Debug)]
+pub(crate) struct Erased<M: Model>(pub(crate) Arc<dyn Backend<M>>);
+
+fn typed<M: Model>(sight: Sight) -> Result<Seen<M>> {
+    Ok(Seen {
+        id: sight.id,
+        name: sight.name,
+        mark: sight.mark,
+        phase: sight.phase,
+        reason: sight.reason,
+        stamp: sight.stamp,
+        view: sight.view.map(|v| v.read()).transpose()?,
+    })
+}
+
+#[async_trait]
+impl<M: Model> Driver for Erased<M> {
+    fn model(&self) -> TypeId {
+        TypeId::of::<M>()
+    }
+
+    fn capability(&self, site: &Site) -> Capability {
+        self.0.capability(site)
+    }
+
+    fn nodes(&self, spec: &Json) -> Result<u64> {
+        Ok(M::nodes(&spec.read()?))
+    }
+
+    fn probe(&self, spec: &Json, view: &Json) -> Result<Option<(String, u16)>> {
+        Ok(M::probe(&spec.read()?, &view.read()?))
+    }
+
+    async fn offers(&self, cx: &Cx<'_>, spec: &Json) -> Result<Vec<Offer>> {
+        self.0.offers(cx, &spec.read()?).await
+    }
+
+    async fn observe(&self, cx: &Cx<'_>, look: Look<'_>) -> Result<Page<Sight>> {
+        let page = self.0.observe(cx, look).await?;
+        let mut items = Vec::with_capacity(page.items.len());
+        for seen in page.items {
+            items.push(Sight {
+                id: seen.id,
+                name: seen.name,
+                mark: seen.mark,
+                phase: seen.phase,
+                reason: seen.reason,
+                stamp: seen.stamp,
+                view: seen.view.as_ref().map(Json::of).transpose()?,
+            });
+        }
+        Ok(Page {
+            items,
+            next: page.next,
+        })
+    }
+
+    async fn create(&self, cx: &Cx<'_>, mark: &Mark, spec: &Json) -> Result<RemoteId> {
+        self.0.create(cx, mark, &spec.read()?).await
+    }
+
+    async fn change(&self, cx: &Cx<'_>, mark: &Mark, seen: Sight, spec: &Json) -> Result<()> {
+        self.0.change(cx, mark, &typed(seen)?, &spec.read()?).await
+    }
+
+    async fn destroy(&self, cx: &Cx<'_>, seen: Sight) -> Result<()> {
+        self.0.destroy(cx, &typed(seen)?).await
+    }
+}

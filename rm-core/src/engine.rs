@@ -1,0 +1,241 @@
+//! The engine: takes every resource to where it is wanted.
+//!
+//! It claims what is due, looks at all of an account in one call, and carries
+//! out what [`decide`] says, with one commit before an effect and one after
+//! it. It may be dropped at any await and started again anywhere.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::{BoxFuture, Either, select};
+use futures_util::stream::FuturesUnordered;
+
+use crate::driver::Sight;
+use crate::env::Timestamp;
+use crate::error::Result;
+use crate::host::Core;
+use crate::id::CatalogId;
+use crate::record::{Effect, ResourceRecord};
+use crate::store::Claim;
+
+mod act;
+mod decide;
+mod look;
+mod write;
+
+/// Resources of one account are looked at together.
+type Account = (String, CatalogId, CatalogId);
+
+/// The engine of one host. Several, in one process or in many, may share a
+/// store; none is special.
+#[derive(Debug)]
+pub struct Engine {
+    core: Arc<Core>,
+}
+
+/// One call on a real thing that is to be made.
+#[derive(Debug)]
+struct Job {
+    claim: Claim,
+    call: Call,
+}
+
+#[derive(Debug)]
+enum Call {
+    /// An effect, on what was seen just now where something was.
+    Act(Effect, Option<Box<Sight>>),
+    /// A close look at what works.
+    LookClosely(Box<Sight>),
+}
+
+/// What is in hand for one account.
+#[derive(Debug, Default)]
+struct Desk {
+    /// Claims that wait for the next look.
+    looks: Vec<Claim>,
+    /// Calls that wait for a free slot.
+    jobs: VecDeque<Job>,
+    /// Whether a look is under way: at most one at a time.
+    looking: bool,
+    /// Calls under way.
+    acting: u32,
+    /// How many calls may be under way at once; known after the first claim.
+    slots: u32,
+    /// Not before this is the account looked at again.
+    next_look: Timestamp,
+}
+
+impl Desk {
+    fn in_hand(&self) -> usize {
+        self.looks.len() + self.jobs.len()
+    }
+
+    /// How long the account is left alone after a look that saw so many still
+    /// under way: the more there are, the less often, so that a look costs
+    /// each of them the same.
+    fn pause(&self, waiting: usize) -> Duration {
+        let queued = self.jobs.len();
+        let under_way = u64::try_from(waiting + queued).unwrap_or(50);
+        let by_number = Duration::from_millis((100 * under_way).clamp(100, 5_000));
+        if queued > 0 {
+            // Those in the queue keep the site busy; looking would only
+            // compete with them.
+            by_number.max(Duration::from_secs(5))
+        } else {
+            by_number
+        }
+    }
+}
+
+/// What came of a piece of work.
+enum Done {
+    Looked {
+        account: Account,
+        jobs: Vec<Job>,
+        waiting: usize,
+    },
+    Acted {
+        account: Account,
+    },
+}
+
+impl Engine {
+    pub(crate) fn new(core: Arc<Core>) -> Self {
+        Self { core }
+    }
+
+    /// Works until `stop` ends. What is under way then is dropped where it
+    /// stands; whoever claims it next goes on from there.
+    pub async fn run(&self, stop: impl Future<Output = ()>) {
+        let work = std::pin::pin!(self.work());
+        select(std::pin::pin!(stop), work).await;
+    }
+
+    async fn work(&self) {
+        let core = &*self.core;
+        let mut desks: BTreeMap<Account, Desk> = BTreeMap::new();
+        let mut running: FuturesUnordered<BoxFuture<'_, Done>> = FuturesUnordered::new();
+        loop {
+            let heard = core.bell.rung();
+            let mut pause = match self.claim(&mut desks, running.len()).await {
+                Ok(pause) => pause,
+                Err(e) => {
+                    tracing::warn!(error = %e, "the store gives no work");
+                    Duration::from_secs(1)
+                }
+            };
+            let now = core.env.now();
+            for (account, desk) in &mut desks {
+                if !desk.looks.is_empty() && !desk.looking {
+                    if desk.next_look <= now {
+                        desk.looking = true;
+                        let claims = std::mem::take(&mut desk.looks);
+                        running.push(Box::pin(self.look(account.clone(), claims)));
+                    } else {
+                        pause = pause.min(desk.next_look.since(now));
+                    }
+                }
+                while desk.acting < desk.slots
+                    && let Some(job) = desk.jobs.pop_front()
+                {
+                    desk.acting += 1;
+                    running.push(Box::pin(self.call(account.clone(), job)));
+                }
+            }
+            if running.is_empty() {
+                core.news(heard, pause).await;
+                continue;
+            }
+            let news = std::pin::pin!(core.news(heard, pause));
+            let done = match select(running.next(), news).await {
+                Either::Left((done, _)) => done,
+                Either::Right(_) => None,
+            };
+            match done {
+                Some(Done::Looked {
+                    account,
+                    jobs,
+                    waiting,
+                }) => {
+                    let desk = desks.entry(account).or_default();
+                    desk.looking = false;
+                    desk.jobs.extend(jobs);
+                    desk.next_look = core.env.now().plus(desk.pause(waiting));
+                }
+                Some(Done::Acted { account }) => {
+                    let desk = desks.entry(account).or_default();
+                    desk.acting = desk.acting.saturating_sub(1);
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// Claims what is due, puts it on the desks, and answers after what time
+    /// more may be due.
+    async fn claim(&self, desks: &mut BTreeMap<Account, Desk>, running: usize) -> Result<Duration> {
+        const AT_MOST: Duration = Duration::from_secs(1);
+        let core = &*self.core;
+        let in_hand = desks.values().map(Desk::in_hand).sum::<usize>() + running;
+        let room = core
+            .policy
+            .in_hand
+            .saturating_sub(u32::try_from(in_hand).unwrap_or(u32::MAX));
+        if room == 0 {
+            return Ok(AT_MOST);
+        }
+        match core.store.next_due().await? {
+            Some(due) if due <= core.env.now() => {}
+            Some(due) => return Ok(due.since(core.env.now()).min(AT_MOST)),
+            None => return Ok(AT_MOST),
+        }
+        let claims = core
+            .store
+            .claim(core.instance, core.policy.lease, room)
+            .await?;
+        for claim in claims {
+            let Some(claim) = self.expire(claim).await else {
+                continue;
+            };
+            self.sort(desks, claim).await;
+        }
+        Ok(match core.store.next_due().await? {
+            Some(due) => due.since(core.env.now()).min(AT_MOST),
+            None => AT_MOST,
+        })
+    }
+
+    /// Puts a claim where it belongs.
+    async fn sort(&self, desks: &mut BTreeMap<Account, Desk>, claim: Claim) {
+        let r = &*claim.row.record;
+        let account = account_of(r);
+        let cap = match self.capability(r).await {
+            Ok(cap) => cap,
+            Err(e) => return self.cannot_ask(claim, &e).await,
+        };
+        let next = decide::decide(
+            r,
+            &cap,
+            &decide::Glance::NotLooked,
+            self.core.env.now(),
+            self.core.policy.destroy_tries,
+        );
+        let desk = desks.entry(account).or_default();
+        desk.slots = cap.concurrency.max(1);
+        match next {
+            decide::Next::Look => desk.looks.push(claim),
+            decide::Next::Act(effect) => desk.jobs.push_back(Job {
+                claim,
+                call: Call::Act(effect, None),
+            }),
+            other => self.note(claim, other, None).await,
+        }
+    }
+}
+
+fn account_of(r: &ResourceRecord) -> Account {
+    (r.place.manager.clone(), r.place.site, r.place.credential)
+}

@@ -1,0 +1,210 @@
+//! What to do next: a pure function of what is wanted, what is written down,
+//! what was seen just now, and what the backend guarantees.
+//!
+//! The same function creates, resumes after a crash, repairs, resizes and
+//! destroys, because it starts from what is.
+
+use std::time::Duration;
+
+use crate::backend::{Absence, Capability, CreateKey, Phase, Resize};
+use crate::driver::Sight;
+use crate::env::Timestamp;
+use crate::life::{State, Wanted};
+use crate::record::{Effect, ResourceRecord};
+
+/// What the site said about one resource.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Glance {
+    /// Nobody asked yet.
+    NotLooked,
+    /// A complete answer in which it is not.
+    Absent,
+    /// It is there.
+    Found(Box<Sight>),
+}
+
+/// What to do next.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Next {
+    /// Ask the site first.
+    Look,
+    /// Do it.
+    Act(Effect),
+    /// It is there and works: read what there is to see of it.
+    LookClosely,
+    /// It is on its way; look again in a while.
+    Wait(State, String),
+    /// Not before this moment.
+    NotBefore(Timestamp, String),
+    /// It is broken, or gone without our doing.
+    Failed(String),
+    /// Seen to be gone, as wanted.
+    Gone,
+    /// A person must decide.
+    Quarantine(String),
+    /// Nothing to do until somebody wants something else.
+    Rest,
+}
+
+pub(crate) fn decide(
+    r: &ResourceRecord,
+    cap: &Capability,
+    glance: &Glance,
+    now: Timestamp,
+    destroy_tries: u32,
+) -> Next {
+    if r.seen == State::Quarantined {
+        return Next::Rest;
+    }
+    match glance {
+        Glance::NotLooked => unseen(r, now),
+        Glance::Absent => absent(r, cap, now),
+        Glance::Found(sight) => found(r, cap, sight, now, destroy_tries),
+    }
+}
+
+fn unseen(r: &ResourceRecord, now: Timestamp) -> Next {
+    if r.remote.is_some() || r.attempt.is_some() {
+        // What was made but never tried to be destroyed can be destroyed
+        // without a look: its id is immutable.
+        let clean = r.attempt.is_none() && r.remote.is_some();
+        return match r.wanted {
+            Wanted::Absent if clean && r.tries == 0 => Next::Act(Effect::Destroy),
+            _ => Next::Look,
+        };
+    }
+    match r.wanted {
+        Wanted::Absent => Next::Gone,
+        Wanted::Reserved => Next::Rest,
+        // What failed stays as it is until somebody asks to try again.
+        _ if r.seen == State::Failed && r.seen_generation == r.generation => Next::Rest,
+        _ if r.deadline.is_some_and(|d| d <= now) => {
+            Next::Failed(format!("it could not be made in time: {}", r.reason))
+        }
+        _ => Next::Act(Effect::Create),
+    }
+}
+
+fn absent(r: &ResourceRecord, cap: &Capability, now: Timestamp) -> Next {
+    if r.remote.is_some() {
+        let young = r
+            .attempt
+            .as_ref()
+            .map_or(r.updated, |a| a.at)
+            .plus(cap.visibility);
+        return match (r.wanted, cap.absence) {
+            (Wanted::Absent, Absence::NotListed) if r.seen == State::Building && now < young => {
+                Next::NotBefore(young, "it may not be listed yet".to_owned())
+            }
+            (Wanted::Absent, Absence::None) => Next::Quarantine(
+                "it is not listed any more, which at this site proves nothing".to_owned(),
+            ),
+            (Wanted::Absent, _) => Next::Gone,
+            _ if r.seen == State::Building && now < young => {
+                Next::NotBefore(young, "it is not listed yet".to_owned())
+            }
+            _ => Next::Failed("it is gone from the site, and not by our doing".to_owned()),
+        };
+    }
+    let Some(attempt) = &r.attempt else {
+        return unseen(r, now);
+    };
+    // A create was begun and nobody knows what came of it.
+    let late = attempt.at.plus(cap.late);
+    let shown = attempt.at.plus(cap.visibility);
+    match (r.wanted, cap.create_key) {
+        (Wanted::Absent, _) if now < late => {
+            Next::NotBefore(late, "a create may still take effect".to_owned())
+        }
+        (Wanted::Absent, _) => Next::Gone,
+        _ if r.deadline.is_some_and(|d| d <= now) => {
+            Next::Failed(format!("it could not be made in time: {}", r.reason))
+        }
+        (_, CreateKey::UniqueName | CreateKey::ClientToken | CreateKey::ClientUuid) => {
+            Next::Act(Effect::Create)
+        }
+        (_, CreateKey::TagOnly) if now < late.max(shown) => {
+            Next::NotBefore(late.max(shown), "a create may still take effect".to_owned())
+        }
+        (_, CreateKey::TagOnly) => Next::Act(Effect::Create),
+        (_, CreateKey::None) => {
+            Next::Quarantine("nobody can tell whether the last create took effect".to_owned())
+        }
+    }
+}
+
+fn found(
+    r: &ResourceRecord,
+    cap: &Capability,
+    s: &Sight,
+    now: Timestamp,
+    destroy_tries: u32,
+) -> Next {
+    let ours = match &s.mark {
+        Some(mark) => mark.resource == r.id,
+        // Somebody dropped the mark; the immutable id still tells.
+        None => r.remote.as_ref() == Some(&s.id),
+    };
+    if !ours {
+        return Next::Quarantine(format!(
+            "{} at the site bears our name and not our mark",
+            s.id
+        ));
+    }
+    if r.wanted == Wanted::Absent {
+        return match s.phase {
+            Phase::Gone => Next::Gone,
+            Phase::Deleting => Next::Wait(State::Releasing, s.reason.clone()),
+            _ if r.tries >= destroy_tries => Next::Quarantine(format!(
+                "it will not go after {} tries: {}",
+                r.tries, s.reason
+            )),
+            Phase::DeleteFailed => match &r.attempt {
+                Some(a) if now < a.at.plus(again(r.tries)) => {
+                    Next::NotBefore(a.at.plus(again(r.tries)), s.reason.clone())
+                }
+                _ => Next::Act(Effect::Destroy),
+            },
+            // Accepted a moment ago and not shown yet.
+            _ if accepted(r, Effect::Destroy, now) => {
+                Next::Wait(State::Releasing, s.reason.clone())
+            }
+            _ => Next::Act(Effect::Destroy),
+        };
+    }
+    let generation = s.mark.as_ref().map_or(r.seen_generation, |m| m.generation);
+    let late = r.deadline.is_some_and(|d| d <= now);
+    match s.phase {
+        Phase::Gone | Phase::Deleting => {
+            Next::Failed("it is being deleted at the site, and not by our doing".to_owned())
+        }
+        Phase::Building if late => Next::Failed(format!("not ready in time: {}", s.reason)),
+        Phase::Building => Next::Wait(State::Building, s.reason.clone()),
+        Phase::Changing if late => Next::Failed(format!("not changed in time: {}", s.reason)),
+        Phase::Changing => Next::Wait(State::Changing, s.reason.clone()),
+        Phase::Ready | Phase::Failed | Phase::DeleteFailed if generation < r.generation => {
+            if accepted(r, Effect::Change, now) {
+                Next::Wait(State::Changing, s.reason.clone())
+            } else if cap.resize == Resize::None {
+                Next::Failed("this backend cannot change what it has made".to_owned())
+            } else {
+                Next::Act(Effect::Change)
+            }
+        }
+        Phase::Ready => Next::LookClosely,
+        Phase::Failed | Phase::DeleteFailed => Next::Failed(s.reason.clone()),
+    }
+}
+
+/// How long a destroy that failed is left alone: 1 s, doubled up to a minute.
+fn again(tries: u32) -> Duration {
+    Duration::from_secs((1u64 << tries.min(6)).min(60))
+}
+
+/// The site said yes to this effect so shortly ago that it may not show yet.
+fn accepted(r: &ResourceRecord, effect: Effect, now: Timestamp) -> bool {
+    const GRACE: Duration = Duration::from_secs(5);
+    r.attempt.as_ref().is_some_and(|a| {
+        a.effect == effect && a.accepted && a.generation == r.generation && now < a.at.plus(GRACE)
+    })
+}

@@ -1,0 +1,330 @@
+//! Writing down what was seen and done.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::Engine;
+use super::decide::Next;
+use crate::backend::{Capability, Mark, Phase};
+use crate::driver::Sight;
+use crate::error::{Error, Result};
+use crate::life::{State, Wanted};
+use crate::manager;
+use crate::record::ResourceRecord;
+use crate::store::{Batch, Claim, Due, Expect, Fence, Key, Outcome, Refusal, Version, Versioned};
+
+impl Engine {
+    /// What the backend guarantees for a record.
+    pub(super) async fn capability(&self, r: &ResourceRecord) -> Result<Capability> {
+        let driver = self.core.driver(&r.place.manager)?;
+        let site = self.core.catalog.site(&r.place.site.to_string()).await?;
+        Ok(driver.capability(&site))
+    }
+
+    pub(super) fn mark(&self, r: &ResourceRecord) -> Mark {
+        Mark {
+            installation: self.core.installation.clone(),
+            resource: r.id,
+            incarnation: r.incarnation,
+            generation: r.generation,
+        }
+    }
+
+    /// Writes under the claim's fence, merging with what callers have written
+    /// since: `edit` is applied to the newest record. True where it was
+    /// written and the claim is still ours.
+    ///
+    /// Where somebody wanted something else in the meantime, a release becomes
+    /// due at once.
+    pub(super) async fn write(
+        &self,
+        claim: &mut Claim,
+        due: Due,
+        edit: impl Fn(&mut ResourceRecord, &mut Batch) + Send + Sync,
+    ) -> bool {
+        let decided_for = claim.row.record.generation;
+        loop {
+            let mut batch = Batch::default();
+            let mut record = (*claim.row.record).clone();
+            edit(&mut record, &mut batch);
+            let now = self.core.env.now();
+            record.updated = now;
+            let before = &claim.row.record;
+            if record.seen != before.seen || record.reason != before.reason {
+                batch.events.push(self.core.event(
+                    &record,
+                    record.seen.as_str(),
+                    transition(before, &record),
+                ));
+            }
+            let due = if record.generation == decided_for {
+                with_lease(&record, due)
+            } else {
+                match due {
+                    Due::Release(_) | Due::Rest => Due::Release(now),
+                    keep => keep,
+                }
+            };
+            let fence = fence(claim);
+            batch.fence.push(fence);
+            if matches!(due, Due::Keep | Due::At(_)) {
+                batch.prolong.push((fence, self.core.policy.lease));
+            }
+            batch
+                .expect
+                .push(Expect::Version(Key::Resource(record.id), claim.row.version));
+            let record = Arc::new(record);
+            batch.resources.push((Arc::clone(&record), due));
+            match self.core.commit(batch).await {
+                Ok(Outcome::Done(_)) => {
+                    claim.row = Versioned {
+                        version: Version(claim.row.version.0 + 1),
+                        record,
+                    };
+                    claim.until = now.plus(self.core.policy.lease);
+                    return true;
+                }
+                Ok(Outcome::Refused(Refusal::Stale(_))) => {
+                    match self.core.store.resource(record.id).await {
+                        Ok(Some(row)) => claim.row = row,
+                        Ok(None) => return false,
+                        Err(e) => return self.lost(&record, &e),
+                    }
+                }
+                Ok(Outcome::Refused(_)) => return false,
+                Err(e) => return self.lost(&record, &e),
+            }
+        }
+    }
+
+    /// The store does not take it. The claim lapses, and whoever has it next
+    /// finds the attempt in the record and looks.
+    fn lost(&self, r: &ResourceRecord, e: &Error) -> bool {
+        tracing::warn!(resource = %r.id, error = %e, "the store does not take what was done");
+        false
+    }
+
+    /// Ends the holds whose time is over, exactly once. None where the claim
+    /// was lost.
+    pub(super) async fn expire(&self, mut claim: Claim) -> Option<Claim> {
+        let now = self.core.env.now();
+        let over = |r: &ResourceRecord| {
+            r.wanted != Wanted::Absent && r.holds.iter().any(|h| h.until.is_some_and(|t| t <= now))
+        };
+        if !over(&claim.row.record) {
+            return Some(claim);
+        }
+        let core = &*self.core;
+        let written = self
+            .write(&mut claim, Due::Keep, |r, batch| {
+                // A renewal may have come first: only what is over now goes.
+                if !over(r) {
+                    return;
+                }
+                let (ended, left): (Vec<_>, Vec<_>) = std::mem::take(&mut r.holds)
+                    .into_iter()
+                    .partition(|h| h.until.is_some_and(|t| t <= now));
+                r.holds = left;
+                for hold in ended {
+                    batch.events.push(core.event(
+                        r,
+                        "expired",
+                        json!({"hold": hold.id, "of": hold.user, "left": r.holds.len()}),
+                    ));
+                }
+                if r.holds.is_empty() {
+                    manager::want_absent(core, r, batch, "its last lease is over");
+                }
+            })
+            .await;
+        written.then_some(claim)
+    }
+
+    /// The site could not be asked. Nothing is concluded from that; a settled
+    /// resource of which nobody hears anything becomes unknown.
+    pub(super) async fn cannot_ask(&self, mut claim: Claim, e: &Error) {
+        const SILENT: u32 = 3;
+        let now = self.core.env.now();
+        let wait = e
+            .wait()
+            .unwrap_or_else(|| self.backoff(claim.row.record.looks));
+        let reason = format!("the site cannot be asked: {e}");
+        self.write(&mut claim, Due::Release(now.plus(wait)), |r, _| {
+            r.looks = r.looks.saturating_add(1);
+            let late = r.deadline.is_some_and(|d| d <= now);
+            let state = match (r.wanted, r.seen) {
+                (Wanted::Absent, _) if late => State::Quarantined,
+                (Wanted::Absent, seen) => seen,
+                (_, State::Building | State::Changing) if late => State::Failed,
+                (_, State::Ready) if r.looks >= SILENT => State::Unknown,
+                (_, seen) => seen,
+            };
+            see(r, state, &reason);
+        })
+        .await;
+    }
+
+    /// Writes down a decision that needs no call.
+    pub(super) async fn note(&self, mut claim: Claim, next: Next, sight: Option<&Sight>) {
+        let core = &*self.core;
+        let now = core.env.now();
+        let sweep = Due::Release(now.plus(core.policy.sweep));
+        match next {
+            Next::Look | Next::Act(_) | Next::LookClosely => {
+                // Calls are queued by who decided; here is nothing to write.
+            }
+            Next::Rest => {
+                let due = match claim.row.record.remote {
+                    Some(_) if claim.row.record.seen != State::Quarantined => sweep,
+                    _ => Due::Rest,
+                };
+                self.write(&mut claim, due, |_, _| {}).await;
+            }
+            Next::Wait(state, reason) => {
+                let pause = self.pace(claim.row.record.looks);
+                self.write(&mut claim, Due::Release(now.plus(pause)), |r, _| {
+                    adopt(r, sight);
+                    r.looks = r.looks.saturating_add(1);
+                    see(r, state, &reason);
+                })
+                .await;
+            }
+            Next::NotBefore(at, reason) => {
+                self.write(&mut claim, Due::Release(at), |r, _| {
+                    let seen = r.seen;
+                    see(r, seen, &reason);
+                })
+                .await;
+            }
+            Next::Failed(reason) => {
+                let gone = sight.is_none_or(|s| matches!(s.phase, Phase::Gone | Phase::Deleting));
+                self.write(&mut claim, sweep, |r, _| {
+                    adopt(r, sight);
+                    if gone {
+                        // What is there no more has no name; a retry makes
+                        // another one.
+                        r.remote = None;
+                        r.attempt = None;
+                    }
+                    settle(r, State::Failed, sight, &reason);
+                })
+                .await;
+            }
+            Next::Quarantine(reason) => {
+                self.write(&mut claim, Due::Rest, |r, _| {
+                    see(r, State::Quarantined, &reason);
+                })
+                .await;
+            }
+            Next::Gone => {
+                let fence = fence(&claim);
+                let data =
+                    json!({"reason": claim.row.record.reason, "remote": claim.row.record.remote});
+                loop {
+                    match manager::remove(core, &claim.row, Some(fence), "gone", data.clone()).await
+                    {
+                        Ok(true) => return,
+                        Ok(false) => match core.store.resource(claim.row.record.id).await {
+                            Ok(Some(row)) if row.version != claim.row.version => claim.row = row,
+                            _ => return,
+                        },
+                        Err(e) => {
+                            self.lost(&claim.row.record, &e);
+                            return;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The pause before look number `looks` at what is under way.
+    pub(super) fn pace(&self, looks: u32) -> Duration {
+        let policy = &self.core.policy;
+        let grown =
+            policy.first_look.as_millis() * 3u128.pow(looks.min(20)) / 2u128.pow(looks.min(20));
+        Duration::from_millis(u64::try_from(grown).unwrap_or(u64::MAX)).min(policy.slowest_look)
+    }
+
+    /// The pause after so many failures, spread so that what failed together
+    /// does not come again together.
+    pub(super) fn backoff(&self, failures: u32) -> Duration {
+        let base = 500u64 << failures.min(7);
+        let spread = self.core.env.random() % (base / 2);
+        Duration::from_millis((base + spread).min(60_000))
+    }
+}
+
+pub(super) fn fence(claim: &Claim) -> Fence {
+    Fence {
+        resource: claim.row.record.id,
+        epoch: claim.epoch,
+    }
+}
+
+/// A lease may end before anything else is to be done.
+fn with_lease(r: &ResourceRecord, due: Due) -> Due {
+    let Some(end) = r.first_end().filter(|_| r.wanted != Wanted::Absent) else {
+        return due;
+    };
+    match due {
+        Due::Release(at) => Due::Release(at.min(end)),
+        Due::Rest => Due::Release(end),
+        keep => keep,
+    }
+}
+
+/// Sets what is seen. What is wanted no more stays on its way out, whatever it
+/// does meanwhile.
+pub(super) fn see(r: &mut ResourceRecord, state: State, reason: &str) {
+    let going = r.wanted == Wanted::Absent && state != State::Quarantined;
+    r.seen = if going { State::Releasing } else { state };
+    reason.clone_into(&mut r.reason);
+}
+
+/// Takes over the site's name for it.
+pub(super) fn adopt(r: &mut ResourceRecord, sight: Option<&Sight>) {
+    let Some(sight) = sight else { return };
+    if r.remote.is_none() {
+        r.remote = Some(sight.id.clone());
+        r.incarnation = r.incarnation.max(1);
+    }
+    // A create whose outcome was unknown is known now.
+    if r.attempt
+        .as_ref()
+        .is_some_and(|a| a.effect == crate::record::Effect::Create)
+    {
+        r.attempt = None;
+    }
+}
+
+/// It is where it will stay.
+pub(super) fn settle(r: &mut ResourceRecord, state: State, sight: Option<&Sight>, reason: &str) {
+    see(r, state, reason);
+    r.looks = 0;
+    r.tries = 0;
+    r.deadline = None;
+    if state == State::Failed {
+        // It stays as it is until somebody wants something else.
+        r.seen_generation = r.generation;
+    }
+    if let Some(sight) = sight {
+        r.stamp.clone_from(&sight.stamp);
+        r.attempt = None;
+    }
+}
+
+fn transition(before: &ResourceRecord, after: &ResourceRecord) -> serde_json::Value {
+    let mut data = json!({
+        "from": before.seen,
+        "to": after.seen,
+        "generation": after.generation,
+        "site": after.place.site_name,
+    });
+    if !after.reason.is_empty() {
+        data["reason"] = json!(after.reason);
+    }
+    data
+}

@@ -1,0 +1,313 @@
+//! The Rust door: a host links plugins, gives a store, and gets everything.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+
+use crate::backend::Capability;
+use crate::bell::Bell;
+use crate::caller::Caller;
+use crate::catalog::Catalog;
+use crate::clusters::Clusters;
+use crate::driver::Driver;
+use crate::engine::Engine;
+use crate::env::Env;
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::NewEvent;
+use crate::id::InstanceId;
+use crate::policy::{CheapestThenRoomiest, Placement, Policy};
+use crate::record::ResourceRecord;
+use crate::registry::{AdapterRegistry, Registries, ResourceManagerRegistry};
+use crate::secret::{Sealer, Unsealed};
+use crate::store::{Batch, MemoryStore, Outcome, Store};
+
+/// What everything in core shares. Managers and the engine hold it; it holds
+/// neither.
+#[derive(Debug)]
+pub struct Core {
+    pub(crate) env: Arc<dyn Env>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) catalog: Catalog,
+    pub(crate) policy: Policy,
+    pub(crate) placement: Arc<dyn Placement>,
+    pub(crate) installation: String,
+    pub(crate) instance: InstanceId,
+    pub(crate) bell: Bell,
+    pub(crate) drivers: BTreeMap<String, Arc<dyn Driver>>,
+}
+
+impl Core {
+    /// Writes a batch and wakes whoever waits in this process.
+    pub(crate) async fn commit(&self, batch: Batch) -> Result<Outcome> {
+        let outcome = self.store.commit(batch).await?;
+        if matches!(outcome, Outcome::Done(_)) {
+            self.bell.ring();
+        }
+        Ok(outcome)
+    }
+
+    /// What serves a record.
+    pub(crate) fn driver(&self, manager: &str) -> Result<&Arc<dyn Driver>> {
+        self.drivers.get(manager).ok_or_else(|| {
+            Error::new(
+                ErrorKind::Unsupported,
+                format!("the backend {manager:?} is not linked into this program"),
+            )
+            .advice(format!(
+                "linked are: {}",
+                self.drivers.keys().cloned().collect::<Vec<_>>().join(", ")
+            ))
+        })
+    }
+
+    /// Ends with an error of unknown effect when the call takes too long.
+    pub(crate) async fn timed<T>(
+        &self,
+        what: &'static str,
+        limit: Duration,
+        call: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        // The call is polled first, so an answer that is there always counts.
+        match select(std::pin::pin!(call), self.env.sleep(limit)).await {
+            Either::Left((done, _)) => done,
+            Either::Right(_) => Err(Error::new(
+                ErrorKind::Timeout,
+                format!("the site did not answer within {} s", limit.as_secs()),
+            )
+            .operation(what)
+            .effect_unknown()),
+        }
+    }
+
+    /// An event about a resource.
+    pub(crate) fn event(
+        &self,
+        r: &ResourceRecord,
+        verb: &str,
+        data: serde_json::Value,
+    ) -> NewEvent {
+        NewEvent {
+            at: self.env.now(),
+            what: format!("{}.{verb}", r.kind),
+            tenant: Some(r.tenant.clone()),
+            resource: Some(r.id),
+            data,
+        }
+    }
+
+    /// Waits until something was committed, or a while, whatever comes first.
+    /// `heard` is what [`Bell::rung`] said before the caller looked.
+    pub(crate) async fn news(&self, heard: u64, at_most: Duration) {
+        select(
+            std::pin::pin!(self.bell.after(heard)),
+            self.env.sleep(at_most),
+        )
+        .await;
+    }
+}
+
+/// A complete resource manager without its doors.
+#[derive(Debug)]
+pub struct Host {
+    core: Arc<Core>,
+    managers: ResourceManagerRegistry,
+    adapters: AdapterRegistry,
+}
+
+impl Host {
+    /// Begins to build one. `env` is time, randomness and reach; programs that
+    /// run on tokio take the one of `rm-adapters`.
+    pub fn builder(env: Arc<dyn Env>) -> HostBuilder {
+        HostBuilder {
+            env,
+            store: None,
+            sealer: Arc::new(Unsealed),
+            policy: Policy::default(),
+            placement: Arc::new(CheapestThenRoomiest),
+            installation: "default".to_owned(),
+            registries: Registries::new(),
+        }
+    }
+
+    /// Sites, credentials, appliances, implementations, images.
+    pub fn catalog(&self) -> &Catalog {
+        &self.core.catalog
+    }
+
+    /// Clusters by the name of an appliance.
+    pub fn clusters(&self) -> Clusters<'_> {
+        Clusters::new(&self.core, &self.managers)
+    }
+
+    /// The managers, by model and kind.
+    pub fn managers(&self) -> &ResourceManagerRegistry {
+        &self.managers
+    }
+
+    /// The adapters, by contract.
+    pub fn adapters(&self) -> &AdapterRegistry {
+        &self.adapters
+    }
+
+    /// The engine. Somebody must poll [`Engine::run`], or nothing happens.
+    pub fn engine(&self) -> Engine {
+        Engine::new(Arc::clone(&self.core))
+    }
+
+    /// The store, for reading.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.core.store
+    }
+
+    /// Time, randomness, reach.
+    pub fn env(&self) -> &Arc<dyn Env> {
+        &self.core.env
+    }
+
+    /// What the operator decided.
+    pub fn policy(&self) -> &Policy {
+        &self.core.policy
+    }
+
+    /// Waits until something was committed in this process after `heard`, or
+    /// a while. See [`Host::heard`].
+    pub async fn news(&self, heard: u64, at_most: Duration) {
+        self.core.news(heard, at_most).await;
+    }
+
+    /// How many commits this process has made; read it before you look, give
+    /// it to [`Host::news`] to wait for more.
+    pub fn heard(&self) -> u64 {
+        self.core.bell.rung()
+    }
+
+    /// What a door brings to every call of an adapter.
+    pub fn call<'a>(&'a self, who: &'a Caller) -> Call<'a> {
+        Call { who, host: self }
+    }
+
+    /// What the backend that serves a site type declares there.
+    pub fn capability(&self, manager: &str, site: &crate::catalog::Site) -> Result<Capability> {
+        Ok(self.core.driver(manager)?.capability(site))
+    }
+}
+
+/// Brought to every call of an adapter.
+#[derive(Debug, Clone, Copy)]
+pub struct Call<'a> {
+    /// Who is asking.
+    pub who: &'a Caller,
+    /// Managers, catalog, store.
+    pub host: &'a Host,
+}
+
+/// Puts a [`Host`] together.
+#[derive(Debug)]
+pub struct HostBuilder {
+    env: Arc<dyn Env>,
+    store: Option<Arc<dyn Store>>,
+    sealer: Arc<dyn Sealer>,
+    policy: Policy,
+    placement: Arc<dyn Placement>,
+    installation: String,
+    registries: Registries,
+}
+
+impl HostBuilder {
+    /// Where everything durable is kept; in memory if nothing is said.
+    #[must_use]
+    pub fn store(mut self, store: Arc<dyn Store>) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// What seals credentials; nothing does if nothing is said, which is fit
+    /// for a store in memory only.
+    #[must_use]
+    pub fn sealer(mut self, sealer: Arc<dyn Sealer>) -> Self {
+        self.sealer = sealer;
+        self
+    }
+
+    /// Quotas, leases, paces.
+    #[must_use]
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// How offers are ranked.
+    #[must_use]
+    pub fn placement(mut self, placement: Arc<dyn Placement>) -> Self {
+        self.placement = placement;
+        self
+    }
+
+    /// The installation's name: part of every mark, so that several
+    /// installations can share an account. Give each its own, and never change
+    /// it while resources exist.
+    #[must_use]
+    pub fn installation(mut self, name: impl Into<String>) -> Self {
+        self.installation = name.into();
+        self
+    }
+
+    /// Plugins, backends and adapters.
+    pub fn registries(&mut self) -> &mut Registries {
+        &mut self.registries
+    }
+
+    /// Done.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`] for an installation name that could not be put
+    /// into a mark.
+    pub fn build(self) -> Result<Host> {
+        let good = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_' || c == '.';
+        if self.installation.is_empty()
+            || self.installation.len() > 40
+            || !self.installation.chars().all(good)
+        {
+            return Err(Error::invalid(format!(
+                "{:?} cannot be the name of an installation",
+                self.installation
+            ))
+            .advice("use 1 to 40 letters, digits, \"-\", \"_\" and \".\""));
+        }
+        let store = self
+            .store
+            .unwrap_or_else(|| Arc::new(MemoryStore::new(Arc::clone(&self.env))));
+        let catalog = Catalog::new(
+            Arc::clone(&self.env),
+            Arc::clone(&store),
+            self.sealer,
+            self.registries.all_media(),
+            self.registries.apis(),
+        );
+        let (registrations, adapters) = self.registries.take();
+        let core = Arc::new(Core {
+            instance: InstanceId::new(&*self.env),
+            env: self.env,
+            store,
+            catalog,
+            policy: self.policy,
+            placement: self.placement,
+            installation: self.installation,
+            bell: Bell::default(),
+            drivers: registrations
+                .iter()
+                .map(|(name, r)| (name.clone(), Arc::clone(&r.driver)))
+                .collect(),
+        });
+        let managers = ResourceManagerRegistry::build(registrations, &core);
+        Ok(Host {
+            core,
+            managers,
+            adapters,
+        })
+    }
+}

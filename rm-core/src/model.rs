@@ -1,0 +1,194 @@
+//! Models: the shapes that adapters and managers share.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::id::CatalogId;
+
+/// Fixes what is wanted and what is seen of a family of kinds.
+///
+/// A plugin may bring a model of its own; core needs no change for it.
+pub trait Model: fmt::Debug + Send + Sync + 'static {
+    /// The model's name.
+    const NAME: &'static str;
+    /// What is wanted of a resource.
+    type Spec: fmt::Debug + Clone + PartialEq + Serialize + DeserializeOwned + Send + Sync;
+    /// What can be seen of it, beside its state.
+    type View: fmt::Debug + Clone + PartialEq + Default + Serialize + DeserializeOwned + Send + Sync;
+
+    /// How many nodes the spec stands for, as quotas count them.
+    fn nodes(spec: &Self::Spec) -> u64;
+
+    /// What must accept a TCP connection before the resource counts as ready.
+    fn probe(spec: &Self::Spec, view: &Self::View) -> Option<(String, u16)>;
+}
+
+/// A master and a number of slaves.
+#[derive(Debug, Clone, Copy)]
+pub struct Cluster;
+
+impl Model for Cluster {
+    const NAME: &'static str = "cluster";
+    type Spec = ClusterSpec;
+    type View = ClusterView;
+
+    fn nodes(spec: &ClusterSpec) -> u64 {
+        1 + u64::from(spec.slaves)
+    }
+
+    fn probe(spec: &ClusterSpec, view: &ClusterView) -> Option<(String, u16)> {
+        Some((view.address.clone()?, spec.ready_port?))
+    }
+}
+
+/// What is wanted of a cluster.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClusterSpec {
+    /// The appliance's name.
+    pub appliance: String,
+    /// The implementation it is made by.
+    pub implementation: CatalogId,
+    /// The implementation's revision.
+    pub revision: u32,
+    /// How many hosts beside the master.
+    pub slaves: u32,
+    /// The caller's own parameters and those of the hints (`network`, `key`,
+    /// `image`, `flavor`, `allowed_ip`); only what the implementation declares
+    /// is handed on.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, Value>,
+    /// A TCP port of the master that must answer before the cluster is ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready_port: Option<u16>,
+}
+
+/// What is seen of a cluster.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct ClusterView {
+    /// Where the master is reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// The hosts, the master first.
+    #[serde(default)]
+    pub hosts: Vec<ClusterHost>,
+    /// What the implementation gives out, by name.
+    #[serde(default)]
+    pub outputs: BTreeMap<String, Value>,
+}
+
+/// One host of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterHost {
+    /// Its name at the site.
+    pub name: String,
+    /// `master`, `slave`, or what the implementation calls it.
+    pub role: String,
+    /// Its address, as soon as it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+}
+
+/// An image that a site must hold.
+#[derive(Debug, Clone, Copy)]
+pub struct SiteImage;
+
+impl Model for SiteImage {
+    const NAME: &'static str = "image";
+    type Spec = ImageSpec;
+    type View = ImageView;
+
+    fn nodes(_spec: &ImageSpec) -> u64 {
+        0
+    }
+
+    fn probe(_spec: &ImageSpec, _view: &ImageView) -> Option<(String, u16)> {
+        None
+    }
+}
+
+/// Which image, and where its bytes come from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ImageSpec {
+    /// The catalog's entry.
+    pub image: CatalogId,
+    /// The name by which implementations ask for it.
+    pub name: String,
+    /// `file:` path or http(s) URL.
+    pub source: String,
+    /// SHA-256 of the bytes, in hexadecimal.
+    pub sha256: String,
+    /// Glance's disk format: `raw`, `qcow2`, ...
+    pub disk_format: String,
+    /// Size in bytes where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+}
+
+/// What is seen of an image at a site.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct ImageView {
+    /// Bytes there so far.
+    pub bytes: u64,
+    /// The site's checksum, once it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checksum: Option<String>,
+}
+
+/// A value kept as JSON text: specs and views in records, whatever their model.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Json(std::sync::Arc<str>);
+
+impl Json {
+    /// Writes a value.
+    pub fn of<T: Serialize>(value: &T) -> crate::Result<Self> {
+        match serde_json::to_string(value) {
+            Ok(text) => Ok(Self(text.into())),
+            Err(e) => Err(crate::Error::new(
+                crate::ErrorKind::Internal,
+                "a value cannot be written as JSON",
+            )
+            .because(e)),
+        }
+    }
+
+    /// Reads it back.
+    pub fn read<T: DeserializeOwned>(&self) -> crate::Result<T> {
+        serde_json::from_str(&self.0).map_err(|e| {
+            crate::Error::new(
+                crate::ErrorKind::Corrupt,
+                format!("the store holds a record that this version cannot read: {e}"),
+            )
+            .advice("was the store written by a newer version?")
+        })
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for Json {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let raw: &serde_json::value::RawValue =
+            serde_json::from_str(&self.0).map_err(serde::ser::Error::custom)?;
+        raw.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Box::<serde_json::value::RawValue>::deserialize(deserializer)?;
+        Ok(Self(raw.get().into()))
+    }
+}

@@ -1,0 +1,190 @@
+//! The records of the engine: what the store keeps of a resource.
+
+use serde::{Deserialize, Serialize};
+
+use crate::caller::Tenant;
+use crate::env::Timestamp;
+use crate::id::{CatalogId, HoldId, Kind, RemoteId, ResourceId};
+use crate::life::{State, Wanted};
+use crate::model::Json;
+
+/// One reserved thing, whole: intent, what is seen, who holds it.
+///
+/// Its holds and grants travel in the row, so that one expectation on one
+/// version decides every race about it: two requests that want to share it, a
+/// renewal against an expiry, a resize against a delete.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ResourceRecord {
+    /// Its id; marks at the site are derived from it.
+    pub id: ResourceId,
+    /// Which variety.
+    pub kind: Kind,
+    /// Who owns it; quotas and reuse never cross tenants.
+    pub tenant: Tenant,
+    /// A name for people; not unique.
+    pub name: String,
+    /// Where it is, and by whose means.
+    pub place: Place,
+    /// Where else it could be made, best first, while nothing was tried yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fallbacks: Vec<Place>,
+    /// Resources that must be ready before this one is made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<ResourceId>,
+    /// What is wanted.
+    pub wanted: Wanted,
+    /// Counts the changes of what is wanted.
+    pub generation: u64,
+    /// What is seen.
+    pub seen: State,
+    /// The generation that what is seen reflects.
+    pub seen_generation: u64,
+    /// Why it is in that state, in words; empty where nothing needs saying.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// The spec that what is seen reflects: where a change is refused, it is
+    /// what remains wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen_spec: Option<Json>,
+    /// The site's own stamp of the last state that we brought about; another
+    /// one later means that somebody else changed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stamp: Option<String>,
+    /// What the model shows of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub view: Option<Json>,
+    /// How the site names it, once that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote: Option<RemoteId>,
+    /// How many real things were begun for it, one after the other.
+    pub incarnation: u32,
+    /// The effect that was begun and whose outcome is not written down yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<Attempt>,
+    /// Steps in a row that did not get further; drives the backoff.
+    #[serde(default)]
+    pub tries: u32,
+    /// Looks in a row that saw it still under way; drives the pace.
+    #[serde(default)]
+    pub looks: u32,
+    /// Until when the current change of state must have ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Timestamp>,
+    /// Who holds it.
+    pub holds: Vec<Hold>,
+    /// Who else may see and use it, by the owner's grant.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub grants: Vec<Grant>,
+    /// What it takes of the tenant's quota.
+    pub nodes: u64,
+    /// When it was asked for.
+    pub created: Timestamp,
+    /// When it last changed.
+    pub updated: Timestamp,
+}
+
+/// Where a resource is, and by whose means.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The name of the manager that serves it.
+    pub manager: String,
+    /// The site.
+    pub site: CatalogId,
+    /// The site's name, for messages.
+    pub site_name: String,
+    /// The credential.
+    pub credential: CatalogId,
+    /// What is wanted there, in the model's own shape.
+    pub spec: Json,
+    /// The key by which an equal request finds this one; absent where it must
+    /// not be shared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+}
+
+/// An effect that was begun.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Which effect.
+    pub effect: Effect,
+    /// For which generation.
+    pub generation: u64,
+    /// When.
+    pub at: Timestamp,
+    /// The site said yes; whether it is done is still to be seen.
+    #[serde(default)]
+    pub accepted: bool,
+}
+
+/// The effects there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Effect {
+    /// Make the real thing.
+    Create,
+    /// Give it another spec.
+    Change,
+    /// Destroy it.
+    Destroy,
+}
+
+/// One caller's claim on a resource. A resource lives while it has a hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// Its id.
+    pub id: HoldId,
+    /// Whose.
+    pub user: String,
+    /// For whom.
+    pub tenant: Tenant,
+    /// When it ends by itself; never where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// Lets somebody who holds nothing see and use a resource.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    /// To whom.
+    pub user: String,
+    /// By whom.
+    pub by: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+impl ResourceRecord {
+    /// When the first of its holds ends.
+    pub fn first_end(&self) -> Option<Timestamp> {
+        self.holds.iter().filter_map(|h| h.until).min()
+    }
+
+    /// Users who may see it: its holders and those it was granted to.
+    pub fn parties(&self) -> Vec<&str> {
+        let mut users: Vec<&str> = self
+            .holds
+            .iter()
+            .map(|h| h.user.as_str())
+            .chain(self.grants.iter().map(|g| g.user.as_str()))
+            .collect();
+        users.sort_unstable();
+        users.dedup();
+        users
+    }
+}
+
+/// A record of a plugin or of the catalog: a document in a space of its own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Document {
+    /// The space, named after who keeps it (`catalog.site`, `vm.addresses`).
+    pub space: String,
+    /// Its id within the space.
+    pub id: String,
+    /// What is searched, by the index's name; kept in an index table.
+    #[serde(default)]
+    pub indexes: Vec<(String, String)>,
+    /// What it says.
+    pub body: Json,
+}

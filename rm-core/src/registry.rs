@@ -1,0 +1,335 @@
+//! Registries: values that are filled while a host is built and passed along
+//! afterwards; nobody asks one for anything while it is being filled.
+
+use std::any::{Any, TypeId};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::backend::{Backend, Serves};
+use crate::driver::{Driver, Erased};
+use crate::error::{Error, ErrorKind, Result};
+use crate::host::Core;
+use crate::id::Kind;
+use crate::manager::{Managed, ResourceManager};
+use crate::model::Model;
+
+mod plugin;
+
+pub use plugin::{Plugin, PluginEntry, PluginFn, PluginInfo, nearest};
+
+/// A translator for one contract and some kinds.
+pub trait Adapter: fmt::Debug + Send + Sync + 'static {
+    /// Unique among the adapters of its contract.
+    fn name(&self) -> &'static str;
+    /// Which kinds it translates.
+    fn kinds(&self) -> &[Kind];
+}
+
+/// What an Rpc asks of an adapter: a trait of the Rpc's own. Implement it for
+/// the `dyn` type alone, so that a registration under the wrong type does not
+/// compile.
+pub trait Contract: Adapter {
+    /// The contract's name, for messages.
+    const NAME: &'static str;
+}
+
+/// Understands one media type of implementations.
+pub trait Media: fmt::Debug + Send + Sync + 'static {
+    /// The media type.
+    fn media_type(&self) -> &str;
+    /// Refuses a body that could never become a resource.
+    fn check(&self, body: &str) -> Result<()>;
+    /// Refuses parameters of a caller that the body does not declare.
+    fn accepts(&self, body: &str, parameters: &BTreeMap<String, serde_json::Value>) -> Result<()>;
+}
+
+/// What a plugin contributes while it is installed.
+#[derive(Debug, Default)]
+pub struct Registries {
+    plugins: Vec<PluginInfo>,
+    backends: BTreeMap<String, Registration>,
+    adapters: AdapterRegistry,
+    media: Vec<Arc<dyn Media>>,
+}
+
+type MakeManager = Box<dyn Fn(&Arc<Core>) -> Arc<dyn Any + Send + Sync> + Send + Sync>;
+
+/// One backend as it was registered.
+pub(crate) struct Registration {
+    plugin: PluginInfo,
+    pub(crate) serves: Serves,
+    pub(crate) driver: Arc<dyn Driver>,
+    make: MakeManager,
+}
+
+impl fmt::Debug for Registration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registration")
+            .field("plugin", &self.plugin)
+            .field("serves", &self.serves)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Registries {
+    /// Empty ones.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Installs a plugin with its section of the configuration. Installing
+    /// the same plugin of the same crate again changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Exists`] where another crate brings a plugin of that name;
+    /// the message names both crates.
+    pub fn install(
+        &mut self,
+        plugin: &dyn Plugin,
+        section: Option<&serde_json::Value>,
+    ) -> Result<()> {
+        let info = plugin.info();
+        if let Some(known) = self.plugins.iter().find(|p| p.name == info.name) {
+            if *known == info {
+                return Ok(());
+            }
+            return Err(Error::new(
+                ErrorKind::Exists,
+                format!(
+                    "two plugins are called {:?}: one of {} {}, one of {} {}",
+                    info.name,
+                    known.crate_name,
+                    known.crate_version,
+                    info.crate_name,
+                    info.crate_version
+                ),
+            )
+            .advice("link only one of them"));
+        }
+        self.plugins.push(info);
+        plugin.install(section, self)
+    }
+
+    /// Installs every plugin that was linked and submitted itself, in the
+    /// order of their names. A crate that the program never mentions is not
+    /// linked: write `use rm_openstack as _;` in the binary.
+    #[cfg(feature = "inventory")]
+    pub fn install_linked(&mut self, sections: &BTreeMap<String, serde_json::Value>) -> Result<()> {
+        let mut linked: Vec<&'static dyn Plugin> = inventory::iter::<PluginEntry>
+            .into_iter()
+            .map(|entry| entry.0)
+            .collect();
+        linked.sort_by_key(|p| {
+            let info = p.info();
+            (info.name, info.crate_name, info.crate_version)
+        });
+        for plugin in linked {
+            self.install(plugin, sections.get(plugin.info().name))?;
+        }
+        Ok(())
+    }
+
+    /// Contributes a backend under a name of its own.
+    pub fn backend<M: Model>(
+        &mut self,
+        name: &str,
+        serves: Serves,
+        backend: Arc<dyn Backend<M>>,
+    ) -> Result<()> {
+        let plugin = self.plugins.last().copied().unwrap_or(PluginInfo {
+            name: "host",
+            crate_name: "the host itself",
+            crate_version: "",
+        });
+        if let Some(known) = self.backends.get(name) {
+            return Err(Error::new(
+                ErrorKind::Exists,
+                format!(
+                    "two backends are called {name:?}: one of {} {}, one of {} {}",
+                    known.plugin.crate_name,
+                    known.plugin.crate_version,
+                    plugin.crate_name,
+                    plugin.crate_version
+                ),
+            )
+            .advice("give one of them another name"));
+        }
+        let driver: Arc<dyn Driver> = Arc::new(Erased::<M>(backend));
+        let for_manager = (name.to_owned(), serves.clone(), Arc::clone(&driver));
+        self.backends.insert(
+            name.to_owned(),
+            Registration {
+                plugin,
+                serves,
+                driver,
+                make: Box::new(move |core| {
+                    let (name, serves, driver) = for_manager.clone();
+                    let manager: Arc<dyn ResourceManager<M>> =
+                        Arc::new(Managed::<M>::new(Arc::clone(core), name, serves, driver));
+                    Arc::new(manager)
+                }),
+            },
+        );
+        Ok(())
+    }
+
+    /// Contributes what understands a media type.
+    pub fn media(&mut self, media: Arc<dyn Media>) {
+        self.media.push(media);
+    }
+
+    /// Contributes an adapter for a contract.
+    pub fn adapter<C: ?Sized + Contract>(&mut self, adapter: Arc<C>) -> Result<()> {
+        self.adapters.add(adapter)
+    }
+
+    /// The plugins installed so far.
+    pub fn plugins(&self) -> &[PluginInfo] {
+        &self.plugins
+    }
+
+    pub(crate) fn apis(&self) -> Vec<String> {
+        let mut apis: Vec<String> = self
+            .backends
+            .values()
+            .map(|b| b.serves.api.clone())
+            .collect();
+        apis.sort();
+        apis.dedup();
+        apis
+    }
+
+    pub(crate) fn all_media(&self) -> Vec<Arc<dyn Media>> {
+        self.media.clone()
+    }
+
+    pub(crate) fn take(self) -> (BTreeMap<String, Registration>, AdapterRegistry) {
+        (self.backends, self.adapters)
+    }
+}
+
+/// Adapters, by the contract they fulfil.
+#[derive(Default)]
+pub struct AdapterRegistry {
+    // TypeId of the contract's dyn type -> Vec<Arc<that dyn type>>.
+    by_contract: BTreeMap<TypeId, Box<dyn Any + Send + Sync>>,
+    names: Vec<(&'static str, &'static str)>,
+}
+
+impl fmt::Debug for AdapterRegistry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AdapterRegistry").field(&self.names).finish()
+    }
+}
+
+impl AdapterRegistry {
+    fn add<C: ?Sized + Contract>(&mut self, adapter: Arc<C>) -> Result<()> {
+        let entry = (C::NAME, adapter.name());
+        if self.names.contains(&entry) {
+            return Err(Error::new(
+                ErrorKind::Exists,
+                format!("two adapters for {} are called {:?}", entry.0, entry.1),
+            )
+            .advice("link only one of them"));
+        }
+        self.names.push(entry);
+        let list = self
+            .by_contract
+            .entry(TypeId::of::<C>())
+            .or_insert_with(|| Box::new(Vec::<Arc<C>>::new()));
+        if let Some(list) = list.downcast_mut::<Vec<Arc<C>>>() {
+            list.push(adapter);
+            list.sort_by_key(|a| a.name());
+        }
+        Ok(())
+    }
+
+    /// The adapters that fulfil the contract, by name.
+    pub fn all<C: ?Sized + Contract>(&self) -> Vec<Arc<C>> {
+        self.by_contract
+            .get(&TypeId::of::<C>())
+            .and_then(|list| list.downcast_ref::<Vec<Arc<C>>>())
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// Those of them that translate the kind.
+    pub fn supporting<C: ?Sized + Contract>(&self, kind: &Kind) -> Vec<Arc<C>> {
+        let mut all = self.all::<C>();
+        all.retain(|a| a.kinds().contains(kind));
+        all
+    }
+
+    /// Contracts and adapters there are, as (contract, adapter).
+    pub fn names(&self) -> &[(&'static str, &'static str)] {
+        &self.names
+    }
+}
+
+/// Managers, by the model and kind they serve.
+#[derive(Default)]
+pub struct ResourceManagerRegistry {
+    managers: BTreeMap<String, (Serves, TypeId, Arc<dyn Any + Send + Sync>)>,
+}
+
+impl fmt::Debug for ResourceManagerRegistry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.managers.keys()).finish()
+    }
+}
+
+impl ResourceManagerRegistry {
+    pub(crate) fn build(registrations: BTreeMap<String, Registration>, core: &Arc<Core>) -> Self {
+        Self {
+            managers: registrations
+                .into_iter()
+                .map(|(name, r)| {
+                    let model = r.driver.model();
+                    (name, (r.serves, model, (r.make)(core)))
+                })
+                .collect(),
+        }
+    }
+
+    /// The managers that serve a kind of this model, by name.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unsupported`] where none does; the message lists the kinds
+    /// that are served.
+    pub fn serving<M: Model>(&self, kind: &Kind) -> Result<Vec<Arc<dyn ResourceManager<M>>>> {
+        let found: Vec<_> = self
+            .managers
+            .values()
+            .filter(|(serves, model, _)| serves.kind == *kind && *model == TypeId::of::<M>())
+            .filter_map(|(_, _, any)| any.downcast_ref::<Arc<dyn ResourceManager<M>>>())
+            .cloned()
+            .collect();
+        if found.is_empty() {
+            let mut kinds: Vec<&str> = self
+                .managers
+                .values()
+                .map(|(serves, ..)| serves.kind.as_str())
+                .collect();
+            kinds.sort_unstable();
+            kinds.dedup();
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("nothing here serves the kind {:?}", kind.as_str()),
+            )
+            .advice(if kinds.is_empty() {
+                "no backend is linked at all".to_owned()
+            } else {
+                format!("the kinds are: {}", kinds.join(", "))
+            }));
+        }
+        Ok(found)
+    }
+
+    /// The names of all managers, sorted.
+    pub fn names(&self) -> Vec<&str> {
+        self.managers.keys().map(String::as_str).collect()
+    }
+}

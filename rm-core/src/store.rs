@@ -1,0 +1,224 @@
+//! Durable state: reads return versions, and the only write is one commit.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::env::Timestamp;
+use crate::error::Result;
+use crate::event::{Event, NewEvent, Revision};
+use crate::id::{InstanceId, ResourceId};
+use crate::record::{Document, ResourceRecord};
+
+mod memory;
+
+pub use memory::MemoryStore;
+
+/// How a row is found.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Key {
+    /// A resource.
+    Resource(ResourceId),
+    /// A document: its space and id.
+    Document(String, String),
+}
+
+/// Counts how often a row was written; the first time is 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Version(pub u64);
+
+/// A record with the version that was read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Versioned<T> {
+    /// The version.
+    pub version: Version,
+    /// The record.
+    pub record: Arc<T>,
+}
+
+/// What a resource can be searched by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum By {
+    /// All there are.
+    All,
+    /// Those of one tenant.
+    Tenant(String),
+    /// Those that a user holds or was granted.
+    Party(String),
+    /// Those made by one credential at one site.
+    Account(crate::id::CatalogId, crate::id::CatalogId),
+}
+
+/// Some of what was asked for, and where to go on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page<T> {
+    /// In the order of their ids.
+    pub items: Vec<T>,
+    /// Where the next page begins; absent at the end.
+    pub next: Option<Cursor>,
+}
+
+/// Where a page ended; only the one who made it can read it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor(pub String);
+
+/// What the writer believes about a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expect {
+    /// It is not there.
+    Absent(Key),
+    /// It has this version.
+    Version(Key, Version),
+}
+
+/// What becomes of the claim when a resource is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    /// Leave it as it is.
+    Keep,
+    /// Work is wanted at this moment. Who holds the claim keeps it.
+    At(Timestamp),
+    /// The writer holds the claim, gives it back, and wants it again then.
+    Release(Timestamp),
+    /// The writer holds the claim, gives it back, and nothing is left to do.
+    Rest,
+}
+
+/// A claim on a resource: nobody else works on it while the lease lasts, and
+/// no write with an older epoch goes through afterwards.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Claim {
+    /// What is claimed, as it was then.
+    pub row: Versioned<ResourceRecord>,
+    /// The fencing epoch.
+    pub epoch: u64,
+    /// Until when.
+    pub until: Timestamp,
+}
+
+/// Refuses the batch unless the claim is still the newest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fence {
+    /// Of which resource.
+    pub resource: ResourceId,
+    /// The epoch of the claim.
+    pub epoch: u64,
+}
+
+/// Adds to a counter and refuses the batch where that would pass a limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Count {
+    /// Which counter; the name is the writer's (`quota/TENANT/nodes`).
+    pub counter: String,
+    /// How much is added or taken away; a counter never goes below zero.
+    pub by: i64,
+    /// What it may be at the most afterwards; checked only where it grows.
+    pub at_most: Option<u64>,
+}
+
+/// All or nothing: what is expected, what is written, what is announced.
+#[derive(Debug, Clone, Default)]
+pub struct Batch {
+    /// What must be true.
+    pub expect: Vec<Expect>,
+    /// Claims that must still be ours.
+    pub fence: Vec<Fence>,
+    /// Resources to write, and when work is wanted on them.
+    pub resources: Vec<(Arc<ResourceRecord>, Due)>,
+    /// Documents to write.
+    pub documents: Vec<Arc<Document>>,
+    /// Rows to remove.
+    pub delete: Vec<Key>,
+    /// Counters to move.
+    pub counts: Vec<Count>,
+    /// Claims to prolong from now on.
+    pub prolong: Vec<(Fence, Duration)>,
+    /// What is announced, in this order.
+    pub events: Vec<NewEvent>,
+}
+
+/// What became of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Everything was written.
+    Done(Revision),
+    /// Nothing was written.
+    Refused(Refusal),
+}
+
+/// Why nothing was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// A row is not as expected.
+    Stale(Key),
+    /// A claim has gone to somebody else, or has lapsed and been taken.
+    Fenced(ResourceId),
+    /// A counter would pass its limit.
+    Limit {
+        /// Which counter.
+        counter: String,
+        /// What it stands at.
+        value: u64,
+        /// What it may be at the most.
+        at_most: u64,
+    },
+}
+
+/// Where everything durable is kept.
+///
+/// # Contract
+///
+/// *Writers*: nobody holds a transaction across an await; a batch is complete
+/// when it is handed over. *Implementors*: [`Store::commit`] is atomic and
+/// durable when it returns; revisions and event numbers grow in commit order;
+/// a dropped `commit` future is either wholly written or not at all. Times are
+/// the store's own clock.
+#[async_trait]
+pub trait Store: fmt::Debug + Send + Sync + 'static {
+    /// One resource.
+    async fn resource(&self, id: ResourceId) -> Result<Option<Versioned<ResourceRecord>>>;
+
+    /// Resources in the order of their ids, at most `limit` of them.
+    async fn resources(
+        &self,
+        by: &By,
+        after: Option<&Cursor>,
+        limit: u32,
+    ) -> Result<Page<Versioned<ResourceRecord>>>;
+
+    /// One document.
+    async fn document(&self, space: &str, id: &str) -> Result<Option<Versioned<Document>>>;
+
+    /// Documents of a space in the order of their ids: all of them, or those
+    /// whose index has that value.
+    async fn documents(
+        &self,
+        space: &str,
+        index: Option<(&str, &str)>,
+        after: Option<&Cursor>,
+        limit: u32,
+    ) -> Result<Page<Versioned<Document>>>;
+
+    /// What a counter stands at; zero where nobody ever counted.
+    async fn counter(&self, counter: &str) -> Result<u64>;
+
+    /// Writes a batch, or nothing of it.
+    async fn commit(&self, batch: Batch) -> Result<Outcome>;
+
+    /// Claims up to `max` resources on which work is due and which nobody else
+    /// holds, oldest first.
+    async fn claim(&self, owner: InstanceId, ttl: Duration, max: u32) -> Result<Vec<Claim>>;
+
+    /// When the next work is due: the earliest moment at which
+    /// [`Store::claim`] may find something.
+    async fn next_due(&self) -> Result<Option<Timestamp>>;
+
+    /// Events after a cursor, in commit order: of everything, or of one
+    /// resource.
+    async fn since(&self, seq: u64, of: Option<ResourceId>, limit: u32) -> Result<Vec<Event>>;
+
+    /// The number of the newest event.
+    async fn newest(&self) -> Result<u64>;
+}

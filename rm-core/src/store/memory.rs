@@ -1,0 +1,457 @@
+//! The store that lives in memory: for tests, the simulated world, and hosts
+//! that need no durability.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::{
+    Batch, By, Claim, Cursor, Due, Expect, Key, Outcome, Page, Refusal, Store, Version, Versioned,
+};
+use crate::env::{Env, Timestamp};
+use crate::error::Result;
+use crate::event::{Event, Revision};
+use crate::id::{CatalogId, InstanceId, ResourceId};
+use crate::record::{Document, ResourceRecord};
+
+/// Everything in maps behind one lock; a batch is applied in one go.
+#[derive(Debug)]
+pub struct MemoryStore {
+    env: Arc<dyn Env>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    revision: u64,
+    resources: BTreeMap<ResourceId, Row>,
+    tenants: BTreeSet<(String, ResourceId)>,
+    parties: BTreeSet<(String, ResourceId)>,
+    accounts: BTreeSet<(CatalogId, CatalogId, ResourceId)>,
+    due: BTreeSet<(Timestamp, ResourceId)>,
+    documents: BTreeMap<(String, String), (Version, Arc<Document>)>,
+    indexes: BTreeSet<(String, String, String, String)>,
+    counters: BTreeMap<String, u64>,
+    events: Vec<Event>,
+}
+
+#[derive(Debug)]
+struct Row {
+    version: Version,
+    record: Arc<ResourceRecord>,
+    due: Option<Timestamp>,
+    epoch: u64,
+    leased: Option<Timestamp>,
+}
+
+impl Row {
+    /// When it can next be claimed.
+    fn claimable(&self) -> Option<Timestamp> {
+        let due = self.due?;
+        Some(self.leased.map_or(due, |until| due.max(until)))
+    }
+}
+
+impl MemoryStore {
+    /// An empty one.
+    pub fn new(env: Arc<dyn Env>) -> Self {
+        Self {
+            env,
+            inner: Mutex::default(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // No code that runs under the lock can leave it half written.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn version(&self, key: &Key) -> Option<Version> {
+        match key {
+            Key::Resource(id) => self.resources.get(id).map(|row| row.version),
+            Key::Document(space, id) => self
+                .documents
+                .get(&(space.clone(), id.clone()))
+                .map(|(version, _)| *version),
+        }
+    }
+
+    fn check(&self, batch: &Batch) -> Option<Refusal> {
+        for fence in batch.fence.iter().chain(batch.prolong.iter().map(|p| &p.0)) {
+            if self.resources.get(&fence.resource).map(|r| r.epoch) != Some(fence.epoch) {
+                return Some(Refusal::Fenced(fence.resource));
+            }
+        }
+        for expect in &batch.expect {
+            let (key, wanted) = match expect {
+                Expect::Absent(key) => (key, None),
+                Expect::Version(key, version) => (key, Some(*version)),
+            };
+            if self.version(key) != wanted {
+                return Some(Refusal::Stale(key.clone()));
+            }
+        }
+        for count in &batch.counts {
+            let value = self.counters.get(&count.counter).copied().unwrap_or(0);
+            if let (true, Some(at_most)) = (count.by > 0, count.at_most)
+                && value.saturating_add_signed(count.by) > at_most
+            {
+                return Some(Refusal::Limit {
+                    counter: count.counter.clone(),
+                    value,
+                    at_most,
+                });
+            }
+        }
+        None
+    }
+
+    fn unindex(&mut self, record: &ResourceRecord) {
+        self.tenants.remove(&(record.tenant.0.clone(), record.id));
+        self.accounts
+            .remove(&(record.place.site, record.place.credential, record.id));
+        for party in record.parties() {
+            self.parties.remove(&(party.to_owned(), record.id));
+        }
+    }
+
+    fn index(&mut self, record: &ResourceRecord) {
+        self.tenants.insert((record.tenant.0.clone(), record.id));
+        self.accounts
+            .insert((record.place.site, record.place.credential, record.id));
+        for party in record.parties() {
+            self.parties.insert((party.to_owned(), record.id));
+        }
+    }
+
+    fn put_resource(&mut self, record: Arc<ResourceRecord>, due: Due) {
+        let id = record.id;
+        let old = self.resources.remove(&id);
+        if let Some(row) = &old {
+            self.unindex(&row.record);
+            if let Some(at) = row.claimable() {
+                self.due.remove(&(at, id));
+            }
+        }
+        let (version, mut now_due, epoch, mut leased) = match old {
+            Some(row) => (Version(row.version.0 + 1), row.due, row.epoch, row.leased),
+            None => (Version(1), None, 0, None),
+        };
+        match due {
+            Due::Keep => {}
+            Due::At(at) => now_due = Some(at),
+            Due::Release(at) => (now_due, leased) = (Some(at), None),
+            Due::Rest => (now_due, leased) = (None, None),
+        }
+        self.index(&record);
+        let row = Row {
+            version,
+            record,
+            due: now_due,
+            epoch,
+            leased,
+        };
+        if let Some(at) = row.claimable() {
+            self.due.insert((at, id));
+        }
+        self.resources.insert(id, row);
+    }
+
+    fn put_document(&mut self, document: Arc<Document>) {
+        let key = (document.space.clone(), document.id.clone());
+        let version = match self.documents.remove(&key) {
+            Some((version, old)) => {
+                self.unindex_document(&old);
+                Version(version.0 + 1)
+            }
+            None => Version(1),
+        };
+        for (name, value) in &document.indexes {
+            self.indexes.insert((
+                document.space.clone(),
+                name.clone(),
+                value.clone(),
+                document.id.clone(),
+            ));
+        }
+        self.documents.insert(key, (version, document));
+    }
+
+    fn unindex_document(&mut self, document: &Document) {
+        for (name, value) in &document.indexes {
+            self.indexes.remove(&(
+                document.space.clone(),
+                name.clone(),
+                value.clone(),
+                document.id.clone(),
+            ));
+        }
+    }
+
+    fn delete(&mut self, key: &Key) {
+        match key {
+            Key::Resource(id) => {
+                if let Some(row) = self.resources.remove(id) {
+                    self.unindex(&row.record);
+                    if let Some(at) = row.claimable() {
+                        self.due.remove(&(at, *id));
+                    }
+                }
+            }
+            Key::Document(space, id) => {
+                if let Some((_, old)) = self.documents.remove(&(space.clone(), id.clone())) {
+                    self.unindex_document(&old);
+                }
+            }
+        }
+    }
+
+    fn lease(&mut self, id: ResourceId, until: Timestamp, claimed: bool) -> Option<u64> {
+        let row = self.resources.get_mut(&id)?;
+        let before = row.claimable();
+        row.leased = Some(until);
+        if claimed {
+            row.epoch += 1;
+        }
+        let (epoch, after) = (row.epoch, row.claimable());
+        if let Some(at) = before {
+            self.due.remove(&(at, id));
+        }
+        if let Some(at) = after {
+            self.due.insert((at, id));
+        }
+        Some(epoch)
+    }
+
+    fn versioned(&self, id: ResourceId) -> Option<Versioned<ResourceRecord>> {
+        self.resources.get(&id).map(|row| Versioned {
+            version: row.version,
+            record: Arc::clone(&row.record),
+        })
+    }
+}
+
+/// Cuts a page out of ids that come in order.
+fn page<T>(
+    ids: impl Iterator<Item = String>,
+    limit: u32,
+    mut get: impl FnMut(&str) -> Option<T>,
+) -> Page<T> {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX).max(1);
+    let mut items = Vec::new();
+    let mut last = None;
+    for id in ids {
+        if items.len() == limit {
+            return Page {
+                items,
+                next: last.map(Cursor),
+            };
+        }
+        items.extend(get(&id));
+        last = Some(id);
+    }
+    Page { items, next: None }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn resource(&self, id: ResourceId) -> Result<Option<Versioned<ResourceRecord>>> {
+        Ok(self.lock().versioned(id))
+    }
+
+    async fn resources(
+        &self,
+        by: &By,
+        after: Option<&Cursor>,
+        limit: u32,
+    ) -> Result<Page<Versioned<ResourceRecord>>> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let inner = self.lock();
+        let after: Option<ResourceId> = after.map(|c| c.0.parse()).transpose()?;
+        let nil = ResourceId(uuid::Uuid::nil());
+        let from = after.unwrap_or(nil);
+        let get = |id: &str| id.parse().ok().and_then(|id| inner.versioned(id));
+        let found = match by {
+            By::All => page(
+                inner
+                    .resources
+                    .range((after.map_or(Unbounded, Excluded), Unbounded))
+                    .map(|(id, _)| id.to_string()),
+                limit,
+                get,
+            ),
+            By::Tenant(who) => page(
+                inner
+                    .tenants
+                    .range((Excluded((who.clone(), from)), Unbounded))
+                    .take_while(|(tenant, _)| tenant == who)
+                    .map(|(_, id)| id.to_string()),
+                limit,
+                get,
+            ),
+            By::Party(who) => page(
+                inner
+                    .parties
+                    .range((Excluded((who.clone(), from)), Unbounded))
+                    .take_while(|(party, _)| party == who)
+                    .map(|(_, id)| id.to_string()),
+                limit,
+                get,
+            ),
+            By::Account(site, credential) => page(
+                inner
+                    .accounts
+                    .range((Excluded((*site, *credential, from)), Unbounded))
+                    .take_while(|(s, c, _)| (s, c) == (site, credential))
+                    .map(|(_, _, id)| id.to_string()),
+                limit,
+                get,
+            ),
+        };
+        Ok(found)
+    }
+
+    async fn document(&self, space: &str, id: &str) -> Result<Option<Versioned<Document>>> {
+        Ok(self
+            .lock()
+            .documents
+            .get(&(space.to_owned(), id.to_owned()))
+            .map(|(version, record)| Versioned {
+                version: *version,
+                record: Arc::clone(record),
+            }))
+    }
+
+    async fn documents(
+        &self,
+        space: &str,
+        index: Option<(&str, &str)>,
+        after: Option<&Cursor>,
+        limit: u32,
+    ) -> Result<Page<Versioned<Document>>> {
+        use std::ops::Bound::{Excluded, Included, Unbounded};
+        let inner = self.lock();
+        let get = |id: &str| {
+            inner
+                .documents
+                .get(&(space.to_owned(), id.to_owned()))
+                .map(|(version, record)| Versioned {
+                    version: *version,
+                    record: Arc::clone(record),
+                })
+        };
+        let found = match index {
+            None => {
+                let from = match after {
+                    Some(c) => Excluded((space.to_owned(), c.0.clone())),
+                    None => Included((space.to_owned(), String::new())),
+                };
+                page(
+                    inner
+                        .documents
+                        .range((from, Unbounded))
+                        .take_while(|((s, _), _)| s == space)
+                        .map(|((_, id), _)| id.clone()),
+                    limit,
+                    get,
+                )
+            }
+            Some((name, value)) => {
+                let at = |id: String| (space.to_owned(), name.to_owned(), value.to_owned(), id);
+                let from = match after {
+                    Some(c) => Excluded(at(c.0.clone())),
+                    None => Included(at(String::new())),
+                };
+                page(
+                    inner
+                        .indexes
+                        .range((from, Unbounded))
+                        .take_while(|(s, n, v, _)| s == space && n == name && v == value)
+                        .map(|(_, _, _, id)| id.clone()),
+                    limit,
+                    get,
+                )
+            }
+        };
+        Ok(found)
+    }
+
+    async fn counter(&self, counter: &str) -> Result<u64> {
+        Ok(self.lock().counters.get(counter).copied().unwrap_or(0))
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<Outcome> {
+        let now = self.env.now();
+        let mut inner = self.lock();
+        if let Some(refusal) = inner.check(&batch) {
+            return Ok(Outcome::Refused(refusal));
+        }
+        for (record, due) in batch.resources {
+            inner.put_resource(record, due);
+        }
+        for document in batch.documents {
+            inner.put_document(document);
+        }
+        for key in &batch.delete {
+            inner.delete(key);
+        }
+        for count in batch.counts {
+            let value = inner.counters.entry(count.counter).or_default();
+            *value = value.saturating_add_signed(count.by);
+        }
+        for (fence, ttl) in batch.prolong {
+            inner.lease(fence.resource, now.plus(ttl), false);
+        }
+        for event in batch.events {
+            let seq = inner.events.last().map_or(1, |e| e.seq + 1);
+            inner.events.push(Event { seq, event });
+        }
+        inner.revision += 1;
+        Ok(Outcome::Done(Revision(inner.revision)))
+    }
+
+    async fn claim(&self, _owner: InstanceId, ttl: Duration, max: u32) -> Result<Vec<Claim>> {
+        let now = self.env.now();
+        let mut inner = self.lock();
+        let max = usize::try_from(max).unwrap_or(usize::MAX);
+        let due: Vec<ResourceId> = inner
+            .due
+            .iter()
+            .take_while(|(at, _)| *at <= now)
+            .take(max)
+            .map(|(_, id)| *id)
+            .collect();
+        let until = now.plus(ttl);
+        Ok(due
+            .into_iter()
+            .filter_map(|id| {
+                let epoch = inner.lease(id, until, true)?;
+                let row = inner.versioned(id)?;
+                Some(Claim { row, epoch, until })
+            })
+            .collect())
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>> {
+        Ok(self.lock().due.first().map(|(at, _)| *at))
+    }
+
+    async fn since(&self, seq: u64, of: Option<ResourceId>, limit: u32) -> Result<Vec<Event>> {
+        let inner = self.lock();
+        let from = inner.events.partition_point(|e| e.seq <= seq);
+        Ok(inner.events[from..]
+            .iter()
+            .filter(|e| of.is_none() || e.event.resource == of)
+            .take(usize::try_from(limit).unwrap_or(usize::MAX))
+            .cloned()
+            .collect())
+    }
+
+    async fn newest(&self) -> Result<u64> {
+        Ok(self.lock().events.last().map_or(0, |e| e.seq))
+    }
+}
