@@ -35,7 +35,7 @@ pub trait Backend<M: Model>: fmt::Debug + Send + Sync + 'static {
     async fn offers(&self, cx: &Cx<'_>, want: &M::Spec) -> Result<Vec<Offer>>;
 
     /// Looks. What is asked for and not in the answer is absent.
-    async fn observe(&self, cx: &Cx<'_>, look: Look<'_>) -> Result<Page<Seen<M>>>;
+    async fn observe(&self, cx: &Cx<'_>, look: Look<'_, M::Spec>) -> Result<Page<Seen<M>>>;
 
     /// Makes the real thing under the mark and answers how the site names it,
     /// without waiting for it to be finished.
@@ -56,7 +56,7 @@ pub trait Backend<M: Model>: fmt::Debug + Send + Sync + 'static {
 #[derive(Debug, Clone, Copy)]
 pub struct Cx<'a> {
     /// Time, randomness, reach.
-    pub env: &'a dyn Env,
+    pub env: &'a std::sync::Arc<dyn Env>,
     /// Where.
     pub site: &'a Site,
     /// By whose means; its id and revision make a good key for a session.
@@ -94,12 +94,12 @@ impl Mark {
 }
 
 /// What to look at.
-#[derive(Debug, Clone, Copy)]
-pub enum Look<'a> {
+#[derive(Debug)]
+pub enum Look<'a, S> {
     /// These, quickly: identity, phase, generation; no view.
     These(&'a [Target]),
-    /// This one, with its view.
-    Closely(&'a Target),
+    /// This one, with its view; the spec says what there is to see.
+    Closely(&'a Target, &'a S),
     /// Everything at the site that bears a mark, ours or another
     /// installation's, page by page.
     All(Option<&'a Cursor>),

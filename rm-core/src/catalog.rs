@@ -190,7 +190,7 @@ impl Catalog {
         after: Option<&Cursor>,
         limit: u32,
     ) -> Result<Page<Credential>> {
-        let index = (!who.is(Role::Operator)).then(|| ("tenant", who.tenant.0.as_str()));
+        let index = (!who.is(Role::Operator)).then_some(("tenant", who.tenant.0.as_str()));
         self.list(index, after, limit).await
     }
 
@@ -513,6 +513,14 @@ impl Catalog {
             }
             _ => Ok(()),
         }
+    }
+
+    /// How many slaves the implementation makes where nobody says.
+    pub(crate) fn default_slaves(&self, implementation: &Implementation) -> u32 {
+        self.media
+            .get(&implementation.media_type)
+            .and_then(|media| media.default_slaves(&implementation.body))
+            .unwrap_or(0)
     }
 
     // -- images ------------------------------------------------------------------

@@ -524,7 +524,9 @@ impl<'a> Clusters<'a> {
         self.core
             .catalog
             .check_parameters(implementation, &request.parameters)?;
-        let slaves = request.slaves.unwrap_or(0);
+        let slaves = request
+            .slaves
+            .unwrap_or_else(|| self.core.catalog.default_slaves(implementation));
         let key = match request.reuse {
             Reuse::Never => None,
             Reuse::Match => Some(format!(

@@ -33,7 +33,7 @@ pub(crate) trait Driver: fmt::Debug + Send + Sync {
     fn nodes(&self, spec: &Json) -> Result<u64>;
     fn probe(&self, spec: &Json, view: &Json) -> Result<Option<(String, u16)>>;
     async fn offers(&self, cx: &Cx<'_>, spec: &Json) -> Result<Vec<Offer>>;
-    async fn observe(&self, cx: &Cx<'_>, look: Look<'_>) -> Result<Page<Sight>>;
+    async fn observe(&self, cx: &Cx<'_>, look: Look<'_, Json>) -> Result<Page<Sight>>;
     async fn create(&self, cx: &Cx<'_>, mark: &Mark, spec: &Json) -> Result<RemoteId>;
     async fn change(&self, cx: &Cx<'_>, mark: &Mark, seen: Sight, spec: &Json) -> Result<()>;
     async fn destroy(&self, cx: &Cx<'_>, seen: Sight) -> Result<()>;
@@ -76,8 +76,15 @@ impl<M: Model> Driver for Erased<M> {
         self.0.offers(cx, &spec.read()?).await
     }
 
-    async fn observe(&self, cx: &Cx<'_>, look: Look<'_>) -> Result<Page<Sight>> {
-        let page = self.0.observe(cx, look).await?;
+    async fn observe(&self, cx: &Cx<'_>, look: Look<'_, Json>) -> Result<Page<Sight>> {
+        let page = match look {
+            Look::These(targets) => self.0.observe(cx, Look::These(targets)).await?,
+            Look::Closely(target, spec) => {
+                let spec: M::Spec = spec.read()?;
+                self.0.observe(cx, Look::Closely(target, &spec)).await?
+            }
+            Look::All(after) => self.0.observe(cx, Look::All(after)).await?,
+        };
         let mut items = Vec::with_capacity(page.items.len());
         for seen in page.items {
             items.push(Sight {

@@ -142,7 +142,7 @@ impl<M: Model> ResourceManager<M> for Managed<M> {
         let core = &*self.core;
         let (site, credential, secret) = core.catalog.open(want.site.id, want.credential).await?;
         let cx = Cx {
-            env: &*core.env,
+            env: &core.env,
             site: &site,
             credential: &credential,
             secret: &secret,

@@ -16,6 +16,9 @@ use crate::model::Model;
 
 mod plugin;
 
+#[cfg(feature = "inventory")]
+#[doc(hidden)]
+pub use inventory;
 pub use plugin::{Plugin, PluginEntry, PluginFn, PluginInfo, nearest};
 
 /// A translator for one contract and some kinds.
@@ -42,6 +45,10 @@ pub trait Media: fmt::Debug + Send + Sync + 'static {
     fn check(&self, body: &str) -> Result<()>;
     /// Refuses parameters of a caller that the body does not declare.
     fn accepts(&self, body: &str, parameters: &BTreeMap<String, serde_json::Value>) -> Result<()>;
+    /// How many slaves the body makes where a request does not say.
+    fn default_slaves(&self, _body: &str) -> Option<u32> {
+        None
+    }
 }
 
 /// What a plugin contributes while it is installed.

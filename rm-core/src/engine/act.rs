@@ -64,7 +64,7 @@ impl Engine {
 
     fn cx<'a>(&'a self, reach: &'a Reach) -> Cx<'a> {
         Cx {
-            env: &*self.core.env,
+            env: &self.core.env,
             site: &reach.site,
             credential: &reach.credential,
             secret: &reach.secret,
@@ -410,7 +410,9 @@ impl Engine {
         let mut target = self.target(r);
         target.remote = Some(sight.id.clone());
         let cx = self.cx(reach);
-        let call = reach.driver.observe(&cx, Look::Closely(&target));
+        let call = reach
+            .driver
+            .observe(&cx, Look::Closely(&target, &r.place.spec));
         let seen = match core.timed("observe", reach.cap.call_timeout, call).await {
             Ok(page) => page.items.into_iter().find(|s| s.id == sight.id),
             Err(e) if e.is_temporary() || e.effect() == error::Effect::Unknown => {

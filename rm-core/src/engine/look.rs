@@ -90,7 +90,7 @@ impl Engine {
         let (site, credential, secret) = core.catalog.open(*site, *credential).await?;
         let cap = driver.capability(&site);
         let cx = Cx {
-            env: &*core.env,
+            env: &core.env,
             site: &site,
             credential: &credential,
             secret: &secret,

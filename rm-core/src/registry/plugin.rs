@@ -145,3 +145,21 @@ pub struct PluginEntry(pub &'static dyn Plugin);
 
 #[cfg(feature = "inventory")]
 inventory::collect!(PluginEntry);
+
+/// Submits a plugin, so that [`Registries::install_linked`] finds it in every
+/// program that links its crate. Without the feature `inventory` it does
+/// nothing.
+#[cfg(feature = "inventory")]
+#[macro_export]
+macro_rules! submit_plugin {
+    ($plugin:expr) => {
+        $crate::registry::inventory::submit! { $crate::registry::PluginEntry($plugin) }
+    };
+}
+
+/// Without the feature `inventory`, plugins are installed by name only.
+#[cfg(not(feature = "inventory"))]
+#[macro_export]
+macro_rules! submit_plugin {
+    ($plugin:expr) => {};
+}

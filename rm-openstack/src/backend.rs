@@ -1,0 +1,345 @@
+//! Clusters as Heat stacks.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rm_core::backend::{
+    Absence, Backend, Capability, CreateKey, Cx, Look, Mark, Offer, Phase, Resize, Seen, Target,
+};
+use rm_core::catalog::Site;
+use rm_core::model::{Cluster, ClusterSpec, ClusterView};
+use rm_core::store::{Cursor, Page};
+use rm_core::{CatalogId, Error, ErrorKind, RemoteId, Result};
+
+use crate::client::catalog::Service;
+use crate::client::heat::{
+    Action, CreateStack, ResourceQuery, Stack, StackFilter, StackRef, State, Template, UpdateStack,
+};
+use crate::client::{Heat, Neutron, Nova, tidy};
+use crate::config::Config;
+use crate::failure::failure;
+use crate::sessions::Sessions;
+use crate::template::TemplateInfo;
+use crate::{hosts, mark, media};
+
+/// How many marked stacks one page of a complete look takes.
+const PAGE: u32 = 200;
+
+/// How deep servers may be nested; Heat's own limit is 5.
+const DEPTH: u8 = 5;
+
+/// Clusters as Heat stacks.
+///
+/// What Heat guarantees: the name of a stack is unique in its project, so that
+/// a second create is refused; ids are never used again; a list shows at once
+/// what was made, and a stack that was deleted is not in it any more. Names
+/// are free again after a delete, so everything but the first look goes by id.
+#[derive(Debug)]
+pub struct Stacks {
+    config: Config,
+    sessions: Sessions,
+    templates: Mutex<BTreeMap<CatalogId, Arc<TemplateInfo>>>,
+}
+
+impl Stacks {
+    /// With this configuration.
+    pub fn new(config: Config) -> Self {
+        Self {
+            sessions: Sessions::new(config.clone()),
+            config,
+            templates: Mutex::default(),
+        }
+    }
+
+    fn heat(&self, cx: &Cx<'_>) -> Result<Heat> {
+        Ok(Heat::new(self.sessions.of(cx)?))
+    }
+
+    /// The template of a spec's implementation, and its text. What was read
+    /// once is kept: implementations never change.
+    async fn template(
+        &self,
+        cx: &Cx<'_>,
+        spec: &ClusterSpec,
+    ) -> Result<(Arc<TemplateInfo>, Arc<rm_core::catalog::Implementation>)> {
+        let implementation = cx.catalog.implementation(spec.implementation).await?;
+        let known = {
+            let templates = self
+                .templates
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            templates.get(&implementation.id).cloned()
+        };
+        if let Some(info) = known {
+            return Ok((info, implementation));
+        }
+        let info = Arc::new(
+            TemplateInfo::read(&implementation.body)
+                .map_err(|e| Error::new(ErrorKind::Corrupt, e.to_string()))?,
+        );
+        let mut templates = self
+            .templates
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if templates.len() >= 200 {
+            templates.clear();
+        }
+        templates.insert(implementation.id, Arc::clone(&info));
+        Ok((info, implementation))
+    }
+
+    async fn these(&self, cx: &Cx<'_>, targets: &[Target]) -> Result<Vec<Seen<Cluster>>> {
+        let heat = self.heat(cx)?;
+        let mut by_id = StackFilter::default();
+        let mut by_name = StackFilter::default();
+        for target in targets {
+            match &target.remote {
+                Some(remote) => by_id.ids.push(stack_ref(remote)?.id),
+                None => by_name.names.push(target.mark.name()),
+            }
+        }
+        let mut seen = Vec::with_capacity(targets.len());
+        for filter in [by_id, by_name] {
+            if filter.ids.is_empty() && filter.names.is_empty() {
+                continue;
+            }
+            let stacks = heat
+                .list(&filter)
+                .await
+                .map_err(|e| failure(&cx.site.name, "list stacks", e))?;
+            seen.extend(stacks.iter().map(sight));
+        }
+        Ok(seen)
+    }
+
+    async fn closely(
+        &self,
+        cx: &Cx<'_>,
+        target: &Target,
+        spec: &ClusterSpec,
+    ) -> Result<Vec<Seen<Cluster>>> {
+        let Some(remote) = &target.remote else {
+            return self.these(cx, std::slice::from_ref(target)).await;
+        };
+        let heat = self.heat(cx)?;
+        let reference = stack_ref(remote)?;
+        let failed = |e| failure(&cx.site.name, "show stack", e);
+        let stack = match heat.show_full(&reference).await {
+            Ok(stack) => stack,
+            Err(e) if e.is_not_found() => return Ok(Vec::new()),
+            Err(e) => return Err(failed(e)),
+        };
+        let (info, _) = self.template(cx, spec).await?;
+        let mut found = Vec::new();
+        if info.has_servers() || info.may_hide_servers() {
+            let query = ResourceQuery {
+                nested_depth: DEPTH,
+                kind: Some("OS::Nova::Server".to_owned()),
+                with_detail: true,
+            };
+            let resources = heat.resources(&reference, &query).await.map_err(failed)?;
+            found = hosts::of_servers(&resources, &stack);
+        }
+        if found.is_empty() {
+            found = hosts::of_output(&stack);
+        }
+        let address = hosts::address(&stack);
+        if address.is_none() && phase(&stack) == Phase::Ready {
+            return Err(Error::new(
+                ErrorKind::Failed,
+                format!(
+                    "{}: the stack is complete and its output master_ip is empty",
+                    cx.site.name
+                ),
+            )
+            .advice("correct the template's output, upload it as a new revision, and ask again")
+            .site(&*cx.site.name));
+        }
+        let mut seen = sight(&stack);
+        seen.view = Some(ClusterView {
+            address,
+            hosts: found,
+            outputs: stack
+                .outputs
+                .iter()
+                .map(|o| (o.key.clone(), o.value.clone()))
+                .collect(),
+        });
+        Ok(vec![seen])
+    }
+
+    async fn all(&self, cx: &Cx<'_>, after: Option<&Cursor>) -> Result<Page<Seen<Cluster>>> {
+        let filter = StackFilter {
+            tags: vec![mark::OURS.to_owned()],
+            ..StackFilter::default()
+        };
+        let page = self
+            .heat(cx)?
+            .list_page(&filter, PAGE, after.map(|c| c.0.as_str()))
+            .await
+            .map_err(|e| failure(&cx.site.name, "list stacks", e))?;
+        Ok(Page {
+            items: page.stacks.iter().map(sight).collect(),
+            next: page.next.map(Cursor),
+        })
+    }
+}
+
+#[async_trait]
+impl Backend<Cluster> for Stacks {
+    fn capability(&self, _site: &Site) -> Capability {
+        let mut cap = Capability::new();
+        cap.create_key = CreateKey::UniqueName;
+        cap.absence = Absence::NotListed;
+        cap.visibility = Duration::ZERO;
+        // Heat's API gives up on its engine after 60 s; the engine may still
+        // carry the request out.
+        cap.late = Duration::from_secs(90);
+        cap.list_by_owner = true;
+        cap.resize = Resize::InPlace;
+        cap.concurrency = self.config.concurrency;
+        cap.call_timeout = Duration::from_secs(self.config.call_timeout_seconds);
+        cap.patience = Duration::from_secs(self.config.patience_seconds);
+        cap.page = 100;
+        cap
+    }
+
+    async fn offers(&self, cx: &Cx<'_>, want: &ClusterSpec) -> Result<Vec<Offer>> {
+        let (info, _) = self.template(cx, want).await?;
+        media::values(&info, want.slaves, &want.parameters, &cx.site.defaults)?;
+        let session = self.sessions.of(cx)?;
+        let failed = |e| failure(&cx.site.name, "ask for limits", e);
+        if session.endpoint(Service::Compute).await.is_err() {
+            // A cloud without servers: that Heat answers is all there is to know.
+            let heat = Heat::new(session);
+            heat.list_page(&StackFilter::default(), 1, None)
+                .await
+                .map_err(|e| failure(&cx.site.name, "list stacks", e))?;
+            return Ok(vec![Offer::room(None)]);
+        }
+        let limits = Nova::new(session.clone()).limits().await.map_err(failed)?;
+        let ports = match session.endpoint(Service::Network).await {
+            Ok(_) => Neutron::new(session).ports().await.map_err(failed)?.left(),
+            Err(_) => None,
+        };
+        let left = [limits.instances.left(), limits.cores.left(), ports]
+            .into_iter()
+            .flatten()
+            .min();
+        Ok(vec![Offer::room(left)])
+    }
+
+    async fn observe(
+        &self,
+        cx: &Cx<'_>,
+        look: Look<'_, ClusterSpec>,
+    ) -> Result<Page<Seen<Cluster>>> {
+        let items = match look {
+            Look::These(targets) => self.these(cx, targets).await?,
+            Look::Closely(target, spec) => self.closely(cx, target, spec).await?,
+            Look::All(after) => return self.all(cx, after).await,
+        };
+        Ok(Page { items, next: None })
+    }
+
+    async fn create(&self, cx: &Cx<'_>, mark: &Mark, spec: &ClusterSpec) -> Result<RemoteId> {
+        let (info, implementation) = self.template(cx, spec).await?;
+        let mut stack = CreateStack::new(mark.name(), Template::Text(implementation.body.clone()));
+        stack.parameters = media::values(&info, spec.slaves, &spec.parameters, &cx.site.defaults)?;
+        stack.tags = mark::tags(mark);
+        stack.timeout_mins = u32::try_from(self.config.patience_seconds.div_ceil(60)).ok();
+        let made = self
+            .heat(cx)?
+            .create(&stack)
+            .await
+            .map_err(|e| failure(&cx.site.name, "create stack", e))?;
+        Ok(remote_id(&made))
+    }
+
+    async fn change(
+        &self,
+        cx: &Cx<'_>,
+        mark: &Mark,
+        seen: &Seen<Cluster>,
+        spec: &ClusterSpec,
+    ) -> Result<()> {
+        let (info, _) = self.template(cx, spec).await?;
+        let values = media::values(&info, spec.slaves, &spec.parameters, &cx.site.defaults)?;
+        // Without a template the stack keeps its own, and files and values
+        // that are not named here.
+        let update = UpdateStack::parameters(values, mark::tags(mark));
+        self.heat(cx)?
+            .update(&stack_ref(&seen.id)?, &update)
+            .await
+            .map_err(|e| {
+                let gone = e.is_not_found();
+                let error = failure(&cx.site.name, "update stack", e);
+                // Look again: it may have been deleted behind our back.
+                if gone { error.temporary() } else { error }
+            })
+    }
+
+    async fn destroy(&self, cx: &Cx<'_>, seen: &Seen<Cluster>) -> Result<()> {
+        self.heat(cx)?
+            .delete(&stack_ref(&seen.id)?)
+            .await
+            .map_err(|e| failure(&cx.site.name, "delete stack", e))?;
+        Ok(())
+    }
+}
+
+/// Both names of a stack in one id: with both, Heat answers without a redirect.
+fn remote_id(stack: &StackRef) -> RemoteId {
+    RemoteId(format!("{}/{}", stack.name, stack.id))
+}
+
+fn stack_ref(id: &RemoteId) -> Result<StackRef> {
+    match id.0.split_once('/') {
+        Some((name, id)) => Ok(StackRef::new(name, id)),
+        None => Err(Error::new(
+            ErrorKind::Corrupt,
+            "the record holds an id that is not one of a stack",
+        )),
+    }
+}
+
+fn sight(stack: &Stack) -> Seen<Cluster> {
+    Seen {
+        id: remote_id(&stack.reference()),
+        name: stack.name.clone(),
+        mark: mark::read(&stack.tags),
+        phase: phase(stack),
+        reason: reason(stack),
+        stamp: stack
+            .updated_time
+            .clone()
+            .or_else(|| stack.creation_time.clone()),
+        view: None,
+    }
+}
+
+/// Heat's action and state as one word. An action that is none of ours
+/// (suspended, rolled back by somebody) is told in the reason.
+fn phase(stack: &Stack) -> Phase {
+    match (&stack.status.action, &stack.status.state) {
+        (Action::Delete, State::Complete) => Phase::Gone,
+        (Action::Delete, State::Failed) => Phase::DeleteFailed,
+        (Action::Delete, _) => Phase::Deleting,
+        (_, State::Failed) | (Action::Rollback | Action::Suspend, State::Complete) => Phase::Failed,
+        (_, State::Complete) => Phase::Ready,
+        (Action::Create | Action::Adopt | Action::Init, _) => Phase::Building,
+        _ => Phase::Changing,
+    }
+}
+
+fn reason(stack: &Stack) -> String {
+    let status = &stack.status;
+    match phase(stack) {
+        Phase::Ready => String::new(),
+        _ if stack.status_reason.is_empty() => status.to_string(),
+        // Heat's words carry addresses of its own.
+        _ => format!("{status}: {}", tidy(&stack.status_reason)),
+    }
+}

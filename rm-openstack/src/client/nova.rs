@@ -1,0 +1,85 @@
+//! Nova: how much room a project has for servers.
+
+use serde::Deserialize;
+
+use super::catalog::Service;
+use super::error::{Call, Error};
+use super::lenient::count;
+use super::session::Session;
+use super::usage::Usage;
+use super::wire::Ask;
+
+/// Nova's calls.
+#[derive(Clone, Debug)]
+pub struct Nova {
+    session: Session,
+}
+
+/// Quotas that matter for clusters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ComputeLimits {
+    /// Servers.
+    pub instances: Usage,
+    /// Virtual processors.
+    pub cores: Usage,
+    /// Memory in MiB.
+    pub ram: Usage,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    limits: Limits,
+}
+
+#[derive(Deserialize)]
+struct Limits {
+    absolute: Absolute,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Absolute {
+    #[serde(default, deserialize_with = "count")]
+    max_total_instances: Option<u64>,
+    #[serde(default, deserialize_with = "count")]
+    total_instances_used: Option<u64>,
+    #[serde(default, deserialize_with = "count")]
+    max_total_cores: Option<u64>,
+    #[serde(default, deserialize_with = "count")]
+    total_cores_used: Option<u64>,
+    #[serde(default, rename = "maxTotalRAMSize", deserialize_with = "count")]
+    max_ram: Option<u64>,
+    #[serde(default, rename = "totalRAMUsed", deserialize_with = "count")]
+    ram_used: Option<u64>,
+}
+
+impl Nova {
+    /// Nova of a session's cloud.
+    pub fn new(session: Session) -> Self {
+        Self { session }
+    }
+
+    /// The project's limits and what is used of them.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn limits(&self) -> Result<ComputeLimits, Error> {
+        let call = Call::read(Service::Compute, "read limits");
+        let answer: Answer = self.session.ask(call, &Ask::get(&["limits"])).await?;
+        let absolute = answer.limits.absolute;
+        Ok(ComputeLimits {
+            instances: Usage {
+                limit: absolute.max_total_instances,
+                used: absolute.total_instances_used,
+            },
+            cores: Usage {
+                limit: absolute.max_total_cores,
+                used: absolute.total_cores_used,
+            },
+            ram: Usage {
+                limit: absolute.max_ram,
+                used: absolute.ram_used,
+            },
+        })
+    }
+}

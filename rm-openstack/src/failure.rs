@@ -1,0 +1,79 @@
+//! From the wire client's errors to the house's one error.
+
+use rm_core::{Error, ErrorKind};
+
+use crate::client;
+
+/// Says at which site what went wrong, what became of it, and what to do.
+pub(crate) fn failure(site: &str, operation: &'static str, e: client::Error) -> Error {
+    let kind = kind(&e);
+    let what = match e.refusal() {
+        Some(refusal) if !refusal.message.is_empty() => {
+            format!("{site}: {}: {}", refusal.call, refusal.message)
+        }
+        _ => format!("{site}: {e}"),
+    };
+    let mut error = Error::new(kind, what).operation(operation).site(site);
+    error = match (e.hint(), advice(kind)) {
+        (Some(hint), _) => error.advice(hint),
+        (None, Some(advice)) => error.advice(advice),
+        (None, None) => error,
+    };
+    error = if e.is_temporary() {
+        error.temporary()
+    } else {
+        error.permanent()
+    };
+    if let Some(after) = e.retry_after() {
+        error = error.retry_after(after);
+    }
+    if e.effect() == client::Effect::Unknown {
+        error = error.effect_unknown();
+    }
+    error.because(e)
+}
+
+fn kind(e: &client::Error) -> ErrorKind {
+    use client::Error as E;
+    if e.is_stack_exists() {
+        return ErrorKind::Exists;
+    }
+    if e.is_over_limit() {
+        return ErrorKind::NoCapacity;
+    }
+    match e {
+        E::Refused(refusal) => match refusal.status {
+            401 | 403 => ErrorKind::Credential,
+            404 => ErrorKind::NotFound,
+            409 => ErrorKind::Busy,
+            413 | 400..=499 if refusal.status != 429 => ErrorKind::Invalid,
+            429 => ErrorKind::RateLimited,
+            _ => ErrorKind::Unavailable,
+        },
+        E::Transport {
+            how: client::error::Transport::Timeout,
+            ..
+        } => ErrorKind::Timeout,
+        E::Transport { .. } => ErrorKind::Unavailable,
+        E::Unreadable { .. } => ErrorKind::Unavailable,
+        E::NoEndpoint { .. } => ErrorKind::Unsupported,
+        E::Invalid { .. } => ErrorKind::Invalid,
+        _ => ErrorKind::Failed,
+    }
+}
+
+fn advice(kind: ErrorKind) -> Option<&'static str> {
+    Some(match kind {
+        ErrorKind::Credential => {
+            "check the credential for this site: user, password, project, and the user's roles in it"
+        }
+        ErrorKind::NoCapacity => {
+            "the project's limits at the site are reached; delete something there or ask its operator for more"
+        }
+        ErrorKind::Unavailable | ErrorKind::Timeout => {
+            "it is tried again by itself; if it lasts, ask the site's operator"
+        }
+        ErrorKind::Invalid => "correct the template or the parameters",
+        _ => return None,
+    })
+}

@@ -1,0 +1,23 @@
+//! Clusters on OpenStack: Keystone, Heat, Glance, Nova and Neutron limits.
+//!
+//! * [`plugin`]: what a host links: [`PLUGIN`].
+//! * [`backend`]: clusters as Heat stacks.
+//! * [`media`]: Heat templates as implementations of appliances.
+//! * [`template`]: what a Heat template declares, read before it is ever sent.
+//! * [`config`]: the section `[openstack]` of the configuration.
+//! * [`client`]: the wire. One authenticated session, and thin typed calls on each service.
+
+pub mod backend;
+pub mod client;
+pub mod config;
+mod credential;
+mod failure;
+mod hosts;
+mod mark;
+pub mod media;
+pub mod plugin;
+mod sessions;
+pub mod template;
+mod yaml;
+
+pub use plugin::PLUGIN;

@@ -1,0 +1,237 @@
+//! Heat templates as implementations: refused when they are uploaded, not
+//! after they ran.
+
+use std::collections::BTreeMap;
+
+use rm_core::registry::Media;
+use rm_core::{Error, Result};
+use serde_json::Value;
+
+use crate::template::{TemplateError, TemplateInfo};
+
+/// The media type of Heat templates.
+pub const HEAT_TEMPLATE: &str = "application/vnd.openstack.heat+yaml";
+
+/// What requests and sites may call a parameter, and how templates name it.
+/// The first name is the request's.
+const ALIASES: [&[&str]; 5] = [
+    &[
+        "network",
+        "network_name",
+        "network_id",
+        "net",
+        "private_network",
+    ],
+    &["key", "key_name", "keypair", "ssh_key_name"],
+    &["image", "image_name", "image_id"],
+    &["flavor", "flavor_name", "instance_type"],
+    &["allowed_ip", "allowed_cidr"],
+];
+
+/// Understands Heat templates.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct HeatTemplate;
+
+impl Media for HeatTemplate {
+    fn media_type(&self) -> &str {
+        HEAT_TEMPLATE
+    }
+
+    fn check(&self, body: &str) -> Result<()> {
+        let info = TemplateInfo::read(body).map_err(|e| refused(&e))?;
+        undeclared(&info)
+    }
+
+    fn accepts(&self, body: &str, parameters: &BTreeMap<String, Value>) -> Result<()> {
+        let info = TemplateInfo::read(body).map_err(|e| refused(&e))?;
+        for name in parameters.keys() {
+            let known =
+                info.parameters.contains_key(name) || ALIASES.iter().any(|names| names[0] == name);
+            if !known {
+                let declared: Vec<&str> = info.parameters.keys().map(String::as_str).collect();
+                return Err(Error::invalid(format!(
+                    "the implementation has no parameter {name:?}"
+                ))
+                .code("unknown-parameter")
+                .advice(format!("it has: {}", declared.join(", "))));
+            }
+        }
+        Ok(())
+    }
+
+    fn default_slaves(&self, body: &str) -> Option<u32> {
+        let info = TemplateInfo::read(body).ok()?;
+        let number = |name: &str| {
+            let value = info.parameters.get(name)?.default.as_ref()?;
+            let number = value.as_u64().or_else(|| value.as_str()?.parse().ok())?;
+            u32::try_from(number).ok()
+        };
+        number("slaves").or_else(|| number("cluster_size").map(|n| n.saturating_sub(1)))
+    }
+}
+
+/// A template that asks for parameters that it does not declare fails at
+/// every site.
+fn undeclared(info: &TemplateInfo) -> Result<()> {
+    let mut asked = Vec::new();
+    collect(&info.body, &mut asked);
+    for name in asked {
+        // `OS::stack_name` and its like are Heat's own.
+        if !name.contains("::") && !info.parameters.contains_key(name) {
+            return Err(Error::invalid(format!(
+                "the template uses a parameter {name:?} that it does not declare"
+            ))
+            .code("template")
+            .advice("declare it under parameters"));
+        }
+    }
+    Ok(())
+}
+
+fn collect<'a>(value: &'a Value, names: &mut Vec<&'a str>) {
+    match value {
+        Value::Object(map) => {
+            if let (1, Some(asked)) = (map.len(), map.get("get_param")) {
+                match asked {
+                    Value::String(name) => names.push(name),
+                    Value::Array(path) => names.extend(path.first().and_then(Value::as_str)),
+                    _ => {}
+                }
+            }
+            for inner in map.values() {
+                collect(inner, names);
+            }
+        }
+        Value::Array(list) => {
+            for inner in list {
+                collect(inner, names);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn refused(e: &TemplateError) -> Error {
+    Error::invalid(e.to_string())
+        .code("template")
+        .advice(match e {
+            TemplateError::NoMasterIp { .. } => {
+                "add an output master_ip whose value is the address of the master"
+            }
+            TemplateError::NotYaml { .. } => "check its indentation and brackets there",
+            _ => "see the description of Heat templates",
+        })
+}
+
+/// The values that a template is given: only what it declares, the request's
+/// before the site's.
+pub(crate) fn values(
+    info: &TemplateInfo,
+    slaves: u32,
+    asked: &BTreeMap<String, Value>,
+    defaults: &BTreeMap<String, Value>,
+) -> Result<BTreeMap<String, Value>> {
+    let mut values = BTreeMap::new();
+    for (name, parameter) in &info.parameters {
+        let value = match name.as_str() {
+            "slaves" => Some(Value::from(slaves)),
+            "cluster_size" => Some(Value::from(u64::from(slaves) + 1)),
+            name => named(asked, name)
+                .or_else(|| named(defaults, name))
+                .cloned(),
+        };
+        match value {
+            Some(value) => {
+                values.insert(name.clone(), value);
+            }
+            None if parameter.is_required() => {
+                return Err(Error::invalid(format!(
+                    "the implementation needs a value for its parameter {name:?}"
+                ))
+                .code("missing-parameter")
+                .advice("give it with the request, or as a default of the site"));
+            }
+            None => {}
+        }
+    }
+    Ok(values)
+}
+
+/// A value by the parameter's own name, or by what requests call it.
+fn named<'a>(given: &'a BTreeMap<String, Value>, name: &str) -> Option<&'a Value> {
+    given.get(name).or_else(|| {
+        let names = ALIASES.iter().find(|names| names.contains(&name))?;
+        given.get(names[0])
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEMPLATE: &str = "
+heat_template_version: 2018-08-31
+parameters:
+  cluster_size: {type: number, default: 4}
+  key_name: {type: string}
+resources:
+  v: {type: OS::Heat::Value, properties: {value: {get_param: key_name}}}
+outputs:
+  master_ip: {value: 10.0.0.1}
+";
+
+    fn map(text: &str) -> BTreeMap<String, Value> {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn only_declared_parameters_are_sent_by_the_names_of_the_template() {
+        let info = TemplateInfo::read(TEMPLATE).unwrap();
+        let asked = map(r#"{"key": "mine", "network": "lan"}"#);
+        let sent = values(&info, 4, &asked, &map("{}")).unwrap();
+        assert_eq!(sent, map(r#"{"cluster_size": 5, "key_name": "mine"}"#));
+    }
+
+    #[test]
+    fn the_request_comes_before_the_site() {
+        let info = TemplateInfo::read(TEMPLATE).unwrap();
+        let site = map(r#"{"key": "site's"}"#);
+        assert_eq!(
+            values(&info, 0, &map("{}"), &site).unwrap()["key_name"],
+            "site's"
+        );
+        let asked = map(r#"{"key_name": "mine"}"#);
+        assert_eq!(values(&info, 0, &asked, &site).unwrap()["key_name"], "mine");
+    }
+
+    #[test]
+    fn a_required_parameter_without_a_value_is_named() {
+        let info = TemplateInfo::read(TEMPLATE).unwrap();
+        let e = values(&info, 0, &map("{}"), &map("{}")).unwrap_err();
+        assert!(e.to_string().contains("\"key_name\""), "{e}");
+    }
+
+    #[test]
+    fn a_template_that_could_never_run_is_refused_with_the_reason() {
+        let refusal = |text: &str| HeatTemplate.check(text).unwrap_err().to_string();
+        assert!(refusal(&TEMPLATE.replace("master_ip", "ip")).contains("master_ip"));
+        assert!(refusal("]").contains("YAML"));
+        assert!(
+            refusal(&TEMPLATE.replace("get_param: key_name", "get_param: kee")).contains("\"kee\"")
+        );
+        assert_eq!(HeatTemplate.default_slaves(TEMPLATE), Some(3));
+    }
+
+    #[test]
+    fn unknown_parameters_of_a_caller_are_refused_with_those_there_are() {
+        let e = HeatTemplate
+            .accepts(TEMPLATE, &map(r#"{"colour": "red"}"#))
+            .unwrap_err();
+        assert!(e.to_string().contains("cluster_size, key_name"), "{e}");
+        assert!(
+            HeatTemplate
+                .accepts(TEMPLATE, &map(r#"{"flavor": "m1"}"#))
+                .is_ok()
+        );
+    }
+}

@@ -1,0 +1,83 @@
+//! What the tests of this crate share: where recorded data is, and a server that plays it back.
+
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests, and what they share"
+)]
+
+pub(crate) mod replay;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use replay::{Recording, Server};
+use rm_openstack::client::heat::{CreateStack, Template};
+use rm_openstack::client::{Auth, Clock, Domain, Heat, Project, Session, SessionConfig, User};
+use serde_json::json;
+
+/// The folder with reference data: named by the environment, or beside the workspace.
+pub(crate) fn reference_dir() -> Option<PathBuf> {
+    let dir = match std::env::var_os("RM_REFERENCE_DIR") {
+        Some(dir) => PathBuf::from(dir),
+        None => PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared"),
+    };
+    dir.is_dir().then_some(dir)
+}
+
+/// The same for one test, which says so if it cannot run.
+pub(crate) fn reference_for(test: &str) -> Option<PathBuf> {
+    let dir = reference_dir();
+    if dir.is_none() {
+        println!("SKIPPED reference: {test}: no reference data");
+    }
+    dir
+}
+
+pub(crate) fn demo() -> Auth {
+    Auth::Password {
+        user: User::Name {
+            name: "demo".into(),
+            domain: Domain::default(),
+        },
+        password: "oslab-user".into(),
+        project: Project::Name {
+            name: "demo".into(),
+            domain: Domain::default(),
+        },
+    }
+}
+
+/// A clock that stands still.
+pub(crate) fn noon() -> Clock {
+    Arc::new(|| 1_795_262_400_000)
+}
+
+pub(crate) fn config(base: &str, auth: Auth) -> SessionConfig {
+    let mut config = SessionConfig::new(base, auth, noon());
+    config.region = Some("RegionOne".into());
+    config.http.call_timeout = std::time::Duration::from_secs(10);
+    config
+}
+
+/// Where logins go.
+pub(crate) const TOKENS: &str = "/v3/auth/tokens";
+
+/// A server that lets people in as in the first recordings, and its stacks' address.
+pub(crate) async fn cloud(reference: &Path) -> (Server, Heat, String) {
+    let server = Server::start().await;
+    let login = Recording::load(reference, "min/005-ks-auth-password");
+    server.on("POST", TOKENS, login.answer());
+    let project = login.body["token"]["project"]["id"].as_str().unwrap();
+    let stacks = format!("/v1/{project}/stacks");
+    let session = Session::new(config(&server.base, demo())).unwrap();
+    (server, Heat::new(session), stacks)
+}
+
+pub(crate) fn small(name: &str) -> CreateStack {
+    CreateStack::new(
+        name,
+        Template::Value(json!({"heat_template_version": "2018-08-31"})),
+    )
+}
