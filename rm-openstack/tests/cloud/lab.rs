@@ -1,0 +1,266 @@
+//! A host on the lab's cloud, and eyes of its own at the cloud.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use futures_util::future::{BoxFuture, FutureExt};
+use rm_core::catalog::{NewAppliance, NewCredential, NewImplementation, NewSite, Site};
+use rm_core::clusters::{ClusterRequest, Reuse};
+use rm_core::env::{Env, Timestamp};
+use rm_core::manager::Resource;
+use rm_core::model::Cluster;
+use rm_core::policy::Policy;
+use rm_core::{Caller, Host, ResourceId};
+use rm_openstack::client::clouds::Clouds;
+use rm_openstack::client::heat::{ResourceQuery, Stack, StackFilter};
+use rm_openstack::client::{Heat, Session};
+use serde_json::{Value, json};
+
+#[derive(Debug)]
+pub(crate) struct RealEnv;
+
+#[async_trait]
+impl Env for RealEnv {
+    fn now(&self) -> Timestamp {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap())
+    }
+
+    fn sleep(&self, d: Duration) -> BoxFuture<'static, ()> {
+        tokio::time::sleep(d).boxed()
+    }
+
+    fn random(&self) -> u64 {
+        use std::hash::{BuildHasher, Hasher};
+        std::hash::RandomState::new().build_hasher().finish()
+    }
+
+    async fn reaches(&self, address: &str, port: u16) -> bool {
+        tokio::net::TcpStream::connect((address, port))
+            .await
+            .is_ok()
+    }
+}
+
+/// The lab's files, or a line that says that the test was skipped.
+pub(crate) fn clouds(test: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("RM_LAB_CLOUDS").map(PathBuf::from);
+    if path.is_none() {
+        let line = format!("SKIPPED lab: {test}: RM_LAB_CLOUDS is not set");
+        println!("{line}");
+        if let Some(log) = std::env::var_os("RM_SKIP_LOG") {
+            use std::io::Write;
+            let mut log = std::fs::OpenOptions::new()
+                .append(true)
+                .create(true)
+                .open(log)
+                .unwrap();
+            writeln!(log, "{line}").unwrap();
+        }
+    }
+    path
+}
+
+/// A host with the lab's cloud as its site `lab`, the user's credential for
+/// it, and an appliance `cluster`.
+pub(crate) struct Lab {
+    pub(crate) host: Arc<Host>,
+    pub(crate) operator: Caller,
+    pub(crate) user: Caller,
+    /// The cloud with other credentials than the host's.
+    pub(crate) eyes: Heat,
+    pub(crate) secret: Value,
+    pub(crate) url: String,
+    engine: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        self.engine.abort();
+    }
+}
+
+pub(crate) const MINIMAL: &str = include_str!("../../../lab/openstack/templates/minimal.yaml");
+
+impl Lab {
+    pub(crate) async fn open(test: &str) -> Option<Self> {
+        Self::open_with(test, Policy::default(), json!({})).await
+    }
+
+    pub(crate) async fn open_with(test: &str, policy: Policy, config: Value) -> Option<Self> {
+        let clouds = Clouds::load(&clouds(test)?).unwrap();
+        let profile = clouds.cloud("oslab").unwrap();
+        let now = Arc::new(|| RealEnv.now().millis());
+        let eyes = Heat::new(Session::new(profile.session_config(now).unwrap()).unwrap());
+        let env: Arc<dyn Env> = Arc::new(RealEnv);
+        let mut builder = Host::builder(env)
+            .policy(policy)
+            .installation(format!("t{}", &format!("{:016x}", RealEnv.random())[..12]));
+        builder
+            .registries()
+            .install(&rm_openstack::PLUGIN, Some(&config))
+            .unwrap();
+        let host = Arc::new(builder.build().unwrap());
+        let engine = host.engine();
+        let engine = tokio::spawn(async move { engine.run(std::future::pending()).await });
+        let lab = Self {
+            host,
+            operator: Caller::operator("op", "ops"),
+            user: Caller::user("ada", "physics"),
+            eyes,
+            secret: json!({
+                "username": "demo",
+                "password": "oslab-user",
+                "project_name": "demo",
+            }),
+            url: profile.auth_url.clone(),
+            engine,
+        };
+        lab.site("lab", &lab.url.clone()).await;
+        lab.appliance("cluster", MINIMAL).await;
+        Some(lab)
+    }
+
+    pub(crate) async fn site(&self, name: &str, url: &str) -> Site {
+        let new: NewSite = serde_json::from_value(json!({
+            "name": name, "api": "openstack", "url": url, "region": "RegionOne",
+        }))
+        .unwrap();
+        let site = self
+            .host
+            .catalog()
+            .add_site(&self.operator, new)
+            .await
+            .unwrap();
+        self.credential(&format!("my-{name}"), name, self.secret.clone())
+            .await;
+        site
+    }
+
+    pub(crate) async fn credential(&self, name: &str, site: &str, secret: Value) {
+        let new = NewCredential {
+            name: name.to_owned(),
+            site: site.to_owned(),
+            user: None,
+            tenant: None,
+            secret,
+        };
+        self.host
+            .catalog()
+            .add_credential(&self.user, new)
+            .await
+            .unwrap();
+    }
+
+    pub(crate) async fn appliance(&self, name: &str, template: &str) {
+        let new: NewAppliance = serde_json::from_value(json!({"name": name})).unwrap();
+        self.host
+            .catalog()
+            .add_appliance(&self.operator, new)
+            .await
+            .unwrap();
+        let new: NewImplementation = serde_json::from_value(json!({
+            "appliance": name,
+            "site_type": "openstack",
+            "media_type": "application/vnd.openstack.heat+yaml",
+            "body": template,
+        }))
+        .unwrap();
+        self.host
+            .catalog()
+            .add_implementation(&self.operator, new)
+            .await
+            .unwrap();
+    }
+
+    pub(crate) fn request(&self, slaves: u32) -> ClusterRequest {
+        ClusterRequest {
+            appliance: "cluster".to_owned(),
+            slaves: Some(slaves),
+            ..ClusterRequest::default()
+        }
+    }
+
+    pub(crate) fn another(&self, appliance: &str) -> ClusterRequest {
+        ClusterRequest {
+            appliance: appliance.to_owned(),
+            reuse: Reuse::Never,
+            ..ClusterRequest::default()
+        }
+    }
+
+    /// As it is when it has settled.
+    pub(crate) async fn settled(&self, id: ResourceId) -> Resource<Cluster> {
+        self.host
+            .clusters()
+            .settled(&self.user, id, Duration::from_secs(120))
+            .await
+            .unwrap()
+    }
+
+    pub(crate) async fn ready(&self, id: ResourceId) -> Resource<Cluster> {
+        let cluster = self.settled(id).await;
+        assert!(cluster.is_ready(), "{:#?}", cluster.record());
+        cluster
+    }
+
+    pub(crate) async fn delete(&self, id: ResourceId) {
+        let clusters = self.host.clusters();
+        let cluster = clusters.get(&self.user, id).await.unwrap();
+        cluster.release(&self.user, None).await.unwrap();
+        assert!(
+            clusters
+                .gone(&self.user, id, Duration::from_secs(120))
+                .await
+                .unwrap()
+        );
+    }
+
+    /// The stacks of this cluster, as Heat lists them.
+    pub(crate) async fn stacks(&self, id: ResourceId) -> Vec<Stack> {
+        let filter = StackFilter {
+            tags: vec![format!("rm.resource={id}")],
+            ..StackFilter::default()
+        };
+        self.eyes.list(&filter).await.unwrap()
+    }
+
+    /// How many slaves there are in Heat's own nested list.
+    pub(crate) async fn slaves(&self, stack: &Stack) -> usize {
+        let query = ResourceQuery {
+            nested_depth: 2,
+            ..ResourceQuery::default()
+        };
+        let resources = self
+            .eyes
+            .resources(&stack.reference(), &query)
+            .await
+            .unwrap();
+        resources
+            .iter()
+            .filter(|r| r.parent_resource.as_deref() == Some("slave_group"))
+            .count()
+    }
+
+    /// Waits for a condition, looking now and then.
+    pub(crate) async fn until<F: Future<Output = bool>>(
+        &self,
+        what: &str,
+        mut check: impl FnMut() -> F,
+    ) {
+        for _ in 0..600 {
+            if check().await {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("not within a minute: {what}");
+    }
+
+    pub(crate) async fn events(&self, id: ResourceId) -> Vec<String> {
+        let events = self.host.store().since(0, Some(id), 1000).await.unwrap();
+        events.into_iter().map(|e| e.event.what).collect()
+    }
+}

@@ -1,0 +1,91 @@
+//! What cannot be made, and what is said about it.
+
+use rm_core::life::State;
+use serde_json::json;
+
+use crate::lab::Lab;
+
+const FAILING: &str = include_str!("../../../lab/openstack/templates/failing.yaml");
+
+#[tokio::test]
+async fn a_failing_resource_is_named_and_can_be_deleted() {
+    let Some(lab) = Lab::open("a_failing_resource_is_named").await else {
+        return;
+    };
+    lab.appliance("failing", FAILING).await;
+    let clusters = lab.host.clusters();
+    let id = clusters
+        .create(&lab.user, &lab.another("failing"))
+        .await
+        .unwrap()
+        .cluster
+        .id();
+    let cluster = lab.settled(id).await;
+    assert_eq!(cluster.record().seen, State::Failed);
+    assert!(
+        cluster.record().reason.contains("resources."),
+        "{}",
+        cluster.record().reason
+    );
+    assert_eq!(lab.stacks(id).await.len(), 1, "it stays to be looked at");
+    lab.delete(id).await;
+    assert!(lab.stacks(id).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_told_without_guessing_which_part_is_wrong() {
+    let Some(lab) = Lab::open("a_wrong_password_is_told").await else {
+        return;
+    };
+    lab.host
+        .catalog()
+        .rotate_credential(
+            &lab.user,
+            "my-lab",
+            &json!({"username": "demo", "password": "canary-wrong", "project_name": "demo"}),
+        )
+        .await
+        .unwrap();
+    let clusters = lab.host.clusters();
+    let id = clusters
+        .create(&lab.user, &lab.request(1))
+        .await
+        .unwrap()
+        .cluster
+        .id();
+    let cluster = lab.settled(id).await;
+    assert_eq!(cluster.record().seen, State::Failed);
+    let reason = &cluster.record().reason;
+    assert!(reason.contains("check all of them"), "{reason}");
+    assert!(!reason.contains("canary"), "{reason}");
+    // With the right one it goes on.
+    lab.host
+        .catalog()
+        .rotate_credential(&lab.user, "my-lab", &lab.secret)
+        .await
+        .unwrap();
+    cluster.retry(&lab.user).await.unwrap();
+    lab.ready(id).await;
+    lab.delete(id).await;
+}
+
+#[tokio::test]
+async fn a_site_that_is_down_is_passed_over_and_the_answer_says_why() {
+    let Some(lab) = Lab::open("a_site_that_is_down_is_passed_over").await else {
+        return;
+    };
+    // Nobody listens on the discard port.
+    lab.site("a-down", "http://127.0.0.1:9/v3").await;
+    let clusters = lab.host.clusters();
+    let made = clusters.create(&lab.user, &lab.request(0)).await.unwrap();
+    let chosen = &made.considered[0];
+    assert_eq!(
+        (chosen.site.as_str(), chosen.verdict.as_str()),
+        ("lab", "chosen")
+    );
+    let down = made.considered.iter().find(|c| c.site == "a-down").unwrap();
+    assert_eq!(down.verdict, "refused");
+    assert!(!down.why.is_empty());
+    lab.ready(made.cluster.id()).await;
+    lab.delete(made.cluster.id()).await;
+}

@@ -1,0 +1,56 @@
+//! The project's own commands: demo, test, bench, lab.
+
+mod bench;
+mod checks;
+mod demo;
+mod error;
+mod install;
+mod lab;
+mod linkage;
+mod paths;
+mod run;
+mod skips;
+mod tests;
+mod tree;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The project's own commands. `cargo xtask test` is what CI runs.
+#[derive(Parser, Debug)]
+#[command(name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Show an appliance becoming a running cluster, from nothing to nothing
+    Demo(demo::Options),
+    /// Check and test everything, against real clouds
+    Test(tests::Options),
+    /// Measure, side by side with others
+    Bench(bench::Options),
+    /// A real OpenStack on loopback
+    #[command(subcommand)]
+    Lab(lab::Command),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match &cli.command {
+        Command::Demo(options) => demo::demo(options),
+        Command::Test(options) => tests::test(options),
+        Command::Bench(options) => bench::bench(options),
+        Command::Lab(command) => lab::command(command),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
