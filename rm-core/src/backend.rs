@@ -65,8 +65,34 @@ pub struct Cx<'a> {
     pub secret: &'a Secret,
     /// For what a spec names and does not hold: implementations and images.
     pub catalog: &'a Catalog,
+    /// Where a long call says how far it is.
+    pub progress: &'a std::sync::Arc<Progress>,
     /// How long the call may take.
     pub timeout: Duration,
+}
+
+/// How far a long call is. What is told here becomes an event, at most one a
+/// second.
+#[derive(Debug, Default)]
+pub struct Progress(std::sync::Mutex<Option<(u64, Option<u64>)>>);
+
+impl Progress {
+    /// So much is done, of so much where that is known; in bytes or whatever
+    /// the call counts.
+    pub fn tell(&self, done: u64, total: Option<u64>) {
+        *self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = Some((done, total));
+    }
+
+    /// What was told since this was last asked.
+    pub(crate) fn take(&self) -> Option<(u64, Option<u64>)> {
+        self.0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .take()
+    }
 }
 
 /// By what a real thing is known to be ours.
@@ -162,6 +188,9 @@ pub struct Offer {
     pub cost: f64,
     /// Why this offer, or its weakness, in words.
     pub why: String,
+    /// Whether the site has it already, without our doing: then nothing needs
+    /// to be made.
+    pub there: bool,
     /// A resource that is there already and would do.
     pub existing: Option<ResourceId>,
     /// Where; the manager fills it in.
@@ -178,6 +207,7 @@ impl Offer {
                 Some(n) => format!("room for {n} more nodes"),
                 None => "the site does not say how much room is left".to_owned(),
             },
+            there: false,
             existing: None,
             place: None,
         }

@@ -19,7 +19,7 @@ use crate::life::{State, Wanted};
 use crate::manager::{
     KEYS, Resource, ResourceManager, Terms, Want, missing, over_quota, see, visible,
 };
-use crate::model::{Cluster, ClusterSpec, Json};
+use crate::model::{Cluster, ClusterSpec, ImageSpec, Json, SiteImage};
 use crate::record::Document;
 use crate::registry::ResourceManagerRegistry;
 use crate::store::{Batch, Cursor, Expect, Key, Outcome, Page, Refusal, Version};
@@ -209,18 +209,23 @@ impl<'a> Clusters<'a> {
                     Err(e) => return Err(e),
                 }
             }
-            let offers = self
+            let mut offers = self
                 .offers(who, &candidates, &mut considered, false)
                 .await?;
+            let mut batch = Batch::default();
+            let needs = self.images(who, &appliance, &offers[0], &mut batch).await?;
+            if !needs.is_empty() {
+                // Images were brought to this site only.
+                offers.truncate(1);
+            }
             let terms = Terms {
                 name: request
                     .name
                     .clone()
                     .unwrap_or_else(|| appliance.name.clone()),
                 until,
-                needs: Vec::new(),
+                needs,
             };
-            let mut batch = Batch::default();
             let manager = &candidates
                 .iter()
                 .find(|c| Some(c.want.site.id) == offers[0].place.as_ref().map(|p| p.site))
@@ -674,6 +679,77 @@ impl<'a> Clusters<'a> {
             );
         }
         Ok(offers)
+    }
+
+    /// The images that the appliance needs and the site lacks: those that are
+    /// on their way there already, and those that are reserved by this batch.
+    async fn images(
+        &self,
+        who: &Caller,
+        appliance: &Appliance,
+        offer: &Offer,
+        batch: &mut Batch,
+    ) -> Result<Vec<ResourceId>> {
+        let Some(place) = offer
+            .place
+            .as_ref()
+            .filter(|_| !appliance.images.is_empty())
+        else {
+            return Ok(Vec::new());
+        };
+        let site = self.core.catalog.site(&place.site.to_string()).await?;
+        let manager = self
+            .managers
+            .serving::<SiteImage>(&Kind::IMAGE)?
+            .into_iter()
+            .find(|m| m.serves().api == site.api)
+            .ok_or_else(|| {
+                Error::new(
+                    ErrorKind::Unsupported,
+                    format!("no linked plugin can bring images to {:?}", site.name),
+                )
+            })?;
+        let mut needs = Vec::new();
+        for name in &appliance.images {
+            let image = self.core.catalog.image(name).await?;
+            let key = format!("{}/image/{}/{}", who.tenant, image.id, site.id);
+            let key_place = Key::Document(KEYS.to_owned(), key.clone());
+            if let Expect::Version(_, version) = self.free_key(&key).await?
+                && version == Version(0)
+                && let Some(found) = self.core.store.document(KEYS, &key).await?
+            {
+                // One that is of use is there; it must still be there when
+                // this is committed.
+                batch.expect.push(Expect::Version(key_place, found.version));
+                needs.push(found.record.body.read()?);
+                continue;
+            }
+            let want = Want::<SiteImage> {
+                site: site.clone(),
+                credential: place.credential,
+                spec: ImageSpec {
+                    image: image.id,
+                    name: image.name.clone(),
+                    source: image.source,
+                    sha256: image.sha256,
+                    disk_format: image.disk_format,
+                    size: None,
+                },
+                key: Some(key.clone()),
+            };
+            let offers = manager.offers(who, &want).await?;
+            if offers.iter().any(|o| o.there) {
+                continue;
+            }
+            let terms = Terms {
+                name: image.name,
+                until: None,
+                needs: Vec::new(),
+            };
+            batch.expect.push(self.free_key(&key).await?);
+            needs.push(manager.prepare(who, &offers, &terms, batch)?.0);
+        }
+        Ok(needs)
     }
 
     /// What to expect of a key that a new cluster takes: nobody has it, or one

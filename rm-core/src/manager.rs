@@ -147,6 +147,7 @@ impl<M: Model> ResourceManager<M> for Managed<M> {
             credential: &credential,
             secret: &secret,
             catalog: &core.catalog,
+            progress: &Arc::default(),
             timeout: self.driver.capability(&site).call_timeout,
         };
         let place = self.place(want)?;
@@ -197,10 +198,12 @@ impl<M: Model> ResourceManager<M> for Managed<M> {
         if let Some(key) = &place.key {
             into.documents.push(key_document(key, id)?);
         }
+        // What stands for no node (an image) takes nothing of a quota.
+        let one = i64::from(nodes > 0);
         into.counts.extend(quota_counts(
             core,
             who,
-            1,
+            one,
             i64::try_from(nodes).unwrap_or(i64::MAX),
         ));
         let record = ResourceRecord {
@@ -723,9 +726,13 @@ pub(crate) async fn remove(
             batch.delete.push(key);
         }
         let nodes = i64::try_from(r.nodes).unwrap_or(i64::MAX);
-        batch
-            .counts
-            .extend(counts(&r.tenant.0, -1, -nodes, None, None));
+        batch.counts.extend(counts(
+            &r.tenant.0,
+            -i64::from(nodes > 0),
+            -nodes,
+            None,
+            None,
+        ));
         batch.events.push(core.event(r, verb, data.clone()));
         match core.commit(batch).await? {
             Outcome::Done(_) => return Ok(true),

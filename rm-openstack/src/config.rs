@@ -15,6 +15,8 @@ pub struct Config {
     pub patience_seconds: u64,
     /// How long before its end a token is replaced.
     pub renew_margin_seconds: u64,
+    /// How long the upload of an image may take, in seconds.
+    pub upload_timeout_seconds: u64,
     /// How many accounts stay logged in at once.
     pub sessions: usize,
 }
@@ -26,6 +28,7 @@ impl Default for Config {
             call_timeout_seconds: 30,
             patience_seconds: 3600,
             renew_margin_seconds: 120,
+            upload_timeout_seconds: 3600,
             sessions: 1000,
         }
     }
@@ -43,6 +46,7 @@ pub(crate) fn schema() -> Value {
             "patience_seconds":
                 number("how long a create, a change or a delete may take as a whole", 3600),
             "renew_margin_seconds": number("how long before its end a token is replaced", 120),
+            "upload_timeout_seconds": number("how long the upload of an image may take", 3600),
             "sessions": number("how many accounts stay logged in at once", 1000),
         }
     })

@@ -2,6 +2,7 @@
 //!
 //! * [`plugin`]: what a host links: [`PLUGIN`].
 //! * [`backend`]: clusters as Heat stacks.
+//! * [`images`]: images that appliances need and sites lack.
 //! * [`media`]: Heat templates as implementations of appliances.
 //! * [`template`]: what a Heat template declares, read before it is ever sent.
 //! * [`config`]: the section `[openstack]` of the configuration.
@@ -13,6 +14,7 @@ pub mod config;
 mod credential;
 mod failure;
 mod hosts;
+pub mod images;
 mod mark;
 pub mod media;
 pub mod plugin;

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use rm_core::backend::Serves;
-use rm_core::model::Cluster;
+use rm_core::model::{Cluster, SiteImage};
 use rm_core::registry::{PluginFn, PluginInfo, Registries};
 use rm_core::{Kind, Result};
 
 use crate::backend::Stacks;
 use crate::config::{Config, schema};
+use crate::images::Images;
 use crate::media::{HEAT_TEMPLATE, HeatTemplate};
 
 /// The API type of sites that this crate serves.
@@ -32,6 +33,16 @@ fn install(config: Config, registries: &mut Registries) -> Result<()> {
         api: API.to_owned(),
         media: vec![HEAT_TEMPLATE.to_owned()],
     };
+    let images = Serves {
+        kind: Kind::IMAGE,
+        api: API.to_owned(),
+        media: Vec::new(),
+    };
+    registries.backend::<SiteImage>(
+        "openstack.images",
+        images,
+        Arc::new(Images::new(config.clone())),
+    )?;
     registries.backend::<Cluster>("openstack", serves, Arc::new(Stacks::new(config)))
 }
 

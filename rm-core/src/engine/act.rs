@@ -1,10 +1,13 @@
 //! Calls on the real thing: journal, act, write down.
 
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
 use serde_json::json;
 
 use super::write::{adopt, see, settle};
 use super::{Account, Call, Done, Engine, Job};
-use crate::backend::{Capability, Cx, Look};
+use crate::backend::{Capability, Cx, Look, Progress};
 use crate::catalog::{Credential, Site};
 use crate::driver::{Driver, Sight};
 use crate::error::{self, Error, ErrorKind, Result};
@@ -13,7 +16,7 @@ use crate::manager::{KEYS, counts, key_document};
 use crate::model::Json;
 use crate::record::{Attempt, Effect, ResourceRecord};
 use crate::secret::Secret;
-use crate::store::{Claim, Due, Key};
+use crate::store::{Batch, Claim, Due, Key};
 
 /// What a call on a place needs.
 struct Reach {
@@ -22,6 +25,7 @@ struct Reach {
     site: Site,
     credential: Credential,
     secret: Secret,
+    progress: std::sync::Arc<Progress>,
 }
 
 impl Engine {
@@ -59,6 +63,7 @@ impl Engine {
             site,
             credential,
             secret,
+            progress: std::sync::Arc::default(),
         })
     }
 
@@ -69,6 +74,7 @@ impl Engine {
             credential: &reach.credential,
             secret: &reach.secret,
             catalog: &self.core.catalog,
+            progress: &reach.progress,
             timeout: reach.cap.call_timeout,
         }
     }
@@ -82,8 +88,13 @@ impl Engine {
         let patience = now.plus(reach.cap.patience);
         // Writing under the fence prolongs the claim from now on, so that it
         // cannot lapse within the call's own limit.
+        let ttl = self
+            .core
+            .policy
+            .lease
+            .max(reach.cap.call_timeout + Duration::from_secs(30));
         let written = self
-            .write(claim, Due::Keep, |r, _| {
+            .write_for(claim, Due::Keep, ttl, |r, _| {
                 if r.generation != generation {
                     return;
                 }
@@ -124,10 +135,17 @@ impl Engine {
             Ok(None) => {}
             Ok(Some((state, reason))) => {
                 let pause = self.pace(claim.row.record.looks);
-                let due = Due::Release(self.core.env.now().plus(pause));
+                let due = match state {
+                    State::Failed => Due::Rest,
+                    _ => Due::Release(self.core.env.now().plus(pause)),
+                };
                 self.write(&mut claim, due, |r, _| {
                     r.looks = r.looks.saturating_add(1);
-                    see(r, state, &reason);
+                    if state == State::Failed {
+                        settle(r, state, None, &reason);
+                    } else {
+                        see(r, state, &reason);
+                    }
                 })
                 .await;
                 return;
@@ -182,6 +200,15 @@ impl Engine {
         for id in &r.needs {
             match self.core.store.resource(*id).await? {
                 Some(row) if row.record.seen == State::Ready => {}
+                Some(row) if row.record.seen == State::Failed => {
+                    return Ok(Some((
+                        State::Failed,
+                        format!(
+                            "the {} {:?} that it needs has failed: {}",
+                            row.record.kind, row.record.name, row.record.reason
+                        ),
+                    )));
+                }
                 Some(row) => {
                     return Ok(Some((
                         State::Building,
@@ -271,10 +298,8 @@ impl Engine {
         let mark = self.mark(r);
         let cx = self.cx(reach);
         let call = reach.driver.change(&cx, &mark, sight, &r.place.spec);
-        let done = self
-            .core
-            .timed("change", reach.cap.call_timeout, call)
-            .await;
+        let call = self.core.timed("change", reach.cap.call_timeout, call);
+        let done = self.told(reach, r, call).await;
         match done {
             Ok(()) => self.accepted(claim, State::Changing).await,
             Err(e) if e.effect() == error::Effect::None && !e.is_temporary() => match seen_spec {
@@ -282,6 +307,26 @@ impl Engine {
                 None => self.failed(claim, Effect::Change, &e).await,
             },
             Err(e) => self.failed(claim, Effect::Change, &e).await,
+        }
+    }
+
+    /// Carries out a long call, and makes events of what it tells.
+    async fn told<T>(&self, reach: &Reach, r: &ResourceRecord, call: impl Future<Output = T>) -> T {
+        let core = &*self.core;
+        let mut call = std::pin::pin!(call);
+        loop {
+            match select(call.as_mut(), core.env.sleep(Duration::from_secs(1))).await {
+                Either::Left((done, _)) => return done,
+                Either::Right(_) => {
+                    if let Some((done, total)) = reach.progress.take() {
+                        let mut batch = Batch::default();
+                        let data = json!({"done": done, "total": total});
+                        batch.events.push(core.event(r, "progress", data));
+                        // It is only told: nothing depends on it.
+                        let _ = core.commit(batch).await;
+                    }
+                }
+            }
         }
     }
 

@@ -95,6 +95,7 @@ impl Engine {
             credential: &credential,
             secret: &secret,
             catalog: &core.catalog,
+            progress: &std::sync::Arc::default(),
             timeout: cap.call_timeout,
         };
         let targets: Vec<Target> = claims

@@ -44,6 +44,18 @@ impl Engine {
         due: Due,
         edit: impl Fn(&mut ResourceRecord, &mut Batch) + Send + Sync,
     ) -> bool {
+        self.write_for(claim, due, self.core.policy.lease, edit)
+            .await
+    }
+
+    /// The same, and where the claim is kept, for so long.
+    pub(super) async fn write_for(
+        &self,
+        claim: &mut Claim,
+        due: Due,
+        ttl: Duration,
+        edit: impl Fn(&mut ResourceRecord, &mut Batch) + Send + Sync,
+    ) -> bool {
         let decided_for = claim.row.record.generation;
         loop {
             let mut batch = Batch::default();
@@ -70,7 +82,7 @@ impl Engine {
             let fence = fence(claim);
             batch.fence.push(fence);
             if matches!(due, Due::Keep | Due::At(_)) {
-                batch.prolong.push((fence, self.core.policy.lease));
+                batch.prolong.push((fence, ttl));
             }
             batch
                 .expect
@@ -83,7 +95,7 @@ impl Engine {
                         version: Version(claim.row.version.0 + 1),
                         record,
                     };
-                    claim.until = now.plus(self.core.policy.lease);
+                    claim.until = now.plus(ttl);
                     return true;
                 }
                 Ok(Outcome::Refused(Refusal::Stale(_))) => {

@@ -70,6 +70,9 @@ impl Image {
 /// An image to be made.
 #[derive(Clone, Debug, Serialize)]
 pub struct NewImage {
+    /// Its id, if the client chooses it: a second create is then refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
     /// Its name.
     pub name: String,
     /// `qcow2`, `raw`, ...
@@ -93,6 +96,7 @@ impl NewImage {
     /// A private image without a container.
     pub fn new(name: impl Into<String>, disk_format: impl Into<String>) -> Self {
         Self {
+            id: None,
             name: name.into(),
             disk_format: disk_format.into(),
             container_format: "bare".to_owned(),
@@ -134,6 +138,16 @@ impl Glance {
         // Glance takes some names (`in:...`) for expressions.
         found.retain(|image| image.name == name);
         Ok(found)
+    }
+
+    /// The images with this tag, in whatever state.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn tagged(&self, tag: &str) -> Result<Vec<Image>, Error> {
+        let ask = images(&[]).query("tag", tag).query("limit", "1000");
+        let call = Call::read(Service::Image, "list images");
+        Ok(self.session.ask::<Images>(call, &ask).await?.images)
     }
 
     /// One image.

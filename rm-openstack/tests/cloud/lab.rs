@@ -218,13 +218,16 @@ impl Lab {
         );
     }
 
-    /// The stacks of this cluster, as Heat lists them.
+    /// The stacks of this cluster, as Heat lists them. For a moment, it still
+    /// lists what is DELETE_COMPLETE.
     pub(crate) async fn stacks(&self, id: ResourceId) -> Vec<Stack> {
         let filter = StackFilter {
             tags: vec![format!("rm.resource={id}")],
             ..StackFilter::default()
         };
-        self.eyes.list(&filter).await.unwrap()
+        let mut stacks = self.eyes.list(&filter).await.unwrap();
+        stacks.retain(|stack| !stack.status.is_deleted());
+        stacks
     }
 
     /// How many slaves there are in Heat's own nested list.
