@@ -6,7 +6,7 @@ use rm_openstack::client::heat::UpdateStack;
 use serde_json::json;
 use std::time::Duration;
 
-use crate::lab::Lab;
+use crate::lab::{Cloud, Lab};
 
 fn watchful() -> Policy {
     Policy {
@@ -18,7 +18,7 @@ fn watchful() -> Policy {
 #[tokio::test]
 async fn a_stack_deleted_behind_our_back_is_reported_and_not_made_again() {
     let test = "a_stack_deleted_behind_our_back_is_reported";
-    let Some(lab) = Lab::open_with(test, watchful(), json!({})).await else {
+    let Some(lab) = Lab::open_with(test, Cloud::Minimal, watchful()).await else {
         return;
     };
     let clusters = lab.host.clusters();
@@ -55,7 +55,7 @@ async fn a_stack_deleted_behind_our_back_is_reported_and_not_made_again() {
 #[tokio::test]
 async fn a_stack_updated_behind_our_back_shows_what_is_there_now() {
     let test = "a_stack_updated_behind_our_back_shows_what_is_there";
-    let Some(lab) = Lab::open_with(test, watchful(), json!({})).await else {
+    let Some(lab) = Lab::open_with(test, Cloud::Minimal, watchful()).await else {
         return;
     };
     let clusters = lab.host.clusters();

@@ -44,23 +44,38 @@ impl Env for RealEnv {
     }
 }
 
-/// The lab's files, or a line that says that the test was skipped.
-pub(crate) fn clouds(test: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("RM_LAB_CLOUDS").map(PathBuf::from);
-    if path.is_none() {
-        let line = format!("SKIPPED lab: {test}: RM_LAB_CLOUDS is not set");
-        println!("{line}");
-        if let Some(log) = std::env::var_os("RM_SKIP_LOG") {
-            use std::io::Write;
-            let mut log = std::fs::OpenOptions::new()
-                .append(true)
-                .create(true)
-                .open(log)
-                .unwrap();
-            writeln!(log, "{line}").unwrap();
+/// Which of the labs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cloud {
+    /// Keystone and Heat.
+    Minimal,
+    /// With Nova, Neutron, Glance and Placement.
+    Full,
+}
+
+impl Cloud {
+    /// The lab's files, or a line that says that the test was skipped.
+    fn clouds(self, test: &str) -> Option<PathBuf> {
+        let name = match self {
+            Self::Minimal => "RM_LAB_CLOUDS",
+            Self::Full => "RM_LAB_FULL_CLOUDS",
+        };
+        let path = std::env::var_os(name).map(PathBuf::from);
+        if path.is_none() {
+            assert!(
+                std::env::var_os("RM_LAB_REQUIRED").is_none(),
+                "{name} is not set, and this run must not skip"
+            );
+            println!("SKIPPED lab: {test}: {name} is not set");
+            if let Some(log) = std::env::var_os("RM_SKIP_LOG") {
+                use std::io::Write;
+                let mut options = std::fs::OpenOptions::new();
+                let mut log = options.append(true).create(true).open(log).unwrap();
+                writeln!(log, "{test}: {name} is not set").unwrap();
+            }
         }
+        path
     }
-    path
 }
 
 /// A host with the lab's cloud as its site `lab`, the user's credential for
@@ -86,11 +101,11 @@ pub(crate) const MINIMAL: &str = include_str!("../../../lab/openstack/templates/
 
 impl Lab {
     pub(crate) async fn open(test: &str) -> Option<Self> {
-        Self::open_with(test, Policy::default(), json!({})).await
+        Self::open_with(test, Cloud::Minimal, Policy::default()).await
     }
 
-    pub(crate) async fn open_with(test: &str, policy: Policy, config: Value) -> Option<Self> {
-        let clouds = Clouds::load(&clouds(test)?).unwrap();
+    pub(crate) async fn open_with(test: &str, cloud: Cloud, policy: Policy) -> Option<Self> {
+        let clouds = Clouds::load(&cloud.clouds(test)?).unwrap();
         let profile = clouds.cloud("oslab").unwrap();
         let now = Arc::new(|| RealEnv.now().millis());
         let eyes = Heat::new(Session::new(profile.session_config(now).unwrap()).unwrap());
@@ -100,7 +115,7 @@ impl Lab {
             .installation(format!("t{}", &format!("{:016x}", RealEnv.random())[..12]));
         builder
             .registries()
-            .install(&rm_openstack::PLUGIN, Some(&config))
+            .install(&rm_openstack::PLUGIN, None)
             .unwrap();
         let host = Arc::new(builder.build().unwrap());
         let engine = host.engine();
@@ -155,7 +170,12 @@ impl Lab {
     }
 
     pub(crate) async fn appliance(&self, name: &str, template: &str) {
-        let new: NewAppliance = serde_json::from_value(json!({"name": name})).unwrap();
+        self.appliance_of(json!({"name": name}), template).await;
+    }
+
+    pub(crate) async fn appliance_of(&self, new: Value, template: &str) {
+        let new: NewAppliance = serde_json::from_value(new).unwrap();
+        let name = new.name.clone();
         self.host
             .catalog()
             .add_appliance(&self.operator, new)

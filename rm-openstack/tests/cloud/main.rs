@@ -12,6 +12,7 @@
 )]
 
 mod behind;
+mod full;
 mod lab;
 mod life;
 mod refused;
