@@ -22,6 +22,7 @@ use crate::policy::{CheapestThenRoomiest, Placement, Policy};
 use crate::record::ResourceRecord;
 use crate::registry::{AdapterRegistry, Registries, ResourceManagerRegistry};
 use crate::secret::{Sealer, Unsealed};
+use crate::signal::{Outbox, Subscription};
 use crate::store::{Batch, MemoryStore, Outcome, Store};
 
 /// What everything in core shares. Managers and the engine hold it; it holds
@@ -155,6 +156,20 @@ impl Host {
     /// The engine. Somebody must poll [`Engine::run`], or nothing happens.
     pub fn engine(&self) -> Engine {
         Engine::new(Arc::clone(&self.core))
+    }
+
+    /// Events as they are committed: from now on, or after a cursor.
+    pub async fn subscribe(&self, after: Option<u64>) -> Result<Subscription> {
+        let after = match after {
+            Some(after) => after,
+            None => self.core.store.newest().await?,
+        };
+        Ok(Subscription::new(Arc::clone(&self.core), after))
+    }
+
+    /// Events brought outside. Somebody must poll [`Outbox::run`].
+    pub fn outbox(&self) -> Outbox {
+        Outbox::new(Arc::clone(&self.core))
     }
 
     /// The store, for reading.

@@ -11,6 +11,7 @@
 //! | what a plugin author writes | [`backend`], [`registry`] |
 //! | what is wanted and what is seen | [`life`], [`model`], [`record`] |
 //! | what is durable | [`store`], [`event`] |
+//! | who is told | [`signal`] |
 //! | what makes it happen | [`engine`] |
 
 pub mod backend;
@@ -32,6 +33,7 @@ pub mod policy;
 pub mod record;
 pub mod registry;
 pub mod secret;
+pub mod signal;
 pub mod store;
 
 pub use caller::{Caller, Role, Tenant};

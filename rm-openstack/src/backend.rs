@@ -324,7 +324,9 @@ fn sight(stack: &Stack) -> Seen<Cluster> {
 /// (suspended, rolled back by somebody) is told in the reason.
 fn phase(stack: &Stack) -> Phase {
     match (&stack.status.action, &stack.status.state) {
-        (Action::Delete, State::Complete) => Phase::Gone,
+        // A stack that is DELETE_COMPLETE and still listed can become
+        // DELETE_FAILED yet, when Heat cannot reach Keystone to clean up:
+        // gone is what is not listed.
         (Action::Delete, State::Failed) => Phase::DeleteFailed,
         (Action::Delete, _) => Phase::Deleting,
         (_, State::Failed) | (Action::Rollback | Action::Suspend, State::Complete) => Phase::Failed,

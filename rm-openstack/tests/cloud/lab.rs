@@ -1,6 +1,6 @@
 //! A host on the lab's cloud, and eyes of its own at the cloud.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -56,26 +56,31 @@ pub(crate) enum Cloud {
 impl Cloud {
     /// The lab's files, or a line that says that the test was skipped.
     fn clouds(self, test: &str) -> Option<PathBuf> {
-        let name = match self {
-            Self::Minimal => "RM_LAB_CLOUDS",
-            Self::Full => "RM_LAB_FULL_CLOUDS",
-        };
-        let path = std::env::var_os(name).map(PathBuf::from);
-        if path.is_none() {
-            assert!(
-                std::env::var_os("RM_LAB_REQUIRED").is_none(),
-                "{name} is not set, and this run must not skip"
-            );
-            println!("SKIPPED lab: {test}: {name} is not set");
-            if let Some(log) = std::env::var_os("RM_SKIP_LOG") {
-                use std::io::Write;
-                let mut options = std::fs::OpenOptions::new();
-                let mut log = options.append(true).create(true).open(log).unwrap();
-                writeln!(log, "{test}: {name} is not set").unwrap();
-            }
+        match self {
+            Self::Minimal => from_env(test, "RM_LAB_CLOUDS"),
+            Self::Full => from_env(test, "RM_LAB_FULL_CLOUDS"),
         }
-        path
     }
+}
+
+/// A path that the test run gives; a test that lacks it is skipped, and that
+/// is told, unless the run must not skip.
+pub(crate) fn from_env(test: &str, name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os(name).map(PathBuf::from);
+    if path.is_none() {
+        assert!(
+            std::env::var_os("RM_LAB_REQUIRED").is_none(),
+            "{name} is not set, and this run must not skip"
+        );
+        println!("SKIPPED lab: {test}: {name} is not set");
+        if let Some(log) = std::env::var_os("RM_SKIP_LOG") {
+            use std::io::Write;
+            let mut options = std::fs::OpenOptions::new();
+            let mut log = options.append(true).create(true).open(log).unwrap();
+            writeln!(log, "{test}: {name} is not set").unwrap();
+        }
+    }
+    path
 }
 
 /// A host with the lab's cloud as its site `lab`, the user's credential for
@@ -105,7 +110,11 @@ impl Lab {
     }
 
     pub(crate) async fn open_with(test: &str, cloud: Cloud, policy: Policy) -> Option<Self> {
-        let clouds = Clouds::load(&cloud.clouds(test)?).unwrap();
+        Some(Self::at(&cloud.clouds(test)?, policy).await)
+    }
+
+    pub(crate) async fn at(clouds: &Path, policy: Policy) -> Self {
+        let clouds = Clouds::load(clouds).unwrap();
         let profile = clouds.cloud("oslab").unwrap();
         let now = Arc::new(|| RealEnv.now().millis());
         let eyes = Heat::new(Session::new(profile.session_config(now).unwrap()).unwrap());
@@ -135,7 +144,7 @@ impl Lab {
         };
         lab.site("lab", &lab.url.clone()).await;
         lab.appliance("cluster", MINIMAL).await;
-        Some(lab)
+        lab
     }
 
     pub(crate) async fn site(&self, name: &str, url: &str) -> Site {

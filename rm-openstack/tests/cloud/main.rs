@@ -12,7 +12,9 @@
 )]
 
 mod behind;
+mod faults;
 mod full;
 mod lab;
 mod life;
+mod own;
 mod refused;
