@@ -271,7 +271,8 @@ impl Default for Capability {
 /// What makes a second create of the same thing harmless.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CreateKey {
-    /// The site refuses a second thing of the mark's name.
+    /// The site refuses a second thing of the mark's name, once it knows the
+    /// first.
     UniqueName,
     /// The site answers a repeated token with the first thing.
     ClientToken,

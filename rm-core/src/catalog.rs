@@ -72,6 +72,11 @@ impl Catalog {
         }
     }
 
+    /// What seals secrets: for adapters that keep secrets of their own.
+    pub fn sealer(&self) -> &dyn Sealer {
+        &*self.sealer
+    }
+
     // -- sites ---------------------------------------------------------------
 
     /// Adds a site.

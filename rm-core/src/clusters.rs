@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use crate::backend::Offer;
 use crate::caller::{Caller, Role};
 use crate::catalog::{Appliance, Implementation, Site, Target, check_name};
+use crate::env::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::Core;
 use crate::id::{CatalogId, HoldId, Kind, ResourceId};
@@ -25,7 +26,12 @@ use crate::registry::ResourceManagerRegistry;
 use crate::store::{Batch, Cursor, Expect, Key, Outcome, Page, Refusal, Version};
 
 /// The space of idempotency keys.
-const IDEMPOTENCY: &str = "engine.idempotency";
+pub(crate) const IDEMPOTENCY: &str = "engine.idempotency";
+
+/// The day a key belongs to; old days are forgotten as a whole.
+pub(crate) fn day(at: Timestamp) -> i64 {
+    at.millis().div_euclid(24 * 3600 * 1000)
+}
 
 /// What an Operation Manager asks for.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -590,7 +596,7 @@ impl<'a> Clusters<'a> {
         who: &Caller,
         request: &ClusterRequest,
         cluster: Resource<Cluster>,
-        until: Option<crate::env::Timestamp>,
+        until: Option<Timestamp>,
     ) -> Result<(Resource<Cluster>, HoldId)> {
         let id = cluster.id();
         cluster
@@ -834,7 +840,7 @@ impl<'a> Clusters<'a> {
             Arc::new(Document {
                 space: IDEMPOTENCY.to_owned(),
                 id,
-                indexes: Vec::new(),
+                indexes: vec![("day".to_owned(), day(self.core.env.now()).to_string())],
                 body: Json::of(&json!(what))?,
             }),
         ))

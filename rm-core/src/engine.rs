@@ -23,6 +23,7 @@ use crate::store::Claim;
 
 mod act;
 mod decide;
+mod house;
 mod look;
 mod write;
 
@@ -118,8 +119,16 @@ impl Engine {
         let core = &*self.core;
         let mut desks: BTreeMap<Account, Desk> = BTreeMap::new();
         let mut running: FuturesUnordered<BoxFuture<'_, Done>> = FuturesUnordered::new();
+        let mut tidied: Option<Timestamp> = None;
         loop {
             let heard = core.bell.rung();
+            let now = core.env.now();
+            if tidied.is_none_or(|at| now.since(at) > house::EVERY) {
+                tidied = Some(now);
+                if let Err(e) = self.tidy().await {
+                    tracing::warn!(error = %e, "old keys could not be removed");
+                }
+            }
             let mut pause = match self.claim(&mut desks, running.len()).await {
                 Ok(pause) => pause,
                 Err(e) => {

@@ -196,7 +196,7 @@ impl Backend<Cluster> for Stacks {
         cap.visibility = Duration::ZERO;
         // Heat's API gives up on its engine after 60 s; the engine may still
         // carry the request out.
-        cap.late = Duration::from_secs(90);
+        cap.late = Duration::from_secs(75);
         cap.list_by_owner = true;
         cap.resize = Resize::InPlace;
         cap.concurrency = self.config.concurrency;

@@ -109,27 +109,25 @@ fn absent(r: &ResourceRecord, cap: &Capability, now: Timestamp) -> Next {
     let Some(attempt) = &r.attempt else {
         return unseen(r, now);
     };
-    // A create was begun and nobody knows what came of it.
-    let late = attempt.at.plus(cap.late);
-    let shown = attempt.at.plus(cap.visibility);
+    // A create was begun and nobody knows what came of it. It may still be on
+    // its way through the site, and a site that refuses a second thing of one
+    // name may not do so for two requests that it works on at once (measured
+    // with Heat): so the name alone does not make a second create harmless.
+    let late = attempt.at.plus(cap.late.max(cap.visibility));
+    let may_come = "an earlier create may still take effect".to_owned();
     match (r.wanted, cap.create_key) {
-        (Wanted::Absent, _) if now < late => {
-            Next::NotBefore(late, "a create may still take effect".to_owned())
-        }
+        (Wanted::Absent, _) if now < late => Next::Wait(State::Releasing, may_come),
         (Wanted::Absent, _) => Next::Gone,
-        _ if r.deadline.is_some_and(|d| d <= now) => {
-            Next::Failed(format!("it could not be made in time: {}", r.reason))
-        }
-        (_, CreateKey::UniqueName | CreateKey::ClientToken | CreateKey::ClientUuid) => {
-            Next::Act(Effect::Create)
-        }
-        (_, CreateKey::TagOnly) if now < late.max(shown) => {
-            Next::NotBefore(late.max(shown), "a create may still take effect".to_owned())
-        }
-        (_, CreateKey::TagOnly) => Next::Act(Effect::Create),
         (_, CreateKey::None) => {
             Next::Quarantine("nobody can tell whether the last create took effect".to_owned())
         }
+        _ if r.deadline.is_some_and(|d| d <= now) => {
+            Next::Failed(format!("it could not be made in time: {}", r.reason))
+        }
+        (_, CreateKey::UniqueName | CreateKey::TagOnly) if now < late => {
+            Next::Wait(State::Building, may_come)
+        }
+        _ => Next::Act(Effect::Create),
     }
 }
 

@@ -214,9 +214,10 @@ impl Engine {
                 let gone = sight.is_none_or(|s| matches!(s.phase, Phase::Gone | Phase::Deleting));
                 self.write(&mut claim, sweep, |r, _| {
                     adopt(r, sight);
-                    if gone {
+                    if gone && r.remote.is_some() {
                         // What is there no more has no name; a retry makes
-                        // another one.
+                        // another one. An attempt whose outcome is unknown
+                        // is not forgotten.
                         r.remote = None;
                         r.attempt = None;
                     }

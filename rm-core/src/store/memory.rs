@@ -95,10 +95,15 @@ impl Inner {
                 return Some(Refusal::Stale(key.clone()));
             }
         }
-        for count in &batch.counts {
+        for (at, count) in batch.counts.iter().enumerate() {
             let value = self.counters.get(&count.counter).copied().unwrap_or(0);
+            // What the same batch counts before it counts too.
+            let before = batch.counts[..at]
+                .iter()
+                .filter(|c| c.counter == count.counter)
+                .fold(value, |sum, c| sum.saturating_add_signed(c.by));
             if let (true, Some(at_most)) = (count.by > 0, count.at_most)
-                && value.saturating_add_signed(count.by) > at_most
+                && before.saturating_add_signed(count.by) > at_most
             {
                 return Some(Refusal::Limit {
                     counter: count.counter.clone(),
