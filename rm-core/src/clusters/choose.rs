@@ -1,0 +1,432 @@
+//! Where a request could be served: which site, implementation, credential,
+//! cluster that is there already, and which images must be brought first.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+
+use super::{ClusterRequest, Clusters, Considered, Reuse};
+use crate::backend::Offer;
+use crate::caller::Caller;
+use crate::catalog::{Appliance, Implementation, Site, Target};
+use crate::env::Timestamp;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{HoldId, Kind, ResourceId};
+use crate::life::{State, Wanted};
+use crate::manager::{KEYS, Resource, ResourceManager, Terms, Want};
+use crate::model::{Cluster, ClusterSpec, ImageSpec, SiteImage};
+use crate::store::{Batch, Expect, Key, Version};
+
+/// One place where a request could be served.
+pub(super) struct Candidate {
+    pub(super) manager: Arc<dyn ResourceManager<Cluster>>,
+    pub(super) want: Want<Cluster>,
+}
+
+impl Clusters<'_> {
+    /// Where the request could be served at all, and why elsewhere not.
+    pub(super) async fn candidates(
+        &self,
+        who: &Caller,
+        request: &ClusterRequest,
+    ) -> Result<(Appliance, Vec<Candidate>, Vec<Considered>)> {
+        let catalog = &self.core.catalog;
+        let appliance = catalog.appliance(&request.appliance).await?;
+        let implementations = chosen(
+            catalog.implementations_of(appliance.id).await?,
+            request,
+            &appliance,
+        )?;
+        let hinted = !request.sites.is_empty();
+        let mut sites = Vec::new();
+        for name in &request.sites {
+            sites.push(
+                catalog
+                    .site(name)
+                    .await
+                    .map_err(|e| Error::invalid(e.what()).advice(e.next().unwrap_or_default()))?,
+            );
+        }
+        if !hinted {
+            let mut after = None;
+            loop {
+                let page = catalog.sites(after.as_ref(), 200).await?;
+                sites.extend(page.items);
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
+        sites.sort_by(|a, b| a.name.cmp(&b.name));
+        sites.dedup_by_key(|s| s.id);
+        let mut candidates = Vec::new();
+        let mut considered = Vec::new();
+        for site in sites {
+            match self
+                .candidate(who, request, &appliance, &implementations, &site)
+                .await?
+            {
+                Ok(candidate) => candidates.push(candidate),
+                Err(why) => considered.push(Considered {
+                    site: site.name,
+                    revision: None,
+                    verdict: "refused".to_owned(),
+                    why,
+                }),
+            }
+        }
+        if candidates.is_empty() {
+            let said: Vec<String> = considered
+                .iter()
+                .map(|c| format!("{}: {}", c.site, c.why))
+                .collect();
+            return Err(Error::new(
+                ErrorKind::NoCapacity,
+                format!("no site can run {:?} for {}", appliance.name, who.tenant),
+            )
+            .code("no-site")
+            .permanent()
+            .advice(if said.is_empty() {
+                "there is no site in the catalog".to_owned()
+            } else {
+                said.join("; ")
+            }));
+        }
+        Ok((appliance, candidates, considered))
+    }
+
+    async fn candidate(
+        &self,
+        who: &Caller,
+        request: &ClusterRequest,
+        appliance: &Appliance,
+        implementations: &[Implementation],
+        site: &Site,
+    ) -> Result<Result<Candidate, String>> {
+        // One written for the site is preferred to one for its type.
+        let mut fitting: Vec<&Implementation> = implementations
+            .iter()
+            .filter(|i| match &i.target {
+                Target::Site(id) => *id == site.id,
+                Target::Api(api) => *api == site.api,
+            })
+            .collect();
+        fitting.sort_by_key(|i| matches!(i.target, Target::Api(_)));
+        let Some(implementation) = fitting.first() else {
+            return Ok(Err(format!(
+                "{:?} has no enabled implementation for it",
+                appliance.name
+            )));
+        };
+        let credentials = self.core.catalog.credentials_for(who, site.id).await?;
+        let credential = match &request.credential {
+            Some(wanted) => credentials
+                .iter()
+                .find(|c| c.name == *wanted || c.id.to_string() == *wanted),
+            None => credentials.first(),
+        };
+        let Some(credential) = credential else {
+            return Ok(Err(format!("{} has no such credential for it", who.tenant)));
+        };
+        let managers = self.managers.serving::<Cluster>(&Kind::CLUSTER)?;
+        let manager = managers.into_iter().find(|m| {
+            m.serves().api == site.api && m.serves().media.contains(&implementation.media_type)
+        });
+        let Some(manager) = manager else {
+            return Ok(Err(format!(
+                "no linked plugin can make {} there",
+                implementation.media_type
+            )));
+        };
+        self.core
+            .catalog
+            .check_parameters(implementation, &request.parameters)?;
+        let slaves = request
+            .slaves
+            .unwrap_or_else(|| self.core.catalog.default_slaves(implementation));
+        let key = match request.reuse {
+            Reuse::Never => None,
+            Reuse::Match => Some(format!(
+                "{}/{}/{}/{}",
+                who.tenant, appliance.id, implementation.id, site.id
+            )),
+        };
+        Ok(Ok(Candidate {
+            manager,
+            want: Want {
+                site: site.clone(),
+                credential: credential.id,
+                spec: ClusterSpec {
+                    appliance: appliance.name.clone(),
+                    implementation: implementation.id,
+                    revision: implementation.revision,
+                    slaves,
+                    parameters: request.parameters.clone(),
+                    ready_port: appliance.ready_port,
+                },
+                key,
+            },
+        }))
+    }
+
+    /// The cluster that an equal request has made, and whether it is of no
+    /// use any more.
+    pub(super) async fn existing(
+        &self,
+        who: &Caller,
+        candidates: &[Candidate],
+    ) -> Result<Option<(Resource<Cluster>, bool)>> {
+        let mut useless = None;
+        for key in candidates.iter().filter_map(|c| c.want.key.as_ref()) {
+            let Some(found) = self.core.store.document(KEYS, key).await? else {
+                continue;
+            };
+            let Some(row) = self.core.store.resource(found.record.body.read()?).await? else {
+                continue;
+            };
+            if row.record.tenant != who.tenant {
+                continue;
+            }
+            let stale = is_stale(row.record.wanted, row.record.seen);
+            let cluster = Resource::new(self.core, row);
+            if !stale {
+                return Ok(Some((cluster, false)));
+            }
+            useless = Some((cluster, true));
+        }
+        Ok(useless)
+    }
+
+    pub(super) async fn join(
+        &self,
+        who: &Caller,
+        request: &ClusterRequest,
+        cluster: Resource<Cluster>,
+        until: Option<Timestamp>,
+    ) -> Result<(Resource<Cluster>, HoldId)> {
+        let id = cluster.id();
+        cluster
+            .join(who, until, |spec| match request.slaves {
+                Some(wanted) if wanted > spec.slaves && !request.grow => Err(Error::new(
+                    ErrorKind::Conflict,
+                    format!(
+                        "the cluster to be reused has {} slaves, and {wanted} were asked for",
+                        spec.slaves
+                    ),
+                )
+                .code("cluster-too-small")
+                .advice("ask with grow to resize it, or with reuse never to get another")
+                .resource(id)),
+                Some(wanted) if wanted > spec.slaves => {
+                    spec.slaves = wanted;
+                    Ok(())
+                }
+                _ => Ok(()),
+            })
+            .await
+    }
+
+    /// What the places offer, best first. With only one place nobody is asked:
+    /// it will say itself what it cannot do.
+    pub(super) async fn offers(
+        &self,
+        who: &Caller,
+        candidates: &[Candidate],
+        considered: &mut Vec<Considered>,
+        ask: bool,
+    ) -> Result<Vec<Offer>> {
+        let mut offers = Vec::new();
+        if let ([only], false) = (candidates, ask) {
+            offers.push(only.manager.unasked(&only.want)?);
+        } else {
+            let asked = join_all(candidates.iter().map(|c| c.manager.offers(who, &c.want))).await;
+            for (candidate, answer) in candidates.iter().zip(asked) {
+                let nodes = 1 + u64::from(candidate.want.spec.slaves);
+                let mut refuse = |why: String| {
+                    considered.push(Considered {
+                        site: candidate.want.site.name.clone(),
+                        revision: Some(candidate.want.spec.revision),
+                        verdict: "refused".to_owned(),
+                        why,
+                    });
+                };
+                match answer {
+                    Err(e) => refuse(e.to_string()),
+                    Ok(answer) if answer.is_empty() => refuse("it is full".to_owned()),
+                    Ok(answer) => {
+                        for offer in answer {
+                            match offer.nodes_left {
+                                Some(left) if left < nodes => refuse(format!(
+                                    "it is full: room for {left} nodes, {nodes} are needed"
+                                )),
+                                _ => offers.push(offer),
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        self.core.placement.rank(&mut offers);
+        let mut ranked: Vec<Considered> = Vec::new();
+        for (rank, offer) in offers.iter().enumerate() {
+            let Some(place) = &offer.place else { continue };
+            let spec: ClusterSpec = place.spec.read()?;
+            ranked.push(Considered {
+                site: place.site_name.clone(),
+                revision: Some(spec.revision),
+                verdict: if rank == 0 { "chosen" } else { "next" }.to_owned(),
+                why: offer.why.clone(),
+            });
+        }
+        ranked.append(considered);
+        *considered = ranked;
+        if offers.is_empty() {
+            let said: Vec<String> = considered
+                .iter()
+                .map(|c| format!("{}: {}", c.site, c.why))
+                .collect();
+            return Err(
+                Error::new(ErrorKind::NoCapacity, "no site has room for this cluster")
+                    .advice(said.join("; ")),
+            );
+        }
+        Ok(offers)
+    }
+
+    /// The images that the appliance needs and the site lacks: those that are
+    /// on their way there already, and those that are reserved by this batch.
+    pub(super) async fn images(
+        &self,
+        who: &Caller,
+        appliance: &Appliance,
+        offer: &Offer,
+        batch: &mut Batch,
+    ) -> Result<Vec<ResourceId>> {
+        let Some(place) = offer
+            .place
+            .as_ref()
+            .filter(|_| !appliance.images.is_empty())
+        else {
+            return Ok(Vec::new());
+        };
+        let site = self.core.catalog.site(&place.site.to_string()).await?;
+        let manager = self
+            .managers
+            .serving::<SiteImage>(&Kind::IMAGE)?
+            .into_iter()
+            .find(|m| m.serves().api == site.api)
+            .ok_or_else(|| {
+                Error::new(
+                    ErrorKind::Unsupported,
+                    format!("no linked plugin can bring images to {:?}", site.name),
+                )
+            })?;
+        let mut needs = Vec::new();
+        for name in &appliance.images {
+            let image = self.core.catalog.image(name).await?;
+            let key = format!("{}/image/{}/{}", who.tenant, image.id, site.id);
+            let key_place = Key::Document(KEYS.to_owned(), key.clone());
+            if let Expect::Version(_, version) = self.free_key(&key).await?
+                && version == Version(0)
+                && let Some(found) = self.core.store.document(KEYS, &key).await?
+            {
+                // One that is of use is there; it must still be there when
+                // this is committed.
+                batch.expect.push(Expect::Version(key_place, found.version));
+                needs.push(found.record.body.read()?);
+                continue;
+            }
+            let want = Want::<SiteImage> {
+                site: site.clone(),
+                credential: place.credential,
+                spec: ImageSpec {
+                    image: image.id,
+                    name: image.name.clone(),
+                    source: image.source,
+                    sha256: image.sha256,
+                    disk_format: image.disk_format,
+                    size: None,
+                },
+                key: Some(key.clone()),
+            };
+            let offers = manager.offers(who, &want).await?;
+            if offers.iter().any(|o| o.there) {
+                continue;
+            }
+            let terms = Terms {
+                name: image.name,
+                until: None,
+                needs: Vec::new(),
+            };
+            batch.expect.push(self.free_key(&key).await?);
+            needs.push(manager.prepare(who, &offers, &terms, batch)?.0);
+        }
+        Ok(needs)
+    }
+
+    /// What to expect of a key that a new cluster takes: nobody has it, or one
+    /// that is of no use any more.
+    pub(super) async fn free_key(&self, key: &str) -> Result<Expect> {
+        let place = Key::Document(KEYS.to_owned(), key.to_owned());
+        let Some(found) = self.core.store.document(KEYS, key).await? else {
+            return Ok(Expect::Absent(place));
+        };
+        let stale = match self.core.store.resource(found.record.body.read()?).await? {
+            Some(row) => is_stale(row.record.wanted, row.record.seen),
+            None => true,
+        };
+        // Version 0 is never there: the commit is refused, and the caller
+        // finds what is there.
+        Ok(Expect::Version(
+            place,
+            if stale { found.version } else { Version(0) },
+        ))
+    }
+}
+
+/// Whether a cluster in this state must not be given to anybody else.
+fn is_stale(wanted: Wanted, seen: State) -> bool {
+    wanted != Wanted::Running || matches!(seen, State::Failed | State::Quarantined)
+}
+
+/// Of each target the newest enabled revision, or the one that was asked for.
+fn chosen(
+    all: Vec<Implementation>,
+    request: &ClusterRequest,
+    appliance: &Appliance,
+) -> Result<Vec<Implementation>> {
+    if let Some(id) = request.implementation {
+        let found: Vec<_> = all.into_iter().filter(|i| i.id == id).collect();
+        if found.is_empty() {
+            return Err(Error::invalid(format!(
+                "{:?} has no implementation {id}",
+                appliance.name
+            )));
+        }
+        return Ok(found);
+    }
+    if let Some(revision) = request.revision {
+        let known: BTreeSet<u32> = all.iter().map(|i| i.revision).collect();
+        if !known.contains(&revision) {
+            let known: Vec<String> = known.iter().map(u32::to_string).collect();
+            return Err(Error::invalid(format!(
+                "{:?} has no implementation of revision {revision}",
+                appliance.name
+            ))
+            .advice(format!("there are: {}", known.join(", "))));
+        }
+        return Ok(all.into_iter().filter(|i| i.revision == revision).collect());
+    }
+    let mut newest: BTreeMap<Target, Implementation> = BTreeMap::new();
+    for implementation in all.into_iter().filter(|i| i.enabled) {
+        match newest.get(&implementation.target) {
+            Some(known) if known.revision >= implementation.revision => {}
+            _ => {
+                newest.insert(implementation.target.clone(), implementation);
+            }
+        }
+    }
+    Ok(newest.into_values().collect())
+}
