@@ -78,7 +78,9 @@ impl Desk {
     /// under way: the more there are, the less often, so that a look costs
     /// each of them the same.
     fn pause(&self, waiting: usize) -> Duration {
-        let queued = self.jobs.len();
+        // What fits into the free slots begins at once.
+        let free = usize::try_from(self.slots.saturating_sub(self.acting)).unwrap_or(0);
+        let queued = self.jobs.len().saturating_sub(free);
         let under_way = u64::try_from(waiting + queued).unwrap_or(50);
         let by_number = Duration::from_millis((100 * under_way).clamp(100, 5_000));
         if queued > 0 {
