@@ -14,6 +14,12 @@ use crate::record::Place;
 use crate::secret::Secret;
 use crate::store::{Cursor, Page};
 
+#[cfg(feature = "mock")]
+mod mock;
+
+#[cfg(feature = "mock")]
+pub use mock::MockBackend;
+
 /// The real thing's six verbs.
 ///
 /// # Contract

@@ -63,3 +63,6 @@ impl Future for After<'_> {
         Poll::Pending
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,6 +35,10 @@ trait Entry: Serialize + DeserializeOwned + Clone + Send + Sync {
     const WHAT: &'static str;
     fn id(&self) -> CatalogId;
     fn indexes(&self) -> Vec<(String, String)>;
+    /// What is kept of it.
+    fn body(&self) -> Result<Json> {
+        Json::of(self)
+    }
 }
 
 /// The catalog of one store.
@@ -142,22 +146,19 @@ impl Catalog {
         who.need(Role::User)?;
         check_name("credential", &new.name)?;
         let user = new.user.unwrap_or_else(|| who.user.clone());
-        if user != who.user {
+        let tenant = new.tenant.unwrap_or_else(|| who.tenant.clone());
+        if user != who.user || tenant != who.tenant {
             who.need(Role::Operator)?;
         }
         let site: Site = self.find(&new.site).await.map_err(as_invalid)?;
-        if !new.secret.is_object() {
-            return Err(Error::invalid("a credential is a JSON object").advice(
-                "for OpenStack: username, password and project_name, or an application credential",
-            ));
-        }
+        check_secret(&new.secret)?;
         let id = CatalogId::new(&*self.env);
         let secret = Secret::new(new.secret.to_string());
         let credential = Credential {
             id,
             revision: 1,
             name: new.name,
-            tenant: new.tenant.unwrap_or_else(|| who.tenant.clone()),
+            tenant,
             user,
             site: site.id,
             sealed: self.sealer.seal(&secret, &id.to_string())?,
@@ -207,6 +208,7 @@ impl Catalog {
         secret: &Value,
     ) -> Result<Credential> {
         let id = self.credential(who, id_or_name).await?.id;
+        check_secret(secret)?;
         loop {
             let Some((version, mut credential)) = self.get::<Credential>(id).await? else {
                 return Err(missing::<Credential>(id_or_name));
@@ -296,8 +298,11 @@ impl Catalog {
     pub async fn add_appliance(&self, who: &Caller, new: NewAppliance) -> Result<Appliance> {
         who.need(Role::Operator)?;
         check_name("appliance", &new.name)?;
+        // Kept by name, by whatever they were called: that is how an image
+        // finds who uses it.
+        let mut images = Vec::with_capacity(new.images.len());
         for image in &new.images {
-            self.find::<Image>(image).await.map_err(as_invalid)?;
+            images.push(self.find::<Image>(image).await.map_err(as_invalid)?.name);
         }
         let appliance = Appliance {
             id: CatalogId::new(&*self.env),
@@ -305,7 +310,7 @@ impl Catalog {
             name: new.name,
             description: new.description,
             ready_port: new.ready_port,
-            images: new.images,
+            images,
             created: self.env.now(),
         };
         self.insert(&appliance, Some(&appliance.name), who).await?;
@@ -736,7 +741,7 @@ impl Catalog {
             space: E::SPACE.to_owned(),
             id: entry.id().to_string(),
             indexes: entry.indexes(),
-            body: Json::of(entry)?,
+            body: entry.body()?,
         }))
     }
 
@@ -806,6 +811,16 @@ pub(crate) fn check_name(what: &str, name: &str) -> Result<()> {
     Err(Error::invalid(format!("the name of the {what} {fault}")).advice(advice))
 }
 
+/// Refuses what no site's API could read as a credential.
+fn check_secret(secret: &Value) -> Result<()> {
+    if secret.is_object() {
+        return Ok(());
+    }
+    Err(Error::invalid("a credential is a JSON object").advice(
+        "for OpenStack: username, password and project_name, or an application credential",
+    ))
+}
+
 /// Refuses what is not an address that a site could have.
 fn check_url(url: &str) -> Result<()> {
     let rest = url
@@ -822,3 +837,6 @@ fn check_url(url: &str) -> Result<()> {
         "write http://host:port/path or https://host/path, without a user or password in it",
     ))
 }
+
+#[cfg(test)]
+mod tests;

@@ -172,14 +172,12 @@ impl<'a> Clusters<'a> {
                             verdict: "chosen".to_owned(),
                             why: "a cluster of this tenant, appliance and site is there".to_owned(),
                         }];
-                        let created = Created {
+                        return Ok(Created {
                             cluster,
                             hold,
                             reused: true,
                             considered,
-                        };
-                        self.remember(who, request, &created).await?;
-                        return Ok(created);
+                        });
                     }
                     // It went away or changed in the meantime: once more.
                     Err(e)
@@ -215,23 +213,12 @@ impl<'a> Clusters<'a> {
                 .ok_or_else(|| Error::new(ErrorKind::Internal, "an offer of nobody's"))?
                 .manager;
             let (id, hold) = manager.prepare(who, &offers, &terms, &mut batch)?;
-            if let Some(key) = offers[0].place.as_ref().and_then(|p| p.key.as_ref()) {
+            // An equal request at the same moment may have chosen another of
+            // these places.
+            for key in candidates.iter().filter_map(|c| c.want.key.as_ref()) {
                 batch.expect.push(self.free_key(key).await?);
             }
-            if let Some((key, digest)) = &request.idempotency {
-                let (expect, document) = self.idempotency_document(
-                    who,
-                    key,
-                    &Remembered {
-                        digest: digest.clone(),
-                        resource: id,
-                        hold,
-                        reused: false,
-                    },
-                )?;
-                batch.expect.push(expect);
-                batch.documents.push(document);
-            }
+            self.remember(who, request, (id, hold, false), &mut batch)?;
             match self.core.commit(batch).await? {
                 Outcome::Done(_) => {
                     return Ok(Created {
@@ -359,8 +346,8 @@ impl<'a> Clusters<'a> {
             let r = cluster.record();
             let now = self.core.env.now();
             let over = match r.seen {
-                State::Ready => r.seen_generation == r.generation,
-                State::Failed | State::Quarantined => true,
+                State::Ready | State::Failed => r.seen_generation == r.generation,
+                State::Quarantined => true,
                 _ => false,
             };
             if over || now >= end {

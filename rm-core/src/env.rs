@@ -80,3 +80,6 @@ pub trait Env: fmt::Debug + Send + Sync + 'static {
     /// within a few seconds.
     async fn reaches(&self, address: &str, port: u16) -> bool;
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,6 +35,8 @@ pub mod registry;
 pub mod secret;
 pub mod signal;
 pub mod store;
+#[cfg(test)]
+mod testing;
 
 pub use caller::{Caller, Role, Tenant};
 pub use error::{Effect, Error, ErrorKind, Result};

@@ -482,6 +482,17 @@ impl<M: Model> Resource<M> {
         until: Option<Timestamp>,
         edit: impl Fn(&mut M::Spec) -> Result<()> + Send + Sync,
     ) -> Result<(Self, HoldId)> {
+        self.join_and(who, until, edit, |_, _| Ok(())).await
+    }
+
+    /// The same, and whatever `also` puts into the same commit.
+    pub(crate) async fn join_and(
+        &self,
+        who: &Caller,
+        until: Option<Timestamp>,
+        edit: impl Fn(&mut M::Spec) -> Result<()> + Send + Sync,
+        also: impl Fn(HoldId, &mut Batch) -> Result<()> + Send + Sync,
+    ) -> Result<(Self, HoldId)> {
         let id = HoldId::new(&*self.core.env);
         let quota = self.core.policy.quota(&who.tenant);
         let joined = self
@@ -499,7 +510,7 @@ impl<M: Model> Resource<M> {
                     "joined",
                     serde_json::json!({"by": who.user, "hold": id}),
                 ));
-                Ok(())
+                also(id, batch)
             })
             .await?;
         Ok((joined, id))
@@ -595,6 +606,11 @@ impl<M: Model> Resource<M> {
             holder(who, r)?;
             if r.seen == State::Quarantined {
                 who.need(Role::Operator)?;
+                if r.wanted != Wanted::Absent && r.remote.is_none() {
+                    // The operator says that nothing of ours came of it:
+                    // another one is made under a name of its own.
+                    r.attempt = None;
+                }
             }
             r.seen = if r.wanted == Wanted::Absent {
                 State::Releasing
@@ -624,12 +640,15 @@ impl<M: Model> Resource<M> {
             return Err(Error::invalid("to abandon something needs a reason")
                 .advice("say who cleans up what is left at the site, and when"));
         }
-        let row = see(&self.core, who, self.id()).await?;
-        Verb::Abandon.check(row.record.wanted, row.record.seen)?;
-        let data =
-            serde_json::json!({"by": who.user, "reason": reason, "remote": row.record.remote});
-        remove(&self.core, &row, None, "abandoned", data).await?;
-        Ok(())
+        loop {
+            let row = see(&self.core, who, self.id()).await?;
+            Verb::Abandon.check(row.record.wanted, row.record.seen)?;
+            let data =
+                serde_json::json!({"by": who.user, "reason": reason, "remote": row.record.remote});
+            if remove(&self.core, &row, None, "abandoned", data).await? {
+                return Ok(());
+            }
+        }
     }
 
     /// Reads it anew.
@@ -649,6 +668,11 @@ impl<M: Model> Resource<M> {
         let core = &*self.core;
         loop {
             let row = see(core, who, self.id()).await?;
+            // Who holds nothing is told that, whatever the state. What nobody
+            // holds any more is on its way out, which the table says.
+            if verb != Verb::Join && !row.record.holds.is_empty() {
+                holder(who, &row.record)?;
+            }
             verb.check(row.record.wanted, row.record.seen)
                 .map_err(|e| e.resource(self.id()))?;
             let mut record = (*row.record).clone();
@@ -676,6 +700,12 @@ impl<M: Model> Resource<M> {
                     value,
                     at_most,
                 }) => return Err(over_quota(&counter, value, at_most)),
+                // Something beside the resource is not as the caller knew it.
+                Outcome::Refused(Refusal::Stale(Key::Document(..))) => {
+                    return Err(
+                        Error::new(ErrorKind::Busy, "somebody was faster").resource(self.id())
+                    );
+                }
                 Outcome::Refused(_) => {}
             }
         }

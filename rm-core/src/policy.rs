@@ -141,3 +141,6 @@ impl Placement for CheapestThenRoomiest {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

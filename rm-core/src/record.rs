@@ -114,6 +114,9 @@ pub struct Attempt {
     /// The site said yes; whether it is done is still to be seen.
     #[serde(default)]
     pub accepted: bool,
+    /// What a change is to make of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spec: Option<Json>,
 }
 
 /// The effects there are.

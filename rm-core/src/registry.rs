@@ -31,7 +31,50 @@ pub trait Adapter: fmt::Debug + Send + Sync + 'static {
 
 /// What an Rpc asks of an adapter: a trait of the Rpc's own. Implement it for
 /// the `dyn` type alone, so that a registration under the wrong type does not
-/// compile.
+/// compile:
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use rm_core::Kind;
+/// use rm_core::registry::{Adapter, Contract, Registries};
+///
+/// trait Translates: Adapter {}
+/// impl Contract for dyn Translates {
+///     const NAME: &'static str = "translates";
+/// }
+///
+/// #[derive(Debug)]
+/// struct Mine;
+/// impl Translates for Mine {}
+/// # impl Adapter for Mine {
+/// #     fn name(&self) -> &'static str { "mine" }
+/// #     fn kinds(&self) -> &[Kind] { &[] }
+/// # }
+///
+/// Registries::new().adapter::<dyn Translates>(Arc::new(Mine))?;
+/// # Ok::<(), rm_core::Error>(())
+/// ```
+///
+/// Under its own type nobody would find it:
+///
+/// ```compile_fail,E0277
+/// # use std::sync::Arc;
+/// # use rm_core::Kind;
+/// # use rm_core::registry::{Adapter, Contract, Registries};
+/// # trait Translates: Adapter {}
+/// # impl Contract for dyn Translates {
+/// #     const NAME: &'static str = "translates";
+/// # }
+/// # #[derive(Debug)]
+/// # struct Mine;
+/// # impl Translates for Mine {}
+/// # impl Adapter for Mine {
+/// #     fn name(&self) -> &'static str { "mine" }
+/// #     fn kinds(&self) -> &[Kind] { &[] }
+/// # }
+/// Registries::new().adapter(Arc::new(Mine))?;
+/// # Ok::<(), rm_core::Error>(())
+/// ```
 pub trait Contract: Adapter {
     /// The contract's name, for messages.
     const NAME: &'static str;
@@ -55,6 +98,8 @@ pub trait Media: fmt::Debug + Send + Sync + 'static {
 #[derive(Debug, Default)]
 pub struct Registries {
     plugins: Vec<PluginInfo>,
+    /// Whose contributions these are; the host's own where absent.
+    installing: Option<PluginInfo>,
     backends: BTreeMap<String, Registration>,
     adapters: AdapterRegistry,
     media: Vec<Arc<dyn Media>>,
@@ -116,7 +161,13 @@ impl Registries {
             .advice("link only one of them"));
         }
         self.plugins.push(info);
-        plugin.install(section, self)
+        let outer = self.installing.replace(info);
+        let installed = plugin.install(section, self);
+        self.installing = outer;
+        if installed.is_err() {
+            self.plugins.retain(|p| *p != info);
+        }
+        installed
     }
 
     /// Installs every plugin that was linked and submitted itself, in the
@@ -145,7 +196,7 @@ impl Registries {
         serves: Serves,
         backend: Arc<dyn Backend<M>>,
     ) -> Result<()> {
-        let plugin = self.plugins.last().copied().unwrap_or(PluginInfo {
+        let plugin = self.installing.unwrap_or(PluginInfo {
             name: "host",
             crate_name: "the host itself",
             crate_version: "",
@@ -242,6 +293,7 @@ impl AdapterRegistry {
             .advice("link only one of them"));
         }
         self.names.push(entry);
+        self.names.sort_unstable();
         let list = self
             .by_contract
             .entry(TypeId::of::<C>())
@@ -269,7 +321,7 @@ impl AdapterRegistry {
         all
     }
 
-    /// Contracts and adapters there are, as (contract, adapter).
+    /// Contracts and adapters there are, as (contract, adapter), sorted.
     pub fn names(&self) -> &[(&'static str, &'static str)] {
         &self.names
     }
@@ -340,3 +392,6 @@ impl ResourceManagerRegistry {
         self.managers.keys().map(String::as_str).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,9 @@ use serde_json::Value;
 use super::Entry;
 use crate::caller::Tenant;
 use crate::env::Timestamp;
+use crate::error::Result;
 use crate::id::CatalogId;
+use crate::model::Json;
 
 /// A place with computational resources.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -74,7 +76,9 @@ pub struct Credential {
     pub user: String,
     /// For which site.
     pub site: CatalogId,
-    /// The sealed secret.
+    /// The sealed secret. It is kept in the store and shown to nobody, so it is
+    /// no part of the credential as JSON.
+    #[serde(skip_serializing)]
     pub(crate) sealed: String,
     /// When it was added.
     pub created: Timestamp,
@@ -313,6 +317,19 @@ impl Entry for Credential {
                 format!("{}/{}", self.tenant, self.site),
             ),
         ]
+    }
+
+    fn body(&self) -> Result<Json> {
+        #[derive(Serialize)]
+        struct Kept<'a> {
+            #[serde(flatten)]
+            credential: &'a Credential,
+            sealed: &'a str,
+        }
+        Json::of(&Kept {
+            credential: self,
+            sealed: &self.sealed,
+        })
     }
 }
 

@@ -208,7 +208,7 @@ impl Clusters<'_> {
     ) -> Result<(Resource<Cluster>, HoldId)> {
         let id = cluster.id();
         cluster
-            .join(who, until, |spec| match request.slaves {
+            .join_and(who, until, |spec| match request.slaves {
                 Some(wanted) if wanted > spec.slaves && !request.grow => Err(Error::new(
                     ErrorKind::Conflict,
                     format!(
@@ -224,7 +224,7 @@ impl Clusters<'_> {
                     Ok(())
                 }
                 _ => Ok(()),
-            })
+            }, |hold, batch| self.remember(who, request, (id, hold, true), batch))
             .await
     }
 

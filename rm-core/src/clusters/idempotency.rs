@@ -60,11 +60,13 @@ impl Clusters<'_> {
         }))
     }
 
-    pub(super) async fn remember(
+    /// Puts what was answered into the commit that makes it true.
+    pub(super) fn remember(
         &self,
         who: &Caller,
         request: &ClusterRequest,
-        created: &Created,
+        (resource, hold, reused): (ResourceId, HoldId, bool),
+        into: &mut Batch,
     ) -> Result<()> {
         let Some((key, digest)) = &request.idempotency else {
             return Ok(());
@@ -74,15 +76,13 @@ impl Clusters<'_> {
             key,
             &Remembered {
                 digest: digest.clone(),
-                resource: created.cluster.id(),
-                hold: created.hold,
-                reused: created.reused,
+                resource,
+                hold,
+                reused,
             },
         )?;
-        let mut batch = Batch::default();
-        batch.expect.push(expect);
-        batch.documents.push(document);
-        self.core.commit(batch).await?;
+        into.expect.push(expect);
+        into.documents.push(document);
         Ok(())
     }
 

@@ -7,11 +7,11 @@ use serde_json::json;
 
 use super::write::{adopt, see, settle};
 use super::{Account, Call, Done, Engine, Job};
-use crate::backend::{Capability, Cx, Look, Progress};
+use crate::backend::{Capability, Cx, Look, Phase, Progress};
 use crate::catalog::{Credential, Site};
 use crate::driver::{Driver, Sight};
 use crate::error::{self, Error, ErrorKind, Result};
-use crate::life::State;
+use crate::life::{State, Wanted};
 use crate::manager::{KEYS, counts, key_document};
 use crate::model::Json;
 use crate::record::{Attempt, Effect, ResourceRecord};
@@ -106,6 +106,7 @@ impl Engine {
                     generation,
                     at: now,
                     accepted: false,
+                    spec: (effect == Effect::Change).then(|| r.place.spec.clone()),
                 });
                 r.deadline.get_or_insert(patience);
                 let state = match effect {
@@ -154,7 +155,8 @@ impl Engine {
         }
         // An earlier create may have had an effect: then another place would
         // make a second thing.
-        let first = claim.row.record.attempt.is_none() && claim.row.record.incarnation == 0;
+        let pending = claim.row.record.attempt.clone();
+        let first = pending.is_none() && claim.row.record.incarnation == 0;
         if !self.journal(reach, &mut claim, Effect::Create).await {
             return;
         }
@@ -170,9 +172,14 @@ impl Engine {
         match made {
             Ok(id) => {
                 let due = Due::Release(now.plus(self.pace(0)));
+                let spec = r.place.spec.clone();
                 self.write(&mut claim, due, |r, _| {
                     r.remote = Some(id.clone());
-                    r.attempt = None;
+                    r.seen_spec = Some(spec.clone());
+                    // Until it is seen, this tells since when it must be there.
+                    if let Some(attempt) = &mut r.attempt {
+                        attempt.accepted = true;
+                    }
                     r.looks = 1;
                     r.tries = 0;
                     see(r, State::Building, "");
@@ -191,7 +198,7 @@ impl Engine {
             Err(e) if e.effect() == error::Effect::None && first && elsewhere(&e) => {
                 self.fall_back(claim, &e).await;
             }
-            Err(e) => self.failed(claim, Effect::Create, &e).await,
+            Err(e) => self.failed(claim, Effect::Create, pending, &e).await,
         }
     }
 
@@ -233,7 +240,7 @@ impl Engine {
     async fn fall_back(&self, mut claim: Claim, e: &Error) {
         let now = self.core.env.now();
         if claim.row.record.fallbacks.is_empty() {
-            return self.failed(claim, Effect::Create, e).await;
+            return self.failed(claim, Effect::Create, None, e).await;
         }
         // The key of the next place may have been taken meanwhile; then this
         // one goes without.
@@ -247,7 +254,10 @@ impl Engine {
         };
         let core = &*self.core;
         self.write(&mut claim, Due::Release(now), |r, batch| {
-            if r.fallbacks.is_empty() {
+            if r.fallbacks.is_empty() || r.wanted == Wanted::Absent {
+                // Nothing was begun, and nobody wants it any more.
+                r.attempt = None;
+                r.incarnation = 0;
                 return;
             }
             let mut next = r.fallbacks.remove(0);
@@ -281,7 +291,21 @@ impl Engine {
 
     async fn change(&self, reach: &Reach, mut claim: Claim, sight: Sight) {
         let before = &claim.row.record;
-        let seen_spec = before.seen_spec.clone();
+        let marked = sight.mark.as_ref().map(|m| m.generation);
+        let there = (marked.unwrap_or(before.seen_generation), sight.phase);
+        // An earlier change of which nobody knew what came: it is seen now, or
+        // it may still take effect.
+        let earlier = before
+            .attempt
+            .clone()
+            .filter(|a| a.effect == Effect::Change && !a.accepted);
+        let seen_spec = match &earlier {
+            Some(a) if a.generation == there.0 => a.spec.clone(),
+            _ => before.seen_spec.clone(),
+        };
+        let now = self.core.env.now();
+        let pending =
+            earlier.filter(|a| a.generation > there.0 && now < a.at.plus(reach.cap.late));
         if before.remote.is_none() {
             // Adopted just now: its name must not be lost to a crash.
             if !self
@@ -302,11 +326,16 @@ impl Engine {
         let done = self.told(reach, r, call).await;
         match done {
             Ok(()) => self.accepted(claim, State::Changing).await,
+            // Only when nothing can come any more is it known what remains.
+            Err(e) if e.effect() == error::Effect::None && pending.is_some() => {
+                let e = e.temporary();
+                self.failed(claim, Effect::Change, pending, &e).await;
+            }
             Err(e) if e.effect() == error::Effect::None && !e.is_temporary() => match seen_spec {
-                Some(spec) => self.change_refused(reach, claim, &spec, &e).await,
-                None => self.failed(claim, Effect::Change, &e).await,
+                Some(spec) => self.change_refused(reach, claim, there, &spec, &e).await,
+                None => self.failed(claim, Effect::Change, None, &e).await,
             },
-            Err(e) => self.failed(claim, Effect::Change, &e).await,
+            Err(e) => self.failed(claim, Effect::Change, None, &e).await,
         }
     }
 
@@ -331,7 +360,14 @@ impl Engine {
     }
 
     /// The site will never do this: what is there stays, and stays wanted.
-    async fn change_refused(&self, reach: &Reach, mut claim: Claim, spec: &Json, e: &Error) {
+    async fn change_refused(
+        &self,
+        reach: &Reach,
+        mut claim: Claim,
+        (there, phase): (u64, Phase),
+        spec: &Json,
+        e: &Error,
+    ) {
         let core = &*self.core;
         let generation = claim.row.record.generation;
         let nodes = reach.driver.nodes(spec).unwrap_or(claim.row.record.nodes);
@@ -350,16 +386,29 @@ impl Engine {
             r.place.spec = spec.clone();
             // The thing bears the mark of the old generation and is as wanted
             // again.
-            r.generation = r.seen_generation;
+            r.generation = there;
+            r.seen_generation = there;
             batch
                 .events
                 .push(core.event(r, "change-refused", json!({"reason": e.to_string()})));
-            see(r, State::Ready, &format!("the change was refused: {e}"));
+            let state = match (phase, &r.view) {
+                (Phase::Ready, Some(_)) => State::Ready,
+                (Phase::Ready, None) => State::Building,
+                _ => State::Failed,
+            };
+            see(r, state, &format!("the change was refused: {e}"));
         })
         .await;
     }
 
     async fn destroy(&self, reach: &Reach, mut claim: Claim, sight: Option<Sight>) {
+        if let (Some(sight), None) = (&sight, &claim.row.record.remote)
+            && !self
+                .write(&mut claim, Due::Keep, |r, _| adopt(r, Some(sight)))
+                .await
+        {
+            return;
+        }
         if !self.journal(reach, &mut claim, Effect::Destroy).await {
             return;
         }
@@ -369,7 +418,7 @@ impl Engine {
                 id,
                 name: self.mark(r).name(),
                 mark: Some(self.mark(r)),
-                phase: crate::backend::Phase::Ready,
+                phase: Phase::Ready,
                 reason: String::new(),
                 stamp: None,
                 view: None,
@@ -385,16 +434,20 @@ impl Engine {
             .await;
         match done {
             Ok(()) => self.accepted(claim, State::Releasing).await,
-            Err(e) => self.failed(claim, Effect::Destroy, &e).await,
+            Err(e) => self.failed(claim, Effect::Destroy, None, &e).await,
         }
     }
 
     /// The site said yes; whether it is done is still to be seen.
     async fn accepted(&self, mut claim: Claim, state: State) {
         let due = Due::Release(self.core.env.now().plus(self.pace(0)));
+        let spec = claim.row.record.place.spec.clone();
         self.write(&mut claim, due, |r, _| {
             if let Some(attempt) = &mut r.attempt {
                 attempt.accepted = true;
+            }
+            if state == State::Changing {
+                r.seen_spec = Some(spec.clone());
             }
             r.looks = 1;
             // Counts the destroys that were accepted and led to nothing, too.
@@ -409,8 +462,9 @@ impl Engine {
     }
 
     /// An effect failed. What certainly had none may be tried again; what may
-    /// have had one is looked up.
-    async fn failed(&self, mut claim: Claim, effect: Effect, e: &Error) {
+    /// have had one is looked up. `pending` is an earlier one of which nobody
+    /// knows what came.
+    async fn failed(&self, mut claim: Claim, effect: Effect, pending: Option<Attempt>, e: &Error) {
         let now = self.core.env.now();
         let unknown = e.effect() == error::Effect::Unknown;
         // A site that is away refuses nothing: only refusals are counted.
@@ -424,16 +478,20 @@ impl Engine {
         let wait = e.wait().unwrap_or_else(|| self.backoff(r.looks));
         let reason = e.to_string();
         tracing::info!(resource = %r.id, ?effect, error = %e, give_up, held, "a call failed");
-        let due = match (give_up, &r.remote) {
-            (true, None) => Due::Rest,
-            (true, Some(_)) => Due::Release(now.plus(self.core.policy.sweep)),
-            (false, _) => Due::Release(now.plus(wait)),
+        let due = match (give_up, &r.remote, &pending) {
+            (true, None, None) => Due::Rest,
+            (true, ..) => Due::Release(now.plus(self.core.policy.sweep)),
+            (false, ..) => Due::Release(now.plus(wait)),
         };
         self.write(&mut claim, due, |r, _| {
             r.tries = tries;
             r.looks = r.looks.saturating_add(1);
             if !unknown {
-                r.attempt = None;
+                if effect == Effect::Create && pending.is_none() {
+                    // Nothing was begun after all.
+                    r.incarnation = r.incarnation.saturating_sub(1);
+                }
+                r.attempt.clone_from(&pending);
             }
             if held {
                 let why = format!("it will not go, after {tries} refusals: {reason}");
@@ -522,7 +580,7 @@ impl Engine {
                 r.seen_spec = Some(spec.clone());
             }
             // A change that was refused stays told until the next one.
-            let told = if r.seen == State::Ready && r.reason.starts_with("the change was refused") {
+            let told = if r.reason.starts_with("the change was refused") {
                 r.reason.clone()
             } else if behind_our_back {
                 batch.events.push(core.event(

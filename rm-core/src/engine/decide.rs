@@ -67,7 +67,8 @@ fn unseen(r: &ResourceRecord, now: Timestamp) -> Next {
     if r.remote.is_some() || r.attempt.is_some() {
         // What was made but never tried to be destroyed can be destroyed
         // without a look: its id is immutable.
-        let clean = r.attempt.is_none() && r.remote.is_some();
+        let known = r.attempt.as_ref().is_none_or(|a| a.accepted);
+        let clean = known && r.remote.is_some();
         return match r.wanted {
             Wanted::Absent if clean && r.tries == 0 => Next::Act(Effect::Destroy),
             _ => Next::Look,
@@ -87,22 +88,19 @@ fn unseen(r: &ResourceRecord, now: Timestamp) -> Next {
 
 fn absent(r: &ResourceRecord, cap: &Capability, now: Timestamp) -> Next {
     if r.remote.is_some() {
+        // What was never listed yet may be there although it is not listed.
         let young = r
             .attempt
             .as_ref()
-            .map_or(r.updated, |a| a.at)
-            .plus(cap.visibility);
-        return match (r.wanted, cap.absence) {
-            (Wanted::Absent, Absence::NotListed) if r.seen == State::Building && now < young => {
-                Next::NotBefore(young, "it may not be listed yet".to_owned())
-            }
-            (Wanted::Absent, Absence::None) => Next::Quarantine(
+            .filter(|a| a.effect == Effect::Create || r.seen_generation == 0)
+            .map(|a| a.at.plus(cap.visibility))
+            .filter(|until| now < *until);
+        return match (r.wanted, cap.absence, young) {
+            (_, _, Some(until)) => Next::NotBefore(until, "it is not listed yet".to_owned()),
+            (Wanted::Absent, Absence::None, _) => Next::Quarantine(
                 "it is not listed any more, which at this site proves nothing".to_owned(),
             ),
-            (Wanted::Absent, _) => Next::Gone,
-            _ if r.seen == State::Building && now < young => {
-                Next::NotBefore(young, "it is not listed yet".to_owned())
-            }
+            (Wanted::Absent, ..) => Next::Gone,
             _ => Next::Failed("it is gone from the site, and not by our doing".to_owned()),
         };
     }
@@ -117,7 +115,19 @@ fn absent(r: &ResourceRecord, cap: &Capability, now: Timestamp) -> Next {
     let may_come = "an earlier create may still take effect".to_owned();
     match (r.wanted, cap.create_key) {
         (Wanted::Absent, _) if now < late => Next::Wait(State::Releasing, may_come),
+        (Wanted::Absent, _) if cap.absence == Absence::None => {
+            Next::Quarantine("nobody can tell whether the last create took effect".to_owned())
+        }
         (Wanted::Absent, _) => Next::Gone,
+        // What failed stays as it is until somebody asks to try again, but
+        // what comes late is noticed.
+        _ if r.seen == State::Failed && r.seen_generation == r.generation => {
+            if now < late {
+                Next::NotBefore(late, r.reason.clone())
+            } else {
+                Next::Rest
+            }
+        }
         (_, CreateKey::None) => {
             Next::Quarantine("nobody can tell whether the last create took effect".to_owned())
         }
@@ -152,7 +162,14 @@ fn found(
     if r.wanted == Wanted::Absent {
         return match s.phase {
             Phase::Gone => Next::Gone,
+            Phase::Deleting if r.deadline.is_some_and(|d| d <= now) => {
+                Next::Quarantine("it is being destroyed and does not go in time".to_owned())
+            }
             Phase::Deleting => Next::Wait(State::Releasing, s.reason.clone()),
+            // Accepted a moment ago and not shown yet.
+            phase if phase != Phase::DeleteFailed && accepted(r, cap, Effect::Destroy, now) => {
+                Next::Wait(State::Releasing, s.reason.clone())
+            }
             _ if r.tries >= destroy_tries => Next::Quarantine(format!(
                 "it will not go after {} tries: {}",
                 r.tries, s.reason
@@ -163,15 +180,15 @@ fn found(
                 }
                 _ => Next::Act(Effect::Destroy),
             },
-            // Accepted a moment ago and not shown yet.
-            _ if accepted(r, Effect::Destroy, now) => {
-                Next::Wait(State::Releasing, s.reason.clone())
-            }
             _ => Next::Act(Effect::Destroy),
         };
     }
     let generation = s.mark.as_ref().map_or(r.seen_generation, |m| m.generation);
-    let late = r.deadline.is_some_and(|d| d <= now);
+    // What has failed once stays so until it works or something else is wanted.
+    let late = match r.deadline {
+        Some(d) => d <= now,
+        None => r.seen == State::Failed && r.seen_generation == r.generation,
+    };
     match s.phase {
         Phase::Gone | Phase::Deleting => {
             Next::Failed("it is being deleted at the site, and not by our doing".to_owned())
@@ -181,7 +198,7 @@ fn found(
         Phase::Changing if late => Next::Failed(format!("not changed in time: {}", s.reason)),
         Phase::Changing => Next::Wait(State::Changing, s.reason.clone()),
         Phase::Ready | Phase::Failed | Phase::DeleteFailed if generation < r.generation => {
-            if accepted(r, Effect::Change, now) {
+            if accepted(r, cap, Effect::Change, now) {
                 Next::Wait(State::Changing, s.reason.clone())
             } else if cap.resize == Resize::None {
                 Next::Failed("this backend cannot change what it has made".to_owned())
@@ -200,9 +217,10 @@ fn again(tries: u32) -> Duration {
 }
 
 /// The site said yes to this effect so shortly ago that it may not show yet.
-fn accepted(r: &ResourceRecord, effect: Effect, now: Timestamp) -> bool {
+fn accepted(r: &ResourceRecord, cap: &Capability, effect: Effect, now: Timestamp) -> bool {
     const GRACE: Duration = Duration::from_secs(5);
+    let grace = cap.visibility.max(GRACE);
     r.attempt.as_ref().is_some_and(|a| {
-        a.effect == effect && a.accepted && a.generation == r.generation && now < a.at.plus(GRACE)
+        a.effect == effect && a.accepted && a.generation == r.generation && now < a.at.plus(grace)
     })
 }

@@ -20,6 +20,9 @@ impl Engine {
     pub(super) async fn look(&self, account: Account, claims: Vec<Claim>) -> Done {
         let mut jobs = Vec::new();
         let mut waiting = 0;
+        // What is not in the answer was not there when it was asked for, and
+        // an answer may take its time.
+        let now = self.core.env.now();
         match self.glance(&account, &claims).await {
             Err(e) => {
                 // All of them are written in one go, so that they can share
@@ -33,7 +36,6 @@ impl Engine {
                 }
             }
             Ok((sights, cap)) => {
-                let now = self.core.env.now();
                 let mut notes = FuturesUnordered::new();
                 for claim in claims {
                     let r = &*claim.row.record;
@@ -140,10 +142,24 @@ struct Sights {
 
 impl Sights {
     fn add(&mut self, sight: Sight) {
-        if let Some(mark) = &sight.mark {
+        // Of several that bear one mark, the living counts, then the younger.
+        let rank = |s: &Sight| {
+            let incarnation = s.mark.as_ref().map_or(0, |m| m.incarnation);
+            (s.phase != Phase::Gone, incarnation)
+        };
+        let better = |known: Option<&RemoteId>| {
+            known
+                .and_then(|id| self.by_id.get(id))
+                .is_none_or(|known| rank(known) <= rank(&sight))
+        };
+        if let Some(mark) = &sight.mark
+            && better(self.by_mark.get(&mark.resource))
+        {
             self.by_mark.insert(mark.resource, sight.id.clone());
         }
-        self.by_name.insert(sight.name.clone(), sight.id.clone());
+        if better(self.by_name.get(&sight.name)) {
+            self.by_name.insert(sight.name.clone(), sight.id.clone());
+        }
         self.by_id.insert(sight.id.clone(), sight);
     }
 

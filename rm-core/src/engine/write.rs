@@ -211,7 +211,7 @@ impl Engine {
                 .await;
             }
             Next::Failed(reason) => {
-                let gone = sight.is_none_or(|s| matches!(s.phase, Phase::Gone | Phase::Deleting));
+                let gone = sight.is_none_or(|s| s.phase == Phase::Gone);
                 self.write(&mut claim, sweep, |r, _| {
                     adopt(r, sight);
                     if gone && r.remote.is_some() {

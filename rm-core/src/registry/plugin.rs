@@ -78,14 +78,17 @@ impl<C: Default + DeserializeOwned + 'static> Plugin for PluginFn<C> {
             Some(section) => {
                 check_keys(self.info.name, section, &(self.schema)())?;
                 // The message of serde may repeat a value, and a value may be
-                // a secret: only the name of the section is told.
-                C::deserialize(section).map_err(|e| {
+                // a secret: only the key is told.
+                C::deserialize(section).map_err(|_| {
+                    let what = match unreadable::<C>(section) {
+                        Some(key) => format!("the key {key:?} in the section"),
+                        None => "the section".to_owned(),
+                    };
+                    let section = self.info.name;
                     Error::invalid(format!(
-                        "the section [{}] of the configuration cannot be read",
-                        self.info.name
+                        "{what} [{section}] of the configuration cannot be read"
                     ))
                     .advice("compare it with the printed schema")
-                    .because(e)
                 })?
             }
         };
@@ -94,7 +97,13 @@ impl<C: Default + DeserializeOwned + 'static> Plugin for PluginFn<C> {
 }
 
 fn check_keys(section: &str, given: &Value, schema: &Value) -> Result<()> {
-    let (Some(given), Some(known)) = (given.as_object(), schema["properties"].as_object()) else {
+    let Some(given) = given.as_object() else {
+        return Err(Error::invalid(format!(
+            "{section:?} in the configuration is not a section"
+        ))
+        .advice(format!("write [{section}], and its keys below it")));
+    };
+    let Some(known) = schema["properties"].as_object() else {
         return Ok(());
     };
     let known: Vec<&str> = known.keys().map(String::as_str).collect();
@@ -110,6 +119,16 @@ fn check_keys(section: &str, given: &Value, schema: &Value) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The key without which the section could be read.
+fn unreadable<C: DeserializeOwned>(section: &Value) -> Option<&str> {
+    let given = section.as_object()?;
+    given.keys().map(String::as_str).find(|key| {
+        let mut rest = given.clone();
+        rest.remove(*key);
+        C::deserialize(Value::Object(rest)).is_ok()
+    })
 }
 
 /// The known word that is nearest to what somebody wrote, unless all are far.

@@ -460,3 +460,6 @@ impl Store for MemoryStore {
         Ok(self.lock().events.last().map_or(0, |e| e.seq))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,283 @@
+//! The original Appliance Registry: sites, appliances, implementations.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use rm_core::catalog::Target;
+use rm_core::catalog::{Appliance, Implementation, NewAppliance, NewImplementation, NewSite, Site};
+use rm_core::id::Kind;
+use rm_core::registry::Adapter;
+use rm_core::{Call, ErrorKind, Result};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::wire::{blame, unchanged, wrong};
+use super::{LambdaLinkOptions, id_of, routes, template};
+use crate::door::{Dialect, JsonContract, Reply, Request, Route, no_such_operation};
+
+/// Under which key of the environment an implementation remembers the image
+/// that its template was made around.
+const IMAGE: &str = "lambdalink.image";
+
+/// The Appliance Registry.
+#[derive(Debug)]
+pub struct LambdaLinkCatalog {
+    dialect: Dialect,
+    media_type: String,
+}
+
+impl LambdaLinkCatalog {
+    /// As the options say.
+    pub fn new(options: &LambdaLinkOptions) -> Self {
+        Self {
+            dialect: options.dialect(),
+            media_type: options.media_type.clone(),
+        }
+    }
+}
+
+impl Adapter for LambdaLinkCatalog {
+    fn name(&self) -> &'static str {
+        "lambdalink-catalog"
+    }
+
+    fn kinds(&self) -> &[Kind] {
+        &[]
+    }
+}
+
+#[async_trait]
+impl JsonContract for LambdaLinkCatalog {
+    fn dialect(&self) -> &Dialect {
+        &self.dialect
+    }
+
+    fn routes(&self) -> &'static [Route] {
+        routes::CATALOG
+    }
+
+    fn schemas(&self) -> Map<String, Value> {
+        routes::catalog_schemas()
+    }
+
+    async fn serve(&self, call: &Call<'_>, request: Request) -> Result<Reply> {
+        let (catalog, who) = (call.host.catalog(), call.who);
+        let id = request.path("id");
+        Ok(match request.operation {
+            "lambdalinkListSites" => {
+                let mut all = Vec::new();
+                let mut after = None;
+                loop {
+                    let page = catalog.sites(after.as_ref(), 500).await?;
+                    all.extend(page.items.iter().map(site));
+                    after = page.next;
+                    if after.is_none() {
+                        break Reply::ok(Value::Array(all));
+                    }
+                }
+            }
+            "lambdalinkAddSite" => add_site(call, &request).await?,
+            "lambdalinkGetSite" => Reply::ok(site(&catalog.site(id).await?)),
+            "lambdalinkPutSite" | "lambdalinkPatchSite" => {
+                unchanged(site(&catalog.site(id).await?), request.body())
+            }
+            "lambdalinkRemoveSite" => {
+                catalog.remove_site(who, id).await?;
+                Reply::Empty
+            }
+            "lambdalinkListAppliances" => {
+                let mut all = Vec::new();
+                let mut after = None;
+                loop {
+                    let page = catalog.appliances(after.as_ref(), 500).await?;
+                    all.extend(page.items.iter().map(appliance));
+                    after = page.next;
+                    if after.is_none() {
+                        break Reply::ok(Value::Array(all));
+                    }
+                }
+            }
+            "lambdalinkAddAppliance" => {
+                #[derive(Deserialize)]
+                struct New {
+                    name: String,
+                    #[serde(default)]
+                    description: String,
+                }
+                let new: New = request.read()?;
+                let added = catalog
+                    .add_appliance(
+                        who,
+                        NewAppliance {
+                            name: new.name,
+                            description: new.description,
+                            ready_port: None,
+                            images: Vec::new(),
+                        },
+                    )
+                    .await;
+                match added {
+                    Ok(added) => Reply::created(appliance(&added)),
+                    Err(e) => blame("name", e)?,
+                }
+            }
+            "lambdalinkGetAppliance" => Reply::ok(appliance(&catalog.appliance(id).await?)),
+            "lambdalinkPutAppliance" | "lambdalinkPatchAppliance" => {
+                unchanged(appliance(&catalog.appliance(id).await?), request.body())
+            }
+            "lambdalinkRemoveAppliance" => {
+                catalog.remove_appliance(who, id).await?;
+                Reply::Empty
+            }
+            "lambdalinkListImplementations" => {
+                let mut all = Vec::new();
+                let mut after = None;
+                loop {
+                    let page = catalog.implementations(after.as_ref(), 100).await?;
+                    all.extend(page.items.iter().map(implementation));
+                    after = page.next;
+                    if after.is_none() {
+                        break Reply::ok(Value::Array(all));
+                    }
+                }
+            }
+            "lambdalinkAddImplementation" => self.add_implementation(call, &request).await?,
+            "lambdalinkGetImplementation" => Reply::ok(implementation(
+                &catalog.implementation_now(id_of(id)?).await?,
+            )),
+            "lambdalinkPutImplementation" | "lambdalinkPatchImplementation" => unchanged(
+                implementation(&catalog.implementation_now(id_of(id)?).await?),
+                request.body(),
+            ),
+            "lambdalinkRemoveImplementation" => {
+                catalog.remove_implementation(who, id_of(id)?).await?;
+                Reply::Empty
+            }
+            other => return Err(no_such_operation(other)),
+        })
+    }
+}
+
+async fn add_site(call: &Call<'_>, request: &Request) -> Result<Reply> {
+    #[derive(Deserialize)]
+    struct New {
+        name: String,
+        r#type: String,
+        api_url: String,
+    }
+    let new: New = request.read()?;
+    let fields = [("type", new.r#type.clone()), ("name", new.name.clone())];
+    let added = call
+        .host
+        .catalog()
+        .add_site(
+            call.who,
+            NewSite {
+                name: new.name,
+                api: new.r#type,
+                url: new.api_url,
+                region: None,
+                interface: None,
+                defaults: BTreeMap::new(),
+            },
+        )
+        .await;
+    match added {
+        Ok(added) => Ok(Reply::created(site(&added))),
+        Err(e) => {
+            // Core names what it refuses; the address is never repeated.
+            let named = fields
+                .iter()
+                .find(|(field, value)| {
+                    e.what().contains(&format!("{value:?}"))
+                        || e.what().contains(&format!("the {field} "))
+                })
+                .map_or("api_url", |(field, _)| field);
+            blame(named, e)
+        }
+    }
+}
+
+impl LambdaLinkCatalog {
+    async fn add_implementation(&self, call: &Call<'_>, request: &Request) -> Result<Reply> {
+        #[derive(Deserialize)]
+        struct New {
+            appliance: String,
+            site: String,
+            image: Option<String>,
+            template: Option<String>,
+        }
+        let new: New = request.read()?;
+        let catalog = call.host.catalog();
+        for (field, missing) in [
+            ("appliance", catalog.appliance(&new.appliance).await.err()),
+            ("site", catalog.site(&new.site).await.err()),
+        ] {
+            if let Some(e) = missing {
+                return blame(field, e);
+            }
+        }
+        let mut environment = BTreeMap::new();
+        let body = match (new.image, new.template) {
+            (Some(image), None) => {
+                let body = template::around(&image);
+                environment.insert(IMAGE.to_owned(), json!(image));
+                body
+            }
+            (None, Some(template)) => template,
+            _ => {
+                return Ok(wrong(
+                    "non_field_errors",
+                    "Exactly one of image and template must be given.",
+                ));
+            }
+        };
+        let added = catalog
+            .add_implementation(
+                call.who,
+                NewImplementation {
+                    appliance: new.appliance,
+                    site: Some(new.site),
+                    site_type: None,
+                    media_type: self.media_type.clone(),
+                    body,
+                    scripts: Vec::new(),
+                    environment,
+                },
+            )
+            .await;
+        match added {
+            Ok(added) => Ok(Reply::created(implementation(&added))),
+            Err(e) if e.kind() == ErrorKind::Invalid => blame("template", e),
+            Err(e) => Err(e),
+        }
+    }
+}
+
+fn site(s: &Site) -> Value {
+    json!({"id": s.id, "name": s.name, "type": s.api, "api_url": s.url})
+}
+
+fn appliance(a: &Appliance) -> Value {
+    json!({
+        "id": a.id, "owner": a.owner, "name": a.name,
+        "created": a.created.to_string(), "description": a.description,
+    })
+}
+
+fn implementation(i: &Implementation) -> Value {
+    let image = i.environment.get(IMAGE);
+    let parsed = template::parsed(&i.body);
+    json!({
+        "id": i.id, "owner": i.owner, "appliance": i.appliance,
+        "site": match &i.target {
+            Target::Site(id) => json!(id),
+            Target::Api(_) => Value::Null,
+        },
+        "created": i.created.to_string(),
+        "image": image,
+        "template": if image.is_some() { Value::Null } else { json!(i.body) },
+        "template_parsed": parsed,
+        "script_parsed": parsed,
+    })
+}

@@ -1,0 +1,107 @@
+//! The routes and fields of the original LambdaLink services, over the same
+//! managers: what its clients ask for is written as the same intents.
+//!
+//! | original | here |
+//! |---|---|
+//! | paths end with a slash; `/sites/`, `/appliances/`, `/implementations/`, `/credentials/`, `/clusters/`, `/resources/` | the same, below a prefix (`/lambdalink` where nothing else is said); without the slash, too |
+//! | `Dibbs-Authorization: TOKEN` | the same tokens as everywhere; tokens between services (`Dibbs-Interservice`) are not accepted |
+//! | reading is open to anybody | needs a token; only what is the caller's tenant's is shown |
+//! | lists are plain arrays | the same |
+//! | 400 `{"field": ["message"]}`, `{"non_field_errors": [...]}`; 403 and 404 `{"detail": "..."}` | the same |
+//! | unknown members are ignored | the same, here only |
+//! | `PUT` and `PATCH` change entries | the catalog is immutable: 200 where nothing changes, else 400 naming the member; a credential takes another secret |
+//! | `POST /clusters/` makes a cluster | never reuses one |
+//! | `POST /resources/` reuses anybody's cluster | only the tenant's own |
+//! | a cluster is forgotten as soon as its deletion is asked for | it is no more shown, and the engine goes on until it is seen to be gone; what will not go comes back as `ERROR` |
+//! | username and password come later | they are asked for when the resource is read and its cluster is ready |
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::http::HeaderName;
+use rm_core::registry::Registries;
+use rm_core::{Error, ErrorKind, Result};
+
+use crate::Parts;
+use crate::agent::Agent;
+use crate::door::{Dialect, JsonContract, TokenHeader};
+
+mod catalog;
+mod resources;
+mod routes;
+mod template;
+mod wire;
+
+pub use catalog::LambdaLinkCatalog;
+pub use resources::LambdaLinkResources;
+
+/// What the host brings.
+#[derive(Clone)]
+pub struct LambdaLinkOptions {
+    /// What every path begins with.
+    pub prefix: String,
+    /// The media type that is said of uploaded templates.
+    pub media_type: String,
+    /// Asks clusters for accounts.
+    pub agent: Option<Arc<dyn Agent>>,
+}
+
+impl fmt::Debug for LambdaLinkOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LambdaLinkOptions")
+            .field("prefix", &self.prefix)
+            .field("media_type", &self.media_type)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for LambdaLinkOptions {
+    fn default() -> Self {
+        Self {
+            prefix: "/lambdalink".to_owned(),
+            media_type: "application/vnd.openstack.heat+yaml".to_owned(),
+            agent: None,
+        }
+    }
+}
+
+impl LambdaLinkOptions {
+    fn dialect(&self) -> Dialect {
+        Dialect {
+            prefix: self.prefix.clone(),
+            token: TokenHeader::Own(HeaderName::from_static("dibbs-authorization")),
+            slash: true,
+            refuse: wire::refuse,
+        }
+    }
+}
+
+/// Registers the adapters of the parts: `lambdalink-catalog` (the original
+/// Appliance Registry) and `lambdalink-resources` (its Resource Manager, which
+/// keeps credentials, too).
+///
+/// # Errors
+///
+/// Where they are registered already.
+pub fn register(
+    registries: &mut Registries,
+    parts: Parts,
+    options: LambdaLinkOptions,
+) -> Result<()> {
+    if parts.catalog {
+        registries.adapter::<dyn JsonContract>(Arc::new(LambdaLinkCatalog::new(&options)))?;
+    }
+    if parts.resources {
+        registries.adapter::<dyn JsonContract>(Arc::new(LambdaLinkResources::new(&options)))?;
+    }
+    Ok(())
+}
+
+/// What is no id is nothing's id.
+fn id_of<T: std::str::FromStr>(text: &str) -> Result<T> {
+    text.parse().map_err(|_| nothing())
+}
+
+fn nothing() -> Error {
+    Error::new(ErrorKind::NotFound, "Not found.")
+}

@@ -1,0 +1,188 @@
+//! Clusters and the catalog as JSON over HTTP.
+//!
+//! The same tables that this module hands to the [door](crate::door) drive the
+//! dispatch, the checks of every body, the OpenAPI document at
+//! `/openapi.json`, and the tests.
+//!
+//! # Conventions
+//!
+//! * Every call carries `Authorization: Bearer TOKEN`, except `/health/live`,
+//!   `/health/ready` and `/metrics`.
+//! * A body is `application/json`, 2 MiB at most. An unknown key is refused
+//!   with the nearest known one; a `null` counts as absent.
+//! * Times are RFC 3339 in UTC; ids are UUIDs. Where a path says `{id}`, sites,
+//!   credentials, appliances and images are found by their name, too.
+//! * A list is `{"items": [...], "next": "CURSOR"}`, asked with `?limit=`
+//!   (1 to 500, 100 where absent) and `?after=CURSOR`; `next` is absent at the
+//!   end.
+//! * A refusal is `application/problem+json` (RFC 9457) with `type`, `title`,
+//!   `status`, `detail`, `code`, `advice`, `temporary`, `request_id` and,
+//!   where known, `resource`, `site`, `operation` and `errors` (pointer and
+//!   detail of each fault of a body). [`crate::door::problem`] has the table.
+//! * `X-Request-Id` is echoed, or made; it is also in the problem and the log.
+//!
+//! # Catalog
+//!
+//! | call | body | answer |
+//! |---|---|---|
+//! | `POST /sites` | `{name, api, url, region?, interface?, defaults?}` | 201 site |
+//! | `GET /sites` · `GET /sites/{id}` | | 200 `{id, name, api, url, region?, interface?, defaults, created}` |
+//! | `DELETE /sites/{id}` | | 204 |
+//! | `POST /credentials` | `{name, site, secret: {...}, user?, tenant?}` | 201 credential |
+//! | `GET /credentials` · `GET /credentials/{id}` | | 200 `{id, revision, name, tenant, user, site, created}`; never the secret |
+//! | `PUT /credentials/{id}/secret` | `{secret: {...}}` | 200 credential |
+//! | `DELETE /credentials/{id}` | | 204 |
+//! | `POST /appliances` | `{name, description?, ready_port?, images?}` | 201 appliance |
+//! | `GET /appliances` · `GET /appliances/{id}` | | 200 `{id, owner, name, description, ready_port?, images, created}` |
+//! | `DELETE /appliances/{id}` | | 204 |
+//! | `POST /implementations` | `{appliance, site \| site_type, media_type, body, scripts?: [{name, action, code}], environment?}` | 201 implementation |
+//! | `GET /implementations` (`?appliance=`) | | 200 list, without `body`, `scripts` and `environment` |
+//! | `GET /implementations/{id}` | | 200 `{id, owner, appliance, site \| site_type, revision, enabled, media_type, body, scripts, environment, created}` |
+//! | `PATCH /implementations/{id}` | `{enabled}` | 200 implementation |
+//! | `DELETE /implementations/{id}` | | 204 |
+//! | `POST /images` | `{name, source, sha256, disk_format}` | 201 image |
+//! | `GET /images` · `GET /images/{id}` | | 200 `{id, owner, name, source, sha256, disk_format, created}` |
+//! | `DELETE /images/{id}` | | 204 |
+//!
+//! Only operators write, except credentials, which are their tenant's own.
+//!
+//! # Clusters
+//!
+//! `POST /clusters`, with an `Idempotency-Key` header if wanted:
+//!
+//! ```json
+//! {"appliance": "hadoop", "name": "mine", "slaves": 3,
+//!  "hints": {"sites": ["chameleon"], "credential": "c", "revision": 2, "implementation": "UUID",
+//!            "network": "n", "key": "k", "image": "i", "flavor": "f", "allowed_ip": "10.0.0.0/8"},
+//!  "parameters": {"any": "value"}, "lease_seconds": 3600,
+//!  "reuse": "match", "grow": false, "wait_seconds": 600}
+//! ```
+//!
+//! Only `appliance` must be given; `sites` may also stand beside `hints`.
+//! Answers a cluster:
+//!
+//! ```json
+//! {"id": "UUID", "name": "mine", "appliance": "hadoop", "implementation": "UUID", "revision": 2,
+//!  "site": "chameleon", "tenant": "physics", "state": "ready", "wanted": "running", "ready": true,
+//!  "generation": 1, "seen_generation": 1, "reason": "", "slaves": 3, "address": "10.0.0.5",
+//!  "hosts": [{"name": "m", "role": "master", "address": "10.0.0.5"}],
+//!  "outputs": {"master_ip": "10.0.0.5"},
+//!  "holds": [{"id": "UUID", "user": "ann", "since": "TIME", "until": "TIME", "mine": true}],
+//!  "grants": [{"user": "bob", "by": "ann", "since": "TIME"}],
+//!  "created": "TIME", "updated": "TIME"}
+//! ```
+//!
+//! `state` is a word of [`rm_core::life::State`]. On create these are added:
+//! `hold` (the id of the caller's new hold), `reused` (true where the cluster
+//! was there already) and `considered` (`[{site, revision?, verdict, why}]`).
+//!
+//! | status | when |
+//! |---|---|
+//! | 201 | made, and ready |
+//! | 200 | reused, and ready |
+//! | 202 | not ready yet: after `wait_seconds` (0 to 600, 600 where absent), at once with `Prefer: respond-async`, or when the service stops; `Location` and `operation` say where to look |
+//! | 502 | it failed: the problem's `resource` is its id, `detail` the site's reason. It stays, held, until it is deleted or tried again |
+//!
+//! An operation is `{"id": "CLUSTER.GENERATION", "cluster": "UUID", "state":
+//! "running" | "done" | "failed", "reason": "", "links": {"self":
+//! "/operations/ID", "cluster": "/clusters/ID", "events":
+//! "/clusters/ID/events"}}`: whether what was wanted as of that generation is
+//! there. `GET /operations/{id}` reads it anew. Once a cluster is gone, its
+//! operations are `done`.
+//!
+//! | call | body or query | answer |
+//! |---|---|---|
+//! | `GET /clusters` | `?all=true` (operators) | 200 list of clusters |
+//! | `GET /clusters/{id}` | `?wait_seconds=` | 200 cluster; waits until it is settled |
+//! | `PATCH /clusters/{id}` | `{slaves}` or `{slaves_by}`, `wait_seconds?` | 200 cluster · 202 · 502 `change-refused` or `cluster-failed` |
+//! | `POST /clusters/{id}/hosts` · `DELETE /clusters/{id}/hosts` | | one slave more · fewer; as `PATCH` |
+//! | `DELETE /clusters/{id}` | `?hold=UUID&wait_seconds=` | 200 `{"deleted": true}` once seen to be gone · 200 `{"deleted": false, "holds_left": n}` · 202 cluster with `operation` · 502 `quarantined` |
+//! | `PUT /clusters/{id}/lease` | `{seconds?, hold?}` | 200 cluster; without `seconds` the tenant's default |
+//! | `GET /clusters/{id}/hosts` | | 200 `{"items": [{name, role, address?}]}` |
+//! | `GET /clusters/{id}/outputs` | | 200 `{NAME: VALUE}` |
+//! | `GET /clusters/{id}/events` | see below | |
+//! | `PUT /clusters/{id}/grants/{user}` · `DELETE ...` | | 200 cluster |
+//! | `POST /clusters/{id}/retry` | | 202 cluster with `operation` |
+//! | `POST /clusters/{id}/abandon` | `{reason}` | 200 `{"abandoned": true}` |
+//! | `POST /clusters/{id}/accounts` | | 201 account, or 200 the one the caller has |
+//! | `GET /clusters/{id}/accounts` | | 200 `{"items": [{username, password, created}]}`: the caller's own |
+//! | `GET /operations/{id}` | | 200 operation |
+//! | `POST /plan` | as `POST /clusters` | 200 `{"considered": [...], "reuses"?: UUID, "quota_left": {"clusters", "nodes"}}`; a limit that does not exist is null |
+//! | `GET /plan` | `?appliance=&slaves=&site=&reuse=` | the same |
+//!
+//! # Events
+//!
+//! `GET /events` and `GET /clusters/{id}/events` answer `text/event-stream`:
+//! `id:` the cursor, `event:` what (`cluster.ready`), `data:` `{"seq", "at",
+//! "what", "tenant"?, "resource"?, "data"?}`. `Last-Event-ID` or `?after=SEQ`
+//! begins behind that event; without either, `/events` begins now and those of
+//! a cluster with its first. A comment every 15 s keeps the line open; the
+//! stream ends when the service stops. With `Accept: application/json` the
+//! answer is a list from `?after=` (0 where absent), `next` being the cursor.
+//! A user hears of the tenant's clusters and of those granted; an operator of
+//! everything.
+
+mod catalog;
+mod clusters;
+mod events;
+mod operations;
+mod resources;
+mod schemas;
+pub(crate) mod view;
+
+use std::sync::Arc;
+
+use rm_core::registry::Registries;
+use rm_core::{Error, Result};
+
+use crate::Parts;
+use crate::agent::Agent;
+use crate::door::{JsonContract, Param, ParamKind, Request};
+
+pub use catalog::RestCatalog;
+pub use resources::RestResources;
+
+/// What the host brings.
+#[derive(Debug, Clone, Default)]
+pub struct RestOptions {
+    /// Asks clusters for accounts; without it nobody gets one.
+    pub agent: Option<Arc<dyn Agent>>,
+}
+
+/// Registers the adapters of the parts: `rest-catalog` and `rest-resources`.
+///
+/// # Errors
+///
+/// Where they are registered already.
+pub fn register(registries: &mut Registries, parts: Parts, options: RestOptions) -> Result<()> {
+    if parts.catalog {
+        registries.adapter::<dyn JsonContract>(Arc::new(RestCatalog::new()))?;
+    }
+    if parts.resources {
+        registries.adapter::<dyn JsonContract>(Arc::new(RestResources::new(options)))?;
+    }
+    Ok(())
+}
+
+/// Where a list goes on, and how long it may be.
+pub(crate) const LIMIT: Param = Param {
+    name: "limit",
+    kind: ParamKind::Number(1, 500),
+    summary: "How many at the most; 100 where absent",
+};
+pub(crate) const AFTER: Param = Param {
+    name: "after",
+    kind: ParamKind::Text(200),
+    summary: "The cursor at which the page before ended",
+};
+pub(crate) const PAGE: &[Param] = &[LIMIT, AFTER];
+
+/// The page that is asked for.
+pub(crate) fn page(request: &Request) -> Result<(Option<rm_core::store::Cursor>, u32)> {
+    let limit = request.number("limit").unwrap_or(100);
+    let after = request
+        .query("after")
+        .map(|c| rm_core::store::Cursor(c.to_owned()));
+    let limit = u32::try_from(limit).map_err(|_| Error::invalid("the limit is too large"))?;
+    Ok((after, limit))
+}

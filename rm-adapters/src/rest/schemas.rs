@@ -1,0 +1,271 @@
+//! The schemas of what is sent and answered.
+
+use serde_json::{Map, Value, json};
+
+use crate::door::schema::reference;
+
+/// The most slaves that anybody may ask for; quotas are usually smaller.
+pub(super) const MOST_SLAVES: u64 = 10_000;
+
+/// The longest lease that can be asked for: ten years.
+const LONGEST_LEASE: u64 = 315_360_000;
+
+fn named(all: Value) -> Map<String, Value> {
+    match all {
+        Value::Object(all) => all,
+        _ => Map::new(),
+    }
+}
+
+/// An object with these properties and no others.
+fn closed(required: &[&str], properties: &Value) -> Value {
+    json!({
+        "type": "object", "additionalProperties": false,
+        "required": required, "properties": properties,
+    })
+}
+
+/// An answer: more may be added later.
+fn open(required: &[&str], properties: &Value) -> Value {
+    json!({"type": "object", "required": required, "properties": properties})
+}
+
+fn list(of: &str) -> Value {
+    open(
+        &["items"],
+        &json!({
+            "items": {"type": "array", "items": reference(of)},
+            "next": {"type": "string", "description": "The cursor; absent at the end"},
+        }),
+    )
+}
+
+fn text() -> Value {
+    json!({"type": "string"})
+}
+
+fn name() -> Value {
+    json!({"type": "string", "minLength": 1, "maxLength": 100})
+}
+
+fn id() -> Value {
+    json!({"type": "string", "format": "uuid"})
+}
+
+fn time() -> Value {
+    json!({"type": "string", "format": "date-time"})
+}
+
+fn count(max: u64) -> Value {
+    json!({"type": "integer", "minimum": 0, "maximum": max})
+}
+
+fn free() -> Value {
+    json!({"type": "object", "additionalProperties": true})
+}
+
+pub(super) fn catalog() -> Map<String, Value> {
+    let script = closed(
+        &["name", "action", "code"],
+        &json!({"name": name(), "action": name(), "code": text()}),
+    );
+    named(json!({
+        "NewSite": closed(&["name", "api", "url"], &json!({
+            "name": name(), "api": name(),
+            "url": {"type": "string", "minLength": 1, "maxLength": 2000},
+            "region": name(), "interface": name(), "defaults": free(),
+        })),
+        "Site": open(&["id", "name", "api", "url", "defaults", "created"], &json!({
+            "id": id(), "name": text(), "api": text(), "url": text(), "region": text(),
+            "interface": text(), "defaults": free(), "created": time(),
+        })),
+        "SiteList": list("Site"),
+        "NewCredential": closed(&["name", "site", "secret"], &json!({
+            "name": name(), "site": name(), "secret": free(),
+            "user": name(), "tenant": name(),
+        })),
+        "NewSecret": closed(&["secret"], &json!({"secret": free()})),
+        "Credential": open(
+            &["id", "revision", "name", "tenant", "user", "site", "created"],
+            &json!({
+                "id": id(), "revision": {"type": "integer"}, "name": text(), "tenant": text(),
+                "user": text(), "site": id(), "created": time(),
+            }),
+        ),
+        "CredentialList": list("Credential"),
+        "NewAppliance": closed(&["name"], &json!({
+            "name": name(), "description": {"type": "string", "maxLength": 10_000},
+            "ready_port": {"type": "integer", "minimum": 1, "maximum": 65535},
+            "images": {"type": "array", "maxItems": 100, "items": name()},
+        })),
+        "Appliance": open(&["id", "owner", "name", "description", "images", "created"], &json!({
+            "id": id(), "owner": text(), "name": text(), "description": text(),
+            "ready_port": {"type": "integer"},
+            "images": {"type": "array", "items": text()}, "created": time(),
+        })),
+        "ApplianceList": list("Appliance"),
+        "NewImplementation": closed(&["appliance", "media_type", "body"], &json!({
+            "appliance": name(), "site": name(), "site_type": name(), "media_type": name(),
+            "body": {"type": "string", "minLength": 1},
+            "scripts": {"type": "array", "maxItems": 100, "items": script},
+            "environment": free(),
+        })),
+        "ImplementationChange": closed(&["enabled"], &json!({"enabled": {"type": "boolean"}})),
+        "Implementation": open(
+            &["id", "owner", "appliance", "revision", "enabled", "media_type", "created"],
+            &json!({
+                "id": id(), "owner": text(), "appliance": id(), "site": id(),
+                "site_type": text(), "revision": {"type": "integer"},
+                "enabled": {"type": "boolean"}, "media_type": text(), "created": time(),
+                "body": {"type": "string", "description": "Not in lists"},
+                "scripts": {"type": "array", "items": {"type": "object"}},
+                "environment": free(),
+            }),
+        ),
+        "ImplementationList": list("Implementation"),
+        "NewImage": closed(&["name", "source", "sha256", "disk_format"], &json!({
+            "name": name(), "source": {"type": "string", "minLength": 1, "maxLength": 2000},
+            "sha256": {"type": "string", "minLength": 64, "maxLength": 64}, "disk_format": name(),
+        })),
+        "Image": open(
+            &["id", "owner", "name", "source", "sha256", "disk_format", "created"],
+            &json!({
+                "id": id(), "owner": text(), "name": text(), "source": text(),
+                "sha256": text(), "disk_format": text(), "created": time(),
+            }),
+        ),
+        "ImageList": list("Image"),
+    }))
+}
+
+pub(super) fn resources() -> Map<String, Value> {
+    let sites = json!({"type": "array", "maxItems": 100, "items": name()});
+    let hints = closed(
+        &[],
+        &json!({
+            "sites": sites, "credential": name(), "implementation": id(),
+            "revision": {"type": "integer", "minimum": 1, "maximum": 4_294_967_295_u64},
+            "network": name(), "key": name(), "image": name(), "flavor": name(),
+            "allowed_ip": name(),
+        }),
+    );
+    let mut all = named(json!({
+        "NewCluster": closed(&["appliance"], &json!({
+            "appliance": name(), "name": name(), "slaves": count(MOST_SLAVES),
+            "sites": sites, "hints": hints, "parameters": free(),
+            "lease_seconds": {"type": "integer", "minimum": 1, "maximum": LONGEST_LEASE},
+            "reuse": {"type": "string", "enum": ["match", "never"]},
+            "grow": {"type": "boolean"}, "wait_seconds": count(600),
+        })),
+        "ClusterChange": closed(&[], &json!({
+            "slaves": count(MOST_SLAVES),
+            "slaves_by": {"type": "integer", "minimum": -10_000, "maximum": 10_000},
+            "wait_seconds": count(600),
+        })),
+        "Lease": closed(&[], &json!({
+            "seconds": {"type": "integer", "minimum": 1, "maximum": LONGEST_LEASE},
+            "hold": id(),
+        })),
+        "Abandon": closed(&["reason"], &json!({
+            "reason": {"type": "string", "minLength": 1, "maxLength": 1000},
+        })),
+        "Abandoned": open(&["abandoned"], &json!({"abandoned": {"const": true}})),
+        "Deleted": open(&["deleted"], &json!({
+            "deleted": {"type": "boolean"}, "holds_left": {"type": "integer"},
+        })),
+        "Host": open(&["name", "role"], &json!({
+            "name": text(), "role": text(), "address": text(),
+        })),
+        "HostList": list("Host"),
+        "Outputs": free(),
+        "Account": open(&["username", "password", "created"], &json!({
+            "username": text(), "password": text(), "created": time(),
+        })),
+        "AccountList": list("Account"),
+        "Event": open(&["seq", "at", "what"], &json!({
+            "seq": {"type": "integer"}, "at": time(), "what": text(), "tenant": text(),
+            "resource": id(), "data": {},
+        })),
+        "EventList": list("Event"),
+        "Considered": open(&["site", "verdict", "why"], &json!({
+            "site": text(), "revision": {"type": "integer"},
+            "verdict": {"enum": ["chosen", "next", "refused"]}, "why": text(),
+        })),
+        "Plan": open(&["considered", "quota_left"], &json!({
+            "considered": {"type": "array", "items": reference("Considered")},
+            "reuses": id(),
+            "quota_left": open(&["clusters", "nodes"], &json!({
+                "clusters": {"type": ["integer", "null"]}, "nodes": {"type": ["integer", "null"]},
+            })),
+        })),
+    }));
+    all.insert("Operation".to_owned(), operation());
+    all.insert("Cluster".to_owned(), cluster());
+    all.insert("ClusterList".to_owned(), list("Cluster"));
+    all
+}
+
+fn operation() -> Value {
+    open(
+        &["id", "cluster", "state", "reason", "links"],
+        &json!({
+            "id": text(), "cluster": id(), "reason": text(),
+            "state": {"enum": ["running", "done", "failed"]},
+            "links": {"type": "object", "additionalProperties": {"type": "string"}},
+        }),
+    )
+}
+
+fn cluster() -> Value {
+    let states: Vec<&str> = rm_core::life::State::ALL
+        .iter()
+        .map(|s| s.as_str())
+        .collect();
+    let required = [
+        "id",
+        "name",
+        "appliance",
+        "implementation",
+        "revision",
+        "site",
+        "tenant",
+        "state",
+        "wanted",
+        "ready",
+        "generation",
+        "seen_generation",
+        "reason",
+        "slaves",
+        "hosts",
+        "outputs",
+        "holds",
+        "grants",
+        "created",
+        "updated",
+    ];
+    open(
+        &required,
+        &json!({
+            "id": id(), "name": text(), "appliance": text(), "implementation": id(),
+            "revision": {"type": "integer"}, "site": text(), "tenant": text(),
+            "state": {"enum": states},
+            "wanted": {"enum": ["absent", "reserved", "stopped", "running"]},
+            "ready": {"type": "boolean"}, "generation": {"type": "integer"},
+            "seen_generation": {"type": "integer"}, "reason": text(),
+            "slaves": {"type": "integer"}, "address": text(),
+            "hosts": {"type": "array", "items": reference("Host")}, "outputs": free(),
+            "holds": {"type": "array", "items": open(&["id", "user", "since", "mine"], &json!({
+                "id": id(), "user": text(), "since": time(), "until": time(),
+                "mine": {"type": "boolean"},
+            }))},
+            "grants": {"type": "array", "items": open(&["user", "by", "since"], &json!({
+                "user": text(), "by": text(), "since": time(),
+            }))},
+            "created": time(), "updated": time(),
+            "hold": {"type": "string", "format": "uuid", "description": "On create: yours"},
+            "reused": {"type": "boolean", "description": "On create"},
+            "considered": {"type": "array", "items": reference("Considered")},
+            "operation": reference("Operation"),
+        }),
+    )
+}

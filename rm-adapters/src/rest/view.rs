@@ -1,0 +1,123 @@
+//! What things look like in JSON.
+
+use rm_core::catalog::{Appliance, Credential, Image, Implementation, Site, Target};
+use rm_core::event::Event;
+use rm_core::manager::Resource;
+use rm_core::model::Cluster;
+use rm_core::store::Page;
+use rm_core::{Caller, Result};
+use serde_json::{Value, json};
+
+/// A page of anything.
+pub(crate) fn list<T>(page: Page<T>, show: impl Fn(T) -> Value) -> Value {
+    let items: Vec<Value> = page.items.into_iter().map(show).collect();
+    let mut list = json!({"items": items});
+    if let Some(next) = page.next {
+        list["next"] = json!(next.0);
+    }
+    list
+}
+
+/// Sets a member where there is something to say.
+fn set<T: serde::Serialize>(object: &mut Value, key: &str, value: Option<T>) {
+    if let Some(value) = value {
+        object[key] = json!(value);
+    }
+}
+
+pub(super) fn site(s: Site) -> Value {
+    let mut shown = json!({
+        "id": s.id, "name": s.name, "api": s.api, "url": s.url,
+        "defaults": s.defaults, "created": s.created.to_string(),
+    });
+    set(&mut shown, "region", s.region);
+    set(&mut shown, "interface", s.interface);
+    shown
+}
+
+pub(super) fn credential(c: Credential) -> Value {
+    json!({
+        "id": c.id, "revision": c.revision, "name": c.name, "tenant": c.tenant,
+        "user": c.user, "site": c.site, "created": c.created.to_string(),
+    })
+}
+
+pub(super) fn appliance(a: Appliance) -> Value {
+    let mut shown = json!({
+        "id": a.id, "owner": a.owner, "name": a.name, "description": a.description,
+        "images": a.images, "created": a.created.to_string(),
+    });
+    set(&mut shown, "ready_port", a.ready_port);
+    shown
+}
+
+/// Without what makes it large.
+pub(super) fn implementation_line(i: &Implementation) -> Value {
+    let mut shown = json!({
+        "id": i.id, "owner": i.owner, "appliance": i.appliance, "revision": i.revision,
+        "enabled": i.enabled, "media_type": i.media_type, "created": i.created.to_string(),
+    });
+    match &i.target {
+        Target::Site(id) => shown["site"] = json!(id),
+        Target::Api(api) => shown["site_type"] = json!(api),
+    }
+    shown
+}
+
+pub(super) fn implementation(i: &Implementation) -> Value {
+    let mut shown = implementation_line(i);
+    shown["body"] = json!(i.body);
+    shown["scripts"] = json!(i.scripts);
+    shown["environment"] = json!(i.environment);
+    shown
+}
+
+pub(super) fn image(i: Image) -> Value {
+    json!({
+        "id": i.id, "owner": i.owner, "name": i.name, "source": i.source,
+        "sha256": i.sha256, "disk_format": i.disk_format, "created": i.created.to_string(),
+    })
+}
+
+pub(super) fn cluster(who: &Caller, cluster: &Resource<Cluster>) -> Result<Value> {
+    let (r, spec, view) = (cluster.record(), cluster.spec()?, cluster.view()?);
+    let holds: Vec<Value> = r
+        .holds
+        .iter()
+        .map(|h| {
+            let mut shown = json!({
+                "id": h.id, "user": h.user, "since": h.since.to_string(),
+                "mine": h.user == who.user,
+            });
+            set(&mut shown, "until", h.until.map(|t| t.to_string()));
+            shown
+        })
+        .collect();
+    let grants: Vec<Value> = r
+        .grants
+        .iter()
+        .map(|g| json!({"user": g.user, "by": g.by, "since": g.since.to_string()}))
+        .collect();
+    let mut shown = json!({
+        "id": r.id, "name": r.name, "appliance": spec.appliance,
+        "implementation": spec.implementation, "revision": spec.revision,
+        "site": r.place.site_name, "tenant": r.tenant,
+        "state": r.seen, "wanted": r.wanted, "ready": cluster.is_ready(),
+        "generation": r.generation, "seen_generation": r.seen_generation, "reason": r.reason,
+        "slaves": spec.slaves, "hosts": view.hosts, "outputs": view.outputs,
+        "holds": holds, "grants": grants,
+        "created": r.created.to_string(), "updated": r.updated.to_string(),
+    });
+    set(&mut shown, "address", view.address);
+    Ok(shown)
+}
+
+pub(super) fn event(e: &Event) -> Value {
+    let mut shown = json!({"seq": e.seq, "at": e.event.at.to_string(), "what": e.event.what});
+    set(&mut shown, "tenant", e.event.tenant.as_ref());
+    set(&mut shown, "resource", e.event.resource);
+    if !e.event.data.is_null() {
+        shown["data"] = e.event.data.clone();
+    }
+    shown
+}

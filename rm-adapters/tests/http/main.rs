@@ -1,0 +1,12 @@
+//! The doors and adapters over real HTTP, with a simulated cloud behind them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod events;
+mod lambdalink;
+mod limits;
+mod openapi;
+mod operations;
+mod principals;
+mod refusals;
+mod secrets;
+mod support;

@@ -1,0 +1,176 @@
+//! Planted secrets are seen nowhere but where they belong.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use base64::Engine as _;
+use serde_json::json;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::support::{Service, Who};
+
+/// What was logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+const CANARY: &str = "canary-7f3a";
+
+#[tokio::test]
+async fn neither_answers_nor_logs_hold_a_secret() {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_ansi(false)
+        .with_writer(log.clone())
+        .finish();
+    let _logging = tracing::subscriber::set_default(subscriber);
+    let s = Service::start().await;
+    s.load().await;
+    let mut said = String::new();
+    let secret = json!({"username": "u", "password": CANARY, "project_name": "x", "account": "x"});
+    let base64 = base64::engine::general_purpose::STANDARD.encode(secret.to_string());
+    for (method, path, body) in [
+        (
+            "POST",
+            "/credentials",
+            json!({"name": "d", "site": "here", "secret": secret}),
+        ),
+        (
+            "POST",
+            "/credentials",
+            json!({"name": "d", "site": "here", "secret": secret}),
+        ),
+        (
+            "POST",
+            "/credentials",
+            json!({"name": "e", "site": "none", "secret": secret}),
+        ),
+        (
+            "POST",
+            "/credentials",
+            json!({"name": "e", "site": "here", "secret": CANARY}),
+        ),
+        (
+            "POST",
+            "/credentials",
+            json!({"name": "e", "site": "here", "secret": {}, "password": CANARY}),
+        ),
+        (
+            "POST",
+            "/credentials",
+            json!({"name": [CANARY], "site": 1, "secret": [CANARY]}),
+        ),
+        ("POST", "/credentials", json!(CANARY)),
+        ("PUT", "/credentials/d/secret", json!({"secret": secret})),
+        ("PUT", "/credentials/d/secret", json!({"secret": CANARY})),
+        (
+            "POST",
+            "/lambdalink/credentials/",
+            json!({"name": "f", "site": "here", "credentials": base64}),
+        ),
+        (
+            "POST",
+            "/lambdalink/credentials/",
+            json!({"name": "g", "site": "here", "credentials": CANARY}),
+        ),
+        (
+            "PATCH",
+            "/lambdalink/credentials/f/",
+            json!({"credentials": base64}),
+        ),
+        (
+            "PATCH",
+            "/lambdalink/credentials/f/",
+            json!({"credentials": [CANARY]}),
+        ),
+        (
+            "POST",
+            "/clusters",
+            json!({"appliance": "hadoop", "hints": {"credential": "d"}}),
+        ),
+        (
+            "POST",
+            "/sites",
+            json!({"name": "x", "api": "sim", "url": format!("http://u:{CANARY}@x")}),
+        ),
+    ] {
+        let answer = s.call(Who::Ann, method, path, Some(body)).await;
+        said.push_str(&answer.body.to_string());
+    }
+    let site = json!({"name": "x", "api": "sim", "url": format!("http://u:{CANARY}@x")});
+    said += &s.post(Who::Operator, "/sites", site).await.body.to_string();
+    let garbage = s
+        .request(Who::Ann, "POST", "/credentials")
+        .header("content-type", "application/json")
+        .body(format!("{{\"secret\": {CANARY}"));
+    said += &s
+        .send("POST", "/credentials", garbage)
+        .await
+        .body
+        .to_string();
+    for path in [format!("/{CANARY}"), format!("/sites?token={CANARY}")] {
+        // Whoever puts a secret into a path is told nothing of it.
+        let answer = s.get(Who::Ann, &path).await;
+        said += &answer.body.to_string();
+    }
+    for path in [
+        "/credentials",
+        "/credentials/d",
+        "/lambdalink/credentials/",
+        "/clusters",
+        "/openapi.json",
+        "/metrics",
+    ] {
+        said += &s.get(Who::Ann, path).await.body.to_string();
+    }
+    let request = s
+        .request(Who::Operator, "GET", "/events")
+        .header("accept", "application/json");
+    said += &s.send("GET", "/events", request).await.body.to_string();
+    // A password for an account is its user's, and nobody else's; not even the
+    // log's.
+    let made = s.cluster(Who::Ann, 0).await;
+    let path = format!("/clusters/{}/accounts", made["id"].as_str().unwrap());
+    let account = s.call(Who::Ann, "POST", &path, None).await.expect(201);
+    let password = account["password"].as_str().unwrap();
+    said += &s.get(Who::Amy, &path).await.body.to_string();
+    said += &s.get(Who::Operator, &path).await.body.to_string();
+    let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(logged.contains("served"), "nothing was logged");
+    assert!(
+        logged.contains("user=\"ann\" status=403"),
+        "nobody was named"
+    );
+    for text in [&said, &logged] {
+        for secret in [
+            CANARY,
+            base64.as_str(),
+            password,
+            "token-of-ann",
+            "token-of-root",
+        ] {
+            let at = text.find(secret);
+            let around = at.map(|at| &text[at.saturating_sub(200)..(at + 100).min(text.len())]);
+            assert!(at.is_none(), "{secret} in {around:?}");
+        }
+    }
+}
