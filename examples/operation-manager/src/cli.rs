@@ -1,0 +1,184 @@
+//! The words of the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+mod catalog;
+mod cluster;
+
+pub(crate) use catalog::{
+    ApplianceCommand, CredentialCommand, ImageCommand, ImplementationCommand, NewCredential,
+    NewImage, NewImplementation, NewSite, SecretFrom, SiteCommand,
+};
+pub(crate) use cluster::{ClusterCommand, Create, Request, ReuseWord, Wait};
+
+/// Gives operations their clusters, wherever these are.
+#[derive(Debug, Parser)]
+#[command(name = "operation-manager", version, about, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) reach: Reach,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// How the server is reached, and how answers are printed.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Reach {
+    /// The daemon's address
+    #[arg(
+        long,
+        global = true,
+        env = "RM_SERVER",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8300",
+        hide_env_values = true
+    )]
+    pub(crate) server: String,
+    /// A file that holds your token
+    #[arg(long, global = true, env = "RM_TOKEN_FILE", value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Print JSON for programs instead of tables for people
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make a first configuration: key, tokens, file
+    Init(Init),
+    /// Run the daemon
+    Serve(Serve),
+    /// The configuration: its schema, and whether it is right
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Sites: where resources are
+    #[command(subcommand)]
+    Site(SiteCommand),
+    /// Credentials: by what means sites are used
+    #[command(subcommand)]
+    Credential(CredentialCommand),
+    /// Appliances: what operations ask for by name
+    #[command(subcommand)]
+    Appliance(ApplianceCommand),
+    /// Implementations: how an appliance is made at a site
+    #[command(subcommand)]
+    Implementation(ImplementationCommand),
+    /// Images that sites must hold first
+    #[command(subcommand)]
+    Image(ImageCommand),
+    /// Clusters: appliances that run
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
+    /// What a request would lead to, without doing it
+    Plan(Request),
+    /// What has happened, in order
+    Events(Events),
+    /// Tokens by which callers are known
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Keys by which credentials are sealed
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// The backends linked into this program
+    #[command(subcommand)]
+    Backends(BackendsCommand),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// Where to put the files
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(crate) dir: PathBuf,
+    /// The installation's name, part of the mark on every real thing
+    #[arg(long, default_value = "default")]
+    pub(crate) installation: String,
+    /// The port to listen on
+    #[arg(long, default_value_t = 8300)]
+    pub(crate) port: u16,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
+    /// Serve one half; another process serves the other over the same store
+    #[arg(long, value_enum)]
+    pub(crate) only: Option<Half>,
+}
+
+/// The halves of the service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Half {
+    /// Sites, credentials, appliances, implementations, images
+    Catalog,
+    /// Clusters and the engine
+    Resources,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ConfigFile {
+    /// The configuration file
+    #[arg(long, env = "RM_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Print the JSON schema, the plugins' sections included
+    Schema,
+    /// Say whether a configuration is right
+    Check(ConfigFile),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Events {
+    /// Go on with what happens next
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+    /// Begin behind this event
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    pub(crate) after: u64,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Print a new token, and its SHA-256 for the configuration
+    New,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Write a new key into a file that nobody else can read
+    New {
+        /// The file; it must not exist
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Add a new key to the key file and seal every credential with it
+    ///
+    /// Stop the daemon first: it would go on with the key it knows.
+    Rotate {
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BackendsCommand {
+    /// List them
+    List,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,90 @@
+//! What the words of the command line do.
+
+use std::process::ExitCode;
+
+use crate::cli::{BackendsCommand, Cli, Command, ConfigCommand, KeyCommand, TokenCommand};
+use crate::client::Client;
+use crate::failure::{Failure, Result};
+use crate::output::{self, Output};
+use crate::{serve, tokens};
+
+mod appliance;
+mod backends;
+mod cloud;
+mod cluster;
+mod config;
+mod credential;
+mod events;
+mod image;
+mod implementation;
+mod init;
+mod key;
+mod progress;
+mod request;
+mod site;
+mod wait;
+
+/// Does what was asked and answers the exit code.
+pub(crate) fn run(cli: Cli) -> ExitCode {
+    let json = cli.reach.json;
+    match dispatch(cli) {
+        Ok(code) => code,
+        Err(failure) => {
+            tell(&failure, json);
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+fn tell(failure: &Failure, json: bool) {
+    if json {
+        output::note(&failure.json().to_string());
+    } else {
+        output::note(&format!("error: {failure}"));
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<ExitCode> {
+    let out = Output {
+        json: cli.reach.json,
+    };
+    match cli.command {
+        Command::Serve(serve) => return serve::serve(serve),
+        Command::Init(init) => init::init(&init, out)?,
+        Command::Config(ConfigCommand::Schema) => config::schema()?,
+        Command::Config(ConfigCommand::Check(file)) => config::check(file, out)?,
+        Command::Token(TokenCommand::New) => tokens::new(out)?,
+        Command::Key(KeyCommand::New { out: file }) => key::new(&file, out)?,
+        Command::Key(KeyCommand::Rotate { config }) => {
+            runtime()?.block_on(key::rotate(config, out))?;
+        }
+        Command::Backends(BackendsCommand::List) => backends::list(out)?,
+        remote => {
+            let client = Client::new(&cli.reach)?;
+            runtime()?.block_on(call(&client, out, remote))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn call(client: &Client, out: Output, command: Command) -> Result<()> {
+    match command {
+        Command::Site(command) => site::run(client, out, command).await,
+        Command::Credential(command) => credential::run(client, out, command).await,
+        Command::Appliance(command) => appliance::run(client, out, command).await,
+        Command::Implementation(command) => implementation::run(client, out, command).await,
+        Command::Image(command) => image::run(client, out, command).await,
+        Command::Cluster(command) => cluster::run(client, out, command).await,
+        Command::Plan(request) => request::plan(client, out, &request).await,
+        Command::Events(events) => events::all(client, out, &events).await,
+        _ => Ok(()),
+    }
+}
+
+// One thread is enough for a client.
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::refused("cannot begin to work").detail(e.kind().to_string()))
+}

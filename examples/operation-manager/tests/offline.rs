@@ -1,0 +1,125 @@
+//! What needs no daemon.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests, and what they share"
+)]
+
+mod support;
+
+use std::os::unix::fs::PermissionsExt;
+
+use support::{Home, program, run};
+
+#[test]
+fn init_makes_everything_once_and_private() {
+    let home = Home::new();
+    for secret in ["sealing.key", "operator.token", "user.token"] {
+        let mode = std::fs::metadata(home.path(secret))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600, "{secret}");
+    }
+    assert!(
+        !home
+            .read("operation-manager.toml")
+            .contains(home.read("user.token").trim())
+    );
+    let before = home.read("sealing.key");
+    run(program().args(["init", "--dir"]).arg(home.dir.path()))
+        .bad(1, &["exists", "nothing is overwritten"]);
+    assert_eq!(home.read("sealing.key"), before);
+
+    let deeper = home.path("a/b");
+    let ran = run(program()
+        .args(["init", "--installation", "lab \"1\"", "--dir"])
+        .arg(&deeper));
+    let ran = ran.good();
+    assert!(
+        ran.out.contains("Next:") && ran.out.contains("serve"),
+        "{}",
+        ran.out
+    );
+    assert!(
+        !ran.out.contains(
+            std::fs::read_to_string(deeper.join("user.token"))
+                .unwrap()
+                .trim()
+        )
+    );
+}
+
+#[test]
+fn the_schema_has_every_section_and_the_first_configuration_fits_it() {
+    let schema = run(program().args(["config", "schema"])).good().json();
+    for section in [
+        "listen",
+        "store",
+        "key",
+        "tokens",
+        "policy",
+        "log",
+        "openstack",
+        "sim",
+    ] {
+        let section = &schema["properties"][section];
+        assert!(section["description"].is_string(), "{section}");
+    }
+    let home = Home::new();
+    let right = run(program()
+        .args(["config", "check", "--json", "--config"])
+        .arg(home.config()));
+    assert_eq!(right.good().json()["tokens"], 2);
+    // Found without being named where it stands.
+    run(program()
+        .args(["config", "check"])
+        .current_dir(home.dir.path()))
+    .good();
+}
+
+#[test]
+fn a_token_is_told_with_its_digest() {
+    let made = run(program().args(["token", "new", "--json"]))
+        .good()
+        .json();
+    let (token, digest) = (
+        made["token"].as_str().unwrap(),
+        made["sha256"].as_str().unwrap(),
+    );
+    assert!(token.starts_with("rm_"));
+    assert_eq!(digest.len(), 64);
+    let text = run(program().args(["token", "new"])).good().out;
+    assert!(text.contains("token_sha256 = "), "{text}");
+}
+
+#[test]
+fn a_key_is_written_and_never_told() {
+    let home = Home::new();
+    let file = home.path("new.key");
+    let ran = run(program().args(["key", "new", "--out"]).arg(&file)).good();
+    let key = std::fs::read_to_string(&file).unwrap();
+    assert!(!ran.out.contains(key.trim()));
+    run(program().args(["key", "new", "--out"]).arg(&file)).bad(1, &["exists"]);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), key);
+}
+
+#[test]
+fn what_is_linked_is_listed() {
+    let table = run(program().args(["backends", "list"])).good().out;
+    assert!(
+        table.contains("rm-openstack") && table.contains("rm-testkit"),
+        "{table}"
+    );
+    let all = run(program().args(["backends", "list", "--json"]))
+        .good()
+        .json();
+    let first = &all[0];
+    assert_eq!(
+        (&first["plugin"], &first["kind"]),
+        (&"openstack".into(), &"cluster".into())
+    );
+    assert!(first["version"].is_string());
+}
