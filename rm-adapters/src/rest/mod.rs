@@ -110,6 +110,19 @@
 //! | `POST /plan` | as `POST /clusters` | 200 `{"considered": [...], "reuses"?: UUID, "quota_left": {"clusters", "nodes"}}`; a limit that does not exist is null |
 //! | `GET /plan` | `?appliance=&slaves=&site=&reuse=` | the same |
 //!
+//! # Callbacks
+//!
+//! | call | body | answer |
+//! |---|---|---|
+//! | `POST /callbacks` | `{url, prefix?}` | 201 `{id, url, prefix, user, after, failures, failing_since?}` |
+//! | `GET /callbacks` | | 200 list |
+//! | `DELETE /callbacks/{id}` | | 204 |
+//!
+//! The tenant's events whose name begins with `prefix` are sent to `url` by
+//! `POST`, in commit order and each at least once, as the JSON that `/events`
+//! has. A receiver that does not answer with a status of 200 to 299 within
+//! 10 s is tried again, ever later, for three days; then the callback ends.
+//!
 //! # Events
 //!
 //! `GET /events` and `GET /clusters/{id}/events` answer `text/event-stream`:
@@ -122,6 +135,7 @@
 //! A user hears of the tenant's clusters and of those granted; an operator of
 //! everything.
 
+mod callbacks;
 mod catalog;
 mod clusters;
 mod events;

@@ -6,7 +6,7 @@ use rm_core::registry::Adapter;
 use rm_core::{Call, Result, Role};
 use serde_json::{Map, Value, json};
 
-use super::{AFTER, LIMIT, RestOptions, clusters, events, operations, schemas, view};
+use super::{AFTER, LIMIT, RestOptions, callbacks, clusters, events, operations, schemas, view};
 use crate::accounts::{self, Account};
 use crate::door::{
     Access, Dialect, JsonContract, Method, Param, ParamKind, Reply, Request, Route,
@@ -265,6 +265,31 @@ static ROUTES: &[Route] = &[
     .query(EVENT_QUERY)
     .headers(EVENT_HEADERS)
     .streams(),
+    Route::new(
+        Method::Post,
+        "/callbacks",
+        "addCallback",
+        "Brings the tenant's events from now on to an address: each at least once, in order",
+        &[(201, Some("Callback"))],
+    )
+    .access(USER)
+    .takes("NewCallback"),
+    Route::new(
+        Method::Get,
+        "/callbacks",
+        "listCallbacks",
+        "The tenant's callbacks, and whether they answer",
+        &[(200, Some("CallbackList"))],
+    )
+    .access(USER),
+    Route::new(
+        Method::Delete,
+        "/callbacks/{id}",
+        "removeCallback",
+        "Ends a callback",
+        &[(204, None)],
+    )
+    .access(USER),
 ];
 
 /// Clusters as JSON.
@@ -362,6 +387,9 @@ impl JsonContract for RestResources {
             )),
             "plan" | "planByQuery" => clusters::plan(call, &request).await,
             "events" => events::serve(call, &request, None).await,
+            "addCallback" => callbacks::add(call, &request).await,
+            "listCallbacks" => callbacks::list(call).await,
+            "removeCallback" => callbacks::remove(call, &request).await,
             other => Err(no_such_operation(other)),
         }
     }

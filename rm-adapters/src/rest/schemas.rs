@@ -187,6 +187,16 @@ pub(super) fn resources() -> Map<String, Value> {
             "resource": id(), "data": {},
         })),
         "EventList": list("Event"),
+        "NewCallback": closed(&["url"], &json!({
+            "url": {"type": "string", "minLength": 1, "maxLength": 2000},
+            "prefix": {"type": "string", "maxLength": 100},
+        })),
+        "Callback": open(&["id", "url", "prefix", "user", "after", "failures"], &json!({
+            "id": id(), "url": text(), "prefix": text(), "user": text(),
+            "after": {"type": "integer"}, "failures": {"type": "integer"},
+            "failing_since": time(),
+        })),
+        "CallbackList": list("Callback"),
         "Considered": open(&["site", "verdict", "why"], &json!({
             "site": text(), "revision": {"type": "integer"},
             "verdict": {"enum": ["chosen", "next", "refused"]}, "why": text(),

@@ -1,6 +1,7 @@
 //! The doors and adapters over real HTTP, with a simulated cloud behind them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod callbacks;
 mod events;
 mod lambdalink;
 mod limits;

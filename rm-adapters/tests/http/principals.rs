@@ -65,8 +65,8 @@ const TABLE: &[Row] = &[
     ("renewLease", HOLDS),
     ("grantCluster", HOLDS),
     ("revokeCluster", HOLDS),
-    // There is nothing to try again.
-    ("retryCluster", [409, 409, 409, 409, 404]),
+    // There is nothing to try again; who holds nothing is told that first.
+    ("retryCluster", [409, 409, 403, 403, 404]),
     ("abandonCluster", [409, 403, 403, 403, 403]),
     ("listAccounts", SEES),
     ("addAccount", [403, 201, 403, 201, 404]),
@@ -74,6 +74,10 @@ const TABLE: &[Row] = &[
     ("plan", [503, 200, 200, 200, 503]),
     ("planByQuery", [503, 200, 200, 200, 503]),
     ("events", ALL),
+    ("addCallback", [201; 5]),
+    ("listCallbacks", ALL),
+    // The tenant's own business, as their events are.
+    ("removeCallback", [404, 204, 204, 404, 404]),
     ("lambdalinkListSites", ALL),
     ("lambdalinkAddSite", LOADS),
     ("lambdalinkGetSite", ALL),
@@ -210,6 +214,10 @@ impl Stage<'_> {
             self.loaded.implementation.clone()
         } else if template.contains("/images/") {
             self.add("/images", image.clone()).await
+        } else if template.contains("/callbacks/") {
+            let body = json!({"url": "http://127.0.0.1:9/"});
+            let made = self.s.post(Who::Ann, "/callbacks", body).await.expect(201);
+            made["id"].as_str().unwrap().to_owned()
         } else if template.contains("/accounts") {
             self.ready.clone()
         } else if template.contains("/clusters/") {
@@ -249,6 +257,7 @@ impl Stage<'_> {
             })),
             "resizeCluster" => Some(json!({"slaves": 2, "wait_seconds": 0})),
             "renewLease" => Some(json!({"seconds": 100})),
+            "addCallback" => Some(json!({"url": "http://127.0.0.1:9/", "prefix": "cluster."})),
             "abandonCluster" => Some(json!({"reason": "gone"})),
             "lambdalinkAddSite" => {
                 with_name(self.name(), json!({"type": "sim", "api_url": "sim:y"}))
