@@ -1,0 +1,305 @@
+//! The questions that are asked of the tables.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rm_core::env::Timestamp;
+use rm_core::event::Event;
+use rm_core::id::ResourceId;
+use rm_core::record::{Document, ResourceRecord};
+use rm_core::store::{By, Cursor, Page, Version, Versioned};
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension, Params, Row};
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+/// What the column holds for an id.
+pub(super) fn blob(id: &Uuid) -> &[u8] {
+    id.as_bytes()
+}
+
+/// A number as SQLite has it; the largest one where it is larger.
+pub(super) fn int(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// An unsigned number out of a column.
+pub(super) fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    let value: i64 = row.get(column)?;
+    u64::try_from(value).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, value))
+}
+
+/// An id out of a column.
+pub(super) fn id(row: &Row<'_>, column: usize) -> rusqlite::Result<Uuid> {
+    row.get::<_, [u8; 16]>(column).map(Uuid::from_bytes)
+}
+
+/// Why a body could not be read, without a word of the body.
+#[derive(Debug)]
+struct Unreadable {
+    what: String,
+    line: usize,
+    column: usize,
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { what, line, column } = self;
+        write!(f, "{what}, at line {line}, column {column}")
+    }
+}
+
+impl std::error::Error for Unreadable {}
+
+/// A body out of a column.
+pub(super) fn body<T: DeserializeOwned>(
+    row: &Row<'_>,
+    column: usize,
+    what: impl FnOnce() -> String,
+) -> rusqlite::Result<T> {
+    let text = row.get_ref(column)?.as_str()?;
+    serde_json::from_str(text).map_err(|e| {
+        let why = Unreadable {
+            what: what(),
+            line: e.line(),
+            column: e.column(),
+        };
+        rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(why))
+    })
+}
+
+/// Columns: id, version, body.
+pub(super) fn to_resource(row: &Row<'_>) -> rusqlite::Result<Versioned<ResourceRecord>> {
+    let id = id(row, 0)?;
+    Ok(Versioned {
+        version: Version(unsigned(row, 1)?),
+        record: Arc::new(body(row, 2, || format!("resource {id}"))?),
+    })
+}
+
+/// Columns: space, id, version, indexes, body.
+fn to_document(row: &Row<'_>) -> rusqlite::Result<Versioned<Document>> {
+    let (space, id): (String, String) = (row.get(0)?, row.get(1)?);
+    let what = || format!("document {id} of {space}");
+    let (version, indexes, body) = (
+        Version(unsigned(row, 2)?),
+        body(row, 3, what)?,
+        body(row, 4, what)?,
+    );
+    Ok(Versioned {
+        version,
+        record: Arc::new(Document {
+            space,
+            id,
+            indexes,
+            body,
+        }),
+    })
+}
+
+pub(super) fn resource(
+    conn: &Connection,
+    id: ResourceId,
+) -> rusqlite::Result<Option<Versioned<ResourceRecord>>> {
+    conn.prepare_cached("SELECT id, version, body FROM resource WHERE id = ?1")?
+        .query_row([blob(&id.0)], to_resource)
+        .optional()
+}
+
+const ALL: &str = "SELECT id, version, body FROM resource WHERE id > ?1 ORDER BY id LIMIT ?2";
+const TENANT: &str = "SELECT id, version, body FROM resource \
+     WHERE tenant = ?3 AND id > ?1 ORDER BY id LIMIT ?2";
+const ACCOUNT: &str = "SELECT id, version, body FROM resource \
+     WHERE site = ?3 AND credential = ?4 AND id > ?1 ORDER BY id LIMIT ?2";
+// CROSS keeps the order of the tables: the small one leads.
+const PARTY: &str = "SELECT r.id, r.version, r.body \
+     FROM resource_party p CROSS JOIN resource r ON r.id = p.id \
+     WHERE p.user = ?3 AND p.id > ?1 ORDER BY p.id LIMIT ?2";
+
+pub(super) fn resources(
+    conn: &Connection,
+    by: &By,
+    after: Option<ResourceId>,
+    limit: u32,
+) -> rusqlite::Result<Page<Versioned<ResourceRecord>>> {
+    // The empty blob comes before every id.
+    let after: &[u8] = after.as_ref().map_or(&[], |id| blob(&id.0));
+    let fetch = fetch(limit);
+    let rows = match by {
+        By::All => rows(conn, ALL, (after, fetch), to_resource),
+        By::Tenant(who) => rows(conn, TENANT, (after, fetch, who), to_resource),
+        By::Party(who) => rows(conn, PARTY, (after, fetch, who), to_resource),
+        By::Account(site, credential) => rows(
+            conn,
+            ACCOUNT,
+            (after, fetch, blob(&site.0), blob(&credential.0)),
+            to_resource,
+        ),
+    };
+    Ok(page(rows?, limit, |r| r.record.id.to_string()))
+}
+
+pub(super) fn document(
+    conn: &Connection,
+    space: &str,
+    id: &str,
+) -> rusqlite::Result<Option<Versioned<Document>>> {
+    conn.prepare_cached(
+        "SELECT space, id, version, indexes, body FROM document WHERE space = ?1 AND id = ?2",
+    )?
+    .query_row([space, id], to_document)
+    .optional()
+}
+
+const SPACE_FIRST: &str = "SELECT space, id, version, indexes, body FROM document \
+     WHERE space = ?1 ORDER BY id LIMIT ?2";
+const SPACE_AFTER: &str = "SELECT space, id, version, indexes, body FROM document \
+     WHERE space = ?1 AND id > ?3 ORDER BY id LIMIT ?2";
+const INDEX_FIRST: &str = "SELECT d.space, d.id, d.version, d.indexes, d.body \
+     FROM document_index i CROSS JOIN document d ON d.space = i.space AND d.id = i.id \
+     WHERE i.space = ?1 AND i.name = ?3 AND i.value = ?4 ORDER BY i.id LIMIT ?2";
+const INDEX_AFTER: &str = "SELECT d.space, d.id, d.version, d.indexes, d.body \
+     FROM document_index i CROSS JOIN document d ON d.space = i.space AND d.id = i.id \
+     WHERE i.space = ?1 AND i.name = ?3 AND i.value = ?4 AND i.id > ?5 ORDER BY i.id LIMIT ?2";
+
+pub(super) fn documents(
+    conn: &Connection,
+    space: &str,
+    index: Option<&(String, String)>,
+    after: Option<&str>,
+    limit: u32,
+) -> rusqlite::Result<Page<Versioned<Document>>> {
+    let fetch = fetch(limit);
+    let rows = match (index, after) {
+        (None, None) => rows(conn, SPACE_FIRST, (space, fetch), to_document),
+        (None, Some(after)) => rows(conn, SPACE_AFTER, (space, fetch, after), to_document),
+        (Some((name, value)), None) => {
+            rows(conn, INDEX_FIRST, (space, fetch, name, value), to_document)
+        }
+        (Some((name, value)), Some(after)) => {
+            let params = (space, fetch, name, value, after);
+            rows(conn, INDEX_AFTER, params, to_document)
+        }
+    };
+    Ok(page(rows?, limit, |d| d.record.id.clone()))
+}
+
+pub(super) fn counter(conn: &Connection, name: &str) -> rusqlite::Result<u64> {
+    conn.prepare_cached("SELECT value FROM counter WHERE name = ?1")?
+        .query_row([name], |row| unsigned(row, 0))
+        .optional()
+        .map(Option::unwrap_or_default)
+}
+
+const NEXT_DUE: &str = "SELECT claimable FROM resource WHERE claimable IS NOT NULL \
+     ORDER BY claimable LIMIT 1";
+
+pub(super) fn next_due(conn: &Connection) -> rusqlite::Result<Option<Timestamp>> {
+    conn.prepare_cached(NEXT_DUE)?
+        .query_row([], |row| row.get(0).map(Timestamp::from_millis))
+        .optional()
+}
+
+const EVENTS: &str = "SELECT seq, body FROM event WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+const EVENTS_OF: &str = "SELECT seq, body FROM event \
+     WHERE resource = ?3 AND seq > ?1 ORDER BY seq LIMIT ?2";
+
+pub(super) fn since(
+    conn: &Connection,
+    seq: u64,
+    of: Option<ResourceId>,
+    limit: u32,
+) -> rusqlite::Result<Vec<Event>> {
+    let to_event = |row: &Row<'_>| {
+        let seq = unsigned(row, 0)?;
+        let event = body(row, 1, || format!("event {seq}"))?;
+        Ok(Event { seq, event })
+    };
+    let seq = int(seq);
+    match of {
+        None => rows(conn, EVENTS, (seq, limit), to_event),
+        Some(id) => rows(conn, EVENTS_OF, (seq, limit, blob(&id.0)), to_event),
+    }
+}
+
+pub(super) fn newest(conn: &Connection) -> rusqlite::Result<u64> {
+    conn.prepare_cached("SELECT coalesce(max(seq), 0) FROM event")?
+        .query_row([], |row| unsigned(row, 0))
+}
+
+pub(super) fn rows<T>(
+    conn: &Connection,
+    sql: &str,
+    params: impl Params,
+    to: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<Vec<T>> {
+    conn.prepare_cached(sql)?.query_map(params, to)?.collect()
+}
+
+/// One more than is asked for tells whether there is another page.
+fn fetch(limit: u32) -> i64 {
+    i64::from(limit.max(1)) + 1
+}
+
+fn page<T>(mut items: Vec<T>, limit: u32, id: impl Fn(&T) -> String) -> Page<T> {
+    let limit = usize::try_from(limit.max(1)).unwrap_or(usize::MAX);
+    let more = items.len() > limit;
+    items.truncate(limit);
+    let next = items.last().filter(|_| more).map(|last| Cursor(id(last)));
+    Page { items, next }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::{apply, claims, schema};
+
+    /// Nothing that is asked in the course of work reads a table from end to
+    /// end or sorts what it found.
+    #[test]
+    fn every_question_is_answered_by_an_index() {
+        let conn = Connection::open_in_memory().unwrap();
+        schema::upgrade(&conn).unwrap();
+        for sql in [
+            ALL,
+            TENANT,
+            ACCOUNT,
+            PARTY,
+            SPACE_FIRST,
+            SPACE_AFTER,
+            INDEX_FIRST,
+            INDEX_AFTER,
+            NEXT_DUE,
+            EVENTS,
+            EVENTS_OF,
+            claims::DUE,
+            claims::ANY_DUE,
+            claims::OWNERS,
+            apply::REWRITE,
+        ] {
+            let mut plan = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let none = vec![rusqlite::types::Null; plan.parameter_count()];
+            let steps: Vec<String> = plan
+                .query_map(rusqlite::params_from_iter(none), |row| row.get(3))
+                .unwrap()
+                .map(Result::unwrap)
+                .collect();
+            for step in steps {
+                assert!(step.starts_with("SEARCH"), "{sql}: {step}");
+                let by_id = step.contains("sqlite_autoindex_resource_1");
+                assert!(by_id || sql != apply::REWRITE, "{step}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_unreadable_body_is_named_and_not_quoted() {
+        let conn = Connection::open_in_memory().unwrap();
+        let read = conn.query_row("SELECT '{\"canary\": 1}'", [], |row| {
+            body::<Document>(row, 0, || "document x".to_owned())
+        });
+        let text = read.unwrap_err().to_string();
+        assert!(text.contains("document x"), "{text}");
+        assert!(!text.contains("canary"), "{text}");
+    }
+}

@@ -1,0 +1,148 @@
+//! The tables, and how a store of an older version becomes one of this.
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+/// Marks the file as ours, for this program and for `file(1)`: "rmst".
+pub(super) const APPLICATION: i64 = 0x726d_7374;
+
+/// The format that this program writes: how many steps there are.
+pub(super) const FORMAT: i64 = STEPS.len() as i64;
+
+/// One step makes of one format the next. A released step never changes.
+type Step = fn(&Connection) -> rusqlite::Result<()>;
+
+static STEPS: [Step; 1] = [first];
+
+/// Brings the store to this program's format, or leaves it as it is.
+pub(super) fn upgrade(conn: &Connection) -> rusqlite::Result<()> {
+    upgrade_by(conn, &STEPS)
+}
+
+fn upgrade_by(conn: &Connection, steps: &[Step]) -> rusqlite::Result<()> {
+    let tx = Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
+    // Read under the lock: another process may just have done it.
+    let done = format(&tx)?;
+    let missing = steps.get(usize::try_from(done).unwrap_or(usize::MAX)..);
+    let missing = missing.unwrap_or_default();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    for step in missing {
+        step(&tx)?;
+    }
+    tx.pragma_update(None, "application_id", APPLICATION)?;
+    let format = i64::try_from(steps.len()).unwrap_or(i64::MAX);
+    tx.pragma_update(None, "user_version", format)?;
+    tx.commit()
+}
+
+/// The format of the store.
+pub(super) fn format(conn: &Connection) -> rusqlite::Result<i64> {
+    conn.prepare_cached("PRAGMA user_version")?
+        .query_row([], |row| row.get(0))
+}
+
+/// Whether the file is another program's database.
+pub(super) fn is_foreign(conn: &Connection) -> rusqlite::Result<bool> {
+    let application: i64 = conn.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    let tables: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    Ok(application != APPLICATION && (application != 0 || tables != 0))
+}
+
+/// Rows with bodies that may be long have a rowid, so that the trees that are
+/// searched stay small; the others are their own index.
+fn first(conn: &Connection) -> rusqlite::Result<()> {
+    conn.execute_batch(
+        "
+        -- One number by name: `revision`.
+        CREATE TABLE meta (
+            name TEXT PRIMARY KEY NOT NULL,
+            value INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
+        INSERT INTO meta (name, value) VALUES ('revision', 0);
+
+        -- `claimable` is when it can next be claimed; never where null.
+        CREATE TABLE resource (
+            id BLOB PRIMARY KEY NOT NULL,
+            version INTEGER NOT NULL,
+            epoch INTEGER NOT NULL,
+            due INTEGER,
+            leased INTEGER,
+            owner BLOB,
+            claimable INTEGER AS (max(due, coalesce(leased, due))) VIRTUAL,
+            tenant TEXT NOT NULL,
+            site BLOB NOT NULL,
+            credential BLOB NOT NULL,
+            body TEXT NOT NULL
+        ) STRICT;
+        CREATE INDEX resource_tenant ON resource (tenant, id);
+        CREATE INDEX resource_account ON resource (site, credential, id);
+        CREATE INDEX resource_claimable ON resource (claimable, id);
+        CREATE INDEX resource_owner ON resource (owner, leased) WHERE owner IS NOT NULL;
+
+        CREATE TABLE resource_party (
+            user TEXT NOT NULL,
+            id BLOB NOT NULL,
+            PRIMARY KEY (user, id)
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX resource_party_id ON resource_party (id);
+
+        -- `indexes` is what the writer declared, in the writer's order.
+        CREATE TABLE document (
+            space TEXT NOT NULL,
+            id TEXT NOT NULL,
+            version INTEGER NOT NULL,
+            indexes TEXT NOT NULL,
+            body TEXT NOT NULL,
+            PRIMARY KEY (space, id)
+        ) STRICT;
+        CREATE TABLE document_index (
+            space TEXT NOT NULL,
+            name TEXT NOT NULL,
+            value TEXT NOT NULL,
+            id TEXT NOT NULL,
+            PRIMARY KEY (space, name, value, id)
+        ) STRICT, WITHOUT ROWID;
+
+        CREATE TABLE counter (
+            name TEXT PRIMARY KEY NOT NULL,
+            value INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
+
+        CREATE TABLE event (
+            seq INTEGER PRIMARY KEY NOT NULL,
+            resource BLOB,
+            body TEXT NOT NULL
+        ) STRICT;
+        CREATE INDEX event_resource ON event (resource, seq) WHERE resource IS NOT NULL;
+        ",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_upgrade_that_fails_leaves_the_store_as_it_was() {
+        let conn = Connection::open_in_memory().unwrap();
+        upgrade(&conn).unwrap();
+        let broken: Step = |conn| conn.execute_batch("DROP TABLE event; DROP TABLE nothing;");
+        assert!(upgrade_by(&conn, &[first, broken]).is_err());
+        assert_eq!(format(&conn).unwrap(), FORMAT);
+        let events: i64 = conn
+            .query_row("SELECT count(*) FROM event", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(events, 0);
+    }
+
+    #[test]
+    fn an_upgrade_runs_only_the_steps_that_are_missing() {
+        let conn = Connection::open_in_memory().unwrap();
+        upgrade(&conn).unwrap();
+        let second: Step = |conn| conn.execute_batch("CREATE TABLE more (x INTEGER)");
+        upgrade_by(&conn, &[first, second]).unwrap();
+        upgrade_by(&conn, &[first, second]).unwrap();
+        assert_eq!(format(&conn).unwrap(), 2);
+    }
+}
