@@ -22,7 +22,6 @@ use crate::store::{Batch, Cursor, Outcome, Page, Refusal};
 mod choose;
 mod idempotency;
 
-use idempotency::Remembered;
 pub(crate) use idempotency::{IDEMPOTENCY, day};
 
 /// What an Operation Manager asks for.
@@ -54,6 +53,17 @@ pub struct ClusterRequest {
     /// A key by which a repeated request is recognised, and a digest of the
     /// request.
     pub idempotency: Option<(String, String)>,
+}
+
+impl ClusterRequest {
+    /// A cluster of this appliance, with so many hosts beside the master.
+    pub fn of(appliance: &str, slaves: u32) -> Self {
+        Self {
+            appliance: appliance.to_owned(),
+            slaves: Some(slaves),
+            ..Self::default()
+        }
+    }
 }
 
 /// Whether a cluster that is there may be used.

@@ -61,6 +61,20 @@ pub struct NewSite {
     pub defaults: BTreeMap<String, Value>,
 }
 
+impl NewSite {
+    /// A site that speaks this API at this address.
+    pub fn new(name: &str, api: &str, url: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            api: api.to_owned(),
+            url: url.to_owned(),
+            region: None,
+            interface: None,
+            defaults: BTreeMap::new(),
+        }
+    }
+}
+
 /// Somebody's means to use a site. The secret is sealed.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credential {
@@ -115,6 +129,19 @@ pub struct NewCredential {
     pub secret: Value,
 }
 
+impl NewCredential {
+    /// The caller's own, for a site.
+    pub fn new(name: &str, site: &str, secret: Value) -> Self {
+        Self {
+            name: name.to_owned(),
+            site: site.to_owned(),
+            user: None,
+            tenant: None,
+            secret,
+        }
+    }
+}
+
 impl fmt::Debug for NewCredential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NewCredential")
@@ -161,6 +188,18 @@ pub struct NewAppliance {
     /// Names of images that a site must hold first.
     #[serde(default)]
     pub images: Vec<String>,
+}
+
+impl NewAppliance {
+    /// An appliance of this name.
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            description: String::new(),
+            ready_port: None,
+            images: Vec::new(),
+        }
+    }
 }
 
 /// For what an implementation was written.
@@ -234,6 +273,21 @@ pub struct NewImplementation {
     /// What the software declares that it expects.
     #[serde(default)]
     pub environment: BTreeMap<String, Value>,
+}
+
+impl NewImplementation {
+    /// One for all sites of an API type.
+    pub fn new(appliance: &str, site_type: &str, media_type: &str, body: &str) -> Self {
+        Self {
+            appliance: appliance.to_owned(),
+            site: None,
+            site_type: Some(site_type.to_owned()),
+            media_type: media_type.to_owned(),
+            body: body.to_owned(),
+            scripts: Vec::new(),
+            environment: BTreeMap::new(),
+        }
+    }
 }
 
 /// A script, tied to a moment of the life cycle.
