@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use rm_core::env::Timestamp;
-use rm_core::manager::Resource;
+use rm_core::resource::Resource;
 use rm_core::model::{Cluster, Json};
 use rm_core::record::Document;
 use rm_core::secret::Secret;

@@ -816,9 +816,8 @@ fn check_secret(secret: &Value) -> Result<()> {
     if secret.is_object() {
         return Ok(());
     }
-    Err(Error::invalid("a credential is a JSON object").advice(
-        "for OpenStack: username, password and project_name, or an application credential",
-    ))
+    Err(Error::invalid("a credential is a JSON object")
+        .advice("for OpenStack: username, password and project_name, or an application credential"))
 }
 
 /// Refuses what is not an address that a site could have.

@@ -14,10 +14,13 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::host::Core;
 use crate::id::{CatalogId, HoldId, Kind, ResourceId};
 use crate::life::State;
-use crate::manager::{Resource, Terms, missing, over_quota, see, visible};
+use crate::manager::Terms;
 use crate::model::Cluster;
+use crate::quota::over_quota;
 use crate::registry::ResourceManagerRegistry;
+use crate::resource::Resource;
 use crate::store::{Batch, Cursor, Outcome, Page, Refusal};
+use crate::visible::{missing, see, visible};
 
 mod choose;
 mod idempotency;

@@ -22,13 +22,19 @@ use crate::record::{Effect, ResourceRecord};
 use crate::store::Claim;
 
 mod act;
+mod change;
+mod closely;
 mod decide;
 mod house;
 mod look;
+mod moved;
 mod write;
 
 /// Resources of one account are looked at together.
 type Account = (String, CatalogId, CatalogId);
+
+/// How long an account is left alone while calls wait for a free slot.
+const BUSY: Duration = Duration::from_secs(8);
 
 /// The engine of one host. Several, in one process or in many, may share a
 /// store; none is special.
@@ -65,8 +71,10 @@ struct Desk {
     acting: u32,
     /// How many calls may be under way at once; known after the first claim.
     slots: u32,
-    /// Not before this is the account looked at again.
-    next_look: Timestamp,
+    /// When the last look ended.
+    looked: Timestamp,
+    /// How many it saw still under way.
+    waiting: usize,
 }
 
 impl Desk {
@@ -74,22 +82,31 @@ impl Desk {
         self.looks.len() + self.jobs.len()
     }
 
-    /// How long the account is left alone after a look that saw so many still
-    /// under way: the more there are, the less often, so that a look costs
-    /// each of them the same.
-    fn pause(&self, waiting: usize) -> Duration {
-        // What fits into the free slots begins at once.
-        let free = usize::try_from(self.slots.saturating_sub(self.acting)).unwrap_or(0);
-        let queued = self.jobs.len().saturating_sub(free);
-        let under_way = u64::try_from(waiting + queued).unwrap_or(50);
+    /// Not before this is the account looked at again: the more there are
+    /// under way, the less often, so that a look costs each of them the same.
+    /// It comes nearer as the queue gets shorter.
+    fn next_look(&self) -> Timestamp {
+        let waiting = self.waiting.max(self.looks.len());
+        let under_way = u64::try_from(waiting + self.jobs.len()).unwrap_or(50);
         let by_number = Duration::from_millis((100 * under_way).clamp(100, 5_000));
-        if queued > 0 {
+        self.looked.plus(if self.jobs.is_empty() {
+            by_number
+        } else {
             // Those in the queue keep the site busy; looking would only
             // compete with them.
-            by_number.max(Duration::from_secs(5))
-        } else {
-            by_number
+            by_number.max(BUSY)
+        })
+    }
+
+    /// Queues calls: what works already before what must still be made, for
+    /// somebody waits for it and it takes little.
+    fn queue(&mut self, jobs: Vec<Job>) {
+        let is_look = |job: &Job| matches!(job.call, Call::LookClosely(_));
+        let (looks, effects): (Vec<_>, Vec<_>) = jobs.into_iter().partition(is_look);
+        for look in looks.into_iter().rev() {
+            self.jobs.push_front(look);
         }
+        self.jobs.extend(effects);
     }
 }
 
@@ -140,20 +157,21 @@ impl Engine {
             };
             let now = core.env.now();
             for (account, desk) in &mut desks {
-                if !desk.looks.is_empty() && !desk.looking {
-                    if desk.next_look <= now {
-                        desk.looking = true;
-                        let claims = std::mem::take(&mut desk.looks);
-                        running.push(Box::pin(self.look(account.clone(), claims)));
-                    } else {
-                        pause = pause.min(desk.next_look.since(now));
-                    }
-                }
                 while desk.acting < desk.slots
                     && let Some(job) = desk.jobs.pop_front()
                 {
                     desk.acting += 1;
                     running.push(Box::pin(self.call(account.clone(), job)));
+                }
+                if !desk.looks.is_empty() && !desk.looking {
+                    let next_look = desk.next_look();
+                    if next_look <= now {
+                        desk.looking = true;
+                        let claims = std::mem::take(&mut desk.looks);
+                        running.push(Box::pin(self.look(account.clone(), claims)));
+                    } else {
+                        pause = pause.min(next_look.since(now));
+                    }
                 }
             }
             if running.is_empty() {
@@ -173,8 +191,9 @@ impl Engine {
                 }) => {
                     let desk = desks.entry(account).or_default();
                     desk.looking = false;
-                    desk.jobs.extend(jobs);
-                    desk.next_look = core.env.now().plus(desk.pause(waiting));
+                    desk.queue(jobs);
+                    desk.looked = core.env.now();
+                    desk.waiting = waiting;
                 }
                 Some(Done::Acted { account }) => {
                     let desk = desks.entry(account).or_default();

@@ -30,13 +30,16 @@ pub mod life;
 pub mod manager;
 pub mod model;
 pub mod policy;
+mod quota;
 pub mod record;
 pub mod registry;
+pub mod resource;
 pub mod secret;
 pub mod signal;
 pub mod store;
 #[cfg(test)]
 mod testing;
+mod visible;
 
 pub use caller::{Caller, Role, Tenant};
 pub use error::{Effect, Error, ErrorKind, Result};

@@ -1,4 +1,5 @@
 //! What the client makes of refusals, broken connections and nonsense.
+#![allow(clippy::disallowed_methods, reason = "a test is a host")]
 
 mod support;
 

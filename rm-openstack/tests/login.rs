@@ -1,4 +1,5 @@
 //! Logging in, sharing the login, and replacing it in time.
+#![allow(clippy::disallowed_methods, reason = "a test is a host")]
 
 mod support;
 

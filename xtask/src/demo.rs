@@ -1,8 +1,26 @@
 //! `cargo xtask demo`: an appliance becomes a running cluster, from nothing
 //! to nothing, for a person to watch.
 
+mod cli;
+mod daemon;
+mod files;
+mod story;
+mod witness;
+mod world;
+
+use std::path::PathBuf;
+use std::thread;
+
 use crate::error::{Error, Result};
-use crate::run::say;
+use crate::lab::{self, Guard, Lab};
+use crate::paths;
+use crate::run::{Run, elapsed, minutes, say};
+
+use cli::Cli;
+use daemon::Daemon;
+use story::Story;
+use witness::Witness;
+use world::World;
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Options {
@@ -14,24 +32,76 @@ pub(crate) struct Options {
     sim: bool,
 }
 
-const STEPS: &[&str] = &[
-    "install what is missing, build, bring up the cloud",
-    "load an appliance",
-    "create a cluster of one master and three slaves; its address and hosts",
-    "reuse it, resize it to five and back",
-    "destroy it; what the cloud holds of ours, read with other credentials",
-    "stop what was started",
-];
-
 pub(crate) fn demo(options: &Options) -> Result<()> {
     let world = match (options.full, options.sim) {
-        (true, _) => "a full cloud",
-        (_, true) => "the simulated world",
-        _ => "Keystone and Heat",
+        (true, _) => World::Full,
+        (_, true) => World::Sim,
+        _ => World::Min,
     };
-    say(format!("with {world}:"));
-    for step in STEPS {
-        say(format!("  {step}"));
+    say(format!(
+        "an appliance becomes a running cluster on {}, and goes again",
+        world.described()
+    ));
+    let told = match world.lab() {
+        None => build().and_then(|program| tell(world, None, program)),
+        Some(lab) => on_cloud(world, &lab),
+    };
+    // Said last, below everything that was stopped.
+    match told {
+        Ok(()) => say(format!("the demo has ended well ({})", minutes(elapsed()))),
+        Err(_) => say("the demo has FAILED; what it had started is stopped"),
     }
-    Err(Error::new("not built yet"))
+    told
+}
+
+/// On a cloud that comes up while the program is built, and goes down
+/// whatever happens.
+fn on_cloud(world: World, lab: &Lab) -> Result<()> {
+    lab.clear()?;
+    let guard = Guard::over(&[lab])?;
+    let told = thread::scope(|scope| {
+        let coming = scope.spawn(|| bring_up(lab));
+        let program = build();
+        let cloud = coming
+            .join()
+            .map_err(|_| Error::new("the thread of the cloud ended badly"))?;
+        // A cloud that does not come up is told before a program that is not
+        // built.
+        cloud.and(program)
+    })
+    .and_then(|program| tell(world, Some(lab), program));
+    say("stopping the cloud");
+    let stopped = guard.finish();
+    told.and(stopped)
+}
+
+fn bring_up(lab: &Lab) -> Result<()> {
+    lab::fill_venv(lab.kind)?;
+    lab.up(Some(lab::free_port_base(27500)?), &[])
+}
+
+fn build() -> Result<PathBuf> {
+    Run::cargo()
+        .args(["build", "--locked", "--package", "operation-manager"])
+        .run()?;
+    Ok(paths::target().join("debug/operation-manager"))
+}
+
+fn tell(world: World, lab: Option<&Lab>, program: PathBuf) -> Result<()> {
+    let mut witness = lab.map(Witness::start).transpose()?;
+    let home = files::fresh(world.name())?;
+    let mut cli = Cli::new(program, home)?;
+    let daemon = Daemon::start(&mut cli, world)?;
+    let told = Story {
+        cli: &mut cli,
+        world,
+        lab,
+        witness: witness.as_mut(),
+    }
+    .tell();
+    if told.is_err() {
+        daemon.show_log();
+    }
+    let stopped = daemon.stop();
+    told.and(stopped)
 }

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use rm_core::catalog::{Credential, NewCredential, Target};
 use rm_core::clusters::{ClusterRequest, Reuse};
 use rm_core::id::Kind;
-use rm_core::manager::Resource;
+use rm_core::resource::Resource;
 use rm_core::model::{Cluster, Json};
 use rm_core::record::Document;
 use rm_core::registry::Adapter;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::http::{StatusCode, header};
 use rm_core::clusters::{ClusterRequest, Created, Reuse, Size};
 use rm_core::life::State;
-use rm_core::manager::Resource;
+use rm_core::resource::Resource;
 use rm_core::model::Cluster;
 use rm_core::{Call, CatalogId, Error, ErrorKind, HoldId, ResourceId, Result};
 use serde::Deserialize;

@@ -14,8 +14,9 @@ use crate::env::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{HoldId, Kind, ResourceId};
 use crate::life::{State, Wanted};
-use crate::manager::{KEYS, Resource, ResourceManager, Terms, Want};
+use crate::manager::{KEYS, ResourceManager, Terms, Want};
 use crate::model::{Cluster, ClusterSpec, ImageSpec, SiteImage};
+use crate::resource::Resource;
 use crate::store::{Batch, Expect, Key, Version};
 
 /// One place where a request could be served.
@@ -208,23 +209,28 @@ impl Clusters<'_> {
     ) -> Result<(Resource<Cluster>, HoldId)> {
         let id = cluster.id();
         cluster
-            .join_and(who, until, |spec| match request.slaves {
-                Some(wanted) if wanted > spec.slaves && !request.grow => Err(Error::new(
-                    ErrorKind::Conflict,
-                    format!(
-                        "the cluster to be reused has {} slaves, and {wanted} were asked for",
-                        spec.slaves
-                    ),
-                )
-                .code("cluster-too-small")
-                .advice("ask with grow to resize it, or with reuse never to get another")
-                .resource(id)),
-                Some(wanted) if wanted > spec.slaves => {
-                    spec.slaves = wanted;
-                    Ok(())
-                }
-                _ => Ok(()),
-            }, |hold, batch| self.remember(who, request, (id, hold, true), batch))
+            .join_and(
+                who,
+                until,
+                |spec| match request.slaves {
+                    Some(wanted) if wanted > spec.slaves && !request.grow => Err(Error::new(
+                        ErrorKind::Conflict,
+                        format!(
+                            "the cluster to be reused has {} slaves, and {wanted} were asked for",
+                            spec.slaves
+                        ),
+                    )
+                    .code("cluster-too-small")
+                    .advice("ask with grow to resize it, or with reuse never to get another")
+                    .resource(id)),
+                    Some(wanted) if wanted > spec.slaves => {
+                        spec.slaves = wanted;
+                        Ok(())
+                    }
+                    _ => Ok(()),
+                },
+                |hold, batch| self.remember(who, request, (id, hold, true), batch),
+            )
             .await
     }
 

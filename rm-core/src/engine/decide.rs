@@ -185,10 +185,8 @@ fn found(
     }
     let generation = s.mark.as_ref().map_or(r.seen_generation, |m| m.generation);
     // What has failed once stays so until it works or something else is wanted.
-    let late = match r.deadline {
-        Some(d) => d <= now,
-        None => r.seen == State::Failed && r.seen_generation == r.generation,
-    };
+    let settled_failed = r.seen == State::Failed && r.seen_generation == r.generation;
+    let late = r.deadline.map_or(settled_failed, |d| d <= now);
     match s.phase {
         Phase::Gone | Phase::Deleting => {
             Next::Failed("it is being deleted at the site, and not by our doing".to_owned())
@@ -198,7 +196,9 @@ fn found(
         Phase::Changing if late => Next::Failed(format!("not changed in time: {}", s.reason)),
         Phase::Changing => Next::Wait(State::Changing, s.reason.clone()),
         Phase::Ready | Phase::Failed | Phase::DeleteFailed if generation < r.generation => {
-            if accepted(r, cap, Effect::Change, now) {
+            if settled_failed {
+                Next::Failed(r.reason.clone())
+            } else if accepted(r, cap, Effect::Change, now) {
                 Next::Wait(State::Changing, s.reason.clone())
             } else if cap.resize == Resize::None {
                 Next::Failed("this backend cannot change what it has made".to_owned())

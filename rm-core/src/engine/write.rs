@@ -9,10 +9,11 @@ use super::Engine;
 use super::decide::Next;
 use crate::backend::{Capability, Mark, Phase};
 use crate::driver::Sight;
+use crate::env::Timestamp;
 use crate::error::{Error, Result};
 use crate::life::{State, Wanted};
-use crate::manager;
 use crate::record::ResourceRecord;
+use crate::resource;
 use crate::store::{Batch, Claim, Due, Expect, Fence, Key, Outcome, Refusal, Version, Versioned};
 
 impl Engine {
@@ -98,6 +99,9 @@ impl Engine {
                     claim.until = now.plus(ttl);
                     return true;
                 }
+                // What the edit expects beside the resource is for the caller
+                // to look at again.
+                Ok(Outcome::Refused(Refusal::Stale(Key::Document(..)))) => return false,
                 Ok(Outcome::Refused(Refusal::Stale(_))) => {
                     match self.core.store.resource(record.id).await {
                         Ok(Some(row)) => claim.row = row,
@@ -147,7 +151,7 @@ impl Engine {
                     ));
                 }
                 if r.holds.is_empty() {
-                    manager::want_absent(core, r, batch, "its last lease is over");
+                    resource::want_absent(core, r, batch, "its last lease is over");
                 }
             })
             .await;
@@ -182,7 +186,7 @@ impl Engine {
     pub(super) async fn note(&self, mut claim: Claim, next: Next, sight: Option<&Sight>) {
         let core = &*self.core;
         let now = core.env.now();
-        let sweep = Due::Release(now.plus(core.policy.sweep));
+        let sweep = Due::Release(self.next_sweep());
         match next {
             Next::Look | Next::Act(_) | Next::LookClosely => {
                 // Calls are queued by who decided; here is nothing to write.
@@ -236,7 +240,8 @@ impl Engine {
                 let data =
                     json!({"reason": claim.row.record.reason, "remote": claim.row.record.remote});
                 loop {
-                    match manager::remove(core, &claim.row, Some(fence), "gone", data.clone()).await
+                    match resource::remove(core, &claim.row, Some(fence), "gone", data.clone())
+                        .await
                     {
                         Ok(true) => return,
                         Ok(false) => match core.store.resource(claim.row.record.id).await {
@@ -251,6 +256,15 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// When settled resources are looked at next. All of them have their turn
+    /// at the same moments, so that one look serves many.
+    pub(super) fn next_sweep(&self) -> Timestamp {
+        let every = i64::try_from(self.core.policy.sweep.as_millis()).unwrap_or(i64::MAX);
+        let every = every.max(1);
+        let turn = self.core.env.now().millis().div_euclid(every);
+        Timestamp::from_millis(turn.saturating_add(1).saturating_mul(every))
     }
 
     /// The pause before look number `looks` at what is under way.

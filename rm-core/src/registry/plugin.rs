@@ -99,9 +99,9 @@ impl<C: Default + DeserializeOwned + 'static> Plugin for PluginFn<C> {
 fn check_keys(section: &str, given: &Value, schema: &Value) -> Result<()> {
     let Some(given) = given.as_object() else {
         return Err(Error::invalid(format!(
-            "{section:?} in the configuration is not a section"
+            "the section [{section}] of the configuration is no table"
         ))
-        .advice(format!("write [{section}], and its keys below it")));
+        .advice("write its keys below it"));
     };
     let Some(known) = schema["properties"].as_object() else {
         return Ok(());

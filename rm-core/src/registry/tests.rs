@@ -220,7 +220,8 @@ fn a_section_is_typed_and_may_be_absent() {
 #[test]
 fn a_value_of_the_configuration_is_never_repeated() {
     let secret = "correct horse battery staple";
-    let e = refused(configure(&json!({"timeout": secret})));
+    let e = refused(configure(&json!({"timeout": secret, "keyfile": "x"})));
+    assert!(e.what().contains("\"timeout\""), "{e}");
     let mut told = format!("{e} {e:?}");
     let mut source = std::error::Error::source(&e);
     while let Some(below) = source {
@@ -265,7 +266,11 @@ fn an_unknown_kind_lists_the_known_ones() {
     assert!(e.what().contains("\"vm.xn\""), "{e}");
     assert_eq!(e.next(), Some("the kinds are: cluster, vm.xen"));
     // The kind is there, and of another model.
-    assert!(host.managers().serving::<SiteImage>(&Kind::CLUSTER).is_err());
+    assert!(
+        host.managers()
+            .serving::<SiteImage>(&Kind::CLUSTER)
+            .is_err()
+    );
 }
 
 #[test]

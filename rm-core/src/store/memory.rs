@@ -2,6 +2,7 @@
 //! that need no durability.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,10 +18,19 @@ use crate::id::{CatalogId, InstanceId, ResourceId};
 use crate::record::{Document, ResourceRecord};
 
 /// Everything in maps behind one lock; a batch is applied in one go.
-#[derive(Debug)]
 pub struct MemoryStore {
     env: Arc<dyn Env>,
     inner: Mutex<Inner>,
+}
+
+/// Not what it holds: credentials are in there, and whoever holds a store is
+/// printed with it.
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore")
+            .field("env", &self.env)
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Default)]

@@ -7,7 +7,7 @@ use rm_core::Kind;
 use rm_core::catalog::NewImage;
 use rm_core::clusters::{ClusterRequest, Size};
 use rm_core::life::State;
-use rm_core::manager::Resource;
+use rm_core::resource::Resource;
 use rm_core::model::SiteImage;
 use rm_core::policy::Policy;
 use serde_json::json;

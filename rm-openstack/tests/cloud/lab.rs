@@ -9,7 +9,7 @@ use futures_util::future::{BoxFuture, FutureExt};
 use rm_core::catalog::{NewAppliance, NewCredential, NewImplementation, NewSite, Site};
 use rm_core::clusters::{ClusterRequest, Reuse};
 use rm_core::env::{Env, Timestamp};
-use rm_core::manager::Resource;
+use rm_core::resource::Resource;
 use rm_core::model::Cluster;
 use rm_core::policy::Policy;
 use rm_core::{Caller, Host, ResourceId};

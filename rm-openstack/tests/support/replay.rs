@@ -1,4 +1,5 @@
 //! A server on loopback that answers what it was told, in recorded bytes.
+#![allow(clippy::disallowed_methods, reason = "a test is a host")]
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;

@@ -1,0 +1,137 @@
+//! Giving a real thing another spec.
+
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use serde_json::json;
+
+use super::Engine;
+use super::act::Reach;
+use super::write::{adopt, see};
+use crate::backend::Phase;
+use crate::driver::Sight;
+use crate::error::{self, Error};
+use crate::life::State;
+use crate::model::Json;
+use crate::quota::counts;
+use crate::record::{Effect, ResourceRecord};
+use crate::store::{Batch, Claim, Due};
+
+impl Engine {
+    pub(super) async fn change(&self, reach: &Reach, mut claim: Claim, sight: Sight) {
+        let before = &claim.row.record;
+        let marked = sight.mark.as_ref().map(|m| m.generation);
+        let there = (marked.unwrap_or(before.seen_generation), sight.phase);
+        // An earlier change of which nobody knew what came: it is seen now, or
+        // it may still take effect.
+        let earlier = before
+            .attempt
+            .clone()
+            .filter(|a| a.effect == Effect::Change && !a.accepted);
+        let landed = earlier
+            .as_ref()
+            .filter(|a| a.generation == there.0)
+            .and_then(|a| a.spec.clone());
+        let seen_spec = landed.clone().or_else(|| before.seen_spec.clone());
+        let now = self.core.env.now();
+        let pending = earlier.filter(|a| a.generation > there.0 && now < a.at.plus(reach.cap.late));
+        if before.remote.is_none() || landed.is_some() {
+            // Learnt just now: it must not be lost to a crash.
+            let learnt = |r: &mut ResourceRecord, _: &mut Batch| {
+                adopt(r, Some(&sight));
+                r.seen_spec.clone_from(&seen_spec);
+            };
+            if !self.write(&mut claim, Due::Keep, learnt).await {
+                return;
+            }
+        }
+        if !self.journal(reach, &mut claim, Effect::Change).await {
+            return;
+        }
+        let r = &*claim.row.record;
+        let mark = self.mark(r);
+        let cx = self.cx(reach);
+        let call = reach.driver.change(&cx, &mark, sight, &r.place.spec);
+        let call = self.ours(claim.until, call);
+        let call = self.core.timed("change", reach.cap.call_timeout, call);
+        let done = self.told(reach, r, call).await;
+        let late = r.deadline.is_some_and(|d| d <= self.core.env.now());
+        match done {
+            Ok(()) => self.accepted(claim, State::Changing).await,
+            // Only when nothing can come any more is it known what remains.
+            Err(e) if e.effect() == error::Effect::None && pending.is_some() => {
+                let e = e.temporary();
+                self.failed(claim, Effect::Change, pending, &e).await;
+            }
+            Err(e) if e.effect() == error::Effect::None && (late || !e.is_temporary()) => {
+                match seen_spec {
+                    Some(spec) => self.change_refused(reach, claim, there, &spec, &e).await,
+                    None => self.failed(claim, Effect::Change, None, &e).await,
+                }
+            }
+            Err(e) => self.failed(claim, Effect::Change, None, &e).await,
+        }
+    }
+
+    /// Carries out a long call, and makes events of what it tells.
+    async fn told<T>(&self, reach: &Reach, r: &ResourceRecord, call: impl Future<Output = T>) -> T {
+        let core = &*self.core;
+        let mut call = std::pin::pin!(call);
+        loop {
+            match select(call.as_mut(), core.env.sleep(Duration::from_secs(1))).await {
+                Either::Left((done, _)) => return done,
+                Either::Right(_) => {
+                    if let Some((done, total)) = reach.progress.take() {
+                        let mut batch = Batch::default();
+                        let data = json!({"done": done, "total": total});
+                        batch.events.push(core.event(r, "progress", data));
+                        // It is only told: nothing depends on it.
+                        let _ = core.commit(batch).await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The site will never do this: what is there stays, and stays wanted.
+    async fn change_refused(
+        &self,
+        reach: &Reach,
+        mut claim: Claim,
+        (there, phase): (u64, Phase),
+        spec: &Json,
+        e: &Error,
+    ) {
+        let core = &*self.core;
+        let generation = claim.row.record.generation;
+        let nodes = reach.driver.nodes(spec).unwrap_or(claim.row.record.nodes);
+        let due = Due::Release(core.env.now());
+        self.write(&mut claim, due, |r, batch| {
+            r.attempt = None;
+            r.deadline = None;
+            if r.generation != generation {
+                return;
+            }
+            let less = i64::try_from(nodes).unwrap_or(0) - i64::try_from(r.nodes).unwrap_or(0);
+            batch
+                .counts
+                .extend(counts(&r.tenant.0, 0, less, None, None));
+            r.nodes = nodes;
+            r.place.spec = spec.clone();
+            // The thing bears the mark of the old generation and is as wanted
+            // again.
+            r.generation = there;
+            r.seen_generation = there;
+            batch
+                .events
+                .push(core.event(r, "change-refused", json!({"reason": e.to_string()})));
+            let state = match (phase, &r.view) {
+                (Phase::Ready, Some(_)) => State::Ready,
+                (Phase::Ready, None) => State::Building,
+                _ => State::Failed,
+            };
+            see(r, state, &format!("the change was refused: {e}"));
+        })
+        .await;
+    }
+}

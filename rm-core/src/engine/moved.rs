@@ -1,0 +1,105 @@
+//! Where a resource goes that its first place will not make.
+
+use serde_json::json;
+
+use super::Engine;
+use super::write::see;
+use crate::env::Timestamp;
+use crate::error::{Error, ErrorKind, Result};
+use crate::life::{State, Wanted};
+use crate::manager::{KEYS, key_document};
+use crate::model::Json;
+use crate::record::{Effect, ResourceRecord};
+use crate::store::{Claim, Due, Expect, Key, Version};
+
+impl Engine {
+    /// Nothing was made here: the next best place.
+    pub(super) async fn fall_back(&self, mut claim: Claim, e: &Error) {
+        let now = self.core.env.now();
+        if claim.row.record.fallbacks.is_empty() {
+            return self.failed(claim, Effect::Create, None, e).await;
+        }
+        // Somebody may take the next place's key between the look and the write.
+        for _ in 0..3 {
+            let keys = match self.keys(&claim.row.record).await {
+                Ok(keys) => keys,
+                Err(e) => return self.cannot_ask(claim, &e).await,
+            };
+            if self.move_on(&mut claim, keys, now, e).await {
+                return;
+            }
+        }
+    }
+
+    /// In which version the resource has its key, if it has it, and whether
+    /// that of its next place is free.
+    async fn keys(&self, r: &ResourceRecord) -> Result<(Option<Version>, bool)> {
+        let store = &self.core.store;
+        let own = match &r.place.key {
+            Some(key) => store.document(KEYS, key).await?,
+            None => None,
+        };
+        let id = Json::of(&r.id)?;
+        let own = own.filter(|d| d.record.body == id).map(|d| d.version);
+        let free = match r.fallbacks.first().and_then(|p| p.key.as_ref()) {
+            Some(key) => store.document(KEYS, key).await?.is_none(),
+            None => false,
+        };
+        Ok((own, free))
+    }
+
+    async fn move_on(
+        &self,
+        claim: &mut Claim,
+        (own, free): (Option<Version>, bool),
+        now: Timestamp,
+        e: &Error,
+    ) -> bool {
+        let core = &*self.core;
+        self.write(claim, Due::Release(now), |r, batch| {
+            if r.fallbacks.is_empty() || r.wanted == Wanted::Absent {
+                // Nothing was begun, and nobody wants it any more.
+                r.attempt = None;
+                r.incarnation = 0;
+                return;
+            }
+            let mut next = r.fallbacks.remove(0);
+            if let (Some(key), Some(version)) = (&r.place.key, own) {
+                let key = Key::Document(KEYS.to_owned(), key.clone());
+                batch.expect.push(Expect::Version(key.clone(), version));
+                batch.delete.push(key);
+            }
+            // Where somebody has the key of that place, this one goes without.
+            if !free {
+                next.key = None;
+            }
+            if let Some(key) = &next.key
+                && let Ok(document) = key_document(key, r.id)
+            {
+                let place = Key::Document(KEYS.to_owned(), key.clone());
+                batch.expect.push(Expect::Absent(place));
+                batch.documents.push(document);
+            }
+            batch.events.push(core.event(
+                r,
+                "moved",
+                json!({"from": r.place.site_name, "to": next.site_name, "reason": e.to_string()}),
+            ));
+            r.place = next;
+            r.attempt = None;
+            r.incarnation = 0;
+            r.tries = 0;
+            r.deadline = None;
+            see(r, State::Nothing, &format!("moved: {e}"));
+        })
+        .await
+    }
+}
+
+/// Whether another place may do what this one will not.
+pub(super) fn elsewhere(e: &Error) -> bool {
+    matches!(
+        e.kind(),
+        ErrorKind::NoCapacity | ErrorKind::Unavailable | ErrorKind::Credential | ErrorKind::Quota
+    )
+}

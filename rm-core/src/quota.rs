@@ -1,0 +1,48 @@
+//! Quotas: counters that are charged in the same commit as what they are
+//! charged for.
+
+use crate::caller::Caller;
+use crate::error::{Error, ErrorKind};
+use crate::host::Core;
+use crate::store::Count;
+
+/// What a tenant's quota is charged with.
+pub(crate) fn quota_counts(core: &Core, who: &Caller, resources: i64, nodes: i64) -> [Count; 2] {
+    let quota = core.policy.quota(&who.tenant);
+    counts(&who.tenant.0, resources, nodes, quota.clusters, quota.nodes)
+}
+
+/// What is given back, or moved without a limit.
+pub(crate) fn counts(
+    tenant: &str,
+    resources: i64,
+    nodes: i64,
+    most_resources: Option<u64>,
+    most_nodes: Option<u64>,
+) -> [Count; 2] {
+    [
+        Count {
+            counter: format!("quota/{tenant}/clusters"),
+            by: resources,
+            at_most: most_resources,
+        },
+        Count {
+            counter: format!("quota/{tenant}/nodes"),
+            by: nodes,
+            at_most: most_nodes,
+        },
+    ]
+}
+
+/// A limit that was reached, as the caller is told.
+pub(crate) fn over_quota(counter: &str, value: u64, at_most: u64) -> Error {
+    let what = counter.rsplit('/').next().unwrap_or(counter);
+    Error::new(
+        ErrorKind::Quota,
+        format!("the quota of {at_most} {what} does not allow this: {value} are in use"),
+    )
+    .code("quota-exceeded")
+    .advice(format!(
+        "delete {what} that are not needed, ask for fewer, or ask an operator for more"
+    ))
+}

@@ -1,0 +1,353 @@
+//! The six verbs of the simulated cloud.
+
+use async_trait::async_trait;
+use rm_core::backend::{Absence, Backend, Capability, Cx, Look, Mark, Offer, Phase, Seen, Target};
+use rm_core::catalog::Site as CatalogSite;
+use rm_core::model::{Cluster, ClusterSpec};
+use rm_core::store::{Cursor, Page};
+use rm_core::{Error, ErrorKind, RemoteId, Result};
+use serde_json::Value;
+use std::time::Duration;
+
+use super::fault::{Answer, Fault, Verb};
+use super::media::Body;
+use super::site::{Effect, Site};
+use super::{SimCloud, State};
+
+#[async_trait]
+impl Backend<Cluster> for SimCloud {
+    fn capability(&self, _site: &CatalogSite) -> Capability {
+        self.lock().capability
+    }
+
+    async fn offers(&self, cx: &Cx<'_>, want: &ClusterSpec) -> Result<Vec<Offer>> {
+        let needed = 1 + u64::from(want.slaves);
+        self.call(cx, Verb::Offers, format!("{needed} nodes"), |_, site| {
+            let mut offer = Offer::room(site.room());
+            offer.cost = site.cost;
+            Ok(vec![offer])
+        })
+        .await
+    }
+
+    async fn observe(
+        &self,
+        cx: &Cx<'_>,
+        look: Look<'_, ClusterSpec>,
+    ) -> Result<Page<Seen<Cluster>>> {
+        let what = match look {
+            Look::These(targets) => format!("{} things", targets.len()),
+            Look::Closely(target, _) => target.mark.name(),
+            Look::All(_) => "all".to_owned(),
+        };
+        let account = account(cx)?;
+        let key = (cx.site.name.clone(), account.clone());
+        if matches!(look, Look::These(_)) {
+            self.lock().faults.open_look(key.clone());
+        }
+        // Counted down when this future ends or is dropped.
+        let _counted = matches!(look, Look::These(_)).then(|| Counted { cloud: self, key });
+        let now = cx.env.now();
+        self.call(cx, Verb::Observe, what, |state, site| {
+            let late = state.absence;
+            Ok(match look {
+                Look::These(targets) => Page {
+                    items: these(site, &account, targets, late, now),
+                    next: None,
+                },
+                Look::Closely(target, _) => Page {
+                    items: site
+                        .things
+                        .values()
+                        .filter(|t| t.account == account && t.exists())
+                        .filter(|t| match &target.remote {
+                            Some(id) => t.id == *id,
+                            None => t.name == target.mark.name(),
+                        })
+                        .filter_map(|t| t.shown(now, site.lag, true))
+                        .collect(),
+                    next: None,
+                },
+                Look::All(after) => all(site, &account, after, state.page, now),
+            })
+        })
+        .await
+    }
+
+    async fn create(&self, cx: &Cx<'_>, mark: &Mark, spec: &ClusterSpec) -> Result<RemoteId> {
+        let implementation = cx.catalog.implementation(spec.implementation).await?;
+        let body = Body::read(&implementation.body)?;
+        let account = account(cx)?;
+        let takes = self.config.build();
+        self.effect(cx, Verb::Create, mark.name(), |state, fails| {
+            state.named += 1;
+            Effect::Create {
+                account,
+                mark: mark.clone(),
+                slaves: spec.slaves,
+                outputs: body.outputs,
+                number: state.named,
+                fails: fails || body.fails,
+                takes,
+                key: state.capability.create_key,
+            }
+        })
+        .await
+    }
+
+    async fn change(
+        &self,
+        cx: &Cx<'_>,
+        mark: &Mark,
+        seen: &Seen<Cluster>,
+        spec: &ClusterSpec,
+    ) -> Result<()> {
+        let takes = self.config.change();
+        self.effect(cx, Verb::Change, seen.id.to_string(), |_, fails| {
+            Effect::Change {
+                id: seen.id.clone(),
+                mark: mark.clone(),
+                slaves: spec.slaves,
+                fails,
+                takes,
+            }
+        })
+        .await
+        .map(|_| ())
+    }
+
+    async fn destroy(&self, cx: &Cx<'_>, seen: &Seen<Cluster>) -> Result<()> {
+        let takes = self.config.delete();
+        self.effect(cx, Verb::Destroy, seen.id.to_string(), |_, fails| {
+            Effect::Destroy {
+                id: seen.id.clone(),
+                fails,
+                takes,
+            }
+        })
+        .await
+        .map(|_| ())
+    }
+}
+
+/// What a look needs of the cloud beside the site.
+struct Known {
+    absence: Absence,
+    page: u32,
+}
+
+impl SimCloud {
+    /// A call without an effect.
+    async fn call<T>(
+        &self,
+        cx: &Cx<'_>,
+        verb: Verb,
+        what: String,
+        answer: impl FnOnce(&Known, &Site) -> Result<T> + Send,
+    ) -> Result<T> {
+        self.arrive(cx, verb).await;
+        let name = &cx.site.name;
+        let now = cx.env.now();
+        let (number, fault, answered) = {
+            let mut state = self.lock();
+            let (number, fault) = state.faults.begin(now, name, verb, what);
+            let known = Known {
+                absence: state.capability.absence,
+                page: state.capability.page,
+            };
+            let site = state.site(&self.config, name);
+            site.advance(now);
+            let answered = refusal(cx, site).and_then(|()| answer(&known, site));
+            (number, fault, answered)
+        };
+        self.leave(cx, verb, number, fault, answered).await
+    }
+
+    /// A call with an effect.
+    async fn effect(
+        &self,
+        cx: &Cx<'_>,
+        verb: Verb,
+        what: String,
+        make: impl FnOnce(&mut State, bool) -> Effect + Send,
+    ) -> Result<RemoteId> {
+        self.arrive(cx, verb).await;
+        let name = &cx.site.name;
+        let now = cx.env.now();
+        let (number, fault, answered) = {
+            let mut state = self.lock();
+            let (number, fault) = state.faults.begin(now, name, verb, what);
+            let effect = make(&mut state, fault == Some(Fault::FailsLater));
+            let site = state.site(&self.config, name);
+            site.advance(now);
+            let answered = refusal(cx, site).and_then(|()| match fault {
+                Some(Fault::LostBefore | Fault::Refused(_) | Fault::TooMany(_)) => {
+                    Err(Error::new(ErrorKind::Internal, "the fault answers"))
+                }
+                Some(Fault::Late(after)) => {
+                    site.postpone(now.plus(after), effect);
+                    Err(Error::new(ErrorKind::Internal, "the fault answers"))
+                }
+                _ => site.apply(effect, now),
+            });
+            (number, fault, answered)
+        };
+        self.leave(cx, verb, number, fault, answered).await
+    }
+
+    async fn arrive(&self, cx: &Cx<'_>, verb: Verb) {
+        self.points.pass(before(verb)).await;
+        if self.config.latency_ms > 0 {
+            cx.env
+                .sleep(Duration::from_millis(self.config.latency_ms))
+                .await;
+        }
+    }
+
+    async fn leave<T>(
+        &self,
+        cx: &Cx<'_>,
+        verb: Verb,
+        number: usize,
+        fault: Option<Fault>,
+        answered: Result<T>,
+    ) -> Result<T> {
+        self.points.pass(after(verb)).await;
+        if let Some(Fault::Slow(d)) = fault {
+            cx.env.sleep(d).await;
+        }
+        let answered = match fault.and_then(|f| f.error(&cx.site.name)) {
+            Some(e) => Err(e),
+            None => answered,
+        };
+        self.lock().faults.end(
+            number,
+            match &answered {
+                Ok(_) => Answer::Done,
+                Err(e) => Answer::Refused(e.kind()),
+            },
+        );
+        answered.map_err(|e| e.site(&cx.site.name).operation(verb.as_str()))
+    }
+}
+
+/// Why the site does not even listen.
+fn refusal(cx: &Cx<'_>, site: &Site) -> Result<()> {
+    if site.down {
+        return Err(Error::new(
+            ErrorKind::Unavailable,
+            format!("nobody answers at {}", cx.site.name),
+        ));
+    }
+    let secret: Value = serde_json::from_str(cx.secret.expose()).unwrap_or_default();
+    if secret["password"] == "wrong" {
+        return Err(Error::new(
+            ErrorKind::Credential,
+            "the site does not accept the credential",
+        ));
+    }
+    Ok(())
+}
+
+fn account(cx: &Cx<'_>) -> Result<String> {
+    let secret: Value = serde_json::from_str(cx.secret.expose())
+        .map_err(|_| Error::new(ErrorKind::Credential, "the secret is not JSON"))?;
+    Ok(secret["account"].as_str().unwrap_or("default").to_owned())
+}
+
+fn these(
+    site: &Site,
+    account: &str,
+    targets: &[Target],
+    absence: Absence,
+    now: rm_core::env::Timestamp,
+) -> Vec<Seen<Cluster>> {
+    let dead = |seen: &Seen<Cluster>, by_id: bool| {
+        // The dead are shown to who knows their id, where they are kept.
+        seen.phase == Phase::Gone && !(by_id && absence == Absence::Tombstone)
+    };
+    let mut items: Vec<Seen<Cluster>> = Vec::new();
+    for target in targets {
+        let by_id = target.remote.is_some();
+        let found = site.things.values().filter(|t| {
+            t.account == account
+                && match &target.remote {
+                    Some(id) => t.id == *id,
+                    None => {
+                        t.name == target.mark.name()
+                            || t.mark
+                                .as_ref()
+                                .is_some_and(|m| m.resource == target.mark.resource)
+                    }
+                }
+        });
+        for thing in found {
+            if let Some(seen) = thing.shown(now, site.lag, false)
+                && !dead(&seen, by_id)
+                && !items.iter().any(|known| known.id == seen.id)
+            {
+                items.push(seen);
+            }
+        }
+    }
+    items
+}
+
+fn all(
+    site: &Site,
+    account: &str,
+    after: Option<&Cursor>,
+    page: u32,
+    now: rm_core::env::Timestamp,
+) -> Page<Seen<Cluster>> {
+    let page = usize::try_from(page).unwrap_or(usize::MAX).max(1);
+    let mut marked = site
+        .things
+        .values()
+        .filter(|t| t.account == account && t.mark.is_some())
+        .filter(|t| after.is_none_or(|c| t.id.0 > c.0))
+        .filter_map(|t| t.shown(now, site.lag, false))
+        .filter(|s| s.phase != Phase::Gone);
+    let items: Vec<Seen<Cluster>> = marked.by_ref().take(page).collect();
+    let more = marked.next().is_some();
+    Page {
+        next: items
+            .last()
+            .filter(|_| more)
+            .map(|last| Cursor(last.id.0.clone())),
+        items,
+    }
+}
+
+struct Counted<'a> {
+    cloud: &'a SimCloud,
+    key: (String, String),
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        if let Some(open) = self.cloud.lock().faults.open_looks.get_mut(&self.key) {
+            *open -= 1;
+        }
+    }
+}
+
+fn before(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Offers => "before offers",
+        Verb::Observe => "before observe",
+        Verb::Create => "before create",
+        Verb::Change => "before change",
+        Verb::Destroy => "before destroy",
+    }
+}
+
+fn after(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Offers => "after offers",
+        Verb::Observe => "after observe",
+        Verb::Create => "after create",
+        Verb::Change => "after change",
+        Verb::Destroy => "after destroy",
+    }
+}

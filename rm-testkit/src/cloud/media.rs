@@ -1,0 +1,70 @@
+//! Implementations of the simulated cloud.
+
+use std::collections::BTreeMap;
+
+use rm_core::registry::{Media, nearest};
+use rm_core::{Error, Result};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// The media type of implementations that simulated sites understand.
+pub const MEDIA_TYPE: &str = "application/vnd.rm.sim+json";
+
+/// Understands [`MEDIA_TYPE`]: a JSON object with `parameters` (the names that
+/// a request may give), `outputs` (what is given out) and `fails` (everything
+/// made by it breaks), all of them optional.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SimBody;
+
+/// A body as it is read.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Body {
+    pub(super) parameters: Vec<String>,
+    pub(super) outputs: BTreeMap<String, Value>,
+    pub(super) fails: bool,
+}
+
+impl Body {
+    pub(super) fn read(text: &str) -> Result<Self> {
+        serde_json::from_str(text).map_err(|e| {
+            Error::invalid("the implementation is not a JSON object of the simulated cloud")
+                .advice(format!(
+                    "\"parameters\" is a list of names, \"outputs\" an object, \"fails\" true or false; line {}, column {}",
+                    e.line(),
+                    e.column()
+                ))
+        })
+    }
+}
+
+impl Media for SimBody {
+    fn media_type(&self) -> &str {
+        MEDIA_TYPE
+    }
+
+    fn check(&self, body: &str) -> Result<()> {
+        // A list of three would be read as the three fields in their order.
+        if !body.trim_start().starts_with('{') {
+            return Err(Error::invalid("the implementation is not a JSON object"));
+        }
+        Body::read(body).map(|_| ())
+    }
+
+    fn accepts(&self, body: &str, parameters: &BTreeMap<String, Value>) -> Result<()> {
+        let body = Body::read(body)?;
+        let known: Vec<&str> = body.parameters.iter().map(String::as_str).collect();
+        for name in parameters.keys() {
+            if !known.contains(&name.as_str()) {
+                let refusal =
+                    Error::invalid(format!("the implementation declares no parameter {name:?}"));
+                return Err(match nearest(name, &known) {
+                    Some(near) => refusal.advice(format!("did you mean {near:?}?")),
+                    None if known.is_empty() => refusal.advice("it declares none"),
+                    None => refusal.advice(format!("it declares: {}", known.join(", "))),
+                });
+            }
+        }
+        Ok(())
+    }
+}

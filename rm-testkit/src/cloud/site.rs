@@ -1,0 +1,220 @@
+//! One simulated site: what is there, and what is still on its way.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rm_core::backend::{CreateKey, Mark, Phase};
+use rm_core::env::Timestamp;
+use rm_core::{Error, ErrorKind, RemoteId, Result};
+use serde_json::Value;
+
+use super::config::SimSite;
+use super::thing::Thing;
+
+#[derive(Debug)]
+pub(super) struct Site {
+    pub(super) nodes: Option<u64>,
+    pub(super) cost: f64,
+    pub(super) down: bool,
+    pub(super) lag: Duration,
+    pub(super) things: BTreeMap<RemoteId, Thing>,
+    pub(super) late: Vec<(Timestamp, Effect)>,
+}
+
+/// Something that is asked of a site.
+#[derive(Debug, Clone)]
+pub(super) enum Effect {
+    Create {
+        account: String,
+        mark: Mark,
+        slaves: u32,
+        outputs: BTreeMap<String, Value>,
+        number: u64,
+        fails: bool,
+        takes: Duration,
+        key: CreateKey,
+    },
+    Change {
+        id: RemoteId,
+        mark: Mark,
+        slaves: u32,
+        fails: bool,
+        takes: Duration,
+    },
+    Destroy {
+        id: RemoteId,
+        fails: bool,
+        takes: Duration,
+    },
+}
+
+impl Site {
+    pub(super) fn new(config: SimSite) -> Self {
+        Self {
+            nodes: config.nodes,
+            cost: config.cost,
+            down: config.down,
+            lag: Duration::ZERO,
+            things: BTreeMap::new(),
+            late: Vec::new(),
+        }
+    }
+
+    /// How many nodes more there is room for.
+    pub(super) fn room(&self) -> Option<u64> {
+        let used: u64 = self.things.values().map(Thing::nodes).sum();
+        self.nodes.map(|nodes| nodes.saturating_sub(used))
+    }
+
+    /// Lets everything get where it is by this time.
+    pub(super) fn advance(&mut self, now: Timestamp) {
+        while let Some(at) = self
+            .late
+            .iter()
+            .enumerate()
+            .filter(|(_, (at, _))| *at <= now)
+            .min_by_key(|(i, (at, _))| (*at, *i))
+            .map(|(i, _)| i)
+        {
+            let (at, effect) = self.late.remove(at);
+            for thing in self.things.values_mut() {
+                thing.advance(at);
+            }
+            // Nobody is there any more to be told of a refusal.
+            let _ = self.apply(effect, at);
+        }
+        for thing in self.things.values_mut() {
+            thing.advance(now);
+        }
+    }
+
+    pub(super) fn postpone(&mut self, until: Timestamp, effect: Effect) {
+        self.late.push((until, effect));
+    }
+
+    /// Does it.
+    pub(super) fn apply(&mut self, effect: Effect, now: Timestamp) -> Result<RemoteId> {
+        match effect {
+            Effect::Create { .. } => self.create(effect, now),
+            Effect::Change {
+                id,
+                mark,
+                slaves,
+                fails,
+                takes,
+            } => {
+                let room = self.room();
+                let thing = self
+                    .things
+                    .get_mut(&id)
+                    .filter(|t| t.exists())
+                    .ok_or_else(|| gone(&id))?;
+                if !matches!(
+                    thing.phase,
+                    Phase::Ready | Phase::Failed | Phase::DeleteFailed
+                ) {
+                    return Err(Error::new(
+                        ErrorKind::Busy,
+                        format!("{id} is {:?} and cannot be changed now", thing.phase),
+                    )
+                    .temporary());
+                }
+                let more = u64::from(slaves.saturating_sub(thing.slaves));
+                check_room(room, more)?;
+                let ends = if fails { Phase::Failed } else { Phase::Ready };
+                thing.slaves = slaves;
+                thing.stamp += 1;
+                thing.enter(Phase::Changing, now, "");
+                thing.mark = Some(mark);
+                thing.ends = Some((now.plus(takes), ends));
+                Ok(id)
+            }
+            Effect::Destroy { id, fails, takes } => {
+                if let Some(thing) = self.things.get_mut(&id)
+                    && !matches!(thing.phase, Phase::Gone | Phase::Deleting)
+                {
+                    let ends = if fails {
+                        Phase::DeleteFailed
+                    } else {
+                        Phase::Gone
+                    };
+                    thing.stamp += 1;
+                    thing.enter(Phase::Deleting, now, "");
+                    thing.ends = Some((now.plus(takes), ends));
+                }
+                Ok(id)
+            }
+        }
+    }
+
+    fn create(&mut self, effect: Effect, now: Timestamp) -> Result<RemoteId> {
+        let Effect::Create {
+            account,
+            mark,
+            slaves,
+            outputs,
+            number,
+            fails,
+            takes,
+            key,
+        } = effect
+        else {
+            return Err(Error::new(ErrorKind::Internal, "not a create"));
+        };
+        let name = mark.name();
+        let known = self
+            .things
+            .values()
+            .find(|t| t.account == account && t.name == name && t.exists());
+        match (key, known) {
+            (CreateKey::UniqueName | CreateKey::ClientUuid, Some(known)) => {
+                return Err(Error::new(
+                    ErrorKind::Exists,
+                    format!("there is a {name} already: {}", known.id),
+                ));
+            }
+            (CreateKey::ClientToken, Some(known)) => return Ok(known.id.clone()),
+            _ => {}
+        }
+        check_room(self.room(), 1 + u64::from(slaves))?;
+        let id = RemoteId(match key {
+            CreateKey::ClientUuid => name.clone(),
+            _ => format!("thing-{number:06}"),
+        });
+        let ends = if fails { Phase::Failed } else { Phase::Ready };
+        self.things.insert(
+            id.clone(),
+            Thing {
+                id: id.clone(),
+                name,
+                account,
+                mark: Some(mark),
+                phase: Phase::Building,
+                reason: String::new(),
+                slaves,
+                stamp: 1,
+                since: now,
+                created: now,
+                ends: Some((now.plus(takes), ends)),
+                before: None,
+                outputs,
+                number,
+            },
+        );
+        Ok(id)
+    }
+}
+
+fn gone(id: &RemoteId) -> Error {
+    Error::not_found(format!("there is no {id} at the site"))
+}
+
+fn check_room(room: Option<u64>, needed: u64) -> Result<()> {
+    match room {
+        Some(room) if room < needed => Err(Error::new(
+            ErrorKind::NoCapacity,
+            format!("the site has room for {room} nodes, and {needed} are needed"),
+        )),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,41 @@
+//! The simulated world, and the suites any backend of the resource manager runs.
+//!
+//! Nothing here talks to a real system, needs a runtime or waits for real
+//! time: a minute of a [`World`] passes as soon as nobody has anything to do.
+//! The same seed gives the same run.
+//!
+//! | to know | read |
+//! |---|---|
+//! | time, order and crashes | [`World`], [`SimEnv`] |
+//! | the cloud that can be told to misbehave | [`SimCloud`], [`Fault`], [`Rule`] |
+//! | the store that can be told to misbehave | [`SimStore`], [`StoreFault`] |
+//! | all of it put together, with a catalog and callers | [`Scene`] |
+//! | the simulated site of a real host | [`PLUGIN`], [`SimConfig`] |
+//!
+//! ```
+//! use rm_testkit::Scene;
+//!
+//! let scene = Scene::new(7);
+//! scene.start_engine();
+//! let cluster = scene.run(async |s| {
+//!     let made = s.clusters().create(&s.alice, &s.request(3)).await?;
+//!     s.ready(&s.alice, made.cluster.id()).await
+//! })?;
+//! assert_eq!(cluster.view()?.hosts.len(), 4);
+//! # Ok::<(), rm_core::Error>(())
+//! ```
+
+mod cloud;
+mod rng;
+mod scene;
+mod store;
+mod world;
+
+pub use cloud::{
+    API, Answer, Fault, MEDIA_TYPE, PLUGIN, Rule, SimBody, SimCall, SimCloud, SimConfig, SimSite,
+    Thing, Verb,
+};
+pub use rng::Rng;
+pub use scene::{EngineTask, Scene, SceneBuilder};
+pub use store::{SimStore, StoreFault};
+pub use world::{Points, SimEnv, TaskId, World};

@@ -1,0 +1,186 @@
+//! A crash at every point where an engine meets the store or the cloud.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures_util::future::join;
+
+use rm_core::clusters::Size;
+use rm_core::env::Timestamp;
+use rm_core::life::State;
+use rm_core::{ErrorKind, ResourceId};
+use rm_testkit::{Scene, StoreFault};
+
+/// What is asked of a cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    Create,
+    Resize,
+    Delete,
+}
+
+const PARTS: [Part; 3] = [Part::Create, Part::Resize, Part::Delete];
+
+/// Runs a whole life; `trouble` is called as its part begins, and answers are
+/// only read once everything is at rest again.
+async fn life(s: &Scene, part: Part, trouble: impl Fn()) {
+    let when = |now: Part| {
+        if now == part {
+            trouble();
+        } else {
+            s.world.disarm();
+        }
+    };
+    // What engines do once when they start is not counted.
+    s.world.sleep(Duration::from_secs(1)).await;
+    when(Part::Create);
+    let made = s.clusters().create(&s.alice, &s.own(2)).await.unwrap();
+    let id = made.cluster.id();
+    s.rest().await;
+    exactly_one(s, id, 2).await;
+
+    when(Part::Resize);
+    s.clusters()
+        .resize(&s.alice, id, Size::To(4))
+        .await
+        .unwrap();
+    s.rest().await;
+    exactly_one(s, id, 4).await;
+
+    when(Part::Delete);
+    let cluster = s.clusters().get(&s.alice, id).await.unwrap();
+    cluster.release(&s.alice, None).await.unwrap();
+    s.rest().await;
+    s.world.disarm();
+    let e = s.clusters().get(&s.alice, id).await.unwrap_err();
+    assert_eq!(e.kind(), ErrorKind::NotFound);
+    assert_eq!(s.faults().await, Vec::<String>::new());
+    assert_eq!(s.cloud.everything(s.world.now()), []);
+    assert_eq!(s.records().await, []);
+    assert_eq!(s.counter("quota/physics/nodes").await, 0);
+    assert_eq!(s.cloud.ever_of(id).len(), 1, "only ever one real thing");
+}
+
+async fn exactly_one(s: &Scene, id: ResourceId, slaves: u32) {
+    let cluster = s.clusters().get(&s.alice, id).await.unwrap();
+    assert_eq!(
+        cluster.record().seen,
+        State::Ready,
+        "{:?}",
+        cluster.record()
+    );
+    let things = s.cloud.of(id, s.world.now());
+    assert_eq!(things.len(), 1);
+    assert_eq!(things[0].slaves, slaves);
+    assert_eq!(cluster.view().unwrap().hosts.len(), slaves as usize + 1);
+}
+
+/// Crashes the engine that passes each of the points in turn, until there is
+/// none left.
+fn enumerate(part: Part, engines: u32, seed: u64) -> BTreeMap<&'static str, u64> {
+    let mut covered = BTreeMap::new();
+    for n in 1.. {
+        let scene = Scene::new(seed);
+        for _ in 0..engines {
+            scene.start_engine();
+        }
+        scene.run(async |s| life(s, part, || s.world.crash_at("engine", n)).await);
+        match scene.world.crashed() {
+            Some(point) => *covered.entry(point).or_default() += 1,
+            None => break,
+        }
+    }
+    covered
+}
+
+#[test]
+fn a_crash_at_every_point_loses_and_leaks_nothing() {
+    for part in PARTS {
+        let covered = enumerate(part, 1, 1);
+        let all: u64 = covered.values().sum();
+        println!("{part:?}: a crash at each of {all} points: {covered:?}");
+        for point in ["before commit", "after commit", "after claim"] {
+            assert!(covered.contains_key(point), "{part:?} {point}");
+        }
+        let verb = match part {
+            Part::Create => ["before create", "after create"],
+            Part::Resize => ["before change", "after change"],
+            Part::Delete => ["before destroy", "after destroy"],
+        };
+        for point in verb {
+            assert!(covered.contains_key(point), "{part:?} {point}");
+        }
+    }
+}
+
+#[test]
+fn a_crash_at_every_point_beside_a_second_engine_loses_and_leaks_nothing() {
+    for part in PARTS {
+        // The order in which the two take turns decides who does what.
+        for seed in 0..4 {
+            let covered = enumerate(part, 2, seed);
+            let all: u64 = covered.values().sum();
+            println!("{part:?}, two engines, order {seed}: {all} points: {covered:?}");
+        }
+    }
+}
+
+#[test]
+fn a_commit_that_fails_or_is_not_answered_loses_and_leaks_nothing() {
+    for part in PARTS {
+        for fault in [StoreFault::Unavailable, StoreFault::OutcomeLost] {
+            let mut covered = 0;
+            for n in 1.. {
+                let scene = Scene::new(1);
+                let engine = scene.start_engine();
+                scene.run(async |s| life(s, part, || engine.store.fail(n, fault)).await);
+                if engine.store.suffered() == 0 {
+                    break;
+                }
+                covered += 1;
+            }
+            println!("{part:?}, {fault:?}: each of {covered} commits");
+            assert!(covered >= 2);
+        }
+    }
+}
+
+#[test]
+fn an_engine_that_stalls_for_longer_than_its_lease_is_fenced() {
+    for part in PARTS {
+        let mut covered = BTreeMap::new();
+        for n in 1.. {
+            let scene = Scene::new(3);
+            scene.start_engine();
+            scene.start_engine();
+            scene.run(async |s| {
+                let world = &s.world;
+                let waking = async {
+                    let stalled = loop {
+                        if let Some(id) = world.struck() {
+                            break id;
+                        }
+                        if world.now() > begin(600) {
+                            return;
+                        }
+                        world.sleep(Duration::from_secs(1)).await;
+                    };
+                    // Long after another engine has taken over.
+                    world.sleep(Duration::from_secs(75)).await;
+                    world.resume(stalled);
+                };
+                join(waking, life(s, part, || world.stall_at("engine", n))).await;
+            });
+            match scene.world.crashed() {
+                Some(point) => *covered.entry(point).or_default() += 1,
+                None => break,
+            }
+        }
+        let all: u64 = covered.values().sum();
+        println!("{part:?}, stalled at each of {all} points: {covered:?}");
+    }
+}
+
+fn begin(seconds: i64) -> Timestamp {
+    Timestamp::from_millis(1_893_456_000_000 + seconds * 1000)
+}

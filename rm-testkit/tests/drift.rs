@@ -1,0 +1,178 @@
+//! What somebody does behind our back is seen, told, and not made worse.
+
+use std::time::Duration;
+
+use rm_core::ResourceId;
+use rm_core::clusters::Size;
+use rm_core::life::State;
+use rm_testkit::{Scene, Verb};
+
+async fn events(s: &Scene, id: ResourceId, what: &str) -> usize {
+    let all = s.truth.since(0, Some(id), 10_000).await.unwrap();
+    all.iter().filter(|e| e.event.what == what).count()
+}
+
+/// A little more than one sweep.
+async fn sweep(s: &Scene) {
+    let one = s.door.policy().sweep;
+    s.world.sleep(one + Duration::from_secs(2)).await;
+}
+
+#[test]
+fn what_is_deleted_behind_our_back_has_failed_and_is_not_made_again_unasked() {
+    let scene = Scene::new(1);
+    scene.start_engine();
+    scene.run(async |s| {
+        let made = s.clusters().create(&s.alice, &s.request(1)).await.unwrap();
+        let id = made.cluster.id();
+        let live = s.ready(&s.alice, id).await.unwrap();
+        let remote = live.record().remote.clone().unwrap();
+        s.cloud.vanish("north", &remote, s.world.now());
+        sweep(s).await;
+        let now = s.clusters().get(&s.alice, id).await.unwrap();
+        assert_eq!(now.record().seen, State::Failed);
+        assert!(now.record().reason.contains("not by our doing"));
+        s.world.sleep(Duration::from_secs(3600)).await;
+        assert_eq!(s.cloud.count(Verb::Create), 1);
+        assert_eq!(events(s, id, "cluster.failed").await, 1, "told once");
+
+        now.retry(&s.alice).await.unwrap();
+        let now = s.ready(&s.alice, id).await.unwrap();
+        assert_eq!(now.record().seen, State::Ready);
+        assert_ne!(now.record().remote, Some(remote));
+        assert_eq!(s.faults().await, Vec::<String>::new());
+    });
+}
+
+#[test]
+fn what_is_deleted_behind_our_back_can_be_let_go() {
+    let scene = Scene::new(2);
+    scene.start_engine();
+    scene.run(async |s| {
+        let made = s.clusters().create(&s.alice, &s.own(1)).await.unwrap();
+        let id = made.cluster.id();
+        let live = s.ready(&s.alice, id).await.unwrap();
+        let remote = live.record().remote.clone().unwrap();
+        s.cloud.vanish("north", &remote, s.world.now());
+        live.release(&s.alice, None).await.unwrap();
+        assert!(s.gone(&s.alice, id).await.unwrap());
+        assert_eq!(s.faults().await, Vec::<String>::new());
+        assert_eq!(s.counter("quota/physics/nodes").await, 0);
+    });
+}
+
+#[test]
+fn what_is_changed_behind_our_back_is_told_once() {
+    let scene = Scene::new(3);
+    scene.start_engine();
+    scene.run(async |s| {
+        let made = s.clusters().create(&s.alice, &s.own(1)).await.unwrap();
+        let id = made.cluster.id();
+        let live = s.ready(&s.alice, id).await.unwrap();
+        s.world.sleep(Duration::from_secs(600)).await;
+        assert_eq!(events(s, id, "cluster.drifted").await, 0, "nothing yet");
+        let remote = live.record().remote.clone().unwrap();
+        s.cloud.tamper("north", &remote, 7, s.world.now());
+        sweep(s).await;
+        assert_eq!(events(s, id, "cluster.drifted").await, 1);
+        let now = s.clusters().get(&s.alice, id).await.unwrap();
+        assert_eq!(now.record().seen, State::Ready);
+        assert_eq!(now.view().unwrap().hosts.len(), 8, "as it really is");
+        assert_eq!(now.spec().unwrap().slaves, 1, "as it is wanted");
+        s.world.sleep(Duration::from_secs(600)).await;
+        assert_eq!(events(s, id, "cluster.drifted").await, 1);
+        assert_eq!(s.cloud.count(Verb::Change), 0);
+    });
+}
+
+#[test]
+fn who_takes_our_mark_off_does_not_make_us_lose_it() {
+    let scene = Scene::new(4);
+    scene.start_engine();
+    scene.run(async |s| {
+        let made = s.clusters().create(&s.alice, &s.own(1)).await.unwrap();
+        let id = made.cluster.id();
+        let live = s.ready(&s.alice, id).await.unwrap();
+        let remote = live.record().remote.clone().unwrap();
+        s.cloud.unmark("north", &remote, s.world.now());
+        sweep(s).await;
+        let now = s.clusters().get(&s.alice, id).await.unwrap();
+        assert_eq!(now.record().seen, State::Ready);
+        assert_eq!(now.record().remote, Some(remote));
+        // It is ours by its id: it can be resized, which marks it again.
+        s.clusters()
+            .resize(&s.alice, id, Size::To(3))
+            .await
+            .unwrap();
+        let now = s.ready(&s.alice, id).await.unwrap();
+        assert_eq!(now.view().unwrap().hosts.len(), 4);
+        assert_eq!(s.cloud.of(id, s.world.now()).len(), 1);
+        now.release(&s.alice, None).await.unwrap();
+        assert!(s.gone(&s.alice, id).await.unwrap());
+        assert_eq!(s.cloud.everything(s.world.now()), []);
+    });
+}
+
+#[test]
+fn what_breaks_is_told_and_mended_when_somebody_asks() {
+    let scene = Scene::new(5);
+    scene.start_engine();
+    scene.run(async |s| {
+        let made = s.clusters().create(&s.alice, &s.own(1)).await.unwrap();
+        let id = made.cluster.id();
+        let live = s.ready(&s.alice, id).await.unwrap();
+        let remote = live.record().remote.clone().unwrap();
+        s.cloud
+            .fail("north", &remote, "the disk is full", s.world.now());
+        sweep(s).await;
+        let now = s.clusters().get(&s.alice, id).await.unwrap();
+        assert_eq!(now.record().seen, State::Failed);
+        assert_eq!(now.record().reason, "the disk is full");
+        now.retry(&s.alice).await.unwrap();
+        let now = s.ready(&s.alice, id).await.unwrap();
+        assert_eq!(now.record().seen, State::Ready, "{:?}", now.record());
+        assert_eq!(now.record().remote, Some(remote), "mended, not replaced");
+        assert_eq!(s.faults().await, Vec::<String>::new());
+    });
+}
+
+#[test]
+fn a_site_that_says_nothing_makes_its_clusters_unknown_until_it_speaks() {
+    let scene = Scene::new(6);
+    scene.start_engine();
+    scene.run(async |s| {
+        let made = s.clusters().create(&s.alice, &s.own(1)).await.unwrap();
+        let id = made.cluster.id();
+        s.ready(&s.alice, id).await.unwrap();
+        s.cloud.down("north", true);
+        s.world.sleep(Duration::from_secs(300)).await;
+        let now = s.clusters().get(&s.alice, id).await.unwrap();
+        assert_eq!(now.record().seen, State::Unknown);
+        assert!(now.record().reason.contains("nobody answers at north"));
+        s.cloud.down("north", false);
+        s.world.sleep(Duration::from_secs(120)).await;
+        let now = s.clusters().get(&s.alice, id).await.unwrap();
+        assert_eq!(now.record().seen, State::Ready);
+        assert_eq!(now.record().reason, "");
+    });
+}
+
+#[test]
+fn a_port_that_must_answer_is_waited_for() {
+    let scene = Scene::builder(7).ready_port(8088).build().unwrap();
+    scene.world.open_port(8088, false);
+    scene.start_engine();
+    scene.run(async |s| {
+        let made = s.clusters().create(&s.alice, &s.own(1)).await.unwrap();
+        let id = made.cluster.id();
+        s.world.sleep(Duration::from_secs(60)).await;
+        let now = s.clusters().get(&s.alice, id).await.unwrap();
+        assert_eq!(now.record().seen, State::Building);
+        assert!(now.record().reason.contains("port 8088"), "{:?}", now.record());
+        s.world.open_port(8088, true);
+        let opened = s.world.now();
+        let now = s.ready(&s.alice, id).await.unwrap();
+        assert_eq!(now.record().seen, State::Ready);
+        assert!(s.world.now().since(opened) <= Duration::from_secs(10));
+    });
+}

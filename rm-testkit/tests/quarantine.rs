@@ -1,0 +1,222 @@
+//! What a person must decide: what will not go, and what is not provably ours.
+
+use std::time::Duration;
+
+use rm_core::ErrorKind;
+use rm_core::backend::{CreateKey, Mark};
+use rm_core::life::State;
+use rm_testkit::{Fault, Rule, Scene, Verb};
+
+#[test]
+fn what_will_not_go_is_held_counted_and_led_out_by_an_operator() {
+    for fault in [Fault::FailsLater, Fault::Refused(ErrorKind::Forbidden)] {
+        let scene = Scene::builder(1)
+            .policy(|p| p.destroy_tries = 4)
+            .build()
+            .unwrap();
+        scene.start_engine();
+        scene.run(async |s| {
+            let made = s.clusters().create(&s.alice, &s.own(1)).await.unwrap();
+            let id = made.cluster.id();
+            s.ready(&s.alice, id).await.unwrap();
+            s.cloud.inject(Rule::next(Verb::Destroy, fault).always());
+            made.cluster.release(&s.alice, None).await.unwrap();
+            assert!(!s.gone(&s.alice, id).await.unwrap());
+            let held = s.clusters().get(&s.alice, id).await.unwrap();
+            assert_eq!(held.record().seen, State::Quarantined);
+            assert!(held.record().reason.contains('4'), "{}", held.record().reason);
+            assert_eq!(s.cloud.count(Verb::Destroy), 4, "the policy's tries");
+            assert_eq!(s.counter("quota/physics/clusters").await, 1);
+            s.world.sleep(Duration::from_secs(3600)).await;
+            assert_eq!(s.cloud.count(Verb::Destroy), 4, "nobody storms the site");
+
+            let e = held.retry(&s.alice).await.unwrap_err();
+            assert_eq!(e.kind(), ErrorKind::Forbidden);
+            s.cloud.calm();
+            held.retry(&s.operator).await.unwrap();
+            assert!(s.gone(&s.alice, id).await.unwrap());
+            assert_eq!(s.faults().await, Vec::<String>::new());
+            assert_eq!(s.counter("quota/physics/clusters").await, 0);
+        });
+    }
+}
+
+#[test]
+fn to_abandon_needs_an_operator_and_a_reason() {
+    let scene = Scene::builder(2)
+        .policy(|p| p.destroy_tries = 2)
+        .build()
+        .unwrap();
+    scene.start_engine();
+    scene.run(async |s| {
+        let made = s.clusters().create(&s.alice, &s.own(1)).await.unwrap();
+        let id = made.cluster.id();
+        let live = s.ready(&s.alice, id).await.unwrap();
+        let e = live.abandon(&s.operator, "away with it").await.unwrap_err();
+        assert_eq!(e.kind(), ErrorKind::Busy, "only what is in quarantine");
+        s.cloud
+            .inject(Rule::next(Verb::Destroy, Fault::FailsLater).always());
+        live.release(&s.alice, None).await.unwrap();
+        assert!(!s.gone(&s.alice, id).await.unwrap());
+        let e = live.abandon(&s.alice, "away with it").await.unwrap_err();
+        assert_eq!(e.kind(), ErrorKind::Forbidden);
+        let e = live.abandon(&s.operator, " ").await.unwrap_err();
+        assert_eq!(e.kind(), ErrorKind::Invalid);
+        live.abandon(&s.operator, "the site is sold")
+            .await
+            .unwrap();
+        assert_eq!(s.records().await, []);
+        assert_eq!(s.counter("quota/physics/clusters").await, 0);
+        // Who abandoned what, and why, can be read afterwards.
+        let story = s.story(id).await;
+        assert!(story.contains("cluster.abandoned"), "{story}");
+        assert!(story.contains("the site is sold") && story.contains("root"));
+        assert_eq!(s.cloud.everything(s.world.now()).len(), 1, "untouched");
+    });
+}
+
+#[test]
+fn a_delete_that_hangs_is_held_when_the_patience_is_over() {
+    let scene = Scene::builder(3)
+        .config(|c| c.delete_ms = 100_000_000)
+        .build()
+        .unwrap();
+    scene.cloud.declare(|c| c.patience = Duration::from_secs(600));
+    scene.start_engine();
+    scene.run(async |s| {
+        let made = s.clusters().create(&s.alice, &s.own(1)).await.unwrap();
+        s.ready(&s.alice, made.cluster.id()).await.unwrap();
+        made.cluster.release(&s.alice, None).await.unwrap();
+        let begun = s.world.now();
+        assert!(!s.gone(&s.alice, made.cluster.id()).await.unwrap());
+        let took = s.world.now().since(begun);
+        assert!(took >= Duration::from_secs(600) && took < Duration::from_secs(700));
+    });
+}
+
+#[test]
+fn a_thing_of_somebody_else_that_bears_our_name_is_never_touched() {
+    for with_mark in [false, true] {
+        let scene = Scene::new(4);
+        scene.run(async |s| {
+            let made = s.clusters().create(&s.alice, &s.own(1)).await.unwrap();
+            let id = made.cluster.id();
+            let name = Mark {
+                installation: "lab".to_owned(),
+                resource: id,
+                incarnation: 1,
+                generation: 1,
+            }
+            .name();
+            let other = Mark {
+                installation: "another".to_owned(),
+                resource: "0190a5c1-7c3e-7d10-8a55-3f0e6b7c9d21".parse().unwrap(),
+                incarnation: 1,
+                generation: 1,
+            };
+            let mark = with_mark.then_some(other);
+            let foreign = s
+                .cloud
+                .plant("north", "physics", &name, mark, s.world.now());
+            let before = s.cloud.things("north", s.world.now());
+            s.start_engine();
+            let held = s.ready(&s.alice, id).await.unwrap();
+            assert_eq!(held.record().seen, State::Quarantined);
+            assert!(held.record().reason.contains(&foreign.0), "which one");
+            assert_eq!(held.record().remote, None, "not taken for ours");
+            s.world.sleep(Duration::from_secs(600)).await;
+            assert_eq!(s.cloud.things("north", s.world.now()), before);
+            assert_eq!(s.cloud.count(Verb::Change), 0);
+            assert_eq!(s.cloud.count(Verb::Destroy), 0);
+
+            // An operator who has looked lets it be made under another name.
+            held.retry(&s.operator).await.unwrap();
+            let now = s.ready(&s.alice, id).await.unwrap();
+            assert_eq!(now.record().seen, State::Ready);
+            now.release(&s.alice, None).await.unwrap();
+            assert!(s.gone(&s.alice, id).await.unwrap());
+            assert_eq!(s.cloud.things("north", s.world.now()), before);
+        });
+    }
+}
+
+#[test]
+fn where_nothing_can_tell_what_came_of_a_create_a_person_is_asked() {
+    for fault in [Fault::LostBefore, Fault::LostAfter] {
+        let scene = Scene::new(5);
+        scene.cloud.declare(|c| {
+            c.create_key = CreateKey::None;
+            c.list_by_owner = false;
+        });
+        scene.start_engine();
+        scene.run(async |s| {
+            s.cloud.inject(Rule::next(Verb::Create, fault));
+            let made = s.clusters().create(&s.alice, &s.own(1)).await.unwrap();
+            let now = s.ready(&s.alice, made.cluster.id()).await.unwrap();
+            let there = fault == Fault::LostAfter;
+            // What is found by chance is ours; what is not is not made twice.
+            let expected = if there {
+                State::Ready
+            } else {
+                State::Quarantined
+            };
+            assert_eq!(now.record().seen, expected);
+            s.world.sleep(Duration::from_secs(3600)).await;
+            assert_eq!(s.cloud.count(Verb::Create), 1);
+        });
+    }
+}
+
+#[test]
+fn an_unknown_create_is_looked_up_and_never_guessed() {
+    for key in [
+        CreateKey::UniqueName,
+        CreateKey::ClientToken,
+        CreateKey::ClientUuid,
+        CreateKey::TagOnly,
+    ] {
+        for fault in [
+            Fault::LostBefore,
+            Fault::LostAfter,
+            Fault::Late(Duration::from_secs(20)),
+        ] {
+            for lag in [0, 10] {
+                let scene = Scene::new(6);
+                scene.cloud.declare(|c| c.create_key = key);
+                scene.cloud.lag("north", Duration::from_secs(lag), true);
+                scene.start_engine();
+                scene.run(async |s| {
+                    s.cloud.inject(Rule::next(Verb::Create, fault));
+                    let made = s.clusters().create(&s.alice, &s.own(1)).await.unwrap();
+                    let id = made.cluster.id();
+                    let now = s.ready(&s.alice, id).await.unwrap();
+                    assert_eq!(now.record().seen, State::Ready);
+                    let faults = s.faults().await;
+                    assert_eq!(faults, Vec::<String>::new(), "{key:?} {fault:?} {lag}");
+                    assert_eq!(s.cloud.ever_of(id).len(), 1, "{key:?} {fault:?} {lag}");
+                });
+            }
+        }
+    }
+}
+
+#[test]
+fn a_create_that_takes_effect_after_the_delete_was_asked_leaves_nothing() {
+    for seconds in [1, 5, 20, 50] {
+        for lag in [0, 5] {
+            let scene = Scene::new(7);
+            scene.cloud.lag("north", Duration::from_secs(lag), true);
+            scene.start_engine();
+            scene.run(async |s| {
+                let late = Fault::Late(Duration::from_secs(seconds));
+                s.cloud.inject(Rule::next(Verb::Create, late));
+                let made = s.clusters().create(&s.alice, &s.own(1)).await.unwrap();
+                s.world.sleep(Duration::from_millis(600)).await;
+                made.cluster.release(&s.alice, None).await.unwrap();
+                assert!(s.gone(&s.alice, made.cluster.id()).await.unwrap());
+                assert_eq!(s.faults().await, Vec::<String>::new());
+                assert_eq!(s.cloud.everything(s.world.now()), []);
+            });
+        }
+    }
+}

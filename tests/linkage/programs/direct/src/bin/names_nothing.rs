@@ -1,0 +1,5 @@
+//! Has the plugins in its Cargo.toml, and that is all.
+
+fn main() {
+    show::linked();
+}

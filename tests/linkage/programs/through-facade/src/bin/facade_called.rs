@@ -1,0 +1,6 @@
+//! Calls something of the facade.
+
+fn main() {
+    facade::hello();
+    show::linked();
+}

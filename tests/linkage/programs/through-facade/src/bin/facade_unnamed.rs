@@ -1,0 +1,5 @@
+//! Has the facade in its Cargo.toml, and that is all.
+
+fn main() {
+    show::linked();
+}

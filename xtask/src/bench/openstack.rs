@@ -1,0 +1,87 @@
+//! The suite `openstack`, on a lab that nobody else uses.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::error::{At, Result};
+use crate::lab::{self, Guard, Kind, Lab};
+use crate::paths;
+use crate::run::{Run, say};
+
+#[derive(clap::Args, Debug)]
+pub(super) struct Options {
+    /// Rounds of one stack
+    #[arg(long, default_value_t = 10)]
+    pairs: u32,
+    /// Rounds of many stacks at once; 0 leaves them out
+    #[arg(long, default_value_t = 10)]
+    crowd_pairs: u32,
+    /// How many are many
+    #[arg(long, default_value_t = 100)]
+    crowd: u32,
+    /// Measure the library in the measuring process instead of the daemon
+    #[arg(long)]
+    library: bool,
+    /// Build quickly, without optimisation
+    #[arg(long)]
+    dev: bool,
+}
+
+pub(super) fn bench(options: &Options) -> Result<()> {
+    say(format!(
+        "medians of {} rounds of one stack and {} rounds of {} at once, on a real Keystone and \
+         Heat on 127.0.0.1",
+        options.pairs, options.crowd_pairs, options.crowd
+    ));
+    let lab = Lab::new(Kind::Min, lab::folder("bench"));
+    lab.clear()?;
+    // Before the lab is up, for a compiler beside it would be measured, too.
+    let programs = build(options)?;
+    lab::fill_venv(Kind::Min)?;
+    let guard = Guard::over(&[&lab])?;
+    let measured = lab
+        .up(Some(lab::free_port_base(27400)?), &[])
+        .and_then(|()| measure(options, &lab, &programs));
+    let stopped = guard.finish();
+    measured.and(stopped)
+}
+
+fn build(options: &Options) -> Result<PathBuf> {
+    let mut build = Run::cargo().args(["build", "--locked", "--package", "benches"]);
+    if !options.library {
+        build = build.args(["--package", "operation-manager"]);
+    }
+    if !options.dev {
+        build = build.arg("--release");
+    }
+    build.run()?;
+    let profile = if options.dev { "debug" } else { "release" };
+    Ok(paths::target().join(profile))
+}
+
+fn measure(options: &Options, lab: &Lab, programs: &Path) -> Result<()> {
+    let file = super::result("openstack");
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder).at(folder.display())?;
+    }
+    let mut run = Run::new(programs.join("benches"))
+        .args(["openstack", "--lab"])
+        .arg(&lab.dir)
+        .arg("--python")
+        .arg(lab::venv_python()?)
+        .arg("--out")
+        .arg(&file);
+    for (name, value) in [
+        ("--pairs", options.pairs),
+        ("--crowd-pairs", options.crowd_pairs),
+        ("--crowd", options.crowd),
+    ] {
+        run = run.arg(name).arg(value.to_string());
+    }
+    if !options.library {
+        run = run.arg("--daemon").arg(programs.join("operation-manager"));
+    }
+    run.run()?;
+    say(format!("all numbers: {}", file.display()));
+    Ok(())
+}

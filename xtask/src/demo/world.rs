@@ -1,0 +1,52 @@
+//! The three worlds in which the same story happens.
+
+use std::path::PathBuf;
+
+use crate::lab::{self, Kind, Lab};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum World {
+    /// A real Keystone and Heat; hosts are records.
+    Min,
+    /// A whole OpenStack; hosts are servers.
+    Full,
+    /// A simulated site inside the daemon.
+    Sim,
+}
+
+impl World {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Min => "min",
+            Self::Full => "full",
+            Self::Sim => "sim",
+        }
+    }
+
+    pub(super) fn described(self) -> &'static str {
+        match self {
+            Self::Min => "a real Keystone and Heat",
+            Self::Full => "a real OpenStack with Nova, Neutron, Glance and Placement",
+            Self::Sim => "a simulated site",
+        }
+    }
+
+    pub(super) fn lab(self) -> Option<Lab> {
+        let kind = match self {
+            Self::Min => Kind::Min,
+            Self::Full => Kind::Full,
+            Self::Sim => return None,
+        };
+        let folder = lab::folder(&format!("demo-{}", self.name()));
+        Some(Lab::new(kind, folder))
+    }
+
+    /// The implementation of the appliance, from the workspace.
+    pub(super) fn implementation(self) -> PathBuf {
+        PathBuf::from(match self {
+            Self::Min => "lab/openstack/templates/minimal.yaml",
+            Self::Full => "lab/openstack/templates/cluster.yaml",
+            Self::Sim => "examples/appliances/simulated.json",
+        })
+    }
+}
