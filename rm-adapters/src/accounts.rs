@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use rm_core::env::Timestamp;
-use rm_core::resource::Resource;
 use rm_core::model::{Cluster, Json};
 use rm_core::record::Document;
+use rm_core::resource::Resource;
 use rm_core::secret::Secret;
 use rm_core::store::{Batch, Expect, Key, Outcome};
 use rm_core::{Call, Caller, Error, ErrorKind, Host, ResourceId, Result, Role};

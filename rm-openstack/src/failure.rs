@@ -46,8 +46,8 @@ fn kind(e: &client::Error) -> ErrorKind {
             401 | 403 => ErrorKind::Credential,
             404 => ErrorKind::NotFound,
             409 => ErrorKind::Busy,
-            413 | 400..=499 if refusal.status != 429 => ErrorKind::Invalid,
             429 => ErrorKind::RateLimited,
+            400..=499 => ErrorKind::Invalid,
             _ => ErrorKind::Unavailable,
         },
         E::Transport {

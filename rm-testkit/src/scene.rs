@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use rm_core::catalog::{NewAppliance, NewCredential, NewImplementation, NewSite};
 use rm_core::clusters::{ClusterRequest, Clusters, Reuse};
-use rm_core::resource::Resource;
 use rm_core::model::Cluster;
 use rm_core::policy::Policy;
+use rm_core::resource::Resource;
 use rm_core::store::{MemoryStore, Store};
 use rm_core::{Caller, Host, ResourceId, Result, Tenant};
 use serde_json::json;
@@ -315,6 +315,14 @@ impl Scene {
             .unwrap_or_else(PoisonError::into_inner)
             .push(task.clone());
         task
+    }
+
+    /// The engines that were started and have not been replaced.
+    pub fn engines(&self) -> Vec<EngineTask> {
+        self.running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Starts a new engine for each one that has crashed; answers how many

@@ -168,7 +168,11 @@ fn a_port_that_must_answer_is_waited_for() {
         s.world.sleep(Duration::from_secs(60)).await;
         let now = s.clusters().get(&s.alice, id).await.unwrap();
         assert_eq!(now.record().seen, State::Building);
-        assert!(now.record().reason.contains("port 8088"), "{:?}", now.record());
+        assert!(
+            now.record().reason.contains("port 8088"),
+            "{:?}",
+            now.record()
+        );
         s.world.open_port(8088, true);
         let opened = s.world.now();
         let now = s.ready(&s.alice, id).await.unwrap();

@@ -6,10 +6,7 @@ use rm_core::life::State;
 use rm_testkit::{Fault, Rule, Scene, Verb};
 
 fn two() -> Scene {
-    let scene = Scene::builder(1)
-        .sites(&["east", "west"])
-        .build()
-        .unwrap();
+    let scene = Scene::builder(1).sites(&["east", "west"]).build().unwrap();
     scene.start_engine();
     scene
 }
@@ -28,9 +25,16 @@ fn a_full_site_is_passed_over_and_the_answer_says_why() {
             .map(|c| (c.site.as_str(), c.verdict.as_str()))
             .collect();
         assert_eq!(said, [("west", "chosen"), ("east", "refused")]);
-        assert!(made.considered[0].why.contains("50"), "{:?}", made.considered);
+        assert!(
+            made.considered[0].why.contains("50"),
+            "{:?}",
+            made.considered
+        );
         let why = &made.considered[1].why;
-        assert!(why.contains("full") && why.contains('2') && why.contains('4'), "{why}");
+        assert!(
+            why.contains("full") && why.contains('2') && why.contains('4'),
+            "{why}"
+        );
         let now = s.ready(&s.alice, made.cluster.id()).await.unwrap();
         assert_eq!(now.record().seen, State::Ready);
         assert_eq!(s.cloud.things("west", s.world.now()).len(), 1);

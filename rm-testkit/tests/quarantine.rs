@@ -24,7 +24,11 @@ fn what_will_not_go_is_held_counted_and_led_out_by_an_operator() {
             assert!(!s.gone(&s.alice, id).await.unwrap());
             let held = s.clusters().get(&s.alice, id).await.unwrap();
             assert_eq!(held.record().seen, State::Quarantined);
-            assert!(held.record().reason.contains('4'), "{}", held.record().reason);
+            assert!(
+                held.record().reason.contains('4'),
+                "{}",
+                held.record().reason
+            );
             assert_eq!(s.cloud.count(Verb::Destroy), 4, "the policy's tries");
             assert_eq!(s.counter("quota/physics/clusters").await, 1);
             s.world.sleep(Duration::from_secs(3600)).await;
@@ -62,9 +66,7 @@ fn to_abandon_needs_an_operator_and_a_reason() {
         assert_eq!(e.kind(), ErrorKind::Forbidden);
         let e = live.abandon(&s.operator, " ").await.unwrap_err();
         assert_eq!(e.kind(), ErrorKind::Invalid);
-        live.abandon(&s.operator, "the site is sold")
-            .await
-            .unwrap();
+        live.abandon(&s.operator, "the site is sold").await.unwrap();
         assert_eq!(s.records().await, []);
         assert_eq!(s.counter("quota/physics/clusters").await, 0);
         // Who abandoned what, and why, can be read afterwards.
@@ -81,7 +83,9 @@ fn a_delete_that_hangs_is_held_when_the_patience_is_over() {
         .config(|c| c.delete_ms = 100_000_000)
         .build()
         .unwrap();
-    scene.cloud.declare(|c| c.patience = Duration::from_secs(600));
+    scene
+        .cloud
+        .declare(|c| c.patience = Duration::from_secs(600));
     scene.start_engine();
     scene.run(async |s| {
         let made = s.clusters().create(&s.alice, &s.own(1)).await.unwrap();

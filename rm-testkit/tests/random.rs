@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use rm_core::backend::{Absence, CreateKey};
 use rm_core::clusters::{ClusterRequest, Reuse, Size};
 use rm_core::life::{State, Wanted};
 use rm_core::{Caller, ErrorKind};
@@ -83,6 +84,13 @@ async fn operation(s: &Scene, rng: &mut Rng) {
     };
 }
 
+/// Whoever was stopped goes on.
+fn wake(s: &Scene) {
+    for engine in s.engines() {
+        s.world.resume(engine.id);
+    }
+}
+
 /// Everything is as it must be, or the story of what is not is told.
 async fn sound(s: &Scene) {
     let faults = s.faults().await;
@@ -118,6 +126,20 @@ fn schedule(seed: u64) -> BTreeMap<&'static str, u64> {
         .build()
         .unwrap();
     let lag = Duration::from_millis(if rng.chance(500) { 0 } else { 3500 });
+    let keys = [
+        CreateKey::UniqueName,
+        CreateKey::UniqueName,
+        CreateKey::ClientToken,
+        CreateKey::TagOnly,
+    ];
+    let key = keys[rng.index(keys.len())];
+    let tombstones = rng.chance(300);
+    scene.cloud.declare(|c| {
+        c.create_key = key;
+        if tombstones {
+            c.absence = Absence::Tombstone;
+        }
+    });
     scene.run(async |s| {
         if s.cloud.declared().visibility >= Duration::from_secs(4) {
             s.cloud.lag("north", lag, false);
@@ -133,6 +155,10 @@ fn schedule(seed: u64) -> BTreeMap<&'static str, u64> {
             operation(s, &mut rng).await;
             if rng.chance(150) {
                 s.world.crash_at("engine", 1 + rng.below(40));
+            } else if rng.chance(80) {
+                s.world.stall_at("engine", 1 + rng.below(40));
+            } else if rng.chance(200) {
+                wake(s);
             }
             if rng.chance(50) {
                 s.cloud.down("north", true);
@@ -143,6 +169,7 @@ fn schedule(seed: u64) -> BTreeMap<&'static str, u64> {
             s.restart_crashed();
         }
         s.world.disarm();
+        wake(s);
         s.cloud.down("north", false);
         s.cloud.calm();
         for engine in &engines {
@@ -193,7 +220,7 @@ fn schedules() -> u64 {
     std::env::var("SCHEDULES")
         .ok()
         .and_then(|n| n.parse().ok())
-        .unwrap_or(300)
+        .unwrap_or(200)
 }
 
 #[test]

@@ -117,7 +117,10 @@ fn an_unknown_kind_lists_the_known_ones() {
     builder.registries().install(&PLUGIN, None).unwrap();
     let host = builder.build().unwrap();
     let managers = host.managers();
-    assert_eq!(managers.serving::<Cluster>(&Kind::CLUSTER).unwrap().len(), 1);
+    assert_eq!(
+        managers.serving::<Cluster>(&Kind::CLUSTER).unwrap().len(),
+        1
+    );
     let e = managers
         .serving::<Cluster>(&Kind::new("vm.xen"))
         .unwrap_err();
@@ -172,7 +175,10 @@ fn two_adapters_of_one_name_for_one_contract_are_an_error() {
     registries.adapter::<dyn Waves>(one()).unwrap();
     let e = registries.adapter::<dyn Greets>(one()).unwrap_err();
     assert_eq!(e.kind(), ErrorKind::Exists);
-    assert!(e.what().contains("greets") && e.what().contains("\"a\""), "{e}");
+    assert!(
+        e.what().contains("greets") && e.what().contains("\"a\""),
+        "{e}"
+    );
 }
 
 #[test]

@@ -1,12 +1,15 @@
 //! Who sees what, and who may do what.
 
-use rm_core::{Caller, ErrorKind, ResourceId};
 use rm_core::clusters::Size;
+use rm_core::{Caller, ErrorKind, ResourceId};
 use rm_testkit::Scene;
 
 async fn listed(s: &Scene, who: &Caller, all: bool) -> Vec<ResourceId> {
     let page = s.clusters().list(who, all, None, 100).await.unwrap();
-    page.items.iter().map(rm_core::resource::Resource::id).collect()
+    page.items
+        .iter()
+        .map(rm_core::resource::Resource::id)
+        .collect()
 }
 
 #[test]
@@ -47,7 +50,11 @@ fn everybody_sees_what_is_theirs_and_nothing_else() {
             .await
             .unwrap_err();
         assert_eq!(e.kind(), ErrorKind::NotFound);
-        let e = of_physics.cluster.release(&s.carol, None).await.unwrap_err();
+        let e = of_physics
+            .cluster
+            .release(&s.carol, None)
+            .await
+            .unwrap_err();
         assert_eq!(e.kind(), ErrorKind::NotFound);
         assert_eq!(s.clusters().get(&s.operator, p).await.unwrap().id(), p);
     });

@@ -2,8 +2,8 @@
 
 use rm_core::event::Event;
 use rm_core::life::{State, Wanted};
-use rm_core::resource::Resource;
 use rm_core::model::Cluster;
+use rm_core::resource::Resource;
 use rm_core::{Call, Error, ErrorKind, ResourceId, Result, Role};
 use serde_json::{Value, json};
 

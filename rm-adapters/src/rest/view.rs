@@ -2,8 +2,8 @@
 
 use rm_core::catalog::{Appliance, Credential, Image, Implementation, Site, Target};
 use rm_core::event::Event;
-use rm_core::resource::Resource;
 use rm_core::model::Cluster;
+use rm_core::resource::Resource;
 use rm_core::store::Page;
 use rm_core::{Caller, Result};
 use serde_json::{Value, json};

@@ -51,13 +51,14 @@ async fn a_receiver_that_fails_at_first_gets_every_event_in_order() {
     tokio::time::timeout(limit, outbox.run(&receiver, all))
         .await
         .unwrap();
-    let inner = receiver.0.lock().unwrap();
-    let got: Vec<u64> = inner.1.iter().map(|(seq, _)| *seq).collect();
+    let got: Vec<u64> = {
+        let inner = receiver.0.lock().unwrap();
+        inner.1.iter().map(|(seq, _)| *seq).collect()
+    };
     let id = cluster["id"].as_str().unwrap().parse().unwrap();
     let sent = s.host.store().since(0, Some(id), 100).await.unwrap();
     let sent: Vec<u64> = sent.iter().map(|e| e.seq).take(got.len()).collect();
     assert_eq!(got, sent, "each once, in commit order");
-    drop(inner);
     let listed = s
         .call(Who::Ann, "GET", "/callbacks", None)
         .await

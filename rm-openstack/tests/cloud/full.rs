@@ -7,9 +7,9 @@ use rm_core::Kind;
 use rm_core::catalog::NewImage;
 use rm_core::clusters::{ClusterRequest, Size};
 use rm_core::life::State;
-use rm_core::resource::Resource;
 use rm_core::model::SiteImage;
 use rm_core::policy::Policy;
+use rm_core::resource::Resource;
 use serde_json::json;
 
 use crate::lab::{Cloud, Lab};

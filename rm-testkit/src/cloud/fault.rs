@@ -181,10 +181,13 @@ pub struct SimCall {
 /// How many calls are kept.
 const KEPT: usize = 100_000;
 
+/// Faults by chance: dice, how many in a thousand calls, and which.
+type Chaos = (Rng, u64, Vec<(Verb, Fault)>);
+
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     rules: Vec<Rule>,
-    chaos: Option<(Rng, u64, Vec<(Verb, Fault)>)>,
+    chaos: Option<Chaos>,
     pub(super) calls: Vec<SimCall>,
     pub(super) counts: BTreeMap<(String, Verb), u64>,
     pub(super) suffered: BTreeMap<&'static str, u64>,
