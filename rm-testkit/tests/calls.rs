@@ -1,5 +1,7 @@
 //! How often a site is asked.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::time::Duration;
 
 use futures_util::future::join_all;

@@ -1,5 +1,7 @@
 //! A crash at every point where an engine meets the store or the cloud.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -1,5 +1,7 @@
 //! What somebody does behind our back is seen, told, and not made worse.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::time::Duration;
 
 use rm_core::ResourceId;

@@ -1,5 +1,7 @@
 //! Every fault that a call can suffer, at every call of a life.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -1,5 +1,7 @@
 //! Leases end by themselves, once, and on time.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::time::Duration;
 
 use futures_util::future::join;

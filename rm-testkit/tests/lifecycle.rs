@@ -1,5 +1,7 @@
 //! One cluster from request to nothing.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use rm_core::ErrorKind;
 use rm_core::clusters::Size;
 use rm_core::life::State;

@@ -1,5 +1,7 @@
 //! Which site is chosen, and why.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use rm_core::ErrorKind;
 use rm_core::clusters::ClusterRequest;
 use rm_core::life::State;

@@ -1,5 +1,7 @@
 //! What a person must decide: what will not go, and what is not provably ours.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::time::Duration;
 
 use rm_core::ErrorKind;

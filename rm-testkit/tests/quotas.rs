@@ -1,5 +1,7 @@
 //! What a tenant may have is never overrun, and always given back.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use futures_util::future::join_all;
 use rm_core::ErrorKind;
 use rm_core::clusters::Size;

@@ -1,6 +1,8 @@
 //! Random requests, random faults, crashes, two engines: whatever happens,
 //! there is one real thing for each resource, and none without one.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

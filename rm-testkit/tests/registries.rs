@@ -1,5 +1,7 @@
 //! What is linked is found, in one order, and mistakes are named.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -1,5 +1,7 @@
 //! Equal requests share a cluster, and only those.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use futures_util::future::join;
 use rm_core::ErrorKind;
 use rm_core::clusters::ClusterRequest;

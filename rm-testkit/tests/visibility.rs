@@ -1,5 +1,7 @@
 //! Who sees what, and who may do what.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use rm_core::clusters::Size;
 use rm_core::{Caller, ErrorKind, ResourceId};
 use rm_testkit::Scene;
