@@ -66,6 +66,9 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
     };
     let lab = Lab::open(&options.lab)?;
     let minimal = Minimal::login(&lab.account, TEMPLATE).await?;
+    if !minimal.is_alone().await? {
+        return Err("there are stacks in this lab: measure on one that nobody else uses".into());
+    }
     let ours = Ours::start(options.daemon.as_deref(), &lab, TEMPLATE).await?;
     let mut sdk = match &options.python {
         Some(python) => Some(Sdk::start(python, &lab, TEMPLATE).await?),

@@ -71,6 +71,9 @@ pub struct Cx<'a> {
     pub secret: &'a Secret,
     /// For what a spec names and does not hold: implementations and images.
     pub catalog: &'a Catalog,
+    /// Of `offers`: whether it is enough to know that the request could be
+    /// made and the credential is accepted, without asking for room.
+    pub quick: bool,
     /// Where a long call says how far it is.
     pub progress: &'a std::sync::Arc<Progress>,
     /// How long the call may take.
@@ -243,6 +246,9 @@ pub struct Capability {
     pub concurrency: u32,
     /// How long one call may take.
     pub call_timeout: Duration,
+    /// How long one call of `change` may take, where that is not the same: an
+    /// upload is one call.
+    pub change_timeout: Option<Duration>,
     /// How long a create, a change or a destroy may take as a whole.
     pub patience: Duration,
     /// How many things one quick look takes.
@@ -262,9 +268,17 @@ impl Capability {
             billing_commit: false,
             concurrency: 4,
             call_timeout: Duration::from_secs(20),
+            change_timeout: None,
             patience: Duration::from_secs(3600),
             page: 50,
         }
+    }
+}
+
+impl Capability {
+    /// How long one call of `change` may take.
+    pub(crate) fn change_limit(&self) -> Duration {
+        self.change_timeout.unwrap_or(self.call_timeout)
     }
 }
 

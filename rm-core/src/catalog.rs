@@ -200,6 +200,19 @@ impl Catalog {
         self.list(index, after, limit).await
     }
 
+    /// One that the caller may change: others of the tenant may use it only.
+    async fn own_credential(&self, who: &Caller, id_or_name: &str) -> Result<Credential> {
+        let found = self.credential(who, id_or_name).await?;
+        if found.user == who.user || who.is(Role::Operator) {
+            return Ok(found);
+        }
+        Err(Error::new(
+            ErrorKind::Forbidden,
+            format!("the credential {:?} is {}'s", found.name, found.user),
+        )
+        .advice("ask its owner or an operator to change it"))
+    }
+
     /// Gives a credential another secret; clusters that use it are not touched.
     pub async fn rotate_credential(
         &self,
@@ -207,7 +220,7 @@ impl Catalog {
         id_or_name: &str,
         secret: &Value,
     ) -> Result<Credential> {
-        let id = self.credential(who, id_or_name).await?.id;
+        let id = self.own_credential(who, id_or_name).await?.id;
         check_secret(secret)?;
         loop {
             let Some((version, mut credential)) = self.get::<Credential>(id).await? else {
@@ -256,7 +269,7 @@ impl Catalog {
 
     /// Removes a credential by which nothing is held any more.
     pub async fn remove_credential(&self, who: &Caller, id_or_name: &str) -> Result<()> {
-        let credential = self.credential(who, id_or_name).await?;
+        let credential = self.own_credential(who, id_or_name).await?;
         let by = By::Account(credential.site, credential.id);
         if !self.store.resources(&by, None, 1).await?.items.is_empty() {
             return Err(in_use("credential", &credential.name, "resources"));
@@ -708,17 +721,27 @@ impl Catalog {
 
     async fn remove<E: Entry>(&self, entry: &E, unique: Option<&str>, who: &Caller) -> Result<()> {
         let id = entry.id().to_string();
+        let Some((version, _)) = self.get::<E>(entry.id()).await? else {
+            return Err(missing::<E>(&id));
+        };
         let mut batch = Batch::default();
-        batch
-            .delete
-            .push(Key::Document(E::SPACE.to_owned(), id.clone()));
+        let key = Key::Document(E::SPACE.to_owned(), id.clone());
+        // Who removes it a second time must not remove another of its name.
+        batch.expect.push(Expect::Version(key.clone(), version));
+        batch.delete.push(key);
         if let Some(unique) = unique {
             let space = format!("{}.unique", E::SPACE);
             batch.delete.push(Key::Document(space, unique.to_owned()));
         }
         batch.events.push(self.event::<E>("removed", &id, who));
-        self.store.commit(batch).await?;
-        Ok(())
+        match self.store.commit(batch).await? {
+            Outcome::Done(_) => Ok(()),
+            Outcome::Refused(_) => Err(Error::new(
+                ErrorKind::Conflict,
+                format!("the {} was changed at the same moment", E::WHAT),
+            )
+            .advice("look at it again, then remove it")),
+        }
     }
 
     async fn unused<E: Entry>(

@@ -208,8 +208,8 @@ impl<'a> Clusters<'a> {
                 .await?;
             let mut batch = Batch::default();
             let needs = self.images(who, &appliance, &offers[0], &mut batch).await?;
-            if !needs.is_empty() {
-                // Images were brought to this site only.
+            if !appliance.images.is_empty() {
+                // Images were looked for, and are brought, at this site only.
                 offers.truncate(1);
             }
             let terms = Terms {

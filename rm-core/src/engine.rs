@@ -1,7 +1,7 @@
 //! The engine: takes every resource to where it is wanted.
 //!
 //! It claims what is due, looks at all of an account in one call, and carries
-//! out what [`decide`] says, with one commit before an effect and one after
+//! out what its function `decide` says, with one commit before an effect and one after
 //! it. It may be dropped at any await and started again anywhere.
 
 use std::collections::{BTreeMap, VecDeque};

@@ -61,8 +61,10 @@ pub trait ResourceManager<M: Model>: fmt::Debug + Send + Sync {
     /// the site; changes nothing.
     async fn offers(&self, who: &Caller, want: &Want<M>) -> Result<Vec<Offer>>;
 
-    /// An offer that nobody asked the site about.
-    fn unasked(&self, want: &Want<M>) -> Result<Offer>;
+    /// The offer of an only place, which need not be asked for room: it will
+    /// say itself what it cannot do. What can be known at once is checked: the
+    /// request, and that the credential is accepted.
+    async fn only(&self, want: &Want<M>) -> Result<Offer>;
 
     /// Writes the reservation of the first offer into a batch; the others are
     /// where else it could be made as long as nothing was tried. Nothing
@@ -120,6 +122,28 @@ impl<M: Model> Managed<M> {
         }
     }
 
+    async fn ask(&self, want: &Want<M>, quick: bool) -> Result<Vec<Offer>> {
+        let core = &*self.core;
+        let (site, credential, secret) = core.catalog.open(want.site.id, want.credential).await?;
+        let cx = Cx {
+            env: &core.env,
+            site: &site,
+            credential: &credential,
+            secret: &secret,
+            catalog: &core.catalog,
+            quick,
+            progress: &Arc::default(),
+            timeout: self.driver.capability(&site).call_timeout,
+        };
+        let place = self.place(want)?;
+        let call = self.driver.offers(&cx, &place.spec);
+        let mut offers = core.timed("offers", cx.timeout, call).await?;
+        for offer in &mut offers {
+            offer.place = Some(place.clone());
+        }
+        Ok(offers)
+    }
+
     fn place(&self, want: &Want<M>) -> Result<Place> {
         Ok(Place {
             manager: self.name.clone(),
@@ -139,29 +163,19 @@ impl<M: Model> ResourceManager<M> for Managed<M> {
     }
 
     async fn offers(&self, _who: &Caller, want: &Want<M>) -> Result<Vec<Offer>> {
-        let core = &*self.core;
-        let (site, credential, secret) = core.catalog.open(want.site.id, want.credential).await?;
-        let cx = Cx {
-            env: &core.env,
-            site: &site,
-            credential: &credential,
-            secret: &secret,
-            catalog: &core.catalog,
-            progress: &Arc::default(),
-            timeout: self.driver.capability(&site).call_timeout,
-        };
-        let place = self.place(want)?;
-        let call = self.driver.offers(&cx, &place.spec);
-        let mut offers = core.timed("offers", cx.timeout, call).await?;
-        for offer in &mut offers {
-            offer.place = Some(place.clone());
-        }
-        Ok(offers)
+        self.ask(want, false).await
     }
 
-    fn unasked(&self, want: &Want<M>) -> Result<Offer> {
-        let mut offer = Offer::room(None);
-        "the only place; it was not asked".clone_into(&mut offer.why);
+    async fn only(&self, want: &Want<M>) -> Result<Offer> {
+        let found = match self.ask(want, true).await {
+            Ok(offers) => offers.into_iter().next(),
+            // It is made as soon as the site answers.
+            Err(e) if e.is_temporary() => None,
+            Err(e) => return Err(e),
+        };
+        let mut offer = found.unwrap_or_else(|| Offer::room(None));
+        "the only place; it was not asked for room".clone_into(&mut offer.why);
+        offer.nodes_left = None;
         offer.place = Some(self.place(want)?);
         Ok(offer)
     }

@@ -109,7 +109,8 @@ pub struct Attempt {
     pub effect: Effect,
     /// For which generation.
     pub generation: u64,
-    /// When.
+    /// When it was over; until then, when it will be at the latest: no later
+    /// than the claim does the request leave.
     pub at: Timestamp,
     /// The site said yes; whether it is done is still to be seen.
     #[serde(default)]

@@ -86,10 +86,9 @@ impl<M: Model> Resource<M> {
         who: &Caller,
         edit: impl Fn(&mut M::Spec) -> Result<()> + Send + Sync,
     ) -> Result<Self> {
-        let quota = self.core.policy.quota(&who.tenant);
         self.update(who, Verb::Change, |core, r, batch| {
             holder(who, r)?;
-            respec::<M>(core, r, batch, quota.clusters, quota.nodes, &edit)
+            respec::<M>(core, r, batch, &edit)
         })
         .await
     }
@@ -114,10 +113,16 @@ impl<M: Model> Resource<M> {
         also: impl Fn(HoldId, &mut Batch) -> Result<()> + Send + Sync,
     ) -> Result<(Self, HoldId)> {
         let id = HoldId::new(&*self.core.env);
-        let quota = self.core.policy.quota(&who.tenant);
         let joined = self
             .update(who, Verb::Join, |core, r, batch| {
-                respec::<M>(core, r, batch, quota.clusters, quota.nodes, &edit)?;
+                if r.tenant != who.tenant {
+                    return Err(Error::new(
+                        ErrorKind::Forbidden,
+                        "what belongs to another tenant cannot be held",
+                    )
+                    .advice("ask for one of your own"));
+                }
+                respec::<M>(core, r, batch, &edit)?;
                 r.holds.push(Hold {
                     id,
                     user: who.user.clone(),
@@ -237,10 +242,9 @@ impl<M: Model> Resource<M> {
             } else {
                 State::Nothing
             };
-            if r.wanted != Wanted::Absent && r.remote.is_some() {
-                // What is there and broken is changed once more.
-                r.generation += 1;
-            }
+            // What is there and broken is changed once more; and an engine
+            // that is looking at it now sees that something new is wanted.
+            r.generation += 1;
             r.tries = 0;
             r.looks = 0;
             r.deadline = None;
@@ -396,8 +400,6 @@ fn respec<M: Model>(
     core: &Core,
     r: &mut ResourceRecord,
     batch: &mut Batch,
-    most_resources: Option<u64>,
-    most_nodes: Option<u64>,
     edit: &(impl Fn(&mut M::Spec) -> Result<()> + Send + Sync),
 ) -> Result<()> {
     let before: M::Spec = r.place.spec.read()?;
@@ -406,11 +408,13 @@ fn respec<M: Model>(
     if after == before {
         return Ok(());
     }
+    // Its owner is charged, whoever asks.
+    let quota = core.policy.quota(&r.tenant);
     let nodes = M::nodes(&after);
     let more = i64::try_from(nodes).unwrap_or(i64::MAX) - i64::try_from(r.nodes).unwrap_or(0);
     batch
         .counts
-        .extend(counts(&r.tenant.0, 0, more, most_resources, most_nodes));
+        .extend(counts(&r.tenant.0, 0, more, quota.clusters, quota.nodes));
     r.nodes = nodes;
     r.place.spec = Json::of(&after)?;
     // What was ranked for the old spec says nothing about the new one.

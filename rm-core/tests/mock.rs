@@ -8,7 +8,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
-use rm_core::backend::{MockBackend, Phase, Seen, Target};
+use rm_core::backend::{MockBackend, Offer, Phase, Seen, Target};
 use rm_core::clusters::{ClusterRequest, Reuse};
 use rm_core::model::{Cluster, ClusterView};
 use rm_core::{Caller, Error, ErrorKind, Host, RemoteId, Result};
@@ -49,6 +49,9 @@ async fn address_of_a_cluster(host: &Host, who: &Caller, slaves: u32) -> Result<
 async fn a_smaller_cluster_will_do() {
     let mut cloud = cloud();
     cloud
+        .expect_offers()
+        .returning(|_, _| Ok(vec![Offer::room(None)]));
+    cloud
         .expect_create()
         .times(3)
         .returning(|_, mark, spec| match spec.slaves {
@@ -65,6 +68,9 @@ async fn a_smaller_cluster_will_do() {
 #[tokio::test]
 async fn with_no_room_at_all_the_caller_is_told() {
     let mut cloud = cloud();
+    cloud
+        .expect_offers()
+        .returning(|_, _| Ok(vec![Offer::room(None)]));
     cloud
         .expect_create()
         .times(2)

@@ -39,22 +39,30 @@ const DEPTH: u8 = 5;
 #[derive(Debug)]
 pub struct Stacks {
     config: Config,
-    sessions: Sessions,
+    sessions: Arc<Sessions>,
     templates: Mutex<BTreeMap<CatalogId, Arc<TemplateInfo>>>,
 }
 
 impl Stacks {
-    /// With this configuration.
-    pub fn new(config: Config) -> Self {
+    /// With this configuration; an account's session is shared by all backends
+    /// of this crate.
+    pub(crate) fn new(config: Config, sessions: Arc<Sessions>) -> Self {
         Self {
-            sessions: Sessions::new(config.clone()),
+            sessions,
             config,
             templates: Mutex::default(),
         }
     }
 
-    fn heat(&self, cx: &Cx<'_>) -> Result<Heat> {
-        Ok(Heat::new(self.sessions.of(cx)?))
+    /// Heat of the call's account, and the project that its stacks are in.
+    async fn heat(&self, cx: &Cx<'_>) -> Result<(Heat, String)> {
+        let session = self.sessions.of(cx)?;
+        let token = session
+            .token()
+            .await
+            .map_err(|e| failure(&cx.site.name, "log in", e))?;
+        let project = token.project_id().unwrap_or_default().to_owned();
+        Ok((Heat::new(session), project))
     }
 
     /// The template of a spec's implementation, and its text. What was read
@@ -91,12 +99,12 @@ impl Stacks {
     }
 
     async fn these(&self, cx: &Cx<'_>, targets: &[Target]) -> Result<Vec<Seen<Cluster>>> {
-        let heat = self.heat(cx)?;
+        let (heat, project) = self.heat(cx).await?;
         let mut by_id = StackFilter::default();
         let mut by_name = StackFilter::default();
         for target in targets {
             match &target.remote {
-                Some(remote) => by_id.ids.push(stack_ref(remote)?.id),
+                Some(remote) => by_id.ids.push(stack_ref(cx, &project, remote)?.id),
                 None => by_name.names.push(target.mark.name()),
             }
         }
@@ -109,7 +117,7 @@ impl Stacks {
                 .list(&filter)
                 .await
                 .map_err(|e| failure(&cx.site.name, "list stacks", e))?;
-            seen.extend(stacks.iter().map(sight));
+            seen.extend(stacks.iter().map(|stack| sight(&project, stack)));
         }
         Ok(seen)
     }
@@ -123,8 +131,8 @@ impl Stacks {
         let Some(remote) = &target.remote else {
             return self.these(cx, std::slice::from_ref(target)).await;
         };
-        let heat = self.heat(cx)?;
-        let reference = stack_ref(remote)?;
+        let (heat, project) = self.heat(cx).await?;
+        let reference = stack_ref(cx, &project, remote)?;
         let failed = |e| failure(&cx.site.name, "show stack", e);
         let stack = match heat.show_full(&reference).await {
             Ok(stack) => stack,
@@ -157,7 +165,7 @@ impl Stacks {
             .advice("correct the template's output, upload it as a new revision, and ask again")
             .site(&*cx.site.name));
         }
-        let mut seen = sight(&stack);
+        let mut seen = sight(&project, &stack);
         seen.view = Some(ClusterView {
             address,
             hosts: found,
@@ -175,13 +183,13 @@ impl Stacks {
             tags: vec![mark::OURS.to_owned()],
             ..StackFilter::default()
         };
-        let page = self
-            .heat(cx)?
+        let (heat, project) = self.heat(cx).await?;
+        let page = heat
             .list_page(&filter, PAGE, after.map(|c| c.0.as_str()))
             .await
             .map_err(|e| failure(&cx.site.name, "list stacks", e))?;
         Ok(Page {
-            items: page.stacks.iter().map(sight).collect(),
+            items: page.stacks.iter().map(|s| sight(&project, s)).collect(),
             next: page.next.map(Cursor),
         })
     }
@@ -211,6 +219,12 @@ impl Backend<Cluster> for Stacks {
         media::values(&info, want.slaves, &want.parameters, &cx.site.defaults)?;
         let session = self.sessions.of(cx)?;
         let failed = |e| failure(&cx.site.name, "ask for limits", e);
+        if cx.quick {
+            // A warm session is asked nothing.
+            let denied = |e| failure(&cx.site.name, "log in", e);
+            session.token().await.map_err(denied)?;
+            return Ok(vec![Offer::room(None)]);
+        }
         if session.endpoint(Service::Compute).await.is_err() {
             // A cloud without servers: that Heat answers is all there is to know.
             let heat = Heat::new(session);
@@ -250,12 +264,12 @@ impl Backend<Cluster> for Stacks {
         stack.parameters = media::values(&info, spec.slaves, &spec.parameters, &cx.site.defaults)?;
         stack.tags = mark::tags(mark);
         stack.timeout_mins = u32::try_from(self.config.patience_seconds.div_ceil(60)).ok();
-        let made = self
-            .heat(cx)?
+        let (heat, project) = self.heat(cx).await?;
+        let made = heat
             .create(&stack)
             .await
             .map_err(|e| failure(&cx.site.name, "create stack", e))?;
-        Ok(remote_id(&made))
+        Ok(remote_id(&project, &made))
     }
 
     async fn change(
@@ -270,8 +284,8 @@ impl Backend<Cluster> for Stacks {
         // Without a template the stack keeps its own, and files and values
         // that are not named here.
         let update = UpdateStack::parameters(values, mark::tags(mark));
-        self.heat(cx)?
-            .update(&stack_ref(&seen.id)?, &update)
+        let (heat, project) = self.heat(cx).await?;
+        heat.update(&stack_ref(cx, &project, &seen.id)?, &update)
             .await
             .map_err(|e| {
                 let gone = e.is_not_found();
@@ -282,32 +296,45 @@ impl Backend<Cluster> for Stacks {
     }
 
     async fn destroy(&self, cx: &Cx<'_>, seen: &Seen<Cluster>) -> Result<()> {
-        self.heat(cx)?
-            .delete(&stack_ref(&seen.id)?)
+        let (heat, project) = self.heat(cx).await?;
+        heat.delete(&stack_ref(cx, &project, &seen.id)?)
             .await
             .map_err(|e| failure(&cx.site.name, "delete stack", e))?;
         Ok(())
     }
 }
 
-/// Both names of a stack in one id: with both, Heat answers without a redirect.
-fn remote_id(stack: &StackRef) -> RemoteId {
-    RemoteId(format!("{}/{}", stack.name, stack.id))
+/// Project and both names of a stack in one id: with both, Heat answers without
+/// a redirect.
+fn remote_id(project: &str, stack: &StackRef) -> RemoteId {
+    RemoteId(format!("{project}/{}/{}", stack.name, stack.id))
 }
 
-fn stack_ref(id: &RemoteId) -> Result<StackRef> {
-    match id.0.split_once('/') {
-        Some((name, id)) => Ok(StackRef::new(name, id)),
-        None => Err(Error::new(
+/// The stack of an id, if the credential is still for its project: in another
+/// one it would seem to be gone.
+fn stack_ref(cx: &Cx<'_>, project: &str, id: &RemoteId) -> Result<StackRef> {
+    let mut parts = id.0.splitn(3, '/');
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(of), Some(name), Some(id)) if of == project => Ok(StackRef::new(name, id)),
+        (Some(_), Some(_), Some(_)) => Err(Error::new(
+            ErrorKind::Credential,
+            format!(
+                "{}: the credential {:?} is for another project than the one that this was made in",
+                cx.site.name, cx.credential.name
+            ),
+        )
+        .advice("give the credential a secret for the old project, or delete there first")
+        .site(&*cx.site.name)),
+        _ => Err(Error::new(
             ErrorKind::Corrupt,
             "the record holds an id that is not one of a stack",
         )),
     }
 }
 
-fn sight(stack: &Stack) -> Seen<Cluster> {
+fn sight(project: &str, stack: &Stack) -> Seen<Cluster> {
     Seen {
-        id: remote_id(&stack.reference()),
+        id: remote_id(project, &stack.reference()),
         name: stack.name.clone(),
         mark: mark::read(&stack.tags),
         phase: phase(stack),

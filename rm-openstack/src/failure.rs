@@ -19,7 +19,8 @@ pub(crate) fn failure(site: &str, operation: &'static str, e: client::Error) -> 
         (None, Some(advice)) => error.advice(advice),
         (None, None) => error,
     };
-    error = if e.is_temporary() {
+    // 409 beside "exists": something else is under way at the site.
+    error = if e.is_temporary() || kind == ErrorKind::Busy {
         error.temporary()
     } else {
         error.permanent()

@@ -28,16 +28,14 @@ use crate::sessions::Sessions;
 #[derive(Debug)]
 pub struct Images {
     config: Config,
-    sessions: Sessions,
+    sessions: Arc<Sessions>,
 }
 
 impl Images {
-    /// With this configuration.
-    pub fn new(config: Config) -> Self {
-        Self {
-            sessions: Sessions::new(config.clone()),
-            config,
-        }
+    /// With this configuration; an account's session is shared by all backends
+    /// of this crate.
+    pub(crate) fn new(config: Config, sessions: Arc<Sessions>) -> Self {
+        Self { sessions, config }
     }
 
     fn glance(&self, cx: &Cx<'_>) -> Result<Glance> {
@@ -56,7 +54,8 @@ impl Backend<SiteImage> for Images {
         cap.list_by_owner = true;
         cap.resize = Resize::InPlace;
         cap.concurrency = 2;
-        cap.call_timeout = Duration::from_secs(self.config.upload_timeout_seconds);
+        cap.call_timeout = Duration::from_secs(self.config.call_timeout_seconds);
+        cap.change_timeout = Some(Duration::from_secs(self.config.upload_timeout_seconds));
         cap.patience = Duration::from_secs(2 * self.config.upload_timeout_seconds);
         cap.page = 20;
         cap
@@ -149,12 +148,18 @@ impl Backend<SiteImage> for Images {
             .map_err(|e| match e {
                 // The source cannot be read or is not what it should be: the
                 // image is still without bytes, and trying again is no use.
-                client::Error::Image { what, .. } => Error::new(
-                    ErrorKind::Failed,
-                    format!("{}: image {:?}: {what}", cx.site.name, spec.name),
-                )
-                .advice("check the image's source and its sha256 in the catalog")
-                .site(&*cx.site.name),
+                client::Error::Image { what, effect } => {
+                    let error = Error::new(
+                        ErrorKind::Failed,
+                        format!("{}: image {:?}: {what}", cx.site.name, spec.name),
+                    )
+                    .advice("check the image's source and its sha256 in the catalog")
+                    .site(&*cx.site.name);
+                    match effect {
+                        client::Effect::None => error,
+                        client::Effect::Unknown => error.effect_unknown(),
+                    }
+                }
                 e => failure(&cx.site.name, "upload image", e),
             })?;
         Ok(())

@@ -11,6 +11,7 @@ use crate::backend::Stacks;
 use crate::config::{Config, schema};
 use crate::images::Images;
 use crate::media::{HEAT_TEMPLATE, HeatTemplate};
+use crate::sessions::Sessions;
 
 /// The API type of sites that this crate serves.
 pub const API: &str = "openstack";
@@ -28,6 +29,7 @@ pub static PLUGIN: PluginFn<Config> = PluginFn {
 
 fn install(config: Config, registries: &mut Registries) -> Result<()> {
     registries.media(Arc::new(HeatTemplate));
+    let sessions = Arc::new(Sessions::new(config.clone()));
     let serves = Serves {
         kind: Kind::CLUSTER,
         api: API.to_owned(),
@@ -41,9 +43,9 @@ fn install(config: Config, registries: &mut Registries) -> Result<()> {
     registries.backend::<SiteImage>(
         "openstack.images",
         images,
-        Arc::new(Images::new(config.clone())),
+        Arc::new(Images::new(config.clone(), Arc::clone(&sessions))),
     )?;
-    registries.backend::<Cluster>("openstack", serves, Arc::new(Stacks::new(config)))
+    registries.backend::<Cluster>("openstack", serves, Arc::new(Stacks::new(config, sessions)))
 }
 
 rm_core::submit_plugin!(&PLUGIN);

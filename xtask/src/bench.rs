@@ -21,7 +21,7 @@ pub(crate) struct Options {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    how: openstack::Options,
+    how: openstack::How,
 }
 
 #[derive(clap::ValueEnum, Clone, Copy, Debug)]
@@ -60,4 +60,20 @@ fn quietly() -> Result<()> {
 /// Where a suite's numbers are kept.
 fn result(suite: &str) -> PathBuf {
     paths::target().join("bench").join(format!("{suite}.json"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[derive(clap::Parser, Debug)]
+    struct Cli {
+        #[command(flatten)]
+        _options: super::Options,
+    }
+
+    #[test]
+    fn the_words_are_sound() {
+        Cli::command().debug_assert();
+    }
 }

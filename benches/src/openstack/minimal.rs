@@ -15,7 +15,7 @@
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use reqwest::{Client, RequestBuilder, Response};
+use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::lab::Account;
@@ -167,7 +167,12 @@ impl Minimal {
             .map(|stack| async move {
                 let path = format!("{}/stacks/{}/{}", self.heat, stack.name, stack.id);
                 let request = self.http.delete(path).header("x-auth-token", &self.token);
-                good(request).await.map(drop)
+                let answer = request.send().await?;
+                // What is gone already is as good as deleted.
+                match answer.status() == StatusCode::NOT_FOUND {
+                    true => Ok(()),
+                    false => accepted(answer).map(drop),
+                }
             })
             .buffer_unordered(IN_FLIGHT)
             .try_collect::<Vec<_>>()
@@ -181,11 +186,27 @@ impl Minimal {
             .await?
             .json()
             .await?;
-        let id = list["stacks"][0]["id"].as_str().ok_or("no such stack")?;
-        Ok(Stack {
-            name: name.to_owned(),
-            id: id.to_owned(),
-        })
+        both_names(&list["stacks"][0]).ok_or_else(|| "no such stack".into())
+    }
+
+    /// Whether the project has no stack.
+    pub(super) async fn is_alone(&self) -> Result<bool> {
+        Ok(self.listed().await?.is_empty())
+    }
+
+    /// Deletes whatever the project has.
+    pub(super) async fn clear(&self) -> Result<()> {
+        let listed = self.listed().await?;
+        let stacks: Vec<Stack> = listed.iter().filter_map(both_names).collect();
+        self.delete(&stacks).await
+    }
+
+    async fn listed(&self) -> Result<Vec<Value>> {
+        let mut list: Value = good(self.get("stacks")).await?.json().await?;
+        match list["stacks"].take() {
+            Value::Array(stacks) => Ok(stacks),
+            _ => Err("a list without stacks".into()),
+        }
     }
 
     /// Waits until the project has no stack.
@@ -194,13 +215,19 @@ impl Minimal {
         for _ in 0..10 * PATIENCE {
             tokio::time::sleep(pause).await;
             pause = pause.mul_f64(1.5).min(SLOWEST);
-            let list: Value = good(self.get("stacks")).await?.json().await?;
-            if list["stacks"].as_array().is_none_or(Vec::is_empty) {
+            if self.is_alone().await? {
                 return Ok(());
             }
         }
         Err("stacks are left that do not go".into())
     }
+}
+
+fn both_names(listed: &Value) -> Option<Stack> {
+    Some(Stack {
+        name: listed["stack_name"].as_str()?.to_owned(),
+        id: listed["id"].as_str()?.to_owned(),
+    })
 }
 
 fn endpoint(answer: &Value) -> Option<String> {
@@ -222,7 +249,10 @@ fn complete(stack: &Value) -> Result<bool> {
 }
 
 async fn good(request: RequestBuilder) -> Result<Response> {
-    let answer = request.send().await?;
+    accepted(request.send().await?)
+}
+
+fn accepted(answer: Response) -> Result<Response> {
     if answer.status().is_success() {
         return Ok(answer);
     }

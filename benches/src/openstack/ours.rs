@@ -61,6 +61,15 @@ impl Ours {
         .map(drop)
     }
 
+    /// Deletes whatever clusters there are.
+    pub(super) async fn clear(&self) -> Result<()> {
+        let ids = match self {
+            Self::Daemon(daemon) => daemon.ids().await?,
+            Self::Library(library) => library.ids().await?,
+        };
+        self.delete(&ids).await
+    }
+
     /// The most memory that the daemon ever had resident, in MiB.
     pub(super) fn peak(&self) -> Option<f64> {
         match self {

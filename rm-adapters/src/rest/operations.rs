@@ -56,6 +56,11 @@ pub(super) async fn get(call: &Call<'_>, prefix: &str, id: &str) -> Result<Value
             if !gone || !(own || call.who.is(Role::Operator)) {
                 return Err(missing());
             }
+            if last.event.what == "cluster.abandoned" {
+                let why = last.event.data["reason"].as_str().unwrap_or_default();
+                let reason = format!("an operator gave it up, whatever is left: {why}");
+                return Ok(operation(prefix, cluster, generation, "failed", &reason));
+            }
             Ok(operation(prefix, cluster, generation, "done", "it is gone"))
         }
         Err(e) => Err(e),

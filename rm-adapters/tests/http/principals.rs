@@ -20,7 +20,9 @@ const HOLDS: [u16; 5] = [200, 200, 403, 403, 404];
 const HOLDS_LATER: [u16; 5] = [202, 202, 403, 403, 404];
 /// Only the tenant's own, and operators.
 const TENANT: [u16; 5] = [200, 200, 200, 404, 404];
-const TENANT_REMOVES: [u16; 5] = [204, 204, 204, 404, 404];
+/// Only the one whose it is, and operators.
+const OWN: [u16; 5] = [200, 200, 403, 404, 404];
+const OWN_REMOVES: [u16; 5] = [204, 204, 403, 404, 404];
 
 const PUBLIC: [&str; 3] = ["live", "ready", "metrics"];
 
@@ -36,8 +38,9 @@ const TABLE: &[Row] = &[
     ("listCredentials", ALL),
     ("addCredential", [201; 5]),
     ("getCredential", TENANT),
-    ("rotateCredential", TENANT),
-    ("removeCredential", TENANT_REMOVES),
+    // Others of the tenant may use it, and not change it.
+    ("rotateCredential", OWN),
+    ("removeCredential", OWN_REMOVES),
     ("listAppliances", ALL),
     ("addAppliance", LOADS),
     ("getAppliance", ALL),
@@ -101,7 +104,7 @@ const TABLE: &[Row] = &[
     ("lambdalinkGetCredential", TENANT),
     ("lambdalinkPutCredential", TENANT),
     ("lambdalinkPatchCredential", TENANT),
-    ("lambdalinkRemoveCredential", TENANT_REMOVES),
+    ("lambdalinkRemoveCredential", OWN_REMOVES),
     ("lambdalinkListClusters", ALL),
     // The credential of another tenant does not exist; an operator sees it
     // and still cannot use it.

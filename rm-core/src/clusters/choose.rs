@@ -64,11 +64,21 @@ impl Clusters<'_> {
         sites.dedup_by_key(|s| s.id);
         let mut candidates = Vec::new();
         let mut considered = Vec::new();
+        let mut at_fault = None;
         for site in sites {
-            match self
+            let candidate = self
                 .candidate(who, request, &appliance, &implementations, &site)
-                .await?
-            {
+                .await;
+            let candidate = match candidate {
+                // What one implementation does not declare another may.
+                Err(e) if e.kind() == ErrorKind::Invalid => {
+                    let why = e.to_string();
+                    at_fault.get_or_insert(e);
+                    Err(why)
+                }
+                other => other?,
+            };
+            match candidate {
                 Ok(candidate) => candidates.push(candidate),
                 Err(why) => considered.push(Considered {
                     site: site.name,
@@ -77,6 +87,9 @@ impl Clusters<'_> {
                     why,
                 }),
             }
+        }
+        if let (Some(e), true) = (at_fault, candidates.is_empty()) {
+            return Err(e);
         }
         if candidates.is_empty() {
             let said: Vec<String> = considered
@@ -208,6 +221,32 @@ impl Clusters<'_> {
         until: Option<Timestamp>,
     ) -> Result<(Resource<Cluster>, HoldId)> {
         let id = cluster.id();
+        // Reuse is exact: what was asked for beside the size must be what is
+        // there.
+        let has = cluster.spec()?.parameters;
+        let other = request
+            .parameters
+            .iter()
+            .find(|(name, value)| has.get(*name) != Some(*value))
+            .map(|(name, _)| format!("its parameter {name:?} is another"));
+        let other = match &request.credential {
+            Some(wanted) => {
+                let wanted = self.core.catalog.credential(who, wanted).await?;
+                (wanted.id != cluster.record().place.credential)
+                    .then(|| "it was made by another credential".to_owned())
+            }
+            None => None,
+        }
+        .or(other);
+        if let Some(why) = other {
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                format!("the cluster to be reused is not what was asked for: {why}"),
+            )
+            .code("cluster-differs")
+            .advice("leave that out to use the one that is there, or ask with reuse never to get another")
+            .resource(id));
+        }
         cluster
             .join_and(
                 who,
@@ -245,7 +284,7 @@ impl Clusters<'_> {
     ) -> Result<Vec<Offer>> {
         let mut offers = Vec::new();
         if let ([only], false) = (candidates, ask) {
-            offers.push(only.manager.unasked(&only.want)?);
+            offers.push(only.manager.only(&only.want).await?);
         } else {
             let asked = join_all(candidates.iter().map(|c| c.manager.offers(who, &c.want))).await;
             for (candidate, answer) in candidates.iter().zip(asked) {
@@ -332,7 +371,11 @@ impl Clusters<'_> {
         let mut needs = Vec::new();
         for name in &appliance.images {
             let image = self.core.catalog.image(name).await?;
-            let key = format!("{}/image/{}/{}", who.tenant, image.id, site.id);
+            // An image may be private to the project that the credential is for.
+            let key = format!(
+                "{}/image/{}/{}/{}",
+                who.tenant, image.id, site.id, place.credential
+            );
             let key_place = Key::Document(KEYS.to_owned(), key.clone());
             if let Expect::Version(_, version) = self.free_key(&key).await?
                 && version == Version(0)

@@ -39,7 +39,7 @@ impl Clusters<'_> {
         let Some((key, digest)) = &request.idempotency else {
             return Ok(None);
         };
-        let id = format!("{}/{key}", who.user);
+        let id = place_of(who, key);
         let Some(found) = self.core.store.document(IDEMPOTENCY, &id).await? else {
             return Ok(None);
         };
@@ -92,7 +92,7 @@ impl Clusters<'_> {
         key: &str,
         what: &Remembered,
     ) -> Result<(Expect, Arc<Document>)> {
-        let id = format!("{}/{key}", who.user);
+        let id = place_of(who, key);
         Ok((
             Expect::Absent(Key::Document(IDEMPOTENCY.to_owned(), id.clone())),
             Arc::new(Document {
@@ -103,4 +103,11 @@ impl Clusters<'_> {
             }),
         ))
     }
+}
+
+/// Where a caller's key is kept: keys of different callers never meet, whatever
+/// characters are in them.
+fn place_of(who: &Caller, key: &str) -> String {
+    let (tenant, user) = (&who.tenant.0, &who.user);
+    format!("{}:{tenant}/{}:{user}/{key}", tenant.len(), user.len())
 }

@@ -11,7 +11,7 @@ use crate::catalog::{Credential, Site};
 use crate::driver::{Driver, Sight};
 use crate::env::Timestamp;
 use crate::error::{self, Error, ErrorKind, Result};
-use crate::life::State;
+use crate::life::{State, Wanted};
 use crate::record::{Attempt, Effect, ResourceRecord};
 use crate::secret::Secret;
 use crate::store::{Claim, Due};
@@ -72,6 +72,7 @@ impl Engine {
             credential: &reach.credential,
             secret: &reach.secret,
             catalog: &self.core.catalog,
+            quick: false,
             progress: &reach.progress,
             timeout: reach.cap.call_timeout,
         }
@@ -90,7 +91,7 @@ impl Engine {
             .core
             .policy
             .lease
-            .max(reach.cap.call_timeout + Duration::from_secs(30));
+            .max(limit(reach, effect) + Duration::from_secs(30));
         let written = self
             .write_for(claim, Due::Keep, ttl, |r, _| {
                 if r.generation != generation {
@@ -102,7 +103,7 @@ impl Engine {
                 r.attempt = Some(Attempt {
                     effect,
                     generation,
-                    at: now,
+                    at: now.plus(ttl),
                     accepted: false,
                     spec: (effect == Effect::Change).then(|| r.place.spec.clone()),
                 });
@@ -126,7 +127,7 @@ impl Engine {
         }
         // A process that was stopped between the commit and here must not act
         // on a claim that may have gone to somebody else.
-        self.core.env.now().plus(reach.cap.call_timeout) < claim.until
+        self.core.env.now().plus(limit(reach, effect)) < claim.until
     }
 
     /// Carries out an effect while the claim lasts. A process that was stopped
@@ -200,6 +201,7 @@ impl Engine {
                     // Until it is seen, this tells since when it must be there.
                     if let Some(attempt) = &mut r.attempt {
                         attempt.accepted = true;
+                        attempt.at = now;
                     }
                     r.looks = 1;
                     r.tries = 0;
@@ -212,6 +214,9 @@ impl Engine {
                 let pause = self.pace(claim.row.record.looks);
                 self.write(&mut claim, Due::Release(now.plus(pause)), |r, _| {
                     r.looks = r.looks.saturating_add(1);
+                    if let Some(attempt) = &mut r.attempt {
+                        attempt.at = now;
+                    }
                     see(r, State::Building, e.what());
                 })
                 .await;
@@ -228,12 +233,15 @@ impl Engine {
         for id in &r.needs {
             match self.core.store.resource(*id).await? {
                 Some(row) if row.record.seen == State::Ready => {}
-                Some(row) if row.record.seen == State::Failed => {
+                Some(row)
+                    if matches!(row.record.seen, State::Failed | State::Quarantined)
+                        || row.record.wanted == Wanted::Absent =>
+                {
                     return Ok(Some((
                         State::Failed,
                         format!(
-                            "the {} {:?} that it needs has failed: {}",
-                            row.record.kind, row.record.name, row.record.reason
+                            "the {} {:?} that it needs is {}: {}",
+                            row.record.kind, row.record.name, row.record.seen, row.record.reason
                         ),
                     )));
                 }
@@ -248,8 +256,8 @@ impl Engine {
                 }
                 None => {
                     return Ok(Some((
-                        State::Building,
-                        format!("waits for {id}, which is gone"),
+                        State::Failed,
+                        format!("what it needs is gone ({id}); ask for another cluster"),
                     )));
                 }
             }
@@ -304,11 +312,13 @@ impl Engine {
 
     /// The site said yes; whether it is done is still to be seen.
     pub(super) async fn accepted(&self, mut claim: Claim, state: State) {
-        let due = Due::Release(self.core.env.now().plus(self.pace(0)));
+        let now = self.core.env.now();
+        let due = Due::Release(now.plus(self.pace(0)));
         let spec = claim.row.record.place.spec.clone();
         self.write(&mut claim, due, |r, _| {
             if let Some(attempt) = &mut r.attempt {
                 attempt.accepted = true;
+                attempt.at = now;
             }
             if state == State::Changing {
                 r.seen_spec = Some(spec.clone());
@@ -345,7 +355,7 @@ impl Engine {
         let held = effect == Effect::Destroy
             && (late || (refused && tries >= self.core.policy.destroy_tries));
         let give_up = effect != Effect::Destroy && (refused || (late && !unknown));
-        let wait = e.wait().unwrap_or_else(|| self.backoff(r.looks));
+        let wait = self.pause_after(e, r.looks);
         let reason = e.to_string();
         tracing::info!(resource = %r.id, ?effect, error = %e, give_up, held, "a call failed");
         let due = match (give_up, &r.remote, &pending) {
@@ -362,6 +372,8 @@ impl Engine {
                     r.incarnation = r.incarnation.saturating_sub(1);
                 }
                 r.attempt.clone_from(&pending);
+            } else if let Some(attempt) = &mut r.attempt {
+                attempt.at = now;
             }
             if held {
                 let why = format!("it will not go, after {tries} refusals: {reason}");
@@ -374,5 +386,13 @@ impl Engine {
             }
         })
         .await;
+    }
+}
+
+/// How long a call of this effect may take.
+fn limit(reach: &Reach, effect: Effect) -> Duration {
+    match effect {
+        Effect::Change => reach.cap.change_limit(),
+        Effect::Create | Effect::Destroy => reach.cap.call_timeout,
     }
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::Engine;
 use super::act::Reach;
 use super::write::{adopt, see};
-use crate::backend::Phase;
+use crate::backend::{Cx, Phase};
 use crate::driver::Sight;
 use crate::error::{self, Error};
 use crate::life::State;
@@ -50,10 +50,14 @@ impl Engine {
         }
         let r = &*claim.row.record;
         let mark = self.mark(r);
-        let cx = self.cx(reach);
+        let limit = reach.cap.change_limit();
+        let cx = Cx {
+            timeout: limit,
+            ..self.cx(reach)
+        };
         let call = reach.driver.change(&cx, &mark, sight, &r.place.spec);
         let call = self.ours(claim.until, call);
-        let call = self.core.timed("change", reach.cap.call_timeout, call);
+        let call = self.core.timed("change", limit, call);
         let done = self.told(reach, r, call).await;
         let late = r.deadline.is_some_and(|d| d <= self.core.env.now());
         match done {
@@ -65,8 +69,12 @@ impl Engine {
             }
             Err(e) if e.effect() == error::Effect::None && (late || !e.is_temporary()) => {
                 match seen_spec {
-                    Some(spec) => self.change_refused(reach, claim, there, &spec, &e).await,
-                    None => self.failed(claim, Effect::Change, None, &e).await,
+                    // What has no generation yet is a shell and nothing to
+                    // go back to.
+                    Some(spec) if there.0 > 0 => {
+                        self.change_refused(reach, claim, there, &spec, &e).await
+                    }
+                    _ => self.failed(claim, Effect::Change, None, &e).await,
                 }
             }
             Err(e) => self.failed(claim, Effect::Change, None, &e).await,

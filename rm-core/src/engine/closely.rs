@@ -69,8 +69,9 @@ impl Engine {
             }
             _ => {}
         }
-        let behind_our_back = r.seen == State::Ready
-            && r.seen_generation == r.generation
+        // No change of ours was under way since it was last seen whole.
+        let behind_our_back = r.seen_generation == r.generation
+            && r.attempt.is_none()
             && r.stamp.is_some()
             && r.stamp != sight.stamp;
         let generation = sight

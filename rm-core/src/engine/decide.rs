@@ -101,6 +101,8 @@ fn absent(r: &ResourceRecord, cap: &Capability, now: Timestamp) -> Next {
                 "it is not listed any more, which at this site proves nothing".to_owned(),
             ),
             (Wanted::Absent, ..) => Next::Gone,
+            // Somebody asked to try again: what there was is gone for good.
+            _ if r.seen == State::Nothing => Next::Act(Effect::Create),
             _ => Next::Failed("it is gone from the site, and not by our doing".to_owned()),
         };
     }
@@ -188,6 +190,10 @@ fn found(
     let settled_failed = r.seen == State::Failed && r.seen_generation == r.generation;
     let late = r.deadline.map_or(settled_failed, |d| d <= now);
     match s.phase {
+        Phase::Gone | Phase::Deleting if r.seen == State::Nothing => Next::Wait(
+            State::Nothing,
+            "what there was is still being deleted at the site".to_owned(),
+        ),
         Phase::Gone | Phase::Deleting => {
             Next::Failed("it is being deleted at the site, and not by our doing".to_owned())
         }

@@ -97,6 +97,7 @@ impl Engine {
             credential: &credential,
             secret: &secret,
             catalog: &core.catalog,
+            quick: false,
             progress: &std::sync::Arc::default(),
             timeout: cap.call_timeout,
         };
@@ -129,6 +130,8 @@ fn unchanged(r: &ResourceRecord, sight: &Sight) -> bool {
         && r.seen == State::Ready
         && r.seen_generation == r.generation
         && r.attempt.is_none()
+        // A site that was silent has left its words in the record.
+        && r.looks == 0
         && r.stamp == sight.stamp
 }
 

@@ -9,6 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::life::{State, Wanted};
 use crate::manager::{KEYS, key_document};
 use crate::model::Json;
+use crate::quota::counts;
 use crate::record::{Effect, ResourceRecord};
 use crate::store::{Claim, Due, Expect, Key, Version};
 
@@ -85,6 +86,18 @@ impl Engine {
                 "moved",
                 json!({"from": r.place.site_name, "to": next.site_name, "reason": e.to_string()}),
             ));
+            // Another implementation may make another number of nodes where
+            // nobody asked for one. The place was ranked with it; what is
+            // charged follows.
+            let nodes = core
+                .driver(&next.manager)
+                .and_then(|driver| driver.nodes(&next.spec))
+                .unwrap_or(r.nodes);
+            let more = i64::try_from(nodes).unwrap_or(0) - i64::try_from(r.nodes).unwrap_or(0);
+            batch
+                .counts
+                .extend(counts(&r.tenant.0, 0, more, None, None));
+            r.nodes = nodes;
             r.place = next;
             r.attempt = None;
             r.incarnation = 0;

@@ -163,9 +163,7 @@ impl Engine {
     pub(super) async fn cannot_ask(&self, mut claim: Claim, e: &Error) {
         const SILENT: u32 = 3;
         let now = self.core.env.now();
-        let wait = e
-            .wait()
-            .unwrap_or_else(|| self.backoff(claim.row.record.looks));
+        let wait = self.pause_after(e, claim.row.record.looks);
         let reason = format!("the site cannot be asked: {e}");
         self.write(&mut claim, Due::Release(now.plus(wait)), |r, _| {
             r.looks = r.looks.saturating_add(1);
@@ -273,6 +271,14 @@ impl Engine {
         let grown =
             policy.first_look.as_millis() * 3u128.pow(looks.min(20)) / 2u128.pow(looks.min(20));
         Duration::from_millis(u64::try_from(grown).unwrap_or(u64::MAX)).min(policy.slowest_look)
+    }
+
+    /// The pause that the site asked for, within reason, or that after so many
+    /// failures.
+    pub(super) fn pause_after(&self, e: &Error, failures: u32) -> Duration {
+        const LONGEST: Duration = Duration::from_secs(600);
+        e.wait()
+            .map_or_else(|| self.backoff(failures), |asked| asked.min(LONGEST))
     }
 
     /// The pause after so many failures, spread so that what failed together

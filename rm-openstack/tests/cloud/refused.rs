@@ -1,5 +1,6 @@
 //! What cannot be made, and what is said about it.
 
+use rm_core::ErrorKind;
 use rm_core::life::State;
 use serde_json::json;
 
@@ -47,26 +48,28 @@ async fn a_wrong_password_is_told_without_guessing_which_part_is_wrong() {
         .await
         .unwrap();
     let clusters = lab.host.clusters();
-    let id = clusters
+    let e = clusters
         .create(&lab.user, &lab.request(1))
         .await
-        .unwrap()
-        .cluster
-        .id();
-    let cluster = lab.settled(id).await;
-    assert_eq!(cluster.record().seen, State::Failed);
-    let reason = &cluster.record().reason;
-    assert!(reason.contains("check all of them"), "{reason}");
-    assert!(!reason.contains("canary"), "{reason}");
-    // With the right one it goes on.
+        .unwrap_err();
+    assert_eq!(e.kind(), ErrorKind::Credential);
+    let said = e.to_string();
+    assert!(said.contains("check all of them"), "{said}");
+    assert!(!said.contains("canary"), "{said}");
+    let kept = clusters.list(&lab.user, false, None, 10).await.unwrap();
+    assert!(
+        kept.items.is_empty(),
+        "nothing is kept of a request that cannot be served"
+    );
+    // With the right one it goes.
     lab.host
         .catalog()
         .rotate_credential(&lab.user, "my-lab", &lab.secret)
         .await
         .unwrap();
-    cluster.retry(&lab.user).await.unwrap();
-    lab.ready(id).await;
-    lab.delete(id).await;
+    let made = clusters.create(&lab.user, &lab.request(1)).await.unwrap();
+    lab.ready(made.cluster.id()).await;
+    lab.delete(made.cluster.id()).await;
 }
 
 #[tokio::test]

@@ -21,6 +21,10 @@ impl Backend<Cluster> for SimCloud {
     }
 
     async fn offers(&self, cx: &Cx<'_>, want: &ClusterSpec) -> Result<Vec<Offer>> {
+        if cx.quick {
+            // Signing in is no call of its own here.
+            return sign_in(cx).map(|()| vec![Offer::room(None)]);
+        }
         let needed = 1 + u64::from(want.slaves);
         self.call(cx, Verb::Offers, format!("{needed} nodes"), |_, site| {
             let mut offer = Offer::room(site.room());
@@ -239,6 +243,10 @@ fn refusal(cx: &Cx<'_>, site: &Site) -> Result<()> {
             format!("nobody answers at {}", cx.site.name),
         ));
     }
+    sign_in(cx)
+}
+
+fn sign_in(cx: &Cx<'_>) -> Result<()> {
     let secret: Value = serde_json::from_str(cx.secret.expose()).unwrap_or_default();
     if secret["password"] == "wrong" {
         return Err(Error::new(

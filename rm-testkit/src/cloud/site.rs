@@ -162,10 +162,10 @@ impl Site {
             return Err(Error::new(ErrorKind::Internal, "not a create"));
         };
         let name = mark.name();
-        let known = self
-            .things
-            .values()
-            .find(|t| t.account == account && t.name == name && t.exists());
+        // A token is remembered for longer than what was made by it.
+        let known = self.things.values().find(|t| {
+            t.account == account && t.name == name && (t.exists() || key == CreateKey::ClientToken)
+        });
         match (key, known) {
             (CreateKey::UniqueName | CreateKey::ClientUuid, Some(known)) => {
                 return Err(Error::new(

@@ -9,7 +9,7 @@ use crate::paths;
 use crate::run::{Run, say};
 
 #[derive(clap::Args, Debug)]
-pub(super) struct Options {
+pub(super) struct How {
     /// Rounds of one stack
     #[arg(long, default_value_t = 10)]
     pairs: u32,
@@ -27,39 +27,39 @@ pub(super) struct Options {
     dev: bool,
 }
 
-pub(super) fn bench(options: &Options) -> Result<()> {
+pub(super) fn bench(how: &How) -> Result<()> {
     say(format!(
         "medians of {} rounds of one stack and {} rounds of {} at once, on a real Keystone and \
          Heat on 127.0.0.1",
-        options.pairs, options.crowd_pairs, options.crowd
+        how.pairs, how.crowd_pairs, how.crowd
     ));
     let lab = Lab::new(Kind::Min, lab::folder("bench"));
     lab.clear()?;
     // Before the lab is up, for a compiler beside it would be measured, too.
-    let programs = build(options)?;
+    let programs = build(how)?;
     lab::fill_venv(Kind::Min)?;
     let guard = Guard::over(&[&lab])?;
     let measured = lab
         .up(Some(lab::free_port_base(27400)?), &[])
-        .and_then(|()| measure(options, &lab, &programs));
+        .and_then(|()| measure(how, &lab, &programs));
     let stopped = guard.finish();
     measured.and(stopped)
 }
 
-fn build(options: &Options) -> Result<PathBuf> {
+fn build(how: &How) -> Result<PathBuf> {
     let mut build = Run::cargo().args(["build", "--locked", "--package", "benches"]);
-    if !options.library {
+    if !how.library {
         build = build.args(["--package", "operation-manager"]);
     }
-    if !options.dev {
+    if !how.dev {
         build = build.arg("--release");
     }
     build.run()?;
-    let profile = if options.dev { "debug" } else { "release" };
+    let profile = if how.dev { "debug" } else { "release" };
     Ok(paths::target().join(profile))
 }
 
-fn measure(options: &Options, lab: &Lab, programs: &Path) -> Result<()> {
+fn measure(how: &How, lab: &Lab, programs: &Path) -> Result<()> {
     let file = super::result("openstack");
     if let Some(folder) = file.parent() {
         fs::create_dir_all(folder).at(folder.display())?;
@@ -72,13 +72,13 @@ fn measure(options: &Options, lab: &Lab, programs: &Path) -> Result<()> {
         .arg("--out")
         .arg(&file);
     for (name, value) in [
-        ("--pairs", options.pairs),
-        ("--crowd-pairs", options.crowd_pairs),
-        ("--crowd", options.crowd),
+        ("--pairs", how.pairs),
+        ("--crowd-pairs", how.crowd_pairs),
+        ("--crowd", how.crowd),
     ] {
         run = run.arg(name).arg(value.to_string());
     }
-    if !options.library {
+    if !how.library {
         run = run.arg("--daemon").arg(programs.join("operation-manager"));
     }
     run.run()?;

@@ -156,6 +156,14 @@ impl Daemon {
         }
     }
 
+    pub(super) async fn ids(&self) -> Result<Vec<String>> {
+        let list = self.call(Method::GET, "/clusters?limit=500", None).await?;
+        let items = list["items"].as_array().into_iter().flatten();
+        Ok(items
+            .filter_map(|c| c["id"].as_str().map(str::to_owned))
+            .collect())
+    }
+
     pub(super) async fn delete(&self, id: &str) -> Result<()> {
         let path = format!("/clusters/{id}?wait_seconds={WAIT_SECONDS}");
         let done = self.call(Method::DELETE, &path, None).await?;

@@ -100,6 +100,12 @@ impl Library {
         }
     }
 
+    pub(super) async fn ids(&self) -> Result<Vec<String>> {
+        let clusters = self.host.clusters();
+        let page = clusters.list(&self.user, false, None, 500).await?;
+        Ok(page.items.iter().map(|c| c.id().to_string()).collect())
+    }
+
     pub(super) async fn delete(&self, id: &str) -> Result<()> {
         let id = id.parse()?;
         let clusters = self.host.clusters();

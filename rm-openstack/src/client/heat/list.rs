@@ -156,8 +156,7 @@ fn parts(values: &[String]) -> Vec<&[String]> {
     let mut parts = Vec::new();
     let (mut start, mut bytes) = (0, 0);
     for (index, value) in values.iter().enumerate() {
-        // As many bytes as it can become by percent-encoding, and `&name=`.
-        let size = value.len() * 3 + 6;
+        let size = encoded(value);
         if bytes + size > MAX_FILTER_BYTES && index > start {
             parts.push(&values[start..index]);
             (start, bytes) = (index, 0);
@@ -168,6 +167,13 @@ fn parts(values: &[String]) -> Vec<&[String]> {
         parts.push(&values[start..]);
     }
     parts
+}
+
+/// How many bytes a value takes in a query, with `&name=` before it.
+fn encoded(value: &str) -> usize {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+    let bytes = value.bytes().map(|b| if plain(b) { 1 } else { 3 });
+    bytes.sum::<usize>() + "&name=".len()
 }
 
 #[cfg(test)]
@@ -181,7 +187,7 @@ mod tests {
         assert!(cut.len() > 1);
         assert_eq!(cut.concat(), ids);
         for part in cut {
-            assert!(part.iter().map(|id| id.len() * 3 + 6).sum::<usize>() <= MAX_FILTER_BYTES);
+            assert!(part.iter().map(|id| encoded(id)).sum::<usize>() <= MAX_FILTER_BYTES);
         }
         assert!(parts(&[]).is_empty());
         assert_eq!(parts(&["x".repeat(9000)]).len(), 1);
