@@ -193,7 +193,8 @@ impl Glance {
             (outcome.failure.take(), outcome.done.take())
         };
         if let Some(what) = failure {
-            return Err(wrong(what));
+            // The last of it was held back: the image is still without bytes.
+            return Err(unread(what));
         }
         sent?;
         let (uploaded, sha512) =
