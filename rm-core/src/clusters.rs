@@ -329,7 +329,7 @@ impl<'a> Clusters<'a> {
                         .and_then(|n| u32::try_from(n).ok())
                         .ok_or_else(|| {
                             Error::invalid(format!(
-                                "a cluster of {} slaves cannot get {n} more",
+                                "the number of slaves, {}, cannot be changed by {n}",
                                 spec.slaves
                             ))
                             .advice("the number of slaves is 0 or more")

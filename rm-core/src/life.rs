@@ -172,7 +172,7 @@ impl Verb {
             )
             .advice(match (wanted, seen) {
                 (W::Absent, _) => "look at it again in a while, or ask for a new one",
-                (_, S::Quarantined) => "an operator can retry, adopt or abandon it",
+                (_, S::Quarantined) => "an operator can retry or abandon it",
                 _ => "look at its state first",
             })),
         }
