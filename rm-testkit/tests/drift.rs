@@ -7,7 +7,7 @@ use std::time::Duration;
 use rm_core::ResourceId;
 use rm_core::clusters::Size;
 use rm_core::life::State;
-use rm_testkit::{Scene, Verb};
+use rm_testkit::{Fault, Rule, Scene, Verb};
 
 async fn events(s: &Scene, id: ResourceId, what: &str) -> usize {
     let all = s.truth.since(0, Some(id), 10_000).await.unwrap();
@@ -44,6 +44,44 @@ fn what_is_deleted_behind_our_back_has_failed_and_is_not_made_again_unasked() {
         assert_ne!(now.record().remote, Some(remote));
         assert_eq!(s.faults().await, Vec::<String>::new());
     });
+}
+
+/// The old thing is still going when somebody asks to try again, and the answer
+/// to the new create is lost: the new one is found, and nothing is forgotten.
+#[test]
+fn a_retry_while_the_old_thing_is_going_forgets_nothing() {
+    for fault in [Fault::LostBefore, Fault::LostAfter] {
+        for let_go in [false, true] {
+            let scene = Scene::new(11);
+            scene.start_engine();
+            scene.run(async |s| {
+                let made = s.clusters().create(&s.alice, &s.own(1)).await.unwrap();
+                let id = made.cluster.id();
+                let live = s.ready(&s.alice, id).await.unwrap();
+                let remote = live.record().remote.clone().unwrap();
+                let takes = Duration::from_secs(150);
+                s.cloud.wither("north", &remote, takes, s.world.now());
+                sweep(s).await;
+                let now = s.clusters().get(&s.alice, id).await.unwrap();
+                assert_eq!(now.record().seen, State::Failed);
+                s.cloud.inject(Rule::next(Verb::Create, fault));
+                now.retry(&s.alice).await.unwrap();
+                while s.cloud.count(Verb::Create) < 2 {
+                    s.world.sleep(Duration::from_millis(100)).await;
+                }
+                if let_go {
+                    now.release(&s.alice, None).await.unwrap();
+                    assert!(s.gone(&s.alice, id).await.unwrap());
+                    assert_eq!(s.cloud.everything(s.world.now()), []);
+                } else {
+                    let now = s.ready(&s.alice, id).await.unwrap();
+                    assert_ne!(now.record().remote, Some(remote));
+                    assert_eq!(s.cloud.of(id, s.world.now()).len(), 1);
+                }
+                assert_eq!(s.faults().await, Vec::<String>::new());
+            });
+        }
+    }
 }
 
 #[test]

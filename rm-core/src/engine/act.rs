@@ -97,8 +97,13 @@ impl Engine {
                 if r.generation != generation {
                     return;
                 }
-                if effect == Effect::Create && r.attempt.is_none() {
-                    r.incarnation += 1;
+                if effect == Effect::Create {
+                    // What was there before is gone: from here on only the
+                    // new thing is looked for, under a name of its own.
+                    if r.attempt.is_none() || r.remote.is_some() {
+                        r.incarnation += 1;
+                    }
+                    r.remote = None;
                 }
                 r.attempt = Some(Attempt {
                     effect,

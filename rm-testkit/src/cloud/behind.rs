@@ -70,6 +70,16 @@ impl SimCloud {
         });
     }
 
+    /// Somebody begins to destroy a thing, which takes a while.
+    pub fn wither(&self, site: &str, id: &RemoteId, takes: Duration, now: Timestamp) {
+        self.with(site, now, |site| {
+            if let Some(thing) = site.things.get_mut(id) {
+                thing.enter(Phase::Deleting, now, "");
+                thing.ends = Some((now.plus(takes), Phase::Gone));
+            }
+        });
+    }
+
     /// Somebody changes a thing and does not say so.
     pub fn tamper(&self, site: &str, id: &RemoteId, slaves: u32, now: Timestamp) {
         self.with(site, now, |site| {
