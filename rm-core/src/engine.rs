@@ -238,6 +238,13 @@ impl Engine {
         })
     }
 
+    fn own(&self) -> decide::Own<'_> {
+        decide::Own {
+            installation: &self.core.installation,
+            destroy_tries: self.core.policy.destroy_tries,
+        }
+    }
+
     /// Puts a claim where it belongs.
     async fn sort(&self, desks: &mut BTreeMap<Account, Desk>, claim: Claim) {
         let r = &*claim.row.record;
@@ -251,7 +258,7 @@ impl Engine {
             &cap,
             &decide::Glance::NotLooked,
             self.core.env.now(),
-            self.core.policy.destroy_tries,
+            &self.own(),
         );
         let desk = desks.entry(account).or_default();
         desk.slots = cap.concurrency.max(1);

@@ -102,7 +102,9 @@ fn a_delete_that_hangs_is_held_when_the_patience_is_over() {
 
 #[test]
 fn a_thing_of_somebody_else_that_bears_our_name_is_never_touched() {
-    for with_mark in [false, true] {
+    // No mark; the mark of another thing; and that of the same resource as
+    // another installation knows it, whose store was copied to make this one.
+    for case in 0..3 {
         let scene = Scene::new(4);
         scene.run(async |s| {
             let made = s.clusters().create(&s.alice, &s.own(1)).await.unwrap();
@@ -116,11 +118,14 @@ fn a_thing_of_somebody_else_that_bears_our_name_is_never_touched() {
             .name();
             let other = Mark {
                 installation: "another".to_owned(),
-                resource: "0190a5c1-7c3e-7d10-8a55-3f0e6b7c9d21".parse().unwrap(),
+                resource: match case {
+                    1 => "0190a5c1-7c3e-7d10-8a55-3f0e6b7c9d21".parse().unwrap(),
+                    _ => id,
+                },
                 incarnation: 1,
                 generation: 1,
             };
-            let mark = with_mark.then_some(other);
+            let mark = (case > 0).then_some(other);
             let foreign = s
                 .cloud
                 .plant("north", "physics", &name, mark, s.world.now());

@@ -46,12 +46,21 @@ pub(crate) enum Next {
     Rest,
 }
 
+/// What the installation says for all of its resources.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Own<'a> {
+    /// Its name, which is part of every mark.
+    pub(crate) installation: &'a str,
+    /// After how many tries to destroy something a person must decide.
+    pub(crate) destroy_tries: u32,
+}
+
 pub(crate) fn decide(
     r: &ResourceRecord,
     cap: &Capability,
     glance: &Glance,
     now: Timestamp,
-    destroy_tries: u32,
+    own: &Own<'_>,
 ) -> Next {
     if r.seen == State::Quarantined {
         return Next::Rest;
@@ -59,7 +68,7 @@ pub(crate) fn decide(
     match glance {
         Glance::NotLooked => unseen(r, now),
         Glance::Absent => absent(r, cap, now),
-        Glance::Found(sight) => found(r, cap, sight, now, destroy_tries),
+        Glance::Found(sight) => found(r, cap, sight, now, own),
     }
 }
 
@@ -143,15 +152,9 @@ fn absent(r: &ResourceRecord, cap: &Capability, now: Timestamp) -> Next {
     }
 }
 
-fn found(
-    r: &ResourceRecord,
-    cap: &Capability,
-    s: &Sight,
-    now: Timestamp,
-    destroy_tries: u32,
-) -> Next {
+fn found(r: &ResourceRecord, cap: &Capability, s: &Sight, now: Timestamp, own: &Own<'_>) -> Next {
     let ours = match &s.mark {
-        Some(mark) => mark.resource == r.id,
+        Some(mark) => mark.resource == r.id && mark.installation == own.installation,
         // Somebody dropped the mark; the immutable id still tells.
         None => r.remote.as_ref() == Some(&s.id),
     };
@@ -172,7 +175,7 @@ fn found(
             phase if phase != Phase::DeleteFailed && accepted(r, cap, Effect::Destroy, now) => {
                 Next::Wait(State::Releasing, s.reason.clone())
             }
-            _ if r.tries >= destroy_tries => Next::Quarantine(format!(
+            _ if r.tries >= own.destroy_tries => Next::Quarantine(format!(
                 "it will not go after {} tries: {}",
                 r.tries, s.reason
             )),

@@ -40,7 +40,7 @@ impl Engine {
                 for claim in claims {
                     let r = &*claim.row.record;
                     let glance = sights.of(r, &self.mark(r).name());
-                    let next = decide(r, &cap, &glance, now, self.core.policy.destroy_tries);
+                    let next = decide(r, &cap, &glance, now, &self.own());
                     let sight = match glance {
                         Glance::Found(sight) => Some(sight),
                         _ => None,
