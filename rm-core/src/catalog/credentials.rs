@@ -1,0 +1,303 @@
+//! Credentials: somebody's means to use a site, sealed.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::entry::{Entry, as_invalid, in_use, missing, named};
+use super::name::check_name;
+use super::{Catalog, Site};
+use crate::caller::{Caller, Role, Tenant};
+use crate::env::Timestamp;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::CatalogId;
+use crate::model::Json;
+use crate::secret::Secret;
+use crate::store::{By, Cursor, Page};
+
+/// Somebody's means to use a site. The secret is sealed.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credential {
+    /// Its id.
+    pub id: CatalogId,
+    /// Counts the secrets it has had.
+    pub revision: u32,
+    /// Unique within the tenant.
+    pub name: String,
+    /// For whom it may be used.
+    pub tenant: Tenant,
+    /// Whose it is.
+    pub user: String,
+    /// For which site.
+    pub site: CatalogId,
+    /// The sealed secret. It is kept in the store and shown to nobody, so it is
+    /// no part of the credential as JSON.
+    #[serde(skip_serializing)]
+    pub(crate) sealed: String,
+    /// When it was added.
+    pub created: Timestamp,
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credential")
+            .field("id", &self.id)
+            .field("revision", &self.revision)
+            .field("name", &self.name)
+            .field("tenant", &self.tenant)
+            .field("user", &self.user)
+            .field("site", &self.site)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is given to make a [`Credential`].
+#[derive(Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewCredential {
+    /// Unique within the tenant.
+    pub name: String,
+    /// For which site: its id or name.
+    pub site: String,
+    /// Whose; the caller's own where absent.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// For whom; the caller's own tenant where absent.
+    #[serde(default)]
+    pub tenant: Option<Tenant>,
+    /// A JSON object, in the shape that the site's API wants.
+    pub secret: Value,
+}
+
+impl NewCredential {
+    /// The caller's own, for a site.
+    pub fn new(name: &str, site: &str, secret: Value) -> Self {
+        Self {
+            name: name.to_owned(),
+            site: site.to_owned(),
+            user: None,
+            tenant: None,
+            secret,
+        }
+    }
+}
+
+impl fmt::Debug for NewCredential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewCredential")
+            .field("name", &self.name)
+            .field("site", &self.site)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Entry for Credential {
+    const SPACE: &'static str = "catalog.credential";
+    const WHAT: &'static str = "credential";
+
+    fn id(&self) -> CatalogId {
+        self.id
+    }
+
+    fn indexes(&self) -> Vec<(String, String)> {
+        vec![
+            named(&format!("{}/{}", self.tenant, self.name)),
+            ("tenant".to_owned(), self.tenant.0.clone()),
+            ("site".to_owned(), self.site.to_string()),
+            (
+                "tenant-site".to_owned(),
+                format!("{}/{}", self.tenant, self.site),
+            ),
+        ]
+    }
+
+    fn body(&self) -> Result<Json> {
+        #[derive(Serialize)]
+        struct Kept<'a> {
+            #[serde(flatten)]
+            credential: &'a Credential,
+            sealed: &'a str,
+        }
+        Json::of(&Kept {
+            credential: self,
+            sealed: &self.sealed,
+        })
+    }
+}
+
+impl Catalog {
+    /// Adds the caller's credential for a site; an operator may add one for
+    /// somebody else.
+    pub async fn add_credential(&self, who: &Caller, new: NewCredential) -> Result<Credential> {
+        who.need(Role::User)?;
+        check_name("credential", &new.name)?;
+        let user = new.user.unwrap_or_else(|| who.user.clone());
+        let tenant = new.tenant.unwrap_or_else(|| who.tenant.clone());
+        if user != who.user || tenant != who.tenant {
+            who.need(Role::Operator)?;
+        }
+        let site: Site = self.find(&new.site).await.map_err(as_invalid)?;
+        check_secret(&new.secret)?;
+        let id = CatalogId::new(&*self.env);
+        let secret = Secret::new(new.secret.to_string());
+        let credential = Credential {
+            id,
+            revision: 1,
+            name: new.name,
+            tenant,
+            user,
+            site: site.id,
+            sealed: self.sealer.seal(&secret, &id.to_string())?,
+            created: self.env.now(),
+        };
+        let unique = format!("{}/{}", credential.tenant, credential.name);
+        self.insert(&credential, Some(&unique), who).await?;
+        Ok(credential)
+    }
+
+    /// One credential of the caller, by id or name.
+    pub async fn credential(&self, who: &Caller, id_or_name: &str) -> Result<Credential> {
+        let missing = || missing::<Credential>(id_or_name);
+        let found: Credential = match id_or_name.parse::<CatalogId>() {
+            Ok(id) => self.get(id).await?.ok_or_else(missing)?.1,
+            Err(_) => {
+                let unique = format!("{}/{id_or_name}", who.tenant);
+                self.find(&unique).await.map_err(|e| match e.kind() {
+                    ErrorKind::NotFound => missing(),
+                    _ => e,
+                })?
+            }
+        };
+        if found.tenant == who.tenant || who.is(Role::Operator) {
+            Ok(found)
+        } else {
+            Err(missing())
+        }
+    }
+
+    /// The caller's tenant's credentials; all of them for an operator.
+    pub async fn credentials(
+        &self,
+        who: &Caller,
+        after: Option<&Cursor>,
+        limit: u32,
+    ) -> Result<Page<Credential>> {
+        let index = (!who.is(Role::Operator)).then_some(("tenant", who.tenant.0.as_str()));
+        self.list(index, after, limit).await
+    }
+
+    /// One that the caller may change: others of the tenant may use it only.
+    async fn own_credential(&self, who: &Caller, id_or_name: &str) -> Result<Credential> {
+        let found = self.credential(who, id_or_name).await?;
+        if found.user == who.user || who.is(Role::Operator) {
+            return Ok(found);
+        }
+        Err(Error::new(
+            ErrorKind::Forbidden,
+            format!("the credential {:?} is {}'s", found.name, found.user),
+        )
+        .advice("ask its owner or an operator to change it"))
+    }
+
+    /// Gives a credential another secret; clusters that use it are not touched.
+    pub async fn rotate_credential(
+        &self,
+        who: &Caller,
+        id_or_name: &str,
+        secret: &Value,
+    ) -> Result<Credential> {
+        let id = self.own_credential(who, id_or_name).await?.id;
+        check_secret(secret)?;
+        loop {
+            let Some((version, mut credential)) = self.get::<Credential>(id).await? else {
+                return Err(missing::<Credential>(id_or_name));
+            };
+            credential.revision += 1;
+            credential.sealed = self
+                .sealer
+                .seal(&Secret::new(secret.to_string()), &id.to_string())?;
+            if self.replace(&credential, version, who).await? {
+                return Ok(credential);
+            }
+        }
+    }
+
+    /// Seals every credential anew with the sealer's current key and answers
+    /// how many there were.
+    pub async fn reseal(&self, who: &Caller) -> Result<u64> {
+        who.need(Role::Operator)?;
+        let mut count = 0;
+        let mut after = None;
+        loop {
+            let page: Page<Credential> = self.list(None, after.as_ref(), 100).await?;
+            for credential in page.items {
+                loop {
+                    let Some((version, mut now)) = self.get::<Credential>(credential.id).await?
+                    else {
+                        break;
+                    };
+                    let bound = now.id.to_string();
+                    now.sealed = self
+                        .sealer
+                        .seal(&self.sealer.open(&now.sealed, &bound)?, &bound)?;
+                    if self.replace(&now, version, who).await? {
+                        count += 1;
+                        break;
+                    }
+                }
+            }
+            after = page.next;
+            if after.is_none() {
+                return Ok(count);
+            }
+        }
+    }
+
+    /// Removes a credential by which nothing is held any more.
+    pub async fn remove_credential(&self, who: &Caller, id_or_name: &str) -> Result<()> {
+        let credential = self.own_credential(who, id_or_name).await?;
+        let by = By::Account(credential.site, credential.id);
+        if !self.store.resources(&by, None, 1).await?.items.is_empty() {
+            return Err(in_use("credential", &credential.name, "resources"));
+        }
+        let unique = format!("{}/{}", credential.tenant, credential.name);
+        self.remove(&credential, Some(&unique), who).await
+    }
+
+    /// What the engine needs to reach a place.
+    pub(crate) async fn open(
+        &self,
+        site: CatalogId,
+        credential: CatalogId,
+    ) -> Result<(Site, Credential, Secret)> {
+        let site = self.need::<Site>(site).await?;
+        let credential = self.need::<Credential>(credential).await?;
+        let secret = self
+            .sealer
+            .open(&credential.sealed, &credential.id.to_string())?;
+        Ok((site, credential, secret))
+    }
+
+    /// The credentials by which a tenant can use a site, oldest first.
+    pub(crate) async fn credentials_for(
+        &self,
+        who: &Caller,
+        site: CatalogId,
+    ) -> Result<Vec<Credential>> {
+        let value = format!("{}/{site}", who.tenant);
+        Ok(self
+            .list(Some(("tenant-site", &value)), None, 100)
+            .await?
+            .items)
+    }
+}
+
+/// Refuses what no site's API could read as a credential.
+fn check_secret(secret: &Value) -> Result<()> {
+    if secret.is_object() {
+        return Ok(());
+    }
+    Err(Error::invalid("a credential is a JSON object")
+        .advice("for OpenStack: username, password and project_name, or an application credential"))
+}

@@ -1,0 +1,332 @@
+//! Implementations: how an appliance is made at a site or a type of site, in
+//! revisions.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::entry::{Entry, as_invalid, in_use, missing};
+use super::name::check_name;
+use super::{Appliance, Catalog, Site};
+use crate::caller::{Caller, Role};
+use crate::env::Timestamp;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::CatalogId;
+use crate::store::{By, Cursor, Page};
+
+/// For what an implementation was written.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    /// For one site.
+    Site(CatalogId),
+    /// For all sites of one API type.
+    Api(String),
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Site(id) => write!(f, "site:{id}"),
+            Self::Api(api) => write!(f, "type:{api}"),
+        }
+    }
+}
+
+/// How an appliance is made at its target. Everything but `enabled` stays as
+/// it was uploaded; a change is another revision.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Implementation {
+    /// Its id.
+    pub id: CatalogId,
+    /// Who loaded it.
+    pub owner: String,
+    /// Of which appliance.
+    pub appliance: CatalogId,
+    /// For what it was written.
+    pub target: Target,
+    /// Counts from 1 for an appliance and a target.
+    pub revision: u32,
+    /// Whether it is chosen for new clusters.
+    pub enabled: bool,
+    /// What the body is.
+    pub media_type: String,
+    /// The body: a Heat template, ...
+    pub body: String,
+    /// Scripts for moments of the life cycle.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scripts: Vec<Script>,
+    /// What the software declares that it expects.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub environment: BTreeMap<String, Value>,
+    /// When it was added.
+    pub created: Timestamp,
+}
+
+/// What is given to make an [`Implementation`].
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewImplementation {
+    /// Of which appliance: its id or name.
+    pub appliance: String,
+    /// For one site: its id or name.
+    #[serde(default)]
+    pub site: Option<String>,
+    /// For all sites of one API type.
+    #[serde(default)]
+    pub site_type: Option<String>,
+    /// What the body is.
+    pub media_type: String,
+    /// The body.
+    pub body: String,
+    /// Scripts for moments of the life cycle.
+    #[serde(default)]
+    pub scripts: Vec<Script>,
+    /// What the software declares that it expects.
+    #[serde(default)]
+    pub environment: BTreeMap<String, Value>,
+}
+
+impl NewImplementation {
+    /// One for all sites of an API type.
+    pub fn new(appliance: &str, site_type: &str, media_type: &str, body: &str) -> Self {
+        Self {
+            appliance: appliance.to_owned(),
+            site: None,
+            site_type: Some(site_type.to_owned()),
+            media_type: media_type.to_owned(),
+            body: body.to_owned(),
+            scripts: Vec::new(),
+            environment: BTreeMap::new(),
+        }
+    }
+}
+
+/// A script, tied to a moment of the life cycle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Script {
+    /// Its name.
+    pub name: String,
+    /// When it is for: `prepare_node`, `configure_node`,
+    /// `update_master_node`, `user_data`, or a word of the appliance's own.
+    pub action: String,
+    /// The script.
+    pub code: String,
+}
+
+impl Entry for Implementation {
+    const SPACE: &'static str = "catalog.implementation";
+    const WHAT: &'static str = "implementation";
+
+    fn id(&self) -> CatalogId {
+        self.id
+    }
+
+    fn indexes(&self) -> Vec<(String, String)> {
+        let mut indexes = vec![("appliance".to_owned(), self.appliance.to_string())];
+        if let Target::Site(site) = &self.target {
+            indexes.push(("site".to_owned(), site.to_string()));
+        }
+        indexes
+    }
+}
+
+impl Catalog {
+    /// Adds an implementation as the newest revision for its appliance and
+    /// target, after the backend that understands its media type has checked
+    /// its body.
+    pub async fn add_implementation(
+        &self,
+        who: &Caller,
+        new: NewImplementation,
+    ) -> Result<Implementation> {
+        who.need(Role::Operator)?;
+        let appliance: Appliance = self.find(&new.appliance).await.map_err(as_invalid)?;
+        let media = self.media.get(&new.media_type).ok_or_else(|| {
+            Error::invalid(format!(
+                "no linked plugin understands implementations of the type {:?}",
+                new.media_type
+            ))
+            .advice(format!(
+                "the types are: {}",
+                self.media.keys().cloned().collect::<Vec<_>>().join(", ")
+            ))
+        })?;
+        let target = match (&new.site, &new.site_type) {
+            (Some(site), None) => {
+                Target::Site(self.find::<Site>(site).await.map_err(as_invalid)?.id)
+            }
+            (None, Some(api)) if self.apis.contains(api) => Target::Api(api.clone()),
+            (None, Some(api)) => {
+                return Err(Error::invalid(format!(
+                    "no linked plugin serves sites of the type {api:?}"
+                ))
+                .advice(format!("the types are: {}", self.apis.join(", "))));
+            }
+            _ => {
+                return Err(Error::invalid(
+                    "an implementation is for one site or for one type of site",
+                )
+                .advice("give either site or site_type"));
+            }
+        };
+        media.check(&new.body)?;
+        for script in &new.scripts {
+            check_name("script", &script.name)?;
+        }
+        // Revisions count per appliance and target. The number is taken by a
+        // document of its own, so that two uploads cannot get the same one.
+        loop {
+            let newest = self
+                .implementations_of(appliance.id)
+                .await?
+                .into_iter()
+                .filter(|i| i.target == target)
+                .map(|i| i.revision)
+                .max()
+                .unwrap_or(0);
+            let implementation = Implementation {
+                id: CatalogId::new(&*self.env),
+                owner: who.user.clone(),
+                appliance: appliance.id,
+                target: target.clone(),
+                revision: newest + 1,
+                enabled: true,
+                media_type: new.media_type.clone(),
+                body: new.body.clone(),
+                scripts: new.scripts.clone(),
+                environment: new.environment.clone(),
+                created: self.env.now(),
+            };
+            let unique = format!("{}/{}/{}", appliance.id, target, newest + 1);
+            match self.insert(&implementation, Some(&unique), who).await {
+                Ok(()) => return Ok(implementation),
+                Err(e) if e.kind() == ErrorKind::Exists => {}
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    /// One implementation, by id.
+    pub async fn implementation(&self, id: CatalogId) -> Result<Arc<Implementation>> {
+        let known = self
+            .bodies
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&id)
+            .cloned();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let found = Arc::new(self.need::<Implementation>(id).await?);
+        let mut bodies = self.bodies.lock().unwrap_or_else(PoisonError::into_inner);
+        if bodies.len() >= 1000 {
+            bodies.clear();
+        }
+        bodies.insert(id, Arc::clone(&found));
+        Ok(found)
+    }
+
+    /// One implementation as it is now, with whether it is enabled.
+    pub async fn implementation_now(&self, id: CatalogId) -> Result<Implementation> {
+        self.need(id).await
+    }
+
+    /// All implementations, by id.
+    pub async fn implementations(
+        &self,
+        after: Option<&Cursor>,
+        limit: u32,
+    ) -> Result<Page<Implementation>> {
+        self.list(None, after, limit).await
+    }
+
+    /// All implementations of an appliance.
+    pub async fn implementations_of(&self, appliance: CatalogId) -> Result<Vec<Implementation>> {
+        let id = appliance.to_string();
+        let mut all = Vec::new();
+        let mut after = None;
+        loop {
+            let page = self
+                .list(Some(("appliance", &id)), after.as_ref(), 200)
+                .await?;
+            all.extend(page.items);
+            after = page.next;
+            if after.is_none() {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Enables or disables a revision. Running clusters are not touched.
+    pub async fn enable_implementation(
+        &self,
+        who: &Caller,
+        id: CatalogId,
+        enabled: bool,
+    ) -> Result<Implementation> {
+        who.need(Role::Operator)?;
+        loop {
+            let Some((version, mut implementation)) = self.get::<Implementation>(id).await? else {
+                return Err(missing::<Implementation>(&id.to_string()));
+            };
+            implementation.enabled = enabled;
+            if self.replace(&implementation, version, who).await? {
+                return Ok(implementation);
+            }
+        }
+    }
+
+    /// Removes an implementation that no resource was made by.
+    pub async fn remove_implementation(&self, who: &Caller, id: CatalogId) -> Result<()> {
+        who.need(Role::Operator)?;
+        let implementation = self.need::<Implementation>(id).await?;
+        let marker = id.to_string();
+        let mut after = None;
+        loop {
+            let page = self.store.resources(&By::All, after.as_ref(), 500).await?;
+            if page
+                .items
+                .iter()
+                .any(|r| r.record.place.spec.as_str().contains(&marker))
+            {
+                return Err(in_use("implementation", &marker, "resources"));
+            }
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        let unique = format!(
+            "{}/{}/{}",
+            implementation.appliance, implementation.target, implementation.revision
+        );
+        self.remove(&implementation, Some(&unique), who).await
+    }
+
+    /// Refuses parameters that the implementation does not declare.
+    pub(crate) fn check_parameters(
+        &self,
+        implementation: &Implementation,
+        parameters: &BTreeMap<String, Value>,
+    ) -> Result<()> {
+        match self.media.get(&implementation.media_type) {
+            Some(media) if !parameters.is_empty() => {
+                media.accepts(&implementation.body, parameters)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// How many slaves the implementation makes where nobody says.
+    pub(crate) fn default_slaves(&self, implementation: &Implementation) -> u32 {
+        self.media
+            .get(&implementation.media_type)
+            .and_then(|media| media.default_slaves(&implementation.body))
+            .unwrap_or(0)
+    }
+}
