@@ -25,6 +25,7 @@ use crate::visible::{missing, see, visible};
 mod choose;
 mod idempotency;
 
+use choose::Candidate;
 pub(crate) use idempotency::{IDEMPOTENCY, day};
 
 /// What an Operation Manager asks for.
@@ -220,12 +221,20 @@ impl<'a> Clusters<'a> {
                 until,
                 needs,
             };
-            let manager = &candidates
+            let Candidate { manager, want } = candidates
                 .iter()
                 .find(|c| Some(c.want.site.id) == offers[0].place.as_ref().map(|p| p.site))
-                .ok_or_else(|| Error::new(ErrorKind::Internal, "an offer of nobody's"))?
-                .manager;
+                .ok_or_else(|| Error::new(ErrorKind::Internal, "an offer of nobody's"))?;
             let (id, hold) = manager.prepare(who, &offers, &terms, &mut batch)?;
+            let catalog = &self.core.catalog;
+            match catalog
+                .still(want.spec.implementation, want.credential)
+                .await?
+            {
+                Some(still) => batch.expect.extend(still),
+                // It was removed since it was chosen: choose again.
+                None => continue,
+            }
             // An equal request at the same moment may have chosen another of
             // these places.
             for key in candidates.iter().filter_map(|c| c.want.key.as_ref()) {

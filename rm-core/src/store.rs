@@ -71,6 +71,19 @@ pub enum Expect {
     Absent(Key),
     /// It has this version.
     Version(Key, Version),
+    /// No document of the space has this value in the index. Who removes what
+    /// others refer to expects this; who adds such a reference expects the
+    /// version of what it refers to.
+    NoDocument {
+        /// The space.
+        space: String,
+        /// The index.
+        index: String,
+        /// The value.
+        value: String,
+    },
+    /// No resource is found by this.
+    NoResource(By),
 }
 
 /// What becomes of the claim when a resource is written.
@@ -151,7 +164,8 @@ pub enum Outcome {
 /// Why nothing was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
-    /// A row is not as expected.
+    /// A row is not as expected; of rows that should not be there, one that
+    /// is.
     Stale(Key),
     /// A claim has gone to somebody else, or has lapsed and been taken.
     Fenced(ResourceId),

@@ -28,6 +28,8 @@ enum Part {
     Count(usize, i64, Option<u64>),
     Expect(u128, Option<u64>),
     ExpectDocument(usize, usize, Option<u64>),
+    ExpectNoDocument(usize, usize, usize),
+    ExpectNoResource(usize),
     Fence(Index),
     Prolong(Index, u64),
     Event(Option<u128>),
@@ -84,6 +86,9 @@ fn part() -> impl Strategy<Value = Part> {
         1 => (1..5_u128, version()).prop_map(|(n, v)| Part::Expect(n, v)),
         1 => (name(), name(), version())
             .prop_map(|(space, id, v)| Part::ExpectDocument(space, id, v)),
+        1 => (name(), name(), name())
+            .prop_map(|(space, index, value)| Part::ExpectNoDocument(space, index, value)),
+        1 => name().prop_map(Part::ExpectNoResource),
         1 => any::<Index>().prop_map(Part::Fence),
         2 => (any::<Index>(), 0..40_u64).prop_map(|(i, ttl)| Part::Prolong(i, ttl)),
         2 => prop::option::of(1..5_u128).prop_map(Part::Event),
@@ -154,6 +159,15 @@ fn batch(parts: Vec<Part>, claims: &[Claim], env: &TestEnv) -> Batch {
             }),
             Part::Expect(n, v) => b.expect.push(expect(Key::Resource(resource_id(n)), v)),
             Part::ExpectDocument(space, id, v) => b.expect.push(expect(key(space, id), v)),
+            Part::ExpectNoDocument(space, index, value) => b.expect.push(Expect::NoDocument {
+                space: NAMES[space].to_owned(),
+                index: NAMES[index].to_owned(),
+                value: NAMES[value].to_owned(),
+            }),
+            Part::ExpectNoResource(user) => {
+                let by = By::Party(NAMES[user].to_owned());
+                b.expect.push(Expect::NoResource(by));
+            }
             Part::Fence(index) => b.fence.push(fence(index)),
             Part::Prolong(index, ttl) => b.prolong.push((fence(index), Duration::from_secs(ttl))),
             Part::Event(n) => b.events.push(event("e", n.map(resource_id))),

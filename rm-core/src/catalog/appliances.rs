@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::entry::{Entry, as_invalid, named};
+use super::entry::{Entry, named, none};
 use super::name::check_name;
 use super::{Catalog, Image, Implementation};
 use crate::caller::{Caller, Role};
@@ -70,6 +70,10 @@ impl Entry for Appliance {
         self.id
     }
 
+    fn unique(&self) -> String {
+        self.name.clone()
+    }
+
     fn indexes(&self) -> Vec<(String, String)> {
         let images = self.images.iter().map(|i| ("image".to_owned(), i.clone()));
         std::iter::once(named(&self.name)).chain(images).collect()
@@ -84,8 +88,9 @@ impl Catalog {
         // Kept by name, by whatever they were called: that is how an image
         // finds who uses it.
         let mut images = Vec::with_capacity(new.images.len());
+        let mut parents = Vec::with_capacity(new.images.len());
         for image in &new.images {
-            images.push(self.find::<Image>(image).await.map_err(as_invalid)?.name);
+            images.push(self.parent::<Image>(image, &mut parents).await?.name);
         }
         let appliance = Appliance {
             id: CatalogId::new(&*self.env),
@@ -96,7 +101,7 @@ impl Catalog {
             images,
             created: self.env.now(),
         };
-        self.insert(&appliance, Some(&appliance.name), who).await?;
+        self.insert(&appliance, parents, who).await?;
         Ok(appliance)
     }
 
@@ -113,10 +118,8 @@ impl Catalog {
     /// Removes an appliance that has no implementation.
     pub async fn remove_appliance(&self, who: &Caller, id_or_name: &str) -> Result<()> {
         who.need(Role::Operator)?;
-        let appliance: Appliance = self.find(id_or_name).await?;
-        let id = appliance.id.to_string();
-        self.unused::<Implementation>("appliance", &id, "appliance", &appliance.name)
-            .await?;
-        self.remove(&appliance, Some(&appliance.name), who).await
+        let (version, appliance) = self.look_up::<Appliance>(id_or_name).await?;
+        let unused = vec![none::<Implementation>("appliance", appliance.id)];
+        self.remove(&appliance, version, unused, who).await
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::entry::{Entry, as_invalid, in_use, missing, named};
+use super::entry::{Entry, missing, named};
 use super::name::check_name;
 use super::{Catalog, Site};
 use crate::caller::{Caller, Role, Tenant};
@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::CatalogId;
 use crate::model::Json;
 use crate::secret::Secret;
-use crate::store::{By, Cursor, Page};
+use crate::store::{By, Cursor, Expect, Page, Version};
 
 /// Somebody's means to use a site. The secret is sealed.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,9 +100,13 @@ impl Entry for Credential {
         self.id
     }
 
+    fn unique(&self) -> String {
+        format!("{}/{}", self.tenant, self.name)
+    }
+
     fn indexes(&self) -> Vec<(String, String)> {
         vec![
-            named(&format!("{}/{}", self.tenant, self.name)),
+            named(&self.unique()),
             ("tenant".to_owned(), self.tenant.0.clone()),
             ("site".to_owned(), self.site.to_string()),
             (
@@ -137,7 +141,8 @@ impl Catalog {
         if user != who.user || tenant != who.tenant {
             who.need(Role::Operator)?;
         }
-        let site: Site = self.find(&new.site).await.map_err(as_invalid)?;
+        let mut parents = Vec::new();
+        let site: Site = self.parent(&new.site, &mut parents).await?;
         check_secret(&new.secret)?;
         let id = CatalogId::new(&*self.env);
         let secret = Secret::new(new.secret.to_string());
@@ -151,25 +156,28 @@ impl Catalog {
             sealed: self.sealer.seal(&secret, &id.to_string())?,
             created: self.env.now(),
         };
-        let unique = format!("{}/{}", credential.tenant, credential.name);
-        self.insert(&credential, Some(&unique), who).await?;
+        self.insert(&credential, parents, who).await?;
         Ok(credential)
     }
 
     /// One credential of the caller, by id or name.
     pub async fn credential(&self, who: &Caller, id_or_name: &str) -> Result<Credential> {
+        Ok(self.visible(who, id_or_name).await?.1)
+    }
+
+    async fn visible(&self, who: &Caller, id_or_name: &str) -> Result<(Version, Credential)> {
         let missing = || missing::<Credential>(id_or_name);
-        let found: Credential = match id_or_name.parse::<CatalogId>() {
-            Ok(id) => self.get(id).await?.ok_or_else(missing)?.1,
+        let found = match id_or_name.parse::<CatalogId>() {
+            Ok(id) => self.get::<Credential>(id).await?.ok_or_else(missing)?,
             Err(_) => {
                 let unique = format!("{}/{id_or_name}", who.tenant);
-                self.find(&unique).await.map_err(|e| match e.kind() {
+                self.look_up(&unique).await.map_err(|e| match e.kind() {
                     ErrorKind::NotFound => missing(),
                     _ => e,
                 })?
             }
         };
-        if found.tenant == who.tenant || who.is(Role::Operator) {
+        if found.1.tenant == who.tenant || who.is(Role::Operator) {
             Ok(found)
         } else {
             Err(missing())
@@ -188,14 +196,19 @@ impl Catalog {
     }
 
     /// One that the caller may change: others of the tenant may use it only.
-    async fn own_credential(&self, who: &Caller, id_or_name: &str) -> Result<Credential> {
-        let found = self.credential(who, id_or_name).await?;
-        if found.user == who.user || who.is(Role::Operator) {
+    async fn own_credential(
+        &self,
+        who: &Caller,
+        id_or_name: &str,
+    ) -> Result<(Version, Credential)> {
+        let found = self.visible(who, id_or_name).await?;
+        let Credential { name, user, .. } = &found.1;
+        if *user == who.user || who.is(Role::Operator) {
             return Ok(found);
         }
         Err(Error::new(
             ErrorKind::Forbidden,
-            format!("the credential {:?} is {}'s", found.name, found.user),
+            format!("the credential {name:?} is {user}'s"),
         )
         .advice("ask its owner or an operator to change it"))
     }
@@ -207,7 +220,7 @@ impl Catalog {
         id_or_name: &str,
         secret: &Value,
     ) -> Result<Credential> {
-        let id = self.own_credential(who, id_or_name).await?.id;
+        let (_, Credential { id, .. }) = self.own_credential(who, id_or_name).await?;
         check_secret(secret)?;
         loop {
             let Some((version, mut credential)) = self.get::<Credential>(id).await? else {
@@ -256,13 +269,10 @@ impl Catalog {
 
     /// Removes a credential by which nothing is held any more.
     pub async fn remove_credential(&self, who: &Caller, id_or_name: &str) -> Result<()> {
-        let credential = self.own_credential(who, id_or_name).await?;
-        let by = By::Account(credential.site, credential.id);
-        if !self.store.resources(&by, None, 1).await?.items.is_empty() {
-            return Err(in_use("credential", &credential.name, "resources"));
-        }
-        let unique = format!("{}/{}", credential.tenant, credential.name);
-        self.remove(&credential, Some(&unique), who).await
+        let (version, credential) = self.own_credential(who, id_or_name).await?;
+        let account = By::Account(credential.site, credential.id);
+        let unused = vec![Expect::NoResource(account)];
+        self.remove(&credential, version, unused, who).await
     }
 
     /// What the engine needs to reach a place.

@@ -14,13 +14,18 @@ use crate::event::NewEvent;
 use crate::id::CatalogId;
 use crate::model::Json;
 use crate::record::Document;
-use crate::store::{Batch, Cursor, Expect, Key, Outcome, Page, Version};
+use crate::store::{Batch, Cursor, Expect, Key, Outcome, Page, Refusal, Version};
+
+/// What the spaces of all entries begin with.
+const PREFIX: &str = "catalog.";
 
 /// One kind of entry: where it is kept and how people call it.
 pub(super) trait Entry: Serialize + DeserializeOwned + Clone + Send + Sync {
     const SPACE: &'static str;
     const WHAT: &'static str;
     fn id(&self) -> CatalogId;
+    /// What no other of its sort may be called; the name comes last.
+    fn unique(&self) -> String;
     fn indexes(&self) -> Vec<(String, String)>;
     /// What is kept of it.
     fn body(&self) -> Result<Json> {
@@ -47,17 +52,35 @@ impl Catalog {
         }
     }
 
-    pub(super) async fn find<E: Entry>(&self, id_or_name: &str) -> Result<E> {
+    pub(super) async fn look_up<E: Entry>(&self, id_or_name: &str) -> Result<(Version, E)> {
         if let Ok(id) = id_or_name.parse::<CatalogId>()
-            && let Some((_, entry)) = self.get(id).await?
+            && let Some(found) = self.get(id).await?
         {
-            return Ok(entry);
+            return Ok(found);
         }
-        let page = self.list::<E>(Some(("name", id_or_name)), None, 1).await?;
-        match page.items.into_iter().next() {
-            Some(entry) => Ok(entry),
+        let name = Some(("name", id_or_name));
+        let page = self.store.documents(E::SPACE, name, None, 1).await?;
+        match page.items.first() {
+            Some(found) => Ok((found.version, found.record.body.read()?)),
             None => Err(self.missing_among::<E>(id_or_name).await),
         }
+    }
+
+    pub(super) async fn find<E: Entry>(&self, id_or_name: &str) -> Result<E> {
+        Ok(self.look_up(id_or_name).await?.1)
+    }
+
+    /// What a new entry refers to, and the expectation that it is still there
+    /// when the new one is written. Where there is none, the request is at
+    /// fault.
+    pub(super) async fn parent<E: Entry>(
+        &self,
+        id_or_name: &str,
+        expect: &mut Vec<Expect>,
+    ) -> Result<E> {
+        let (version, entry) = self.look_up::<E>(id_or_name).await.map_err(as_invalid)?;
+        expect.push(Expect::Version(key(&entry), version));
+        Ok(entry)
     }
 
     /// "There is none", with the names there are; credentials' names are the
@@ -102,48 +125,43 @@ impl Catalog {
         })
     }
 
+    /// Writes a new entry; `parents` are what it refers to.
     pub(super) async fn insert<E: Entry>(
         &self,
         entry: &E,
-        unique: Option<&str>,
+        parents: Vec<Expect>,
         who: &Caller,
     ) -> Result<()> {
-        let id = entry.id().to_string();
+        let (id, unique) = (entry.id().to_string(), unique(entry));
         let mut batch = Batch::default();
-        batch.expect.push(Expect::Absent(Key::Document(
-            E::SPACE.to_owned(),
-            id.clone(),
-        )));
-        if let Some(unique) = unique {
-            let space = format!("{}.unique", E::SPACE);
-            batch.expect.push(Expect::Absent(Key::Document(
-                space.clone(),
-                unique.to_owned(),
-            )));
+        batch.expect.push(Expect::Absent(key(entry)));
+        batch.expect.push(Expect::Absent(unique.clone()));
+        batch.expect.extend(parents);
+        if let Key::Document(space, name) = &unique {
             batch.documents.push(Arc::new(Document {
-                space,
-                id: unique.to_owned(),
+                space: space.clone(),
+                id: name.clone(),
                 indexes: Vec::new(),
                 body: Json::of(&id)?,
             }));
         }
-        batch.documents.push(self.document(entry)?);
+        batch.documents.push(document(entry)?);
         batch.events.push(self.event::<E>("added", &id, who));
         match self.store.commit(batch).await? {
             Outcome::Done(_) => Ok(()),
-            Outcome::Refused(_) => {
-                let name = unique.unwrap_or_default();
-                let name = name.rsplit('/').next().unwrap_or(name);
-                Err(Error::new(
-                    ErrorKind::Exists,
-                    format!(
-                        "there is {} {} named {name:?} already",
-                        article(E::WHAT),
-                        E::WHAT
-                    ),
-                )
-                .advice("choose another name, or use the one that is there"))
+            Outcome::Refused(Refusal::Stale(stale)) if stale != unique && stale != key(entry) => {
+                Err(moved(what(&stale)))
             }
+            Outcome::Refused(_) => Err(Error::new(
+                ErrorKind::Exists,
+                format!(
+                    "there is {} {} named {:?} already",
+                    article(E::WHAT),
+                    E::WHAT,
+                    name(entry)
+                ),
+            )
+            .advice("choose another name, or use the one that is there")),
         }
     }
 
@@ -154,67 +172,39 @@ impl Catalog {
         version: Version,
         who: &Caller,
     ) -> Result<bool> {
-        let id = entry.id().to_string();
         let mut batch = Batch::default();
-        let key = Key::Document(E::SPACE.to_owned(), id.clone());
-        batch.expect.push(Expect::Version(key, version));
-        batch.documents.push(self.document(entry)?);
+        batch.expect.push(Expect::Version(key(entry), version));
+        batch.documents.push(document(entry)?);
+        let id = entry.id().to_string();
         batch.events.push(self.event::<E>("changed", &id, who));
         Ok(matches!(self.store.commit(batch).await?, Outcome::Done(_)))
     }
 
+    /// Removes an entry that was read in this version, if nothing refers to
+    /// it: that is what is `unused`.
     pub(super) async fn remove<E: Entry>(
         &self,
         entry: &E,
-        unique: Option<&str>,
+        version: Version,
+        unused: Vec<Expect>,
         who: &Caller,
     ) -> Result<()> {
-        let id = entry.id().to_string();
-        let Some((version, _)) = self.get::<E>(entry.id()).await? else {
-            return Err(missing::<E>(&id));
-        };
+        let key = key(entry);
         let mut batch = Batch::default();
-        let key = Key::Document(E::SPACE.to_owned(), id.clone());
         // Who removes it a second time must not remove another of its name.
         batch.expect.push(Expect::Version(key.clone(), version));
-        batch.delete.push(key);
-        if let Some(unique) = unique {
-            let space = format!("{}.unique", E::SPACE);
-            batch.delete.push(Key::Document(space, unique.to_owned()));
-        }
+        batch.expect.extend(unused);
+        batch.delete.extend([key.clone(), unique(entry)]);
+        let id = entry.id().to_string();
         batch.events.push(self.event::<E>("removed", &id, who));
         match self.store.commit(batch).await? {
             Outcome::Done(_) => Ok(()),
-            Outcome::Refused(_) => Err(Error::new(
-                ErrorKind::Conflict,
-                format!("the {} was changed at the same moment", E::WHAT),
-            )
-            .advice("look at it again, then remove it")),
+            Outcome::Refused(Refusal::Stale(user)) if user != key => {
+                let users = format!("{}s", what(&user));
+                Err(in_use(E::WHAT, &name(entry), &users))
+            }
+            Outcome::Refused(_) => Err(moved(E::WHAT)),
         }
-    }
-
-    pub(super) async fn unused<E: Entry>(
-        &self,
-        index: &str,
-        value: &str,
-        what: &str,
-        name: &str,
-    ) -> Result<()> {
-        let users = self.list::<E>(Some((index, value)), None, 1).await?;
-        if users.items.is_empty() {
-            Ok(())
-        } else {
-            Err(in_use(what, name, &format!("{}s", E::WHAT)))
-        }
-    }
-
-    fn document<E: Entry>(&self, entry: &E) -> Result<Arc<Document>> {
-        Ok(Arc::new(Document {
-            space: E::SPACE.to_owned(),
-            id: entry.id().to_string(),
-            indexes: entry.indexes(),
-            body: entry.body()?,
-        }))
     }
 
     fn event<E: Entry>(&self, verb: &str, id: &str, who: &Caller) -> NewEvent {
@@ -225,6 +215,47 @@ impl Catalog {
             resource: None,
             data: serde_json::json!({"id": id, "by": who.user}),
         }
+    }
+}
+
+/// No entry of this sort refers to that.
+pub(super) fn none<E: Entry>(index: &str, value: impl ToString) -> Expect {
+    Expect::NoDocument {
+        space: E::SPACE.to_owned(),
+        index: index.to_owned(),
+        value: value.to_string(),
+    }
+}
+
+pub(super) fn document<E: Entry>(entry: &E) -> Result<Arc<Document>> {
+    Ok(Arc::new(Document {
+        space: E::SPACE.to_owned(),
+        id: entry.id().to_string(),
+        indexes: entry.indexes(),
+        body: entry.body()?,
+    }))
+}
+
+pub(super) fn key<E: Entry>(entry: &E) -> Key {
+    Key::Document(E::SPACE.to_owned(), entry.id().to_string())
+}
+
+/// A document of its own, so that no two can have the same name.
+fn unique<E: Entry>(entry: &E) -> Key {
+    Key::Document(format!("{}.unique", E::SPACE), entry.unique())
+}
+
+/// What people call it.
+fn name<E: Entry>(entry: &E) -> String {
+    let unique = entry.unique();
+    unique.rsplit('/').next().unwrap_or(&unique).to_owned()
+}
+
+/// What is kept under a key, in a word.
+fn what(key: &Key) -> &str {
+    match key {
+        Key::Resource(_) => "resource",
+        Key::Document(space, _) => space.strip_prefix(PREFIX).unwrap_or(space),
     }
 }
 
@@ -250,8 +281,17 @@ pub(super) fn in_use(what: &str, name: &str, by: &str) -> Error {
     .advice(format!("remove those {by} first"))
 }
 
+/// What was read is not there any more, or is another now.
+pub(super) fn moved(what: &str) -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        format!("the {what} was changed or removed at the same moment"),
+    )
+    .advice("look at it again, then try once more")
+}
+
 /// A thing named inside a request does not exist: the request is at fault.
-pub(super) fn as_invalid(e: Error) -> Error {
+fn as_invalid(e: Error) -> Error {
     if e.kind() != ErrorKind::NotFound {
         return e;
     }

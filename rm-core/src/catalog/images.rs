@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::entry::{Entry, named};
+use super::entry::{Entry, named, none};
 use super::name::check_name;
 use super::{Appliance, Catalog};
 use crate::caller::{Caller, Role};
@@ -52,6 +52,10 @@ impl Entry for Image {
         self.id
     }
 
+    fn unique(&self) -> String {
+        self.name.clone()
+    }
+
     fn indexes(&self) -> Vec<(String, String)> {
         vec![named(&self.name)]
     }
@@ -84,7 +88,7 @@ impl Catalog {
             disk_format: new.disk_format,
             created: self.env.now(),
         };
-        self.insert(&image, Some(&image.name), who).await?;
+        self.insert(&image, Vec::new(), who).await?;
         Ok(image)
     }
 
@@ -101,9 +105,8 @@ impl Catalog {
     /// Removes an image that no appliance names.
     pub async fn remove_image(&self, who: &Caller, id_or_name: &str) -> Result<()> {
         who.need(Role::Operator)?;
-        let image: Image = self.find(id_or_name).await?;
-        self.unused::<Appliance>("image", &image.name, "image", &image.name)
-            .await?;
-        self.remove(&image, Some(&image.name), who).await
+        let (version, image) = self.look_up::<Image>(id_or_name).await?;
+        let unused = vec![none::<Appliance>("image", &image.name)];
+        self.remove(&image, version, unused, who).await
     }
 }

@@ -8,14 +8,15 @@ use std::sync::{Arc, PoisonError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::entry::{Entry, as_invalid, in_use, missing};
+use super::entry::{Entry, document, in_use, key, missing, moved};
 use super::name::check_name;
-use super::{Appliance, Catalog, Site};
+use super::{Appliance, Catalog, Credential, Site};
 use crate::caller::{Caller, Role};
 use crate::env::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::CatalogId;
-use crate::store::{By, Cursor, Page};
+use crate::record::Document;
+use crate::store::{Batch, By, Cursor, Expect, Key, Outcome, Page, Version};
 
 /// For what an implementation was written.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -126,6 +127,10 @@ impl Entry for Implementation {
         self.id
     }
 
+    fn unique(&self) -> String {
+        format!("{}/{}/{}", self.appliance, self.target, self.revision)
+    }
+
     fn indexes(&self) -> Vec<(String, String)> {
         let mut indexes = vec![("appliance".to_owned(), self.appliance.to_string())];
         if let Target::Site(site) = &self.target {
@@ -145,7 +150,8 @@ impl Catalog {
         new: NewImplementation,
     ) -> Result<Implementation> {
         who.need(Role::Operator)?;
-        let appliance: Appliance = self.find(&new.appliance).await.map_err(as_invalid)?;
+        let mut parents = Vec::new();
+        let appliance: Appliance = self.parent(&new.appliance, &mut parents).await?;
         let media = self.media.get(&new.media_type).ok_or_else(|| {
             Error::invalid(format!(
                 "no linked plugin understands implementations of the type {:?}",
@@ -157,9 +163,7 @@ impl Catalog {
             ))
         })?;
         let target = match (&new.site, &new.site_type) {
-            (Some(site), None) => {
-                Target::Site(self.find::<Site>(site).await.map_err(as_invalid)?.id)
-            }
+            (Some(site), None) => Target::Site(self.parent::<Site>(site, &mut parents).await?.id),
             (None, Some(api)) if self.apis.contains(api) => Target::Api(api.clone()),
             (None, Some(api)) => {
                 return Err(Error::invalid(format!(
@@ -178,32 +182,31 @@ impl Catalog {
         for script in &new.scripts {
             check_name("script", &script.name)?;
         }
-        // Revisions count per appliance and target. The number is taken by a
-        // document of its own, so that two uploads cannot get the same one.
+        // Revisions count per appliance and target. The number is part of what
+        // is unique, so that two uploads cannot get the same one.
+        let newest = self
+            .implementations_of(appliance.id)
+            .await?
+            .into_iter()
+            .filter(|i| i.target == target)
+            .map(|i| i.revision)
+            .max();
+        let mut implementation = Implementation {
+            id: CatalogId::new(&*self.env),
+            owner: who.user.clone(),
+            appliance: appliance.id,
+            target,
+            revision: newest.unwrap_or(0),
+            enabled: true,
+            media_type: new.media_type,
+            body: new.body,
+            scripts: new.scripts,
+            environment: new.environment,
+            created: self.env.now(),
+        };
         loop {
-            let newest = self
-                .implementations_of(appliance.id)
-                .await?
-                .into_iter()
-                .filter(|i| i.target == target)
-                .map(|i| i.revision)
-                .max()
-                .unwrap_or(0);
-            let implementation = Implementation {
-                id: CatalogId::new(&*self.env),
-                owner: who.user.clone(),
-                appliance: appliance.id,
-                target: target.clone(),
-                revision: newest + 1,
-                enabled: true,
-                media_type: new.media_type.clone(),
-                body: new.body.clone(),
-                scripts: new.scripts.clone(),
-                environment: new.environment.clone(),
-                created: self.env.now(),
-            };
-            let unique = format!("{}/{}/{}", appliance.id, target, newest + 1);
-            match self.insert(&implementation, Some(&unique), who).await {
+            implementation.revision += 1;
+            match self.insert(&implementation, parents.clone(), who).await {
                 Ok(()) => return Ok(implementation),
                 Err(e) if e.kind() == ErrorKind::Exists => {}
                 Err(e) => return Err(e),
@@ -284,28 +287,77 @@ impl Catalog {
     /// Removes an implementation that no resource was made by.
     pub async fn remove_implementation(&self, who: &Caller, id: CatalogId) -> Result<()> {
         who.need(Role::Operator)?;
-        let implementation = self.need::<Implementation>(id).await?;
+        let Some((version, implementation)) = self.get::<Implementation>(id).await? else {
+            return Err(missing::<Implementation>(&id.to_string()));
+        };
+        self.made_nothing(id).await?;
+        // Resources have no index by what they were made by, so one commit
+        // cannot expect that there is none. Without its indexes the
+        // implementation is found by no new request, and who found it before
+        // expects a version that it has no longer.
+        let hidden = Arc::new(Document {
+            indexes: Vec::new(),
+            ..(*document(&implementation)?).clone()
+        });
+        let hide = Batch {
+            expect: vec![Expect::Version(key(&implementation), version)],
+            documents: vec![hidden],
+            ..Batch::default()
+        };
+        if let Outcome::Refused(_) = self.store.commit(hide).await? {
+            return Err(moved(Implementation::WHAT));
+        }
+        let version = Version(version.0 + 1);
+        if let Err(e) = self.made_nothing(id).await {
+            // Where that fails, enabling it shows it again.
+            self.replace(&implementation, version, who).await?;
+            return Err(e);
+        }
+        self.remove(&implementation, version, Vec::new(), who).await
+    }
+
+    async fn made_nothing(&self, id: CatalogId) -> Result<()> {
         let marker = id.to_string();
         let mut after = None;
         loop {
             let page = self.store.resources(&By::All, after.as_ref(), 500).await?;
-            if page
+            let made = page
                 .items
                 .iter()
-                .any(|r| r.record.place.spec.as_str().contains(&marker))
-            {
-                return Err(in_use("implementation", &marker, "resources"));
+                .any(|r| r.record.place.spec.as_str().contains(&marker));
+            if made {
+                return Err(in_use(Implementation::WHAT, &marker, "resources"));
             }
             after = page.next;
             if after.is_none() {
-                break;
+                return Ok(());
             }
         }
-        let unique = format!(
-            "{}/{}/{}",
-            implementation.appliance, implementation.target, implementation.revision
-        );
-        self.remove(&implementation, Some(&unique), who).await
+    }
+
+    /// What must still be true when a cluster is made by these: that neither
+    /// was changed or removed. Nothing where one is gone already.
+    pub(crate) async fn still(
+        &self,
+        implementation: CatalogId,
+        credential: CatalogId,
+    ) -> Result<Option<Vec<Expect>>> {
+        let mut expect = Vec::with_capacity(2);
+        for (space, id) in [
+            (Implementation::SPACE, implementation.to_string()),
+            (Credential::SPACE, credential.to_string()),
+        ] {
+            match self.store.document(space, &id).await? {
+                Some(found) if !found.record.indexes.is_empty() => {
+                    expect.push(Expect::Version(
+                        Key::Document(space.to_owned(), id),
+                        found.version,
+                    ));
+                }
+                _ => return Ok(None),
+            }
+        }
+        Ok(Some(expect))
     }
 
     /// Refuses parameters that the implementation does not declare.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::entry::{Entry, named};
+use super::entry::{Entry, named, none};
 use super::name::check_name;
 use super::{Catalog, Credential, Implementation};
 use crate::caller::{Caller, Role};
@@ -84,6 +84,10 @@ impl Entry for Site {
         self.id
     }
 
+    fn unique(&self) -> String {
+        self.name.clone()
+    }
+
     fn indexes(&self) -> Vec<(String, String)> {
         vec![named(&self.name), ("api".to_owned(), self.api.clone())]
     }
@@ -122,7 +126,7 @@ impl Catalog {
             defaults: new.defaults,
             created: self.env.now(),
         };
-        self.insert(&site, Some(&site.name), who).await?;
+        self.insert(&site, Vec::new(), who).await?;
         Ok(site)
     }
 
@@ -139,13 +143,12 @@ impl Catalog {
     /// Removes a site that nothing uses.
     pub async fn remove_site(&self, who: &Caller, id_or_name: &str) -> Result<()> {
         who.need(Role::Operator)?;
-        let site: Site = self.find(id_or_name).await?;
-        let id = site.id.to_string();
-        self.unused::<Credential>("site", &id, "site", &site.name)
-            .await?;
-        self.unused::<Implementation>("site", &id, "site", &site.name)
-            .await?;
-        self.remove(&site, Some(&site.name), who).await
+        let (version, site) = self.look_up::<Site>(id_or_name).await?;
+        let unused = vec![
+            none::<Credential>("site", site.id),
+            none::<Implementation>("site", site.id),
+        ];
+        self.remove(&site, version, unused, who).await
     }
 }
 

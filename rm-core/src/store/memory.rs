@@ -17,6 +17,8 @@ use crate::event::{Event, Revision};
 use crate::id::{CatalogId, InstanceId, ResourceId};
 use crate::record::{Document, ResourceRecord};
 
+mod pages;
+
 /// Everything in maps behind one lock; a batch is applied in one go.
 pub struct MemoryStore {
     env: Arc<dyn Env>,
@@ -97,12 +99,28 @@ impl Inner {
             }
         }
         for expect in &batch.expect {
-            let (key, wanted) = match expect {
-                Expect::Absent(key) => (key, None),
-                Expect::Version(key, version) => (key, Some(*version)),
+            let stale = match expect {
+                Expect::Absent(key) => self.version(key).is_some().then(|| key.clone()),
+                Expect::Version(key, version) => {
+                    (self.version(key) != Some(*version)).then(|| key.clone())
+                }
+                Expect::NoDocument {
+                    space,
+                    index,
+                    value,
+                } => self
+                    .documents(space, Some((index, value)), None, 1)
+                    .items
+                    .first()
+                    .map(|found| Key::Document(space.clone(), found.record.id.clone())),
+                Expect::NoResource(by) => self
+                    .resources(by, None, 1)
+                    .items
+                    .first()
+                    .map(|found| Key::Resource(found.record.id)),
             };
-            if self.version(key) != wanted {
-                return Some(Refusal::Stale(key.clone()));
+            if let Some(key) = stale {
+                return Some(Refusal::Stale(key));
             }
         }
         for (at, count) in batch.counts.iter().enumerate() {
@@ -250,28 +268,6 @@ impl Inner {
     }
 }
 
-/// Cuts a page out of ids that come in order.
-fn page<T>(
-    ids: impl Iterator<Item = String>,
-    limit: u32,
-    mut get: impl FnMut(&str) -> Option<T>,
-) -> Page<T> {
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX).max(1);
-    let mut items = Vec::new();
-    let mut last = None;
-    for id in ids {
-        if items.len() == limit {
-            return Page {
-                items,
-                next: last.map(Cursor),
-            };
-        }
-        items.extend(get(&id));
-        last = Some(id);
-    }
-    Page { items, next: None }
-}
-
 #[async_trait]
 impl Store for MemoryStore {
     async fn resource(&self, id: ResourceId) -> Result<Option<Versioned<ResourceRecord>>> {
@@ -284,50 +280,8 @@ impl Store for MemoryStore {
         after: Option<&Cursor>,
         limit: u32,
     ) -> Result<Page<Versioned<ResourceRecord>>> {
-        use std::ops::Bound::{Excluded, Unbounded};
-        let inner = self.lock();
         let after: Option<ResourceId> = after.map(|c| c.0.parse()).transpose()?;
-        let nil = ResourceId(uuid::Uuid::nil());
-        let from = after.unwrap_or(nil);
-        let get = |id: &str| id.parse().ok().and_then(|id| inner.versioned(id));
-        let found = match by {
-            By::All => page(
-                inner
-                    .resources
-                    .range((after.map_or(Unbounded, Excluded), Unbounded))
-                    .map(|(id, _)| id.to_string()),
-                limit,
-                get,
-            ),
-            By::Tenant(who) => page(
-                inner
-                    .tenants
-                    .range((Excluded((who.clone(), from)), Unbounded))
-                    .take_while(|(tenant, _)| tenant == who)
-                    .map(|(_, id)| id.to_string()),
-                limit,
-                get,
-            ),
-            By::Party(who) => page(
-                inner
-                    .parties
-                    .range((Excluded((who.clone(), from)), Unbounded))
-                    .take_while(|(party, _)| party == who)
-                    .map(|(_, id)| id.to_string()),
-                limit,
-                get,
-            ),
-            By::Account(site, credential) => page(
-                inner
-                    .accounts
-                    .range((Excluded((*site, *credential, from)), Unbounded))
-                    .take_while(|(s, c, _)| (s, c) == (site, credential))
-                    .map(|(_, _, id)| id.to_string()),
-                limit,
-                get,
-            ),
-        };
-        Ok(found)
+        Ok(self.lock().resources(by, after, limit))
     }
 
     async fn document(&self, space: &str, id: &str) -> Result<Option<Versioned<Document>>> {
@@ -348,51 +302,7 @@ impl Store for MemoryStore {
         after: Option<&Cursor>,
         limit: u32,
     ) -> Result<Page<Versioned<Document>>> {
-        use std::ops::Bound::{Excluded, Included, Unbounded};
-        let inner = self.lock();
-        let get = |id: &str| {
-            inner
-                .documents
-                .get(&(space.to_owned(), id.to_owned()))
-                .map(|(version, record)| Versioned {
-                    version: *version,
-                    record: Arc::clone(record),
-                })
-        };
-        let found = match index {
-            None => {
-                let from = match after {
-                    Some(c) => Excluded((space.to_owned(), c.0.clone())),
-                    None => Included((space.to_owned(), String::new())),
-                };
-                page(
-                    inner
-                        .documents
-                        .range((from, Unbounded))
-                        .take_while(|((s, _), _)| s == space)
-                        .map(|((_, id), _)| id.clone()),
-                    limit,
-                    get,
-                )
-            }
-            Some((name, value)) => {
-                let at = |id: String| (space.to_owned(), name.to_owned(), value.to_owned(), id);
-                let from = match after {
-                    Some(c) => Excluded(at(c.0.clone())),
-                    None => Included(at(String::new())),
-                };
-                page(
-                    inner
-                        .indexes
-                        .range((from, Unbounded))
-                        .take_while(|(s, n, v, _)| s == space && n == name && v == value)
-                        .map(|(_, _, _, id)| id.clone()),
-                    limit,
-                    get,
-                )
-            }
-        };
-        Ok(found)
+        Ok(self.lock().documents(space, index, after, limit))
     }
 
     async fn counter(&self, counter: &str) -> Result<u64> {

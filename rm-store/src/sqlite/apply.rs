@@ -11,7 +11,7 @@ use rm_core::{Error, ErrorKind, Result};
 use rusqlite::{Connection, OptionalExtension};
 use serde::Serialize;
 
-use super::read::{blob, counter, int, rows, unsigned};
+use super::read::{blob, counter, documents, int, resources, rows, unsigned};
 
 /// A batch whose bodies are text already: that is done by the caller, not by
 /// the thread that everybody waits for.
@@ -101,12 +101,8 @@ fn check(conn: &Connection, batch: &Batch) -> rusqlite::Result<Option<Refusal>> 
         }
     }
     for expect in &batch.expect {
-        let (key, wanted) = match expect {
-            Expect::Absent(key) => (key, None),
-            Expect::Version(key, version) => (key, Some(*version)),
-        };
-        if version(conn, key)? != wanted {
-            return Ok(Some(Refusal::Stale(key.clone())));
+        if let Some(key) = stale(conn, expect)? {
+            return Ok(Some(Refusal::Stale(key)));
         }
     }
     for (at, count) in batch.counts.iter().enumerate() {
@@ -115,6 +111,32 @@ fn check(conn: &Connection, batch: &Batch) -> rusqlite::Result<Option<Refusal>> 
         }
     }
     Ok(None)
+}
+
+/// The row that is not as expected.
+fn stale(conn: &Connection, expect: &Expect) -> rusqlite::Result<Option<Key>> {
+    let unlike = |key: &Key, wanted: Option<Version>| {
+        version(conn, key).map(|is| (is != wanted).then(|| key.clone()))
+    };
+    match expect {
+        Expect::Absent(key) => unlike(key, None),
+        Expect::Version(key, version) => unlike(key, Some(*version)),
+        Expect::NoDocument {
+            space,
+            index,
+            value,
+        } => {
+            let index = (index.clone(), value.clone());
+            let found = documents(conn, space, Some(&index), None, 1)?.items;
+            Ok(found
+                .first()
+                .map(|d| Key::Document(space.clone(), d.record.id.clone())))
+        }
+        Expect::NoResource(by) => {
+            let found = resources(conn, by, None, 1)?.items;
+            Ok(found.first().map(|r| Key::Resource(r.record.id)))
+        }
+    }
 }
 
 fn holds(conn: &Connection, fence: &Fence) -> rusqlite::Result<bool> {

@@ -40,19 +40,31 @@ pub(crate) async fn versions_count_the_writes(rig: Rig) {
 
 pub(crate) async fn an_expectation_that_fails_writes_nothing(rig: Rig) {
     let s = &*rig.store;
-    rig.done(put(record(1, "t", &["u"]), Due::Keep)).await;
-    rig.done(keep(vec![document("s", "a", &[], "1")])).await;
+    let first = record(1, "t", &["u"]);
+    let account = By::Account(first.place.site, first.place.credential);
+    let no_note = |index: &str, value: &str| Expect::NoDocument {
+        space: "s".to_owned(),
+        index: index.to_owned(),
+        value: value.to_owned(),
+    };
+    rig.done(put(first, Due::Keep)).await;
+    rig.done(keep(vec![document("s", "a", &[("of", "x")], "1")]))
+        .await;
     let bad = [
-        Expect::Absent(key(1)),
-        Expect::Absent(note("a")),
-        Expect::Version(key(1), Version(2)),
-        Expect::Version(key(1), Version(u64::MAX)),
-        Expect::Version(key(2), Version(1)),
-        Expect::Version(note("a"), Version(0)),
-        Expect::Version(note("b"), Version(1)),
+        (Expect::Absent(key(1)), key(1)),
+        (Expect::Absent(note("a")), note("a")),
+        (Expect::Version(key(1), Version(2)), key(1)),
+        (Expect::Version(key(1), Version(u64::MAX)), key(1)),
+        (Expect::Version(key(2), Version(1)), key(2)),
+        (Expect::Version(note("a"), Version(0)), note("a")),
+        (Expect::Version(note("b"), Version(1)), note("b")),
+        (no_note("of", "x"), note("a")),
+        (Expect::NoResource(By::All), key(1)),
+        (Expect::NoResource(By::Tenant("t".to_owned())), key(1)),
+        (Expect::NoResource(By::Party("u".to_owned())), key(1)),
+        (Expect::NoResource(account.clone()), key(1)),
     ];
-    for expect in bad {
-        let (Expect::Absent(k) | Expect::Version(k, _)) = expect.clone();
+    for (expect, k) in bad {
         let batch = Batch {
             expect: vec![Expect::Version(key(1), Version(1)), expect],
             resources: vec![(Arc::new(record(3, "t", &["u"])), Due::At(BEGIN))],
@@ -80,6 +92,10 @@ pub(crate) async fn an_expectation_that_fails_writes_nothing(rig: Rig) {
             Expect::Absent(note("b")),
             Expect::Version(key(1), Version(1)),
             Expect::Version(note("a"), Version(1)),
+            no_note("of", "y"),
+            no_note("is", "x"),
+            Expect::NoResource(By::Tenant("other".to_owned())),
+            Expect::NoResource(By::Party("t".to_owned())),
         ],
         ..put(record(2, "t", &[]), Due::Keep)
     };
