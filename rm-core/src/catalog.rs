@@ -15,15 +15,12 @@ mod credentials;
 mod entry;
 mod images;
 mod implementations;
-mod name;
 mod sites;
 
 pub use appliances::{Appliance, NewAppliance};
 pub use credentials::{Credential, NewCredential};
 pub use images::{Image, NewImage};
 pub use implementations::{Implementation, NewImplementation, Script, Target};
-pub use name::NAME_MAX;
-pub(crate) use name::check_name;
 pub use sites::{NewSite, Site};
 
 /// The catalog of one store.

@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::caller::{Caller, Role};
-use crate::catalog::check_name;
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::Core;
 use crate::id::{CatalogId, HoldId, Kind, ResourceId};
 use crate::life::State;
 use crate::manager::Terms;
 use crate::model::Cluster;
+use crate::name::check_name;
 use crate::quota::over_quota;
 use crate::registry::ResourceManagerRegistry;
 use crate::resource::Resource;

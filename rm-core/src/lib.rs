@@ -29,6 +29,7 @@ pub mod id;
 pub mod life;
 pub mod manager;
 pub mod model;
+pub mod name;
 pub mod policy;
 mod quota;
 pub mod record;

@@ -186,7 +186,7 @@ impl<M: Model> Resource<M> {
 
     /// Lets another user see and use it.
     pub async fn grant(&self, who: &Caller, to: &str) -> Result<Self> {
-        crate::catalog::check_name("user", to)?;
+        crate::name::check_name("user", to)?;
         self.update(who, Verb::Renew, |core, r, batch| {
             holder(who, r)?;
             if !r.grants.iter().any(|g| g.user == to) {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use aws_lc_rs::{constant_time, digest};
+use rm_core::name::check_name;
 use rm_core::{Caller, Error, Result, Role, Tenant};
 use serde::Deserialize;
 
@@ -84,14 +85,10 @@ impl Tokens {
 
     fn add(&mut self, digest: [u8; 32], who: Caller) -> Result<()> {
         let wrong = |what: &str| Error::invalid(format!("the token of {:?} {what}", who.user));
-        let plain =
-            |name: &str| !name.is_empty() && name.len() <= 100 && !name.contains(char::is_control);
-        if !plain(&who.user) || !plain(&who.tenant.0) {
-            return Err(wrong("names a user or tenant that cannot be one"));
-        }
-        // A user is part of keys, and "/" separates their parts.
-        if who.user.contains('/') || who.tenant.0.contains('/') {
-            return Err(wrong("names a user or tenant with a \"/\""));
+        for (what, name) in [("user", &who.user), ("tenant", &who.tenant.0)] {
+            check_name(what, name).map_err(|e| {
+                wrong(&format!("is of no use: {}", e.what())).advice(e.next().unwrap_or_default())
+            })?;
         }
         if who.roles.is_empty() {
             return Err(wrong("has no roles").advice("roles are: operator, user"));

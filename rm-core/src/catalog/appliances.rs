@@ -3,12 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::entry::{Entry, named, none};
-use super::name::check_name;
 use super::{Catalog, Image, Implementation};
 use crate::caller::{Caller, Role};
 use crate::env::Timestamp;
 use crate::error::Result;
 use crate::id::CatalogId;
+use crate::name::check_name;
 use crate::store::{Cursor, Page};
 
 /// A named thing that operations ask for.

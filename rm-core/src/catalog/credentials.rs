@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::entry::{Entry, missing, named};
-use super::name::check_name;
 use super::{Catalog, Site};
 use crate::caller::{Caller, Role, Tenant};
 use crate::env::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::CatalogId;
 use crate::model::Json;
+use crate::name::check_name;
 use crate::secret::Secret;
 use crate::store::{By, Cursor, Expect, Page, Version};
 
@@ -138,6 +138,8 @@ impl Catalog {
         check_name("credential", &new.name)?;
         let user = new.user.unwrap_or_else(|| who.user.clone());
         let tenant = new.tenant.unwrap_or_else(|| who.tenant.clone());
+        check_name("user", &user)?;
+        check_name("tenant", &tenant.0)?;
         if user != who.user || tenant != who.tenant {
             who.need(Role::Operator)?;
         }

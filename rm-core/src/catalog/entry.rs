@@ -6,13 +6,13 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::name::NAME_MAX;
 use super::{Catalog, Credential, Implementation};
 use crate::caller::Caller;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::NewEvent;
 use crate::id::CatalogId;
 use crate::model::Json;
+use crate::name::NAME_MAX;
 use crate::record::Document;
 use crate::store::{Batch, Cursor, Expect, Key, Outcome, Page, Refusal, Version};
 

@@ -3,12 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::entry::{Entry, named, none};
-use super::name::check_name;
 use super::{Appliance, Catalog};
 use crate::caller::{Caller, Role};
 use crate::env::Timestamp;
 use crate::error::{Error, Result};
 use crate::id::CatalogId;
+use crate::name::check_name;
 use crate::store::{Cursor, Page};
 
 /// An image that sites must hold before an appliance can be made of it.

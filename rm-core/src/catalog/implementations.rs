@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::entry::{Entry, document, in_use, key, missing, moved};
-use super::name::check_name;
 use super::{Appliance, Catalog, Credential, Site};
 use crate::caller::{Caller, Role};
 use crate::env::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::CatalogId;
+use crate::name::check_name;
 use crate::record::Document;
 use crate::store::{Batch, By, Cursor, Expect, Key, Outcome, Page, Version};
 
@@ -181,6 +181,7 @@ impl Catalog {
         media.check(&new.body)?;
         for script in &new.scripts {
             check_name("script", &script.name)?;
+            check_name("script's action", &script.action)?;
         }
         // Revisions count per appliance and target. The number is part of what
         // is unique, so that two uploads cannot get the same one.

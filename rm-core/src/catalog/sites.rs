@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::entry::{Entry, named, none};
-use super::name::check_name;
 use super::{Catalog, Credential, Implementation};
 use crate::caller::{Caller, Role};
 use crate::env::Timestamp;
 use crate::error::{Error, Result};
 use crate::id::CatalogId;
+use crate::name::check_name;
 use crate::store::{Cursor, Page};
 
 /// A place with computational resources.

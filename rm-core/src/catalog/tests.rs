@@ -6,14 +6,15 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{
-    Appliance, Catalog, Credential, Image, Implementation, NAME_MAX, NewAppliance, NewCredential,
-    NewImage, NewImplementation, NewSite, Script, Site, Target,
+    Appliance, Catalog, Credential, Image, Implementation, NewAppliance, NewCredential, NewImage,
+    NewImplementation, NewSite, Script, Site, Target,
 };
 use crate::caller::{Caller, Tenant};
 use crate::env::Env;
 use crate::error::Result;
 use crate::id::CatalogId;
 use crate::model::Json;
+use crate::name::NAME_MAX;
 use crate::registry::Media;
 use crate::secret::{Sealer, Secret, Unsealed};
 use crate::store::{Batch, Due, MemoryStore, Store};

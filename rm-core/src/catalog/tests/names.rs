@@ -12,11 +12,12 @@ async fn names_that_could_not_be_told_apart_or_printed_are_refused() {
     for (name, fault) in [
         ("", "is empty"),
         (too_long.as_str(), "is too long"),
-        ("a\nb", "control characters"),
-        ("a\u{1b}[31m", "control characters"),
-        ("a\0", "control characters"),
-        (" a", "blank"),
-        ("a\u{a0}", "blank"),
+        ("a\nb", "U+000A"),
+        ("a\u{1b}[31m", "U+001B"),
+        ("a\0", "U+0000"),
+        (" a", "begins with a space"),
+        ("a\u{a0}", "U+00A0"),
+        ("a\u{200d}b", "U+200D"),
         ("a/b", "\"/\""),
     ] {
         let refused = w.add_each(name).await;
