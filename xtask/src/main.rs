@@ -2,6 +2,7 @@
 
 mod bench;
 mod checks;
+mod crash;
 mod demo;
 mod error;
 mod install;
@@ -31,6 +32,8 @@ enum Command {
     Demo(demo::Options),
     /// Check and test everything, against real clouds
     Test(tests::Options),
+    /// Kill the real daemon many times while it works on a real cloud
+    Crash(crash::Options),
     /// Measure, side by side with others
     Bench(bench::Options),
     /// A real OpenStack on loopback
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Command::Demo(options) => demo::demo(options),
         Command::Test(options) => tests::test(options),
         Command::Bench(options) => bench::bench(options),
+        Command::Crash(options) => crash::crash(options),
         Command::Lab(command) => lab::command(command),
     };
     match done {

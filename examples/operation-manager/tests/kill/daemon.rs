@@ -1,0 +1,277 @@
+//! A daemon with a catalog for the lab's cloud, driven over HTTP.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use rm_openstack::client::clouds::Clouds;
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+const TEMPLATE: &str = include_str!("../../../../lab/openstack/templates/minimal.yaml");
+
+/// How long an operation may take where the machine does other things, and
+/// where an unknown outcome is waited for.
+const TENTHS: u32 = 3000;
+
+pub(crate) struct Daemon {
+    folder: PathBuf,
+    port: u16,
+    pub(crate) child: Child,
+    token: String,
+    http: reqwest::Client,
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // One that is stopped dies of it, too.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    free.local_addr().unwrap().port()
+}
+
+impl Daemon {
+    fn command() -> Command {
+        Command::new(env!("CARGO_BIN_EXE_operation-manager"))
+    }
+
+    /// The first one over a new store in this folder, its catalog loaded.
+    pub(crate) async fn first(folder: &Path, clouds: &Path) -> Self {
+        let port = free_port();
+        let done = Self::command()
+            .args(["init", "--port", &port.to_string(), "--dir"])
+            .arg(folder)
+            .output()
+            .unwrap();
+        assert!(done.status.success(), "{done:?}");
+        let daemon = Self::over(folder, port).await;
+        daemon.load(clouds).await;
+        daemon
+    }
+
+    /// Another one over the same store.
+    pub(crate) async fn second(&self) -> Self {
+        Self::over(&self.folder, free_port()).await
+    }
+
+    async fn over(folder: &Path, port: u16) -> Self {
+        let token = std::fs::read_to_string(folder.join("operator.token")).unwrap();
+        let daemon = Self {
+            child: Self::start(folder, port),
+            folder: folder.to_owned(),
+            port,
+            token: token.trim().to_owned(),
+            http: reqwest::Client::new(),
+        };
+        daemon.up().await;
+        daemon
+    }
+
+    fn start(folder: &Path, port: u16) -> Child {
+        let mut child = Self::command()
+            .args(["serve", "--config"])
+            .arg(folder.join("operation-manager.toml"))
+            .env("RM_LISTEN__PORT", port.to_string())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // Somebody must read it, or the daemon would block; the test shows it
+        // where it fails.
+        let log = child.stderr.take().unwrap();
+        std::thread::spawn(move || {
+            for line in BufReader::new(log).lines().map_while(Result::ok) {
+                if line.contains("WARN") || line.contains("ERROR") {
+                    println!("daemon: {line}");
+                }
+            }
+        });
+        child
+    }
+
+    fn base(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Waits until it answers.
+    pub(crate) async fn up(&self) {
+        for _ in 0..600 {
+            let asked = self
+                .http
+                .get(format!("{}/health/ready", self.base()))
+                .send();
+            if asked.await.is_ok_and(|a| a.status().is_success()) {
+                return;
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+        panic!("the daemon does not come up");
+    }
+
+    pub(crate) async fn kill_and_start(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.child = Self::start(&self.folder, self.port);
+        self.up().await;
+    }
+
+    /// Sends it a signal by name.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &pid]).status();
+        assert!(sent.unwrap().success(), "kill -s {name}");
+    }
+
+    /// How to reach it, also for those who go on while it is killed.
+    pub(crate) fn client(&self) -> Client {
+        Client {
+            base: self.base(),
+            token: self.token.clone(),
+            http: self.http.clone(),
+        }
+    }
+
+    async fn load(&self, clouds: &Path) {
+        let url = Clouds::load(clouds)
+            .unwrap()
+            .cloud("oslab")
+            .unwrap()
+            .auth_url;
+        let client = self.client();
+        let secret = json!({"username": "demo", "password": "oslab-user", "project_name": "demo"});
+        for (path, body) in [
+            (
+                "/sites",
+                json!({"name": "lab", "api": "openstack", "url": url, "region": "RegionOne"}),
+            ),
+            (
+                "/credentials",
+                json!({"name": "mine", "site": "lab", "secret": secret}),
+            ),
+            ("/appliances", json!({"name": "cluster"})),
+            (
+                "/implementations",
+                json!({
+                    "appliance": "cluster",
+                    "site_type": "openstack",
+                    "media_type": "application/vnd.openstack.heat+yaml",
+                    "body": TEMPLATE,
+                }),
+            ),
+        ] {
+            client.must("POST", path, Some(body)).await;
+        }
+    }
+}
+
+/// Speaks with a daemon that may be killed and started again at any moment:
+/// what got no answer is asked again.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    base: String,
+    token: String,
+    http: reqwest::Client,
+}
+
+impl Client {
+    /// One request, until it is answered.
+    pub(crate) async fn call(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+        let key = fresh_key();
+        for _ in 0..600 {
+            let mut ask = self
+                .http
+                .request(method.parse().unwrap(), format!("{}{path}", self.base))
+                .bearer_auth(&self.token)
+                .header("Prefer", "respond-async")
+                .timeout(Duration::from_secs(30));
+            if method == "POST" && path == "/clusters" {
+                ask = ask.header("Idempotency-Key", &key);
+            }
+            if let Some(body) = &body {
+                ask = ask.json(body);
+            }
+            if let Ok(answer) = ask.send().await
+                && let status = answer.status().as_u16()
+                && let Ok(bytes) = answer.bytes().await
+            {
+                return (
+                    status,
+                    serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+                );
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+        panic!("{method} {path} gets no answer");
+    }
+
+    pub(crate) async fn must(&self, method: &str, path: &str, body: Option<Value>) -> Value {
+        let (status, answer) = self.call(method, path, body).await;
+        assert!(
+            (200..300).contains(&status),
+            "{method} {path}: {status} {answer}"
+        );
+        answer
+    }
+
+    /// Waits until the cluster is ready; panics where it fails.
+    pub(crate) async fn ready(&self, id: &str) -> Value {
+        let mut cluster = Value::Null;
+        for _ in 0..TENTHS {
+            cluster = self.must("GET", &format!("/clusters/{id}"), None).await;
+            match cluster["state"].as_str() {
+                Some("ready") if cluster["ready"] == true => return cluster,
+                Some("failed" | "quarantined") => panic!("{cluster:#}"),
+                _ => sleep(Duration::from_millis(100)).await,
+            }
+        }
+        panic!("the cluster does not get ready: {cluster:#}");
+    }
+
+    pub(crate) async fn gone(&self, id: &str) {
+        let mut last = Value::Null;
+        for _ in 0..TENTHS {
+            let (status, answer) = self.call("GET", &format!("/clusters/{id}"), None).await;
+            if status == 404 {
+                return;
+            }
+            last = answer;
+            sleep(Duration::from_millis(100)).await;
+        }
+        panic!("the cluster does not go: {last:#}");
+    }
+
+    pub(crate) async fn create(&self) -> String {
+        let body = json!({"appliance": "cluster", "slaves": 1, "reuse": "never"});
+        let made = self.must("POST", "/clusters", Some(body)).await;
+        made["id"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) async fn resize(&self, id: &str, slaves: u32) {
+        let size = json!({"slaves": slaves});
+        self.must("PATCH", &format!("/clusters/{id}"), Some(size))
+            .await;
+    }
+
+    pub(crate) async fn delete(&self, id: &str) {
+        let (status, said) = self.call("DELETE", &format!("/clusters/{id}"), None).await;
+        // An answer that was lost makes it the second time.
+        assert!(
+            (200..300).contains(&status) || [404, 409].contains(&status),
+            "{status} {said}"
+        );
+    }
+}
+
+/// A key that no other request has.
+fn fresh_key() -> String {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let n = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("{}-{n}", std::process::id())
+}

@@ -1,0 +1,81 @@
+//! One kill after the other, at moments spread evenly over each operation.
+
+use std::time::{Duration, Instant};
+
+use crate::clouds;
+use crate::daemon::Daemon;
+use crate::eyes::Eyes;
+
+/// Kills of each operation.
+const KILLS: u32 = 3;
+
+/// Moments spread evenly over an operation that takes `whole`.
+fn moment(kill: u32, of: u32, whole: Duration) -> Duration {
+    whole * (2 * kill + 1) / (2 * of)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_anywhere_it_goes_on_with_exactly_one_stack_a_cluster() {
+    let Some(clouds) = clouds("killed_anywhere_it_goes_on") else {
+        return;
+    };
+    let folder = tempfile::TempDir::new().unwrap();
+    let mut daemon = Daemon::first(folder.path(), &clouds).await;
+    let client = daemon.client();
+    let eyes = Eyes::open(&clouds);
+
+    // How long each takes when nobody interferes.
+    let began = Instant::now();
+    let id = client.create().await;
+    client.ready(&id).await;
+    let create = began.elapsed();
+    let began = Instant::now();
+    client.resize(&id, 2).await;
+    client.ready(&id).await;
+    let resize = began.elapsed();
+    let began = Instant::now();
+    client.delete(&id).await;
+    client.gone(&id).await;
+    let delete = began.elapsed();
+    println!("undisturbed: create {create:.1?}, resize {resize:.1?}, delete {delete:.1?}");
+
+    let mut spread: Vec<String> = Vec::new();
+    for kill in 0..KILLS {
+        let after = moment(kill, KILLS, create);
+        let id = client.create().await;
+        tokio::time::sleep(after).await;
+        daemon.kill_and_start().await;
+        client.ready(&id).await;
+        assert_eq!(
+            eyes.sizes(&id).await,
+            [1],
+            "killed {after:.1?} into a create"
+        );
+        spread.push(format!("create+{after:.1?}"));
+
+        let after = moment(kill, KILLS, resize);
+        client.resize(&id, 3).await;
+        tokio::time::sleep(after).await;
+        daemon.kill_and_start().await;
+        let cluster = client.ready(&id).await;
+        assert_eq!(cluster["hosts"].as_array().unwrap().len(), 4);
+        assert_eq!(
+            eyes.sizes(&id).await,
+            [3],
+            "killed {after:.1?} into a resize"
+        );
+        spread.push(format!("resize+{after:.1?}"));
+
+        let after = moment(kill, KILLS, delete);
+        client.delete(&id).await;
+        tokio::time::sleep(after).await;
+        daemon.kill_and_start().await;
+        client.gone(&id).await;
+        assert!(
+            eyes.sizes(&id).await.is_empty(),
+            "killed {after:.1?} into a delete"
+        );
+        spread.push(format!("delete+{after:.1?}"));
+    }
+    println!("killed at: {}", spread.join(", "));
+}
