@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -77,4 +78,47 @@ impl Caller {
         )
         .advice(format!("ask for a token with the role \"{name}\"")))
     }
+}
+
+/// Who there is. Doors know it, because they let people in; core asks before
+/// it writes down that something is somebody's.
+#[async_trait]
+pub trait Directory: fmt::Debug + Send + Sync + 'static {
+    /// Whether there is such a user.
+    async fn has_user(&self, user: &str) -> Result<bool>;
+    /// Whether there is such a tenant.
+    async fn has_tenant(&self, tenant: &Tenant) -> Result<bool>;
+}
+
+/// Has everybody, for hosts whose doors cannot tell.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Everybody;
+
+#[async_trait]
+impl Directory for Everybody {
+    async fn has_user(&self, _user: &str) -> Result<bool> {
+        Ok(true)
+    }
+
+    async fn has_tenant(&self, _tenant: &Tenant) -> Result<bool> {
+        Ok(true)
+    }
+}
+
+pub(crate) async fn known_user(directory: &dyn Directory, user: &str) -> Result<()> {
+    if directory.has_user(user).await? {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("there is no user {user:?}"))
+        .code("unknown-user")
+        .advice("look how the name is written; who there is is decided by the operator"))
+}
+
+pub(crate) async fn known_tenant(directory: &dyn Directory, tenant: &Tenant) -> Result<()> {
+    if directory.has_tenant(tenant).await? {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("there is no tenant {:?}", tenant.0))
+        .code("unknown-tenant")
+        .advice("look how the name is written; who there is is decided by the operator"))
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use crate::caller::{Directory, Everybody};
 use crate::env::Env;
 use crate::id::CatalogId;
 use crate::registry::Media;
@@ -29,6 +30,7 @@ pub struct Catalog {
     env: Arc<dyn Env>,
     store: Arc<dyn Store>,
     sealer: Arc<dyn Sealer>,
+    directory: Arc<dyn Directory>,
     media: BTreeMap<String, Arc<dyn Media>>,
     apis: Vec<String>,
     // An implementation's body never changes, so what was read once stays true.
@@ -49,6 +51,7 @@ impl Catalog {
             env,
             store,
             sealer,
+            directory: Arc::new(Everybody),
             media: media
                 .into_iter()
                 .map(|m| (m.media_type().to_owned(), m))
@@ -56,6 +59,13 @@ impl Catalog {
             apis,
             bodies: Mutex::default(),
         }
+    }
+
+    /// The same for hosts that can tell who there is.
+    #[must_use]
+    pub fn with_directory(mut self, directory: Arc<dyn Directory>) -> Self {
+        self.directory = directory;
+        self
     }
 
     /// What seals secrets: for adapters that keep secrets of their own.

@@ -9,7 +9,7 @@ use futures_util::future::{Either, select};
 
 use crate::backend::Capability;
 use crate::bell::Bell;
-use crate::caller::Caller;
+use crate::caller::{Caller, Directory, Everybody};
 use crate::catalog::Catalog;
 use crate::clusters::Clusters;
 use crate::driver::Driver;
@@ -32,6 +32,7 @@ pub struct Core {
     pub(crate) env: Arc<dyn Env>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) catalog: Catalog,
+    pub(crate) directory: Arc<dyn Directory>,
     pub(crate) policy: Policy,
     pub(crate) placement: Arc<dyn Placement>,
     pub(crate) installation: String,
@@ -125,7 +126,8 @@ impl Host {
         HostBuilder {
             env,
             store: None,
-            sealer: Arc::new(Unsealed),
+            sealer: None,
+            directory: Arc::new(Everybody),
             policy: Policy::default(),
             placement: Arc::new(CheapestThenRoomiest),
             installation: "default".to_owned(),
@@ -224,7 +226,8 @@ pub struct Call<'a> {
 pub struct HostBuilder {
     env: Arc<dyn Env>,
     store: Option<Arc<dyn Store>>,
-    sealer: Arc<dyn Sealer>,
+    sealer: Option<Arc<dyn Sealer>>,
+    directory: Arc<dyn Directory>,
     policy: Policy,
     placement: Arc<dyn Placement>,
     installation: String,
@@ -239,11 +242,19 @@ impl HostBuilder {
         self
     }
 
-    /// What seals credentials; nothing does if nothing is said, which is fit
-    /// for a store in memory only.
+    /// What seals credentials; nothing does if nothing is said, which a
+    /// durable store does not allow.
     #[must_use]
     pub fn sealer(mut self, sealer: Arc<dyn Sealer>) -> Self {
-        self.sealer = sealer;
+        self.sealer = Some(sealer);
+        self
+    }
+
+    /// Who there is, so that a credential or a grant for somebody unknown is
+    /// refused; everybody is known if nothing is said.
+    #[must_use]
+    pub fn directory(mut self, directory: Arc<dyn Directory>) -> Self {
+        self.directory = directory;
         self
     }
 
@@ -280,7 +291,8 @@ impl HostBuilder {
     /// # Errors
     ///
     /// [`ErrorKind::Invalid`] for an installation name that could not be put
-    /// into a mark.
+    /// into a mark, and for a durable store into which secrets would go
+    /// unsealed.
     pub fn build(self) -> Result<Host> {
         let good = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_' || c == '.';
         if self.installation.is_empty()
@@ -296,19 +308,31 @@ impl HostBuilder {
         let store = self
             .store
             .unwrap_or_else(|| Arc::new(MemoryStore::new(Arc::clone(&self.env))));
+        let sealer = match self.sealer {
+            Some(sealer) => sealer,
+            None if store.is_durable() => {
+                return Err(Error::invalid(
+                    "credentials would be kept unsealed in a durable store",
+                )
+                .advice("give the builder a sealer, or a store in memory"));
+            }
+            None => Arc::new(Unsealed),
+        };
         let catalog = Catalog::new(
             Arc::clone(&self.env),
             Arc::clone(&store),
-            self.sealer,
+            sealer,
             self.registries.all_media(),
             self.registries.apis(),
-        );
+        )
+        .with_directory(Arc::clone(&self.directory));
         let (registrations, adapters) = self.registries.take();
         let core = Arc::new(Core {
             instance: InstanceId::new(&*self.env),
             env: self.env,
             store,
             catalog,
+            directory: self.directory,
             policy: self.policy,
             placement: self.placement,
             installation: self.installation,

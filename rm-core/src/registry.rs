@@ -102,7 +102,7 @@ pub struct Registries {
     installing: Option<PluginInfo>,
     backends: BTreeMap<String, Registration>,
     adapters: AdapterRegistry,
-    media: Vec<Arc<dyn Media>>,
+    media: BTreeMap<String, (PluginInfo, Arc<dyn Media>)>,
 }
 
 type MakeManager = Box<dyn Fn(&Arc<Core>) -> Arc<dyn Any + Send + Sync> + Send + Sync>;
@@ -147,18 +147,8 @@ impl Registries {
             if *known == info {
                 return Ok(());
             }
-            return Err(Error::new(
-                ErrorKind::Exists,
-                format!(
-                    "two plugins are called {:?}: one of {} {}, one of {} {}",
-                    info.name,
-                    known.crate_name,
-                    known.crate_version,
-                    info.crate_name,
-                    info.crate_version
-                ),
-            )
-            .advice("link only one of them"));
+            let what = format!("two plugins are called {:?}", info.name);
+            return Err(both(&what, known, &info).advice("link only one of them"));
         }
         self.plugins.push(info);
         let outer = self.installing.replace(info);
@@ -196,23 +186,10 @@ impl Registries {
         serves: Serves,
         backend: Arc<dyn Backend<M>>,
     ) -> Result<()> {
-        let plugin = self.installing.unwrap_or(PluginInfo {
-            name: "host",
-            crate_name: "the host itself",
-            crate_version: "",
-        });
+        let plugin = self.contributor();
         if let Some(known) = self.backends.get(name) {
-            return Err(Error::new(
-                ErrorKind::Exists,
-                format!(
-                    "two backends are called {name:?}: one of {} {}, one of {} {}",
-                    known.plugin.crate_name,
-                    known.plugin.crate_version,
-                    plugin.crate_name,
-                    plugin.crate_version
-                ),
-            )
-            .advice("give one of them another name"));
+            let what = format!("two backends are called {name:?}");
+            return Err(both(&what, &known.plugin, &plugin).advice("give one of them another name"));
         }
         let driver: Arc<dyn Driver> = Arc::new(Erased::<M>(backend));
         let for_manager = (name.to_owned(), serves.clone(), Arc::clone(&driver));
@@ -234,13 +211,34 @@ impl Registries {
     }
 
     /// Contributes what understands a media type.
-    pub fn media(&mut self, media: Arc<dyn Media>) {
-        self.media.push(media);
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Exists`] where something else understands it already; the
+    /// message names both crates.
+    pub fn media(&mut self, media: Arc<dyn Media>) -> Result<()> {
+        let plugin = self.contributor();
+        let media_type = media.media_type().to_owned();
+        if let Some((known, _)) = self.media.get(&media_type) {
+            let what = format!("two plugins understand {media_type:?}");
+            return Err(both(&what, known, &plugin).advice("link only one of them"));
+        }
+        self.media.insert(media_type, (plugin, media));
+        Ok(())
     }
 
     /// Contributes an adapter for a contract.
     pub fn adapter<C: ?Sized + Contract>(&mut self, adapter: Arc<C>) -> Result<()> {
         self.adapters.add(adapter)
+    }
+
+    /// Who contributes now: the plugin that is being installed, or the host.
+    fn contributor(&self) -> PluginInfo {
+        self.installing.unwrap_or(PluginInfo {
+            name: "host",
+            crate_name: "the host itself",
+            crate_version: "",
+        })
     }
 
     /// The plugins installed so far.
@@ -260,12 +258,25 @@ impl Registries {
     }
 
     pub(crate) fn all_media(&self) -> Vec<Arc<dyn Media>> {
-        self.media.clone()
+        self.media
+            .values()
+            .map(|(_, media)| Arc::clone(media))
+            .collect()
     }
 
     pub(crate) fn take(self) -> (BTreeMap<String, Registration>, AdapterRegistry) {
         (self.backends, self.adapters)
     }
+}
+
+/// Of two contributions that exclude each other, from whom each is.
+fn both(what: &str, one: &PluginInfo, other: &PluginInfo) -> Error {
+    let of = |p: &PluginInfo| format!("{} {}", p.crate_name, p.crate_version);
+    let (one, other) = (of(one), of(other));
+    Error::new(
+        ErrorKind::Exists,
+        format!("{what}: one of {}, one of {}", one.trim(), other.trim()),
+    )
 }
 
 /// Adapters, by the contract they fulfil.

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::caller::{Caller, Role};
+use crate::caller::{Caller, Role, known_user};
 use crate::env::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::Core;
@@ -187,6 +187,7 @@ impl<M: Model> Resource<M> {
     /// Lets another user see and use it.
     pub async fn grant(&self, who: &Caller, to: &str) -> Result<Self> {
         crate::name::check_name("user", to)?;
+        known_user(&*self.core.directory, to).await?;
         self.update(who, Verb::Renew, |core, r, batch| {
             holder(who, r)?;
             if !r.grants.iter().any(|g| g.user == to) {

@@ -191,6 +191,12 @@ pub enum Refusal {
 /// the store's own clock.
 #[async_trait]
 pub trait Store: fmt::Debug + Send + Sync + 'static {
+    /// Whether what is written outlives the program. Into a store that does
+    /// not, secrets may be written as they are.
+    fn is_durable(&self) -> bool {
+        true
+    }
+
     /// One resource.
     async fn resource(&self, id: ResourceId) -> Result<Option<Versioned<ResourceRecord>>>;
 

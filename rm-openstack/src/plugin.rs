@@ -28,7 +28,7 @@ pub static PLUGIN: PluginFn<Config> = PluginFn {
 };
 
 fn install(config: Config, registries: &mut Registries) -> Result<()> {
-    registries.media(Arc::new(HeatTemplate));
+    registries.media(Arc::new(HeatTemplate))?;
     let sessions = Arc::new(Sessions::new(config.clone()));
     let serves = Serves {
         kind: Kind::CLUSTER,

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rm_core::store::{Batch, By, Due, Key, Store};
-use rm_core::{Effect, Error, ErrorKind};
-use rm_store::{Options, SqliteStore};
+use rm_core::{Effect, Error, ErrorKind, Host};
+use rm_store::{AeadSealer, Options, SqliteStore, generate_key};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use support::{TestEnv, document, done, keep, put, record};
@@ -309,4 +309,16 @@ async fn two_stores_on_one_file_share_the_work() {
         assert_eq!(store.counter("c").await.unwrap(), 300);
         assert_eq!(store.newest().await.unwrap(), 300);
     }
+}
+
+#[test]
+fn a_host_keeps_no_secret_unsealed_on_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(open(&folder.path().join("store.db")).unwrap());
+    let builder = || Host::builder(TestEnv::new()).store(Arc::clone(&store) as Arc<dyn Store>);
+    let e = builder().build().unwrap_err();
+    assert_eq!(e.kind(), ErrorKind::Invalid);
+    assert!(e.to_string().contains("give the builder a sealer"), "{e}");
+    let sealer = AeadSealer::new(&[generate_key().unwrap()]).unwrap();
+    builder().sealer(Arc::new(sealer)).build().unwrap();
 }

@@ -86,7 +86,7 @@ impl SimCloud {
 
     /// Contributes the backend `sim` and what understands its implementations.
     pub fn install(self: &Arc<Self>, registries: &mut Registries) -> Result<()> {
-        registries.media(Arc::new(SimBody));
+        registries.media(Arc::new(SimBody))?;
         let serves = Serves {
             kind: Kind::CLUSTER,
             api: API.to_owned(),

@@ -117,6 +117,10 @@ fn unavailable() -> Error {
 
 #[async_trait]
 impl Store for SimStore {
+    fn is_durable(&self) -> bool {
+        self.inner.is_durable()
+    }
+
     async fn resource(&self, id: ResourceId) -> Result<Option<Versioned<ResourceRecord>>> {
         self.points.pass("before read").await;
         self.reach()?;

@@ -236,6 +236,19 @@ fn the_daemon_refuses_and_the_client_says_why() {
     stage
         .operator_reading(&["credential", "add", "c", "--site", "nowhere"], "{}")
         .bad(1, &["nowhere"]);
+    let ghost = [
+        "credential",
+        "add",
+        "c",
+        "--site",
+        "here",
+        "--user",
+        "ghost",
+    ];
+    stage.operator_reading(&ghost, "{}").bad(
+        1,
+        &["there is no user \"ghost\"", "how the name is written"],
+    );
 
     let after = stage.operator(&["events", "--json"]).good().json();
     assert_eq!(before, after, "nothing of this changed anything");

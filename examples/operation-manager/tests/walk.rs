@@ -240,6 +240,9 @@ fn a_cluster_lives_and_goes() {
         .good();
     assert_eq!(row(&shared.out, "shared"), ["shared", "with", "operator"]);
     stage
+        .user(&["cluster", "share", "first", "--user", "ghost"])
+        .bad(1, &["there is no user \"ghost\""]);
+    stage
         .user(&["cluster", "unshare", "first", "--user", "operator"])
         .good();
 

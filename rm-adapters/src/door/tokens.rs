@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use aws_lc_rs::{constant_time, digest};
+use rm_core::caller::Directory;
 use rm_core::name::check_name;
 use rm_core::{Caller, Error, Result, Role, Tenant};
 use serde::Deserialize;
@@ -125,6 +127,18 @@ impl Tokens {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+/// Who has a token is known.
+#[async_trait]
+impl Directory for Tokens {
+    async fn has_user(&self, user: &str) -> Result<bool> {
+        Ok(self.0.iter().any(|(_, who)| who.user == user))
+    }
+
+    async fn has_tenant(&self, tenant: &Tenant) -> Result<bool> {
+        Ok(self.0.iter().any(|(_, who)| who.tenant == *tenant))
     }
 }
 

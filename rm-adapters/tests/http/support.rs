@@ -162,11 +162,12 @@ impl Service {
             ..LambdaLinkOptions::default()
         };
         lambdalink::register(builder.registries(), Parts::ALL, for_lambdalink).unwrap();
-        let host = Arc::new(builder.build().unwrap());
         let mut tokens = Tokens::default();
         for who in [Who::Operator, Who::Ann, Who::Amy, Who::Bob, Who::Cat] {
             tokens = tokens.with(who.token().unwrap(), who.caller()).unwrap();
         }
+        let builder = builder.directory(Arc::new(tokens.clone()));
+        let host = Arc::new(builder.build().unwrap());
         let door = Door::new(Arc::clone(&host), tokens, options).unwrap();
         let (listener, address) = door::listen("127.0.0.1:0").await.unwrap();
         let (stop, stopped) = watch::channel(false);

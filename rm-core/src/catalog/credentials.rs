@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::entry::{Entry, missing, named};
 use super::{Catalog, Site};
-use crate::caller::{Caller, Role, Tenant};
+use crate::caller::{Caller, Role, Tenant, known_tenant, known_user};
 use crate::env::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::CatalogId;
@@ -142,6 +142,8 @@ impl Catalog {
         check_name("tenant", &tenant.0)?;
         if user != who.user || tenant != who.tenant {
             who.need(Role::Operator)?;
+            known_user(&*self.directory, &user).await?;
+            known_tenant(&*self.directory, &tenant).await?;
         }
         let mut parents = Vec::new();
         let site: Site = self.parent(&new.site, &mut parents).await?;

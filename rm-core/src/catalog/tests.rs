@@ -9,7 +9,7 @@ use super::{
     Appliance, Catalog, Credential, Image, Implementation, NewAppliance, NewCredential, NewImage,
     NewImplementation, NewSite, Script, Site, Target,
 };
-use crate::caller::{Caller, Tenant};
+use crate::caller::{Caller, Directory, Everybody, Tenant};
 use crate::env::Env;
 use crate::error::Result;
 use crate::id::CatalogId;
@@ -84,6 +84,10 @@ fn world() -> World {
 }
 
 fn sealed_by(sealer: impl Sealer) -> World {
+    world_of(sealer, Everybody)
+}
+
+fn world_of(sealer: impl Sealer, directory: impl Directory) -> World {
     let env = Still::new();
     let store = Arc::new(MemoryStore::new(Arc::clone(&env) as Arc<dyn Env>));
     let catalog = Catalog::new(
@@ -92,7 +96,8 @@ fn sealed_by(sealer: impl Sealer) -> World {
         Arc::new(sealer),
         vec![Arc::new(Toy)],
         vec!["toy".to_owned()],
-    );
+    )
+    .with_directory(Arc::new(directory));
     World {
         env,
         store,

@@ -3,9 +3,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{Adapter, AdapterRegistry, Contract, PluginFn, PluginInfo, Registries};
+use super::{Adapter, AdapterRegistry, Contract, Media, PluginFn, PluginInfo, Registries};
 use crate::backend::{MockBackend, Serves};
 use crate::error::Result;
 use crate::host::{Host, HostBuilder};
@@ -36,6 +36,23 @@ fn toy(kind: Kind) -> Serves {
 
 fn cloud() -> Arc<MockBackend<Cluster>> {
     Arc::new(MockBackend::new())
+}
+
+#[derive(Debug)]
+struct Text;
+
+impl Media for Text {
+    fn media_type(&self) -> &'static str {
+        "text/toy"
+    }
+
+    fn check(&self, _body: &str) -> Result<()> {
+        Ok(())
+    }
+
+    fn accepts(&self, _body: &str, _parameters: &BTreeMap<String, Value>) -> Result<()> {
+        Ok(())
+    }
 }
 
 fn refused<T>(result: Result<T>) -> Error {
@@ -110,6 +127,23 @@ fn a_plugin_that_was_refused_is_refused_again() {
         assert_eq!(refused(registries.install(&BROKEN, None)).what(), "never");
     }
     assert!(registries.plugins().is_empty());
+}
+
+#[test]
+fn two_plugins_for_one_media_type_are_refused_and_both_crates_named() {
+    let reads = |crate_name: &'static str| PluginFn::<()> {
+        install: |(), registries| registries.media(Arc::new(Text)),
+        ..plugin(crate_name, crate_name)
+    };
+    let mut registries = Registries::new();
+    registries.install(&reads("rm-first"), None).unwrap();
+    let e = refused(registries.install(&reads("rm-second"), None));
+    assert_eq!(e.kind(), ErrorKind::Exists);
+    for part in ["\"text/toy\"", "rm-first 1.2.3", "rm-second 1.2.3"] {
+        assert!(e.to_string().contains(part), "{e}");
+    }
+    let e = refused(registries.media(Arc::new(Text)));
+    assert!(e.to_string().contains("the host itself"), "{e}");
 }
 
 #[test]

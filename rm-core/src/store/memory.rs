@@ -270,6 +270,10 @@ impl Inner {
 
 #[async_trait]
 impl Store for MemoryStore {
+    fn is_durable(&self) -> bool {
+        false
+    }
+
     async fn resource(&self, id: ResourceId) -> Result<Option<Versioned<ResourceRecord>>> {
         Ok(self.lock().versioned(id))
     }

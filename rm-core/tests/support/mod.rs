@@ -34,7 +34,7 @@ pub(crate) fn cloud() -> MockBackend<Cluster> {
 /// A host over it.
 pub(crate) fn host(cloud: MockBackend<Cluster>) -> Host {
     let mut builder = Host::builder(Arc::new(Quick::default()));
-    builder.registries().media(Arc::new(AnyBody));
+    builder.registries().media(Arc::new(AnyBody)).unwrap();
     let serves = Serves {
         kind: Kind::CLUSTER,
         api: "toy".to_owned(),

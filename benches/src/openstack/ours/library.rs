@@ -8,7 +8,7 @@ use rm_core::catalog::{NewAppliance, NewCredential, NewImplementation, NewSite};
 use rm_core::clusters::{ClusterRequest, Reuse};
 use rm_core::env::Env;
 use rm_core::{Caller, Host};
-use rm_store::SqliteStore;
+use rm_store::{AeadSealer, SqliteStore, generate_key};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -40,7 +40,11 @@ impl Library {
         let env: Arc<dyn Env> = Arc::new(TokioEnv::new());
         let store = SqliteStore::open(dir.path().join("store.db"), Arc::clone(&env))?;
         let name = format!("bench-{:x}", env.random() >> 16);
-        let mut builder = Host::builder(env).store(Arc::new(store)).installation(name);
+        let sealer = AeadSealer::new(&[generate_key()?])?;
+        let mut builder = Host::builder(env)
+            .store(Arc::new(store))
+            .sealer(Arc::new(sealer))
+            .installation(name);
         builder.registries().install(&rm_openstack::PLUGIN, None)?;
         let host = Arc::new(builder.build()?);
         let operator = Caller::operator("operator", "operators");

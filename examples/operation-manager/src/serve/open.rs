@@ -37,6 +37,7 @@ pub(crate) fn host(config: &Config, parts: Parts) -> Result<Host> {
         ..LambdaLinkOptions::default()
     };
     lambdalink::register(builder.registries(), parts, options)?;
+    builder = builder.directory(Arc::new(tokens::table(config)?));
     if let Some(sealer) = sealer(config)? {
         builder = builder.sealer(Arc::new(sealer) as Arc<dyn Sealer>);
     }

@@ -1,5 +1,7 @@
 //! Who may.
 
+use async_trait::async_trait;
+
 use super::*;
 
 #[tokio::test]
@@ -47,4 +49,43 @@ async fn nobody_brings_a_credential_for_somebody_else() {
     // An operator may, and names everything that the caller would have said.
     let made = w.catalog.add_credential(&op(), for_tenant).await.unwrap();
     assert_eq!((made.tenant.0.as_str(), &*made.user), ("other", "olga"));
+}
+
+/// Has Anna and her tenant.
+#[derive(Debug)]
+struct Few;
+
+#[async_trait]
+impl Directory for Few {
+    async fn has_user(&self, user: &str) -> Result<bool> {
+        Ok(user == "anna")
+    }
+
+    async fn has_tenant(&self, tenant: &Tenant) -> Result<bool> {
+        Ok(tenant.0 == "acme")
+    }
+}
+
+#[tokio::test]
+async fn a_credential_is_for_somebody_there_is() {
+    let w = world_of(Unsealed, Few);
+    w.site("berlin").await;
+    let of = |user: &str, tenant: &str| NewCredential {
+        user: Some(user.to_owned()),
+        tenant: Some(Tenant(tenant.to_owned())),
+        ..credential("x", "berlin")
+    };
+    let before = w.written().await;
+    for (new, fault) in [
+        (of("ana", "acme"), "there is no user \"ana\""),
+        (of("anna", "acne"), "there is no tenant \"acne\""),
+    ] {
+        let e = w.catalog.add_credential(&op(), new).await.unwrap_err();
+        assert_eq!((e.kind(), e.what()), (ErrorKind::Invalid, fault));
+    }
+    assert_eq!(w.written().await, before);
+    let hers = w.catalog.add_credential(&op(), of("anna", "acme")).await;
+    assert_eq!(hers.unwrap().user, "anna");
+    // Who calls was let in by the door, which need not ask again.
+    w.credential(&op(), "mine", "berlin").await;
 }
