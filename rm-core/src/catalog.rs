@@ -68,6 +68,11 @@ impl Catalog {
         self
     }
 
+    /// What understands implementations of a media type, if anything does.
+    pub fn media(&self, media_type: &str) -> Option<&dyn Media> {
+        self.media.get(media_type).map(|media| &**media)
+    }
+
     /// What seals secrets: for adapters that keep secrets of their own.
     pub fn sealer(&self) -> &dyn Sealer {
         &*self.sealer

@@ -19,13 +19,14 @@ use crate::name::check_name;
 use crate::quota::over_quota;
 use crate::registry::ResourceManagerRegistry;
 use crate::resource::Resource;
-use crate::store::{Batch, Cursor, Outcome, Page, Refusal};
+use crate::store::{Batch, Cursor, Key, Outcome, Page, Refusal};
 use crate::visible::{missing, see, visible};
 
 mod choose;
 mod idempotency;
 
 use choose::Candidate;
+use idempotency::Got;
 pub(crate) use idempotency::{IDEMPOTENCY, day};
 
 /// What an Operation Manager asks for.
@@ -77,6 +78,9 @@ pub enum Reuse {
     /// The tenant's cluster of the same appliance, revision and site.
     #[default]
     Match,
+    /// The one that the same user got this way; never one of the tenant's
+    /// other users.
+    Own,
     /// Always make another.
     Never,
 }
@@ -88,6 +92,9 @@ pub struct Created {
     pub cluster: Resource<Cluster>,
     /// The caller's hold on it.
     pub hold: HoldId,
+    /// The generation of the cluster that was asked for: by it is known what
+    /// becomes of the request.
+    pub generation: u64,
     /// Whether it was there already.
     pub reused: bool,
     /// What was considered, and why this was chosen.
@@ -159,8 +166,22 @@ impl<'a> Clusters<'a> {
     /// [`ErrorKind::NoCapacity`] where no site would do, with what each said;
     /// [`ErrorKind::Quota`]; [`ErrorKind::Conflict`] with the code
     /// `cluster-too-small` where the one to be reused is smaller and `grow`
-    /// was not asked, or `idempotency-key-reused`.
+    /// was not asked, or `idempotency-key-reused`; [`ErrorKind::Gone`] where
+    /// the key's request was served and what it got is gone since.
     pub async fn create(&self, who: &Caller, request: &ClusterRequest) -> Result<Created> {
+        self.create_and(who, request, |_, _, _| Ok(())).await
+    }
+
+    /// The same, and whatever `also` puts into the commit that gives the
+    /// caller the hold: an adapter's own record of it, say, which is then
+    /// there if and only if the hold is. It is not asked where the idempotency
+    /// key says that the hold was given before.
+    pub async fn create_and(
+        &self,
+        who: &Caller,
+        request: &ClusterRequest,
+        also: impl Fn(ResourceId, HoldId, &mut Batch) -> Result<()> + Send + Sync,
+    ) -> Result<Created> {
         who.need(Role::User)?;
         if let Some(name) = &request.name {
             check_name("cluster", name)?;
@@ -178,7 +199,7 @@ impl<'a> Clusters<'a> {
             if let Some((cluster, stale)) = self.existing(who, &candidates).await?
                 && !stale
             {
-                match self.join(who, request, cluster, until).await {
+                match self.join(who, request, cluster, until, &also).await {
                     Ok((cluster, hold)) => {
                         let considered = vec![Considered {
                             site: cluster.record().place.site_name.clone(),
@@ -187,6 +208,7 @@ impl<'a> Clusters<'a> {
                             why: "a cluster of this tenant, appliance and site is there".to_owned(),
                         }];
                         return Ok(Created {
+                            generation: cluster.record().generation,
                             cluster,
                             hold,
                             reused: true,
@@ -240,12 +262,20 @@ impl<'a> Clusters<'a> {
             for key in candidates.iter().filter_map(|c| c.want.key.as_ref()) {
                 batch.expect.push(self.free_key(key).await?);
             }
-            self.remember(who, request, (id, hold, false), &mut batch)?;
+            let got = Got {
+                resource: id,
+                hold,
+                generation: 1,
+                reused: false,
+            };
+            self.remember(who, request, got, &mut batch)?;
+            also(id, hold, &mut batch)?;
             match self.core.commit(batch).await? {
                 Outcome::Done(_) => {
                     return Ok(Created {
                         cluster: self.get(who, id).await?,
                         hold,
+                        generation: 1,
                         reused: false,
                         considered,
                     });
@@ -258,6 +288,36 @@ impl<'a> Clusters<'a> {
                 // Somebody with the same key was faster: find theirs.
                 Outcome::Refused(_) => {}
             }
+        }
+    }
+
+    /// Gives back what a request got that is refused after all: its hold, and
+    /// what its idempotency key remembers.
+    pub async fn give_back(
+        &self,
+        who: &Caller,
+        request: &ClusterRequest,
+        got: &Created,
+    ) -> Result<()> {
+        let key = request
+            .idempotency
+            .as_ref()
+            .map(|(key, _)| Key::Document(IDEMPOTENCY.to_owned(), idempotency::place(who, key)));
+        let given = got.cluster.release_and(who, Some(got.hold), |batch| {
+            batch.delete.extend(key.clone());
+            Ok(())
+        });
+        match given.await {
+            // The hold has ended already, and the cluster with it perhaps.
+            Err(e)
+                if matches!(
+                    e.kind(),
+                    ErrorKind::NotFound | ErrorKind::Busy | ErrorKind::Forbidden
+                ) =>
+            {
+                Ok(())
+            }
+            other => other.map(drop),
         }
     }
 

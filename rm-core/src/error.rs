@@ -23,6 +23,8 @@ pub enum ErrorKind {
     Forbidden,
     /// There is no such thing, or it is not the caller's.
     NotFound,
+    /// It was there, and it will not come back.
+    Gone,
     /// A thing of that name exists already.
     Exists,
     /// The request contradicts what is there (another body under one key, a
@@ -62,6 +64,7 @@ impl ErrorKind {
             Self::Unauthenticated => "unauthenticated",
             Self::Forbidden => "forbidden",
             Self::NotFound => "not-found",
+            Self::Gone => "gone",
             Self::Exists => "exists",
             Self::Conflict => "conflict",
             Self::Busy => "busy",

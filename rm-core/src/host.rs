@@ -9,6 +9,7 @@ use futures_util::future::{Either, select};
 
 use crate::backend::Capability;
 use crate::bell::Bell;
+use crate::calls::{Observed, WatchCalls};
 use crate::caller::{Caller, Directory, Everybody};
 use crate::catalog::Catalog;
 use crate::clusters::Clusters;
@@ -131,6 +132,7 @@ impl Host {
             policy: Policy::default(),
             placement: Arc::new(CheapestThenRoomiest),
             installation: "default".to_owned(),
+            calls: None,
             registries: Registries::new(),
         }
     }
@@ -231,6 +233,7 @@ pub struct HostBuilder {
     policy: Policy,
     placement: Arc<dyn Placement>,
     installation: String,
+    calls: Option<Arc<dyn WatchCalls>>,
     registries: Registries,
 }
 
@@ -278,6 +281,13 @@ impl HostBuilder {
     #[must_use]
     pub fn installation(mut self, name: impl Into<String>) -> Self {
         self.installation = name.into();
+        self
+    }
+
+    /// Who is told of every call on a backend.
+    #[must_use]
+    pub fn watch_calls(mut self, calls: Arc<dyn WatchCalls>) -> Self {
+        self.calls = Some(calls);
         self
     }
 
@@ -339,7 +349,14 @@ impl HostBuilder {
             bell: Bell::default(),
             drivers: registrations
                 .iter()
-                .map(|(name, r)| (name.clone(), Arc::clone(&r.driver)))
+                .map(|(name, r)| {
+                    let driver = Arc::clone(&r.driver);
+                    let driver = match &self.calls {
+                        Some(calls) => Observed::wrap(name, driver, Arc::clone(calls)),
+                        None => driver,
+                    };
+                    (name.clone(), driver)
+                })
                 .collect(),
         });
         let managers = ResourceManagerRegistry::build(registrations, &core);

@@ -11,11 +11,12 @@
 //! | what a plugin author writes | [`backend`], [`registry`] |
 //! | what is wanted and what is seen | [`life`], [`model`], [`record`] |
 //! | what is durable | [`store`], [`event`] |
-//! | who is told | [`signal`] |
+//! | who is told | [`signal`], [`calls`] |
 //! | what makes it happen | [`engine`] |
 
 pub mod backend;
 mod bell;
+pub mod calls;
 pub mod caller;
 pub mod catalog;
 pub mod clusters;

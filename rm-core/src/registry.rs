@@ -92,6 +92,15 @@ pub trait Media: fmt::Debug + Send + Sync + 'static {
     fn default_slaves(&self, _body: &str) -> Option<u32> {
         None
     }
+    /// A body made around an image of the site, for who brings no body; absent
+    /// where this type has no such thing.
+    fn around_image(&self, _image: &str) -> Option<String> {
+        None
+    }
+    /// The body as JSON, for who shows it; absent where it has no such form.
+    fn as_json(&self, _body: &str) -> Option<serde_json::Value> {
+        None
+    }
 }
 
 /// What a plugin contributes while it is installed.
@@ -105,7 +114,8 @@ pub struct Registries {
     media: BTreeMap<String, (PluginInfo, Arc<dyn Media>)>,
 }
 
-type MakeManager = Box<dyn Fn(&Arc<Core>) -> Arc<dyn Any + Send + Sync> + Send + Sync>;
+type MakeManager =
+    Box<dyn Fn(&Arc<Core>, Arc<dyn Driver>) -> Arc<dyn Any + Send + Sync> + Send + Sync>;
 
 /// One backend as it was registered.
 pub(crate) struct Registration {
@@ -192,15 +202,15 @@ impl Registries {
             return Err(both(&what, &known.plugin, &plugin).advice("give one of them another name"));
         }
         let driver: Arc<dyn Driver> = Arc::new(Erased::<M>(backend));
-        let for_manager = (name.to_owned(), serves.clone(), Arc::clone(&driver));
+        let for_manager = (name.to_owned(), serves.clone());
         self.backends.insert(
             name.to_owned(),
             Registration {
                 plugin,
                 serves,
                 driver,
-                make: Box::new(move |core| {
-                    let (name, serves, driver) = for_manager.clone();
+                make: Box::new(move |core, driver| {
+                    let (name, serves) = for_manager.clone();
                     let manager: Arc<dyn ResourceManager<M>> =
                         Arc::new(Managed::<M>::new(Arc::clone(core), name, serves, driver));
                     Arc::new(manager)
@@ -355,9 +365,10 @@ impl ResourceManagerRegistry {
         Self {
             managers: registrations
                 .into_iter()
-                .map(|(name, r)| {
-                    let model = r.driver.model();
-                    (name, (r.serves, model, (r.make)(core)))
+                .filter_map(|(name, r)| {
+                    let driver = Arc::clone(core.drivers.get(&name)?);
+                    let model = driver.model();
+                    Some((name, (r.serves, model, (r.make)(core, driver))))
                 })
                 .collect(),
         }
@@ -398,9 +409,16 @@ impl ResourceManagerRegistry {
         Ok(found)
     }
 
+    /// All managers with what they serve, by name.
+    pub fn all(&self) -> impl Iterator<Item = (&str, &Serves)> {
+        self.managers
+            .iter()
+            .map(|(name, (serves, ..))| (name.as_str(), serves))
+    }
+
     /// The names of all managers, sorted.
     pub fn names(&self) -> Vec<&str> {
-        self.managers.keys().map(String::as_str).collect()
+        self.all().map(|(name, _)| name).collect()
     }
 }
 

@@ -101,7 +101,7 @@ impl<M: Model> Resource<M> {
         until: Option<Timestamp>,
         edit: impl Fn(&mut M::Spec) -> Result<()> + Send + Sync,
     ) -> Result<(Self, HoldId)> {
-        self.join_and(who, until, edit, |_, _| Ok(())).await
+        self.join_and(who, until, edit, |_, _, _| Ok(())).await
     }
 
     /// The same, and whatever `also` puts into the same commit.
@@ -110,7 +110,7 @@ impl<M: Model> Resource<M> {
         who: &Caller,
         until: Option<Timestamp>,
         edit: impl Fn(&mut M::Spec) -> Result<()> + Send + Sync,
-        also: impl Fn(HoldId, &mut Batch) -> Result<()> + Send + Sync,
+        also: impl Fn(&ResourceRecord, HoldId, &mut Batch) -> Result<()> + Send + Sync,
     ) -> Result<(Self, HoldId)> {
         let id = HoldId::new(&*self.core.env);
         let joined = self
@@ -135,7 +135,7 @@ impl<M: Model> Resource<M> {
                     "joined",
                     serde_json::json!({"by": who.user, "hold": id}),
                 ));
-                also(id, batch)
+                also(r, id, batch)
             })
             .await?;
         Ok((joined, id))
@@ -168,6 +168,17 @@ impl<M: Model> Resource<M> {
     /// Gives up a hold of the caller's; the last one to go releases the
     /// resource. An operator may give up anybody's.
     pub async fn release(&self, who: &Caller, hold: Option<HoldId>) -> Result<Self> {
+        self.release_and(who, hold, |_| Ok(())).await
+    }
+
+    /// The same, and whatever `also` puts into the same commit: the end of an
+    /// adapter's own record of the hold, say.
+    pub async fn release_and(
+        &self,
+        who: &Caller,
+        hold: Option<HoldId>,
+        also: impl Fn(&mut Batch) -> Result<()> + Send + Sync,
+    ) -> Result<Self> {
         self.update(who, Verb::Release, |core, r, batch| {
             let at = own_hold(who, r, hold)?;
             let gone = r.holds.remove(at);
@@ -179,7 +190,7 @@ impl<M: Model> Resource<M> {
             if r.holds.is_empty() {
                 want_absent(core, r, batch, "its last holder gave it up");
             }
-            Ok(())
+            also(batch)
         })
         .await
     }

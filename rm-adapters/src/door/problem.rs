@@ -9,6 +9,7 @@
 //! | quota | 403 | the tenant's limit: waiting alone does not help, so it is not 429; its code is `quota-exceeded` or `lease-too-long` |
 //! | not-found | 404 | also what is somebody else's |
 //! | exists, conflict, busy | 409 | |
+//! | gone | 410 | what an idempotency key once got |
 //! | unsupported | 501 | |
 //! | failed, credential | 502 | the site or the real thing refuses |
 //! | no-capacity, unavailable, rate-limited, fenced | 503 | with `Retry-After` where the other side said how long |
@@ -56,6 +57,7 @@ pub fn status_of(kind: ErrorKind) -> StatusCode {
         ErrorKind::Forbidden | ErrorKind::Quota => StatusCode::FORBIDDEN,
         ErrorKind::NotFound => StatusCode::NOT_FOUND,
         ErrorKind::Exists | ErrorKind::Conflict | ErrorKind::Busy => StatusCode::CONFLICT,
+        ErrorKind::Gone => StatusCode::GONE,
         ErrorKind::Unsupported => StatusCode::NOT_IMPLEMENTED,
         ErrorKind::Failed | ErrorKind::Credential => StatusCode::BAD_GATEWAY,
         ErrorKind::NoCapacity
@@ -131,6 +133,7 @@ fn title(kind: ErrorKind) -> &'static str {
         ErrorKind::Unauthenticated => "Nobody knows who is calling",
         ErrorKind::Forbidden => "Not allowed",
         ErrorKind::NotFound => "There is no such thing",
+        ErrorKind::Gone => "It is gone",
         ErrorKind::Exists => "It exists already",
         ErrorKind::Conflict => "It contradicts what is there",
         ErrorKind::Busy => "Not possible in this state",

@@ -113,19 +113,33 @@ pub(super) async fn create(call: &Call<'_>, request: &Request) -> Result<Reply> 
     wanted.idempotency = request
         .header("idempotency-key")
         .map(|key| (key.to_owned(), request.digest(&["wait_seconds"])));
+    let clusters = call.host.clusters();
+    let got = clusters.create(call.who, &wanted).await?;
     let Created {
         cluster,
         hold,
+        generation,
         reused,
         considered,
-    } = call.host.clusters().create(call.who, &wanted).await?;
+    } = got.clone();
     let extra = json!({"hold": hold, "reused": reused, "considered": considered});
     let ready = if reused {
         StatusCode::OK
     } else {
         StatusCode::CREATED
     };
-    settle(call, request, cluster, wait, ready, extra).await
+    let answer = settle(call, request, cluster, generation, wait, ready, extra).await;
+    match answer {
+        // Somebody's cluster is not what was asked for: nobody is told of a
+        // hold on it, so there must be none.
+        Err(e) if reused => Err(match clusters.give_back(call.who, &wanted, &got).await {
+            Ok(()) => e.advice(
+                "this request holds nothing of it; ask for what it has, or with reuse never to get another",
+            ),
+            Err(_) => e.advice(format!("it is still held, by {hold}: give that up")),
+        }),
+        answer => answer,
+    }
 }
 
 pub(super) async fn list(call: &Call<'_>, request: &Request) -> Result<Reply> {
@@ -202,7 +216,18 @@ async fn change_size(
         .clusters()
         .resize(call.who, id(request)?, size)
         .await?;
-    settle(call, request, changed, wait, StatusCode::OK, Value::Null).await
+    let generation = changed.record().generation;
+    let ready = StatusCode::OK;
+    settle(
+        call,
+        request,
+        changed,
+        generation,
+        wait,
+        ready,
+        Value::Null,
+    )
+    .await
 }
 
 pub(super) async fn delete(call: &Call<'_>, request: &Request) -> Result<Reply> {
@@ -323,11 +348,11 @@ async fn settle(
     call: &Call<'_>,
     request: &Request,
     wanted: Resource<Cluster>,
+    generation: u64,
     wait: Duration,
     ready: StatusCode,
     extra: Value,
 ) -> Result<Reply> {
-    let generation = wanted.record().generation;
     if request.wants_no_wait() {
         return under_way(call, request, &wanted, generation, extra);
     }

@@ -3,6 +3,7 @@
 
 mod callbacks;
 mod events;
+mod keys;
 mod lambdalink;
 mod limits;
 mod openapi;

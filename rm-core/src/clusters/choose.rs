@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 
-use super::{ClusterRequest, Clusters, Considered, Reuse};
+use super::{ClusterRequest, Clusters, Considered, Got, Reuse};
 use crate::backend::Offer;
 use crate::caller::Caller;
 use crate::catalog::{Appliance, Implementation, Site, Target};
@@ -160,12 +160,14 @@ impl Clusters<'_> {
         let slaves = request
             .slaves
             .unwrap_or_else(|| self.core.catalog.default_slaves(implementation));
+        let key = format!(
+            "{}/{}/{}/{}",
+            who.tenant, appliance.id, implementation.id, site.id
+        );
         let key = match request.reuse {
             Reuse::Never => None,
-            Reuse::Match => Some(format!(
-                "{}/{}/{}/{}",
-                who.tenant, appliance.id, implementation.id, site.id
-            )),
+            Reuse::Match => Some(key),
+            Reuse::Own => Some(format!("{key}/{}", who.user)),
         };
         Ok(Ok(Candidate {
             manager,
@@ -219,6 +221,7 @@ impl Clusters<'_> {
         request: &ClusterRequest,
         cluster: Resource<Cluster>,
         until: Option<Timestamp>,
+        also: &(impl Fn(ResourceId, HoldId, &mut Batch) -> Result<()> + Send + Sync),
     ) -> Result<(Resource<Cluster>, HoldId)> {
         let id = cluster.id();
         // Reuse is exact: what was asked for beside the size must be what is
@@ -268,7 +271,16 @@ impl Clusters<'_> {
                     }
                     _ => Ok(()),
                 },
-                |hold, batch| self.remember(who, request, (id, hold, true), batch),
+                |r, hold, batch| {
+                    let got = Got {
+                        resource: id,
+                        hold,
+                        generation: r.generation,
+                        reused: true,
+                    };
+                    self.remember(who, request, got, batch)?;
+                    also(id, hold, batch)
+                },
             )
             .await
     }
