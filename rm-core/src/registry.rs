@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::backend::{Backend, Serves};
+use crate::catalog::Script;
 use crate::driver::{Driver, Erased};
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::Core;
@@ -86,6 +87,23 @@ pub trait Media: fmt::Debug + Send + Sync + 'static {
     fn media_type(&self) -> &str;
     /// Refuses a body that could never become a resource.
     fn check(&self, body: &str) -> Result<()>;
+    /// Refuses scripts and an environment that the body has no place for. By
+    /// default no body has one.
+    fn takes(
+        &self,
+        _body: &str,
+        scripts: &[Script],
+        environment: &BTreeMap<String, serde_json::Value>,
+    ) -> Result<()> {
+        if scripts.is_empty() && environment.is_empty() {
+            return Ok(());
+        }
+        Err(Error::invalid(format!(
+            "implementations of the type {:?} take neither scripts nor an environment",
+            self.media_type()
+        ))
+        .advice("leave them out, or make them part of the body"))
+    }
     /// Refuses parameters of a caller that the body does not declare.
     fn accepts(&self, body: &str, parameters: &BTreeMap<String, serde_json::Value>) -> Result<()>;
     /// How many slaves the body makes where a request does not say.
@@ -95,6 +113,10 @@ pub trait Media: fmt::Debug + Send + Sync + 'static {
     /// A body made around an image of the site, for who brings no body; absent
     /// where this type has no such thing.
     fn around_image(&self, _image: &str) -> Option<String> {
+        None
+    }
+    /// The image that a body was made around; absent for any other body.
+    fn image_of(&self, _body: &str) -> Option<String> {
         None
     }
     /// The body as JSON, for who shows it; absent where it has no such form.

@@ -215,8 +215,14 @@ impl Backend<Cluster> for Stacks {
     }
 
     async fn offers(&self, cx: &Cx<'_>, want: &ClusterSpec) -> Result<Vec<Offer>> {
-        let (info, _) = self.template(cx, want).await?;
-        media::values(&info, want.slaves, &want.parameters, &cx.site.defaults)?;
+        let (info, implementation) = self.template(cx, want).await?;
+        media::values(
+            &info,
+            &implementation,
+            want.slaves,
+            &want.parameters,
+            &cx.site.defaults,
+        )?;
         let session = self.sessions.of(cx)?;
         let failed = |e| failure(&cx.site.name, "ask for limits", e);
         if cx.quick {
@@ -261,7 +267,13 @@ impl Backend<Cluster> for Stacks {
     async fn create(&self, cx: &Cx<'_>, mark: &Mark, spec: &ClusterSpec) -> Result<RemoteId> {
         let (info, implementation) = self.template(cx, spec).await?;
         let mut stack = CreateStack::new(mark.name(), Template::Text(implementation.body.clone()));
-        stack.parameters = media::values(&info, spec.slaves, &spec.parameters, &cx.site.defaults)?;
+        stack.parameters = media::values(
+            &info,
+            &implementation,
+            spec.slaves,
+            &spec.parameters,
+            &cx.site.defaults,
+        )?;
         stack.tags = mark::tags(mark);
         stack.timeout_mins = u32::try_from(self.config.patience_seconds.div_ceil(60)).ok();
         let (heat, project) = self.heat(cx).await?;
@@ -279,8 +291,14 @@ impl Backend<Cluster> for Stacks {
         seen: &Seen<Cluster>,
         spec: &ClusterSpec,
     ) -> Result<()> {
-        let (info, _) = self.template(cx, spec).await?;
-        let values = media::values(&info, spec.slaves, &spec.parameters, &cx.site.defaults)?;
+        let (info, implementation) = self.template(cx, spec).await?;
+        let values = media::values(
+            &info,
+            &implementation,
+            spec.slaves,
+            &spec.parameters,
+            &cx.site.defaults,
+        )?;
         // Without a template the stack keeps its own, and files and values
         // that are not named here.
         let update = UpdateStack::parameters(values, mark::tags(mark));

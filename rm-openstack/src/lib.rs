@@ -19,6 +19,7 @@ mod mark;
 pub mod media;
 pub mod plugin;
 mod sessions;
+mod software;
 pub mod template;
 mod yaml;
 

@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use rm_core::catalog::{Implementation, Script};
 use rm_core::registry::Media;
 use rm_core::{Error, Result};
 use serde_json::Value;
 
+use crate::software;
 use crate::template::{TemplateError, TemplateInfo};
 
 /// The media type of Heat templates.
@@ -40,6 +42,16 @@ impl Media for HeatTemplate {
     fn check(&self, body: &str) -> Result<()> {
         let info = TemplateInfo::read(body).map_err(|e| refused(&e))?;
         undeclared(&info)
+    }
+
+    fn takes(
+        &self,
+        body: &str,
+        scripts: &[Script],
+        environment: &BTreeMap<String, Value>,
+    ) -> Result<()> {
+        let info = TemplateInfo::read(body).map_err(|e| refused(&e))?;
+        software::takes(&info, scripts, environment)
     }
 
     fn accepts(&self, body: &str, parameters: &BTreeMap<String, Value>) -> Result<()> {
@@ -124,9 +136,10 @@ fn refused(e: &TemplateError) -> Error {
 }
 
 /// The values that a template is given: only what it declares, the request's
-/// before the site's.
+/// before the site's, and these before the implementation's own.
 pub(crate) fn values(
     info: &TemplateInfo,
+    implementation: &Implementation,
     slaves: u32,
     asked: &BTreeMap<String, Value>,
     defaults: &BTreeMap<String, Value>,
@@ -138,7 +151,8 @@ pub(crate) fn values(
             "cluster_size" => Some(Value::from(u64::from(slaves) + 1)),
             name => named(asked, name)
                 .or_else(|| named(defaults, name))
-                .cloned(),
+                .cloned()
+                .or_else(|| software::value(implementation, name)),
         };
         match value {
             Some(value) => {
@@ -180,6 +194,17 @@ outputs:
   master_ip: {value: 10.0.0.1}
 ";
 
+    /// One that brings nothing beside its template.
+    fn bare() -> Implementation {
+        let id = "01a20038-ceab-70d3-b0fe-5770a8ee0735";
+        let bare = serde_json::json!({
+            "id": id, "owner": "root", "appliance": id, "target": {"api": "openstack"},
+            "revision": 1, "enabled": true, "media_type": HEAT_TEMPLATE, "body": TEMPLATE,
+            "created": 0,
+        });
+        serde_json::from_value(bare).unwrap()
+    }
+
     fn map(text: &str) -> BTreeMap<String, Value> {
         serde_json::from_str(text).unwrap()
     }
@@ -188,7 +213,7 @@ outputs:
     fn only_declared_parameters_are_sent_by_the_names_of_the_template() {
         let info = TemplateInfo::read(TEMPLATE).unwrap();
         let asked = map(r#"{"key": "mine", "network": "lan"}"#);
-        let sent = values(&info, 4, &asked, &map("{}")).unwrap();
+        let sent = values(&info, &bare(), 4, &asked, &map("{}")).unwrap();
         assert_eq!(sent, map(r#"{"cluster_size": 5, "key_name": "mine"}"#));
     }
 
@@ -197,17 +222,20 @@ outputs:
         let info = TemplateInfo::read(TEMPLATE).unwrap();
         let site = map(r#"{"key": "site's"}"#);
         assert_eq!(
-            values(&info, 0, &map("{}"), &site).unwrap()["key_name"],
+            values(&info, &bare(), 0, &map("{}"), &site).unwrap()["key_name"],
             "site's"
         );
         let asked = map(r#"{"key_name": "mine"}"#);
-        assert_eq!(values(&info, 0, &asked, &site).unwrap()["key_name"], "mine");
+        assert_eq!(
+            values(&info, &bare(), 0, &asked, &site).unwrap()["key_name"],
+            "mine"
+        );
     }
 
     #[test]
     fn a_required_parameter_without_a_value_is_named() {
         let info = TemplateInfo::read(TEMPLATE).unwrap();
-        let e = values(&info, 0, &map("{}"), &map("{}")).unwrap_err();
+        let e = values(&info, &bare(), 0, &map("{}"), &map("{}")).unwrap_err();
         assert!(e.to_string().contains("\"key_name\""), "{e}");
     }
 

@@ -15,10 +15,6 @@ use super::wire::{blame, unchanged, wrong};
 use super::{LambdaLinkOptions, id_of, routes, template};
 use crate::door::{Dialect, JsonContract, Reply, Request, Route, no_such_operation};
 
-/// Under which key of the environment an implementation remembers the image
-/// that its template was made around.
-const IMAGE: &str = "lambdalink.image";
-
 /// The Appliance Registry.
 #[derive(Debug)]
 pub struct LambdaLinkCatalog {
@@ -217,13 +213,8 @@ impl LambdaLinkCatalog {
                 return blame(field, e);
             }
         }
-        let mut environment = BTreeMap::new();
         let body = match (new.image, new.template) {
-            (Some(image), None) => {
-                let body = template::around(&image);
-                environment.insert(IMAGE.to_owned(), json!(image));
-                body
-            }
+            (Some(image), None) => template::around(&image),
             (None, Some(template)) => template,
             _ => {
                 return Ok(wrong(
@@ -242,7 +233,7 @@ impl LambdaLinkCatalog {
                     media_type: self.media_type.clone(),
                     body,
                     scripts: Vec::new(),
-                    environment,
+                    environment: BTreeMap::new(),
                 },
             )
             .await;
@@ -266,7 +257,7 @@ fn appliance(a: &Appliance) -> Value {
 }
 
 fn implementation(i: &Implementation) -> Value {
-    let image = i.environment.get(IMAGE);
+    let image = template::image_of(&i.body);
     let parsed = template::parsed(&i.body);
     json!({
         "id": i.id, "owner": i.owner, "appliance": i.appliance,

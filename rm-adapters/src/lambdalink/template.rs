@@ -47,6 +47,13 @@ outputs:
     )
 }
 
+/// The image that a template was made around; none for any other template.
+pub(super) fn image_of(template: &str) -> Option<String> {
+    let body: Value = serde_json::from_str(&parsed(template)?).ok()?;
+    let image = body["resources"]["master"]["properties"]["image"].as_str()?;
+    (around(image) == template).then(|| image.to_owned())
+}
+
 /// The template as JSON text; none where it is no YAML.
 pub(super) fn parsed(template: &str) -> Option<String> {
     let mut limits = serde_saphyr::options::AliasLimits::default();
@@ -78,6 +85,8 @@ mod tests {
             let value: Value = serde_json::from_str(&json).unwrap();
             assert_eq!(value["resources"]["master"]["properties"]["image"], name);
             assert!(value["outputs"]["master_ip"].is_object());
+            assert_eq!(image_of(&around(name)).as_deref(), Some(name));
+            assert_eq!(image_of(&format!("{}# mine\n", around(name))), None);
         }
     }
 

@@ -60,7 +60,8 @@ async fn the_catalog_is_loaded_read_and_emptied() {
         .post(
             root,
             "/implementations",
-            json!({"appliance": "hadoop", "site_type": "sim", "media_type": MEDIA_TYPE, "body": "{}",
+            json!({"appliance": "hadoop", "site_type": "sim", "media_type": MEDIA_TYPE,
+                   "body": "{\"parameters\": [\"scripts\", \"environment\"]}",
                    "scripts": [{"name": "s", "action": "prepare_node", "code": "true"}],
                    "environment": {"python": "3"}}),
         )

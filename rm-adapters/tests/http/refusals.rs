@@ -40,6 +40,8 @@ fn catalog() -> Vec<Case> {
     use Who::{Ann, Operator as Root};
     let site = |name: Value| json!({"name": name, "api": "sim", "url": "sim:x"});
     let body = |body: &str| json!({"appliance": "hadoop", "site": "here", "media_type": "application/vnd.rm.sim+json", "body": body});
+    let mut scripted = body("{}");
+    scripted["scripts"] = json!([{"name": "boot.sh", "action": "user_data", "code": "true"}]);
     let sha = "0".repeat(64);
     vec![
         case(Root, "POST /sites", site(json!("here")), 409, "exists", "\"here\" already"),
@@ -69,6 +71,7 @@ fn catalog() -> Vec<Case> {
         case(Root, "POST /images", json!({"name": "x", "source": "file:x", "sha256": "y", "disk_format": "raw"}), 400, "too-short", "sha256"),
         case(Root, "POST /images", json!({"name": "x", "source": "gopher:x", "sha256": sha, "disk_format": "raw"}), 400, "invalid", "file or an HTTP address"),
         case(Root, "POST /implementations", body("[]"), 400, "invalid", "not a JSON object"),
+        case(Root, "POST /implementations", scripted, 400, "invalid", "\"script_user_data\""),
         case(Root, "POST /implementations", json!({"appliance": "hadop", "site": "here", "media_type": "application/vnd.rm.sim+json", "body": "{}"}), 400, "invalid", "there are: hadoop"),
         case(Root, "POST /implementations", json!({"appliance": "hadoop", "site": "here", "media_type": "text/x", "body": "{}"}), 400, "invalid", "the types are: application/vnd.rm.sim+json"),
         case(Root, "POST /implementations", json!({"appliance": "hadoop", "media_type": "application/vnd.rm.sim+json", "body": "{}"}), 400, "invalid", "either site or site_type"),

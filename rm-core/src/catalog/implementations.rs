@@ -57,10 +57,12 @@ pub struct Implementation {
     pub media_type: String,
     /// The body: a Heat template, ...
     pub body: String,
-    /// Scripts for moments of the life cycle.
+    /// Scripts for moments of the life cycle; what understands the body hands
+    /// them to it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scripts: Vec<Script>,
-    /// What the software declares that it expects.
+    /// What the software declares that it expects; handed to the body like
+    /// the scripts.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub environment: BTreeMap<String, Value>,
     /// When it was added.
@@ -179,10 +181,19 @@ impl Catalog {
             }
         };
         media.check(&new.body)?;
-        for script in &new.scripts {
+        for (n, script) in new.scripts.iter().enumerate() {
             check_name("script", &script.name)?;
             check_name("script's action", &script.action)?;
+            let same = |s: &Script| (&s.action, &s.name) == (&script.action, &script.name);
+            if new.scripts[..n].iter().any(same) {
+                return Err(Error::invalid(format!(
+                    "two scripts for {:?} are called {:?}",
+                    script.action, script.name
+                ))
+                .advice("give one of them another name"));
+            }
         }
+        media.takes(&new.body, &new.scripts, &new.environment)?;
         // Revisions count per appliance and target. The number is part of what
         // is unique, so that two uploads cannot get the same one.
         let newest = self

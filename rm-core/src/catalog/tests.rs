@@ -46,6 +46,13 @@ impl Media for Toy {
         }
     }
 
+    fn takes(&self, body: &str, _: &[Script], _: &BTreeMap<String, Value>) -> Result<()> {
+        match body {
+            "closed" => Err(Error::invalid("it takes none")),
+            _ => Ok(()),
+        }
+    }
+
     fn accepts(&self, _body: &str, _parameters: &BTreeMap<String, Value>) -> Result<()> {
         Ok(())
     }

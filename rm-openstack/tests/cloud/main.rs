@@ -19,3 +19,4 @@ mod lab;
 mod life;
 mod own;
 mod refused;
+mod software;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use rm_core::catalog::Script;
 use rm_core::registry::{Media, nearest};
 use rm_core::{Error, Result};
 use serde::Deserialize;
@@ -49,6 +50,30 @@ impl Media for SimBody {
             return Err(Error::invalid("the implementation is not a JSON object"));
         }
         Body::read(body).map(|_| ())
+    }
+
+    fn takes(
+        &self,
+        body: &str,
+        scripts: &[Script],
+        environment: &BTreeMap<String, Value>,
+    ) -> Result<()> {
+        let body = Body::read(body)?;
+        let declares = |name: &str| body.parameters.iter().any(|p| p == name);
+        let homeless = |name: &str| {
+            Error::invalid("the implementation does not take what is given with it")
+                .advice(format!("name {name:?} among its \"parameters\""))
+        };
+        if !environment.is_empty() && !declares("environment") {
+            return Err(homeless("environment"));
+        }
+        for script in scripts {
+            let own = format!("script_{}", script.action);
+            if !declares(&own) && !declares("scripts") {
+                return Err(homeless(&own));
+            }
+        }
+        Ok(())
     }
 
     fn accepts(&self, body: &str, parameters: &BTreeMap<String, Value>) -> Result<()> {

@@ -44,3 +44,41 @@ async fn only_whether_it_is_enabled_changes() {
     let all = w.catalog.implementations_of(hadoop.id).await.unwrap();
     assert_eq!(all, [expected]);
 }
+
+#[tokio::test]
+async fn a_script_has_a_place_and_a_name_of_its_own() {
+    let w = world();
+    w.appliance("hadoop").await;
+    let script = |name: &str, action: &str| Script {
+        name: name.to_owned(),
+        action: action.to_owned(),
+        code: "true".to_owned(),
+    };
+    let with = |scripts: Vec<Script>| NewImplementation {
+        scripts,
+        ..implementation("hadoop", &any_toy())
+    };
+    let (one, other) = (script("a", "user_data"), script("b", "user_data"));
+    let before = w.written().await;
+    let mut closed = with(vec![one.clone()]);
+    closed.body = "closed".to_owned();
+    for (new, fault) in [
+        (closed, "takes none"),
+        (
+            with(vec![one.clone(), other.clone(), one.clone()]),
+            "two scripts",
+        ),
+        (with(vec![script("a", "")]), "script's action is empty"),
+    ] {
+        let e = w.catalog.add_implementation(&op(), new).await.unwrap_err();
+        assert_eq!(e.kind(), ErrorKind::Invalid);
+        assert!(e.what().contains(fault), "{e}");
+    }
+    assert_eq!(w.written().await, before);
+    let scripts = vec![one, other, script("a", "prepare_node")];
+    let made = w
+        .catalog
+        .add_implementation(&op(), with(scripts.clone()))
+        .await;
+    assert_eq!(made.unwrap().scripts, scripts);
+}
