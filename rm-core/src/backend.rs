@@ -1,5 +1,6 @@
 //! What the author of a plugin writes: six plain calls on the real thing.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -74,6 +75,9 @@ pub struct Cx<'a> {
     /// Of `offers`: whether it is enough to know that the request could be
     /// made and the credential is accepted, without asking for room.
     pub quick: bool,
+    /// Of `create`: how the site names the resources that this one needs, now
+    /// that they are ready, by the name of each.
+    pub needs: &'a BTreeMap<String, RemoteId>,
     /// Where a long call says how far it is.
     pub progress: &'a std::sync::Arc<Progress>,
     /// How long the call may take.
@@ -200,7 +204,7 @@ pub struct Offer {
     /// Whether the site has it already, without our doing: then nothing needs
     /// to be made.
     pub there: bool,
-    /// A resource that is there already and would do.
+    /// A resource that is there already, ready or on its way, and would do.
     pub existing: Option<ResourceId>,
     /// Where; the manager fills it in.
     pub place: Option<Place>,

@@ -230,18 +230,15 @@ impl<'a> Clusters<'a> {
                 .offers(who, &candidates, &mut considered, false)
                 .await?;
             let mut batch = Batch::default();
-            let needs = self.images(who, &appliance, &offers[0], &mut batch).await?;
-            if !appliance.images.is_empty() {
-                // Images were looked for, and are brought, at this site only.
-                offers.truncate(1);
-            }
+            let needed = self.needed(who, &mut offers, &mut considered).await?;
+            needed.put(&mut batch);
             let terms = Terms {
                 name: request
                     .name
                     .clone()
                     .unwrap_or_else(|| appliance.name.clone()),
                 until,
-                needs,
+                needs: needed.ids,
             };
             let Candidate { manager, want } = candidates
                 .iter()

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 
-use crate::backend::Capability;
+use crate::backend::{Capability, Serves};
 use crate::bell::Bell;
 use crate::calls::{Observed, WatchCalls};
 use crate::caller::{Caller, Directory, Everybody};
 use crate::catalog::Catalog;
 use crate::clusters::Clusters;
+use crate::copies::Copies;
 use crate::driver::Driver;
 use crate::engine::Engine;
 use crate::env::Env;
@@ -40,6 +41,7 @@ pub struct Core {
     pub(crate) instance: InstanceId,
     pub(crate) bell: Bell,
     pub(crate) drivers: BTreeMap<String, Arc<dyn Driver>>,
+    pub(crate) serves: BTreeMap<String, Serves>,
 }
 
 impl Core {
@@ -95,7 +97,8 @@ impl Core {
         NewEvent {
             at: self.env.now(),
             what: format!("{}.{verb}", r.kind),
-            tenant: Some(r.tenant.clone()),
+            // Of a copy of an image hear those for whom it was brought.
+            tenant: Some(r.holds.first().map_or(&r.tenant, |h| &h.tenant).clone()),
             resource: Some(r.id),
             data,
         }
@@ -145,6 +148,11 @@ impl Host {
     /// Clusters by the name of an appliance.
     pub fn clusters(&self) -> Clusters<'_> {
         Clusters::new(&self.core, &self.managers)
+    }
+
+    /// Copies of images at sites, for operators.
+    pub fn copies(&self) -> Copies<'_> {
+        Copies::new(&self.core)
     }
 
     /// The managers, by model and kind.
@@ -347,6 +355,10 @@ impl HostBuilder {
             placement: self.placement,
             installation: self.installation,
             bell: Bell::default(),
+            serves: registrations
+                .iter()
+                .map(|(name, r)| (name.clone(), r.serves.clone()))
+                .collect(),
             drivers: registrations
                 .iter()
                 .map(|(name, r)| {

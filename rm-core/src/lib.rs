@@ -20,6 +20,7 @@ pub mod calls;
 pub mod caller;
 pub mod catalog;
 pub mod clusters;
+pub mod copies;
 mod driver;
 pub mod engine;
 pub mod env;

@@ -1,6 +1,7 @@
 //! Resource managers: the database of their resources. Core implements them
 //! over any backend.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -132,6 +133,7 @@ impl<M: Model> Managed<M> {
             secret: &secret,
             catalog: &core.catalog,
             quick,
+            needs: &BTreeMap::new(),
             progress: &Arc::default(),
             timeout: self.driver.capability(&site).call_timeout,
         };

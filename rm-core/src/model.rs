@@ -64,6 +64,10 @@ pub struct ClusterSpec {
     /// A TCP port of the master that must answer before the cluster is ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready_port: Option<u16>,
+    /// The images that the site must hold first: the SHA-256 of each, by the
+    /// name under which the implementation and its parameters ask for it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub images: BTreeMap<String, String>,
 }
 
 /// What is seen of a cluster.
@@ -123,9 +127,6 @@ pub struct ImageSpec {
     pub sha256: String,
     /// Glance's disk format: `raw`, `qcow2`, ...
     pub disk_format: String,
-    /// Size in bytes where it is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub size: Option<u64>,
 }
 
 /// What is seen of an image at a site.

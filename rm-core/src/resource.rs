@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::caller::{Caller, Role, known_user};
+use crate::copies;
 use crate::env::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::Core;
@@ -237,8 +238,13 @@ impl<M: Model> Resource<M> {
         .await
     }
 
-    /// Tries again what failed or is in quarantine.
+    /// Tries again what failed or is in quarantine, and what has failed of what
+    /// it needs.
     pub async fn retry(&self, who: &Caller) -> Result<Self> {
+        let r = self.record();
+        if holder(who, r).is_ok() && Verb::Retry.check(r.wanted, r.seen).is_ok() {
+            copies::retry_failed(&self.core, &r.needs, &who.user).await?;
+        }
         self.update(who, Verb::Retry, |core, r, batch| {
             holder(who, r)?;
             if r.seen == State::Quarantined {
@@ -249,20 +255,7 @@ impl<M: Model> Resource<M> {
                     r.attempt = None;
                 }
             }
-            r.seen = if r.wanted == Wanted::Absent {
-                State::Releasing
-            } else {
-                State::Nothing
-            };
-            // What is there and broken is changed once more; and an engine
-            // that is looking at it now sees that something new is wanted.
-            r.generation += 1;
-            r.tries = 0;
-            r.looks = 0;
-            r.deadline = None;
-            batch
-                .events
-                .push(core.event(r, "retried", serde_json::json!({"by": who.user})));
+            try_again(core, r, batch, &who.user);
             Ok(())
         })
         .await
@@ -348,6 +341,24 @@ impl<M: Model> Resource<M> {
     }
 }
 
+/// The intent to try again what failed.
+pub(crate) fn try_again(core: &Core, r: &mut ResourceRecord, batch: &mut Batch, by: &str) {
+    r.seen = if r.wanted == Wanted::Absent {
+        State::Releasing
+    } else {
+        State::Nothing
+    };
+    // What is there and broken is changed once more; and an engine that is
+    // looking at it now sees that something new is wanted.
+    r.generation += 1;
+    r.tries = 0;
+    r.looks = 0;
+    r.deadline = None;
+    batch
+        .events
+        .push(core.event(r, "retried", serde_json::json!({"by": by})));
+}
+
 /// The intent to have it no more.
 pub(crate) fn want_absent(core: &Core, r: &mut ResourceRecord, batch: &mut Batch, why: &str) {
     r.wanted = Wanted::Absent;
@@ -399,6 +410,7 @@ pub(crate) async fn remove(
             None,
             None,
         ));
+        batch.counts.extend(copies::forgotten(r));
         batch.events.push(core.event(r, verb, data.clone()));
         match core.commit(batch).await? {
             Outcome::Done(_) => return Ok(true),

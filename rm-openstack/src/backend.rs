@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::failure::failure;
 use crate::sessions::Sessions;
 use crate::template::TemplateInfo;
-use crate::{hosts, mark, media};
+use crate::{hosts, made_of, mark, media};
 
 /// How many marked stacks one page of a complete look takes.
 const PAGE: u32 = 200;
@@ -274,6 +274,10 @@ impl Backend<Cluster> for Stacks {
             &spec.parameters,
             &cx.site.defaults,
         )?;
+        if !spec.images.is_empty() {
+            let ids = made_of::ids(cx, &self.sessions.of(cx)?, spec).await?;
+            made_of::put(&ids, &info, &mut stack.template, &mut stack.parameters);
+        }
         stack.tags = mark::tags(mark);
         stack.timeout_mins = u32::try_from(self.config.patience_seconds.div_ceil(60)).ok();
         let (heat, project) = self.heat(cx).await?;
@@ -292,13 +296,14 @@ impl Backend<Cluster> for Stacks {
         spec: &ClusterSpec,
     ) -> Result<()> {
         let (info, implementation) = self.template(cx, spec).await?;
-        let values = media::values(
+        let mut values = media::values(
             &info,
             &implementation,
             spec.slaves,
             &spec.parameters,
             &cx.site.defaults,
         )?;
+        made_of::keep(spec, &mut values);
         // Without a template the stack keeps its own, and files and values
         // that are not named here.
         let update = UpdateStack::parameters(values, mark::tags(mark));

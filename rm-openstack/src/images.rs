@@ -10,7 +10,7 @@ use rm_core::backend::{
 use rm_core::catalog::Site;
 use rm_core::model::{ImageSpec, ImageView, SiteImage};
 use rm_core::store::Page;
-use rm_core::{Error, ErrorKind, RemoteId, ResourceId, Result};
+use rm_core::{Error, ErrorKind, RemoteId, Result};
 
 use crate::client::glance::{Image, ImageSource, NewImage};
 use crate::client::{self, Glance};
@@ -25,6 +25,11 @@ use crate::sessions::Sessions;
 /// second create is refused. Bringing its bytes is a change: from generation 0,
 /// which is an image without bytes, to that of its spec. An upload that was cut
 /// leaves the image without bytes, and is simply begun again.
+///
+/// A name tells nothing of the bytes: what is there under the name counts as
+/// the image only if Glance or the tag that an upload leaves says that its
+/// SHA-256 is the one of the catalog. Beside another image of the name a copy
+/// gets a name of its own, and stacks are given its id.
 #[derive(Debug)]
 pub struct Images {
     config: Config,
@@ -61,22 +66,26 @@ impl Backend<SiteImage> for Images {
         cap
     }
 
-    /// An offer names how the site would get it; what is there already under
-    /// that name is not ours, and is used as it is.
+    /// Whatever is there with the right bytes, in use or on its way, then that
+    /// it could be uploaded.
     async fn offers(&self, cx: &Cx<'_>, want: &ImageSpec) -> Result<Vec<Offer>> {
-        let found = self
-            .glance(cx)?
-            .find(&want.name)
+        let found = with_bytes(&self.glance(cx)?, &want.name, &want.sha256)
             .await
             .map_err(|e| failure(&cx.site.name, "find image", e))?;
-        let mut offer = Offer::room(None);
-        if found.iter().any(Image::is_active) {
-            "the site has it".clone_into(&mut offer.why);
-            offer.there = true;
-        } else {
-            "it would be uploaded".clone_into(&mut offer.why);
-        }
-        Ok(vec![offer])
+        let mut offers: Vec<Offer> = found
+            .iter()
+            .map(|image| Offer {
+                there: image.is_active(),
+                existing: mark::read(&image.tags).map(|mark| mark.resource),
+                why: "the site has it".to_owned(),
+                ..Offer::room(None)
+            })
+            .collect();
+        offers.push(Offer {
+            why: "it would be uploaded".to_owned(),
+            ..Offer::room(None)
+        });
+        Ok(offers)
     }
 
     async fn observe(
@@ -99,7 +108,9 @@ impl Backend<SiteImage> for Images {
         };
         let mut items = Vec::new();
         for target in targets {
-            match glance.show(&image_id(target.mark.resource)).await {
+            let id = target.remote.as_ref().map(|id| id.0.clone());
+            let id = id.unwrap_or_else(|| image_id(&target.mark));
+            match glance.show(&id).await {
                 Ok(image) => items.push(sight(&image)),
                 Err(e) if e.is_not_found() => {}
                 Err(e) => return Err(failed(e)),
@@ -109,10 +120,22 @@ impl Backend<SiteImage> for Images {
     }
 
     async fn create(&self, cx: &Cx<'_>, mark: &Mark, spec: &ImageSpec) -> Result<RemoteId> {
-        let mut image = NewImage::new(&*spec.name, &*spec.disk_format);
-        image.id = Some(image_id(mark.resource));
+        let glance = self.glance(cx)?;
+        // Two images of one name make the name useless to whoever uses it.
+        let taken = glance
+            .find(&spec.name)
+            .await
+            .map_err(|e| failure(&cx.site.name, "find image", e))?;
+        let id = image_id(mark);
+        let name = match taken.iter().any(|image| image.id != id) {
+            true => own_name(&spec.name, &spec.sha256),
+            false => spec.name.clone(),
+        };
+        let mut image = NewImage::new(name, &*spec.disk_format);
+        image.id = Some(id);
         image.tags = mark::tags(mark);
-        match self.glance(cx)?.create(&image).await {
+        image.tags.push(format!("{SHA256}{}", spec.sha256));
+        match glance.create(&image).await {
             Ok(image) => Ok(RemoteId(image.id)),
             Err(e) if e.status() == Some(409) => Err(Error::new(
                 ErrorKind::Exists,
@@ -174,20 +197,71 @@ impl Backend<SiteImage> for Images {
     }
 }
 
-/// The id under which an image is made.
-fn image_id(resource: ResourceId) -> String {
-    resource.to_string()
+/// The tag of what its bytes are, or will be.
+const SHA256: &str = "rm.sha256=";
+
+/// The name of a copy beside another image of the name.
+fn own_name(name: &str, sha256: &str) -> String {
+    format!("{name}-{}", sha256.get(..12).unwrap_or(sha256))
+}
+
+/// The images of this name, or of the name that a copy of it gets, that have
+/// or will have these bytes.
+pub(crate) async fn with_bytes(
+    glance: &Glance,
+    name: &str,
+    sha256: &str,
+) -> Result<Vec<Image>, client::Error> {
+    let mut found = glance.find(name).await?;
+    if !found.is_empty() && !found.iter().any(|image| has_bytes(image, sha256)) {
+        found = glance.find(&own_name(name, sha256)).await?;
+    }
+    found.retain(|image| has_bytes(image, sha256));
+    Ok(found)
+}
+
+fn has_bytes(image: &Image, sha256: &str) -> bool {
+    match (&image.os_hash_algo, &image.os_hash_value) {
+        (Some(algorithm), Some(value)) if algorithm == "sha256" => {
+            value.eq_ignore_ascii_case(sha256)
+        }
+        _ => image
+            .tags
+            .iter()
+            .filter_map(|tag| tag.strip_prefix(SHA256))
+            .any(|tagged| tagged.eq_ignore_ascii_case(sha256)),
+    }
+}
+
+/// The id under which an image is made. Glance never makes another of an id,
+/// not even after the first is deleted.
+fn image_id(mark: &Mark) -> String {
+    let id = mark.resource.to_string();
+    match (mark.incarnation, id.split_at_checked(28)) {
+        (0 | 1, _) | (_, None) => id,
+        (n, Some((head, tail))) => match u32::from_str_radix(tail, 16) {
+            Ok(tail) => format!("{head}{:08x}", tail ^ n),
+            Err(_) => id,
+        },
+    }
 }
 
 fn sight(image: &Image) -> Seen<SiteImage> {
     let mut mark = mark::read(&image.tags);
+    let mut is_of = |generation| {
+        if let Some(mark) = &mut mark {
+            mark.generation = generation;
+        }
+    };
     let phase = match image.status.as_str() {
-        "active" => Phase::Ready,
+        // Its bytes never change: it is as wanted, whatever was tried again.
+        "active" => {
+            is_of(u64::MAX);
+            Phase::Ready
+        }
         // Without bytes: as good as made, and to be changed.
         "queued" => {
-            if let Some(mark) = &mut mark {
-                mark.generation = 0;
-            }
+            is_of(0);
             Phase::Ready
         }
         "saving" | "importing" | "uploading" => Phase::Changing,
@@ -213,3 +287,6 @@ fn sight(image: &Image) -> Seen<SiteImage> {
         }),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,7 @@ mod credential;
 mod failure;
 mod hosts;
 pub mod images;
+mod made_of;
 mod mark;
 pub mod media;
 pub mod plugin;

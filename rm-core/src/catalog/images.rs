@@ -2,14 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::entry::{Entry, named, none};
+use super::entry::{Entry, in_use, named, none};
 use super::{Appliance, Catalog};
 use crate::caller::{Caller, Role};
+use crate::copies::owner;
 use crate::env::Timestamp;
 use crate::error::{Error, Result};
 use crate::id::CatalogId;
 use crate::name::check_name;
-use crate::store::{Cursor, Page};
+use crate::store::{By, Cursor, Expect, Page};
 
 /// An image that sites must hold before an appliance can be made of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,11 +103,20 @@ impl Catalog {
         self.list(None, after, limit).await
     }
 
-    /// Removes an image that no appliance names.
+    /// Removes an image that no appliance names and of which no site has a
+    /// copy.
     pub async fn remove_image(&self, who: &Caller, id_or_name: &str) -> Result<()> {
         who.need(Role::Operator)?;
         let (version, image) = self.look_up::<Image>(id_or_name).await?;
-        let unused = vec![none::<Appliance>("image", &image.name)];
+        let copies = By::Tenant(owner(image.id).0);
+        let found = self.store.resources(&copies, None, 1).await?;
+        if !found.items.is_empty() {
+            return Err(in_use("image", &image.name, "copies at sites"));
+        }
+        let unused = vec![
+            none::<Appliance>("image", &image.name),
+            Expect::NoResource(copies),
+        ];
         self.remove(&image, version, unused, who).await
     }
 }

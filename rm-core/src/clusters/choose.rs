@@ -10,12 +10,13 @@ use super::{ClusterRequest, Clusters, Considered, Got, Reuse};
 use crate::backend::Offer;
 use crate::caller::Caller;
 use crate::catalog::{Appliance, Implementation, Site, Target};
+use crate::copies::{Needed, needed_at};
 use crate::env::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{HoldId, Kind, ResourceId};
 use crate::life::{State, Wanted};
-use crate::manager::{KEYS, ResourceManager, Terms, Want};
-use crate::model::{Cluster, ClusterSpec, ImageSpec, SiteImage};
+use crate::manager::{KEYS, ResourceManager, Want};
+use crate::model::{Cluster, ClusterSpec};
 use crate::resource::Resource;
 use crate::store::{Batch, Expect, Key, Version};
 
@@ -62,12 +63,17 @@ impl Clusters<'_> {
         }
         sites.sort_by(|a, b| a.name.cmp(&b.name));
         sites.dedup_by_key(|s| s.id);
+        let mut images = BTreeMap::new();
+        for name in &appliance.images {
+            let image = catalog.image(name).await?;
+            images.insert(image.name, image.sha256);
+        }
         let mut candidates = Vec::new();
         let mut considered = Vec::new();
         let mut at_fault = None;
         for site in sites {
             let candidate = self
-                .candidate(who, request, &appliance, &implementations, &site)
+                .candidate(who, request, (&appliance, &images), &implementations, &site)
                 .await;
             let candidate = match candidate {
                 // What one implementation does not declare another may.
@@ -115,7 +121,7 @@ impl Clusters<'_> {
         &self,
         who: &Caller,
         request: &ClusterRequest,
-        appliance: &Appliance,
+        (appliance, images): (&Appliance, &BTreeMap<String, String>),
         implementations: &[Implementation],
         site: &Site,
     ) -> Result<Result<Candidate, String>> {
@@ -181,6 +187,7 @@ impl Clusters<'_> {
                     slaves,
                     parameters: request.parameters.clone(),
                     ready_port: appliance.ready_port,
+                    images: images.clone(),
                 },
                 key,
             },
@@ -352,79 +359,32 @@ impl Clusters<'_> {
         Ok(offers)
     }
 
-    /// The images that the appliance needs and the site lacks: those that are
-    /// on their way there already, and those that are reserved by this batch.
-    pub(super) async fn images(
+    /// The copies of images that the best place needs. A place of which it
+    /// cannot be said is none, where there is another.
+    pub(super) async fn needed(
         &self,
         who: &Caller,
-        appliance: &Appliance,
-        offer: &Offer,
-        batch: &mut Batch,
-    ) -> Result<Vec<ResourceId>> {
-        let Some(place) = offer
-            .place
-            .as_ref()
-            .filter(|_| !appliance.images.is_empty())
-        else {
-            return Ok(Vec::new());
-        };
-        let site = self.core.catalog.site(&place.site.to_string()).await?;
-        let manager = self
-            .managers
-            .serving::<SiteImage>(&Kind::IMAGE)?
-            .into_iter()
-            .find(|m| m.serves().api == site.api)
-            .ok_or_else(|| {
-                Error::new(
-                    ErrorKind::Unsupported,
-                    format!("no linked plugin can bring images to {:?}", site.name),
-                )
-            })?;
-        let mut needs = Vec::new();
-        for name in &appliance.images {
-            let image = self.core.catalog.image(name).await?;
-            // An image may be private to the project that the credential is for.
-            let key = format!(
-                "{}/image/{}/{}/{}",
-                who.tenant, image.id, site.id, place.credential
-            );
-            let key_place = Key::Document(KEYS.to_owned(), key.clone());
-            if let Expect::Version(_, version) = self.free_key(&key).await?
-                && version == Version(0)
-                && let Some(found) = self.core.store.document(KEYS, &key).await?
-            {
-                // One that is of use is there; it must still be there when
-                // this is committed.
-                batch.expect.push(Expect::Version(key_place, found.version));
-                needs.push(found.record.body.read()?);
-                continue;
-            }
-            let want = Want::<SiteImage> {
-                site: site.clone(),
-                credential: place.credential,
-                spec: ImageSpec {
-                    image: image.id,
-                    name: image.name.clone(),
-                    source: image.source,
-                    sha256: image.sha256,
-                    disk_format: image.disk_format,
-                    size: None,
-                },
-                key: Some(key.clone()),
+        offers: &mut Vec<Offer>,
+        considered: &mut Vec<Considered>,
+    ) -> Result<Needed> {
+        loop {
+            let Some(place) = offers.first().and_then(|o| o.place.as_ref()) else {
+                return Ok(Needed::default());
             };
-            let offers = manager.offers(who, &want).await?;
-            if offers.iter().any(|o| o.there) {
-                continue;
+            match needed_at(self.core, &who.tenant, place).await {
+                Err(e) if offers.len() > 1 => {
+                    offers.remove(0);
+                    let mut refused = considered.remove(0);
+                    "refused".clone_into(&mut refused.verdict);
+                    refused.why = e.to_string();
+                    considered.push(refused);
+                    if let Some(next) = considered.first_mut() {
+                        "chosen".clone_into(&mut next.verdict);
+                    }
+                }
+                needed => return needed,
             }
-            let terms = Terms {
-                name: image.name,
-                until: None,
-                needs: Vec::new(),
-            };
-            batch.expect.push(self.free_key(&key).await?);
-            needs.push(manager.prepare(who, &offers, &terms, batch)?.0);
         }
-        Ok(needs)
     }
 
     /// What to expect of a key that a new cluster takes: nobody has it, or one

@@ -1,5 +1,6 @@
 //! Calls on the real thing: journal, act, write down.
 
+use std::collections::BTreeMap;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use crate::catalog::{Credential, Site};
 use crate::driver::{Driver, Sight};
 use crate::env::Timestamp;
 use crate::error::{self, Error, ErrorKind, Result};
+use crate::id::RemoteId;
 use crate::life::{State, Wanted};
 use crate::record::{Attempt, Effect, ResourceRecord};
 use crate::secret::Secret;
@@ -23,7 +25,18 @@ pub(super) struct Reach {
     pub(super) site: Site,
     pub(super) credential: Credential,
     pub(super) secret: Secret,
+    pub(super) needs: BTreeMap<String, RemoteId>,
     pub(super) progress: std::sync::Arc<Progress>,
+}
+
+/// What is said of the resources that another one needs.
+enum Needs {
+    /// All are ready: how the site names each, by its name.
+    Met(BTreeMap<String, RemoteId>),
+    /// One is on its way.
+    NotYet(String),
+    /// One will not be ready.
+    Never(String),
 }
 
 impl Engine {
@@ -32,7 +45,7 @@ impl Engine {
         match self.reach(&claim.row.record).await {
             Err(e) => self.cannot_ask(claim, &e).await,
             Ok(reach) => match call {
-                Call::Act(Effect::Create, _) => self.create(&reach, claim).await,
+                Call::Act(Effect::Create, _) => self.create(reach, claim).await,
                 Call::Act(Effect::Change, Some(sight)) => {
                     self.change(&reach, claim, *sight).await;
                 }
@@ -61,6 +74,7 @@ impl Engine {
             site,
             credential,
             secret,
+            needs: BTreeMap::new(),
             progress: std::sync::Arc::default(),
         })
     }
@@ -73,6 +87,7 @@ impl Engine {
             secret: &reach.secret,
             catalog: &self.core.catalog,
             quick: false,
+            needs: &reach.needs,
             progress: &reach.progress,
             timeout: reach.cap.call_timeout,
         }
@@ -157,32 +172,37 @@ impl Engine {
         .await
     }
 
-    async fn create(&self, reach: &Reach, mut claim: Claim) {
+    async fn create(&self, mut reach: Reach, mut claim: Claim) {
+        // An earlier create may have had an effect: then another place would
+        // make a second thing.
+        let pending = claim.row.record.attempt.clone();
+        let first = pending.is_none() && claim.row.record.incarnation == 0;
         match self.needs(&claim.row.record).await {
-            Ok(None) => {}
-            Ok(Some((state, reason))) => {
+            Ok(Needs::Met(needs)) => reach.needs = needs,
+            Ok(Needs::NotYet(reason)) => {
                 let pause = self.pace(claim.row.record.looks);
-                let due = match state {
-                    State::Failed => Due::Rest,
-                    _ => Due::Release(self.core.env.now().plus(pause)),
-                };
+                let due = Due::Release(self.core.env.now().plus(pause));
                 self.write(&mut claim, due, |r, _| {
                     r.looks = r.looks.saturating_add(1);
-                    if state == State::Failed {
-                        settle(r, state, None, &reason);
-                    } else {
-                        see(r, state, &reason);
-                    }
+                    see(r, State::Building, &reason);
+                })
+                .await;
+                return;
+            }
+            Ok(Needs::Never(reason)) if first && !claim.row.record.fallbacks.is_empty() => {
+                let e = Error::new(ErrorKind::Failed, reason);
+                return self.fall_back(claim, &e).await;
+            }
+            Ok(Needs::Never(reason)) => {
+                self.write(&mut claim, Due::Rest, |r, _| {
+                    settle(r, State::Failed, None, &reason);
                 })
                 .await;
                 return;
             }
             Err(e) => return self.cannot_ask(claim, &e).await,
         }
-        // An earlier create may have had an effect: then another place would
-        // make a second thing.
-        let pending = claim.row.record.attempt.clone();
-        let first = pending.is_none() && claim.row.record.incarnation == 0;
+        let reach = &reach;
         if !self.journal(reach, &mut claim, Effect::Create).await {
             return;
         }
@@ -233,41 +253,42 @@ impl Engine {
         }
     }
 
-    /// What must be ready first and is not.
-    async fn needs(&self, r: &ResourceRecord) -> Result<Option<(State, String)>> {
+    /// Whether what must be ready first is.
+    async fn needs(&self, r: &ResourceRecord) -> Result<Needs> {
+        let mut met = BTreeMap::new();
         for id in &r.needs {
             match self.core.store.resource(*id).await? {
-                Some(row) if row.record.seen == State::Ready => {}
+                Some(row) if row.record.seen == State::Ready => {
+                    let remote = row.record.remote.clone();
+                    met.extend(remote.map(|remote| (row.record.name.clone(), remote)));
+                }
                 Some(row)
                     if matches!(row.record.seen, State::Failed | State::Quarantined)
                         || row.record.wanted == Wanted::Absent =>
                 {
-                    return Ok(Some((
-                        State::Failed,
-                        format!(
-                            "the {} {:?} that it needs is {}: {}",
-                            row.record.kind, row.record.name, row.record.seen, row.record.reason
-                        ),
+                    return Ok(Needs::Never(format!(
+                        "the {} {:?} that it needs is {} at {:?}: {}",
+                        row.record.kind,
+                        row.record.name,
+                        row.record.seen,
+                        row.record.place.site_name,
+                        row.record.reason
                     )));
                 }
                 Some(row) => {
-                    return Ok(Some((
-                        State::Building,
-                        format!(
-                            "waits for the {} {:?}: {} {}",
-                            row.record.kind, row.record.name, row.record.seen, row.record.reason
-                        ),
+                    return Ok(Needs::NotYet(format!(
+                        "waits for the {} {:?}: {} {}",
+                        row.record.kind, row.record.name, row.record.seen, row.record.reason
                     )));
                 }
                 None => {
-                    return Ok(Some((
-                        State::Failed,
-                        format!("what it needs is gone ({id}); ask for another cluster"),
+                    return Ok(Needs::Never(format!(
+                        "what it needs is gone ({id}); ask for another cluster"
                     )));
                 }
             }
         }
-        Ok(None)
+        Ok(Needs::Met(met))
     }
 
     async fn destroy(&self, reach: &Reach, mut claim: Claim, sight: Option<Sight>) {

@@ -98,6 +98,7 @@ impl Engine {
             secret: &secret,
             catalog: &core.catalog,
             quick: false,
+            needs: &BTreeMap::new(),
             progress: &std::sync::Arc::default(),
             timeout: cap.call_timeout,
         };

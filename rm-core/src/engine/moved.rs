@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::Engine;
 use super::write::see;
+use crate::copies::{Needed, needed_at, needed_no_more};
 use crate::env::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::life::{State, Wanted};
@@ -26,7 +27,14 @@ impl Engine {
                 Ok(keys) => keys,
                 Err(e) => return self.cannot_ask(claim, &e).await,
             };
-            if self.move_on(&mut claim, keys, now, e).await {
+            let Some(place) = claim.row.record.fallbacks.first() else {
+                return;
+            };
+            let needed = match needed_at(&self.core, &claim.row.record.tenant, place).await {
+                Ok(needed) => needed,
+                Err(why) => return self.pass_over(claim, now, &why).await,
+            };
+            if self.move_on(&mut claim, keys, &needed, now, e).await {
                 return;
             }
         }
@@ -49,10 +57,26 @@ impl Engine {
         Ok((own, free))
     }
 
+    /// The next place cannot have the images that are needed there: it is no
+    /// place to go to.
+    async fn pass_over(&self, mut claim: Claim, now: Timestamp, why: &Error) {
+        tracing::info!(resource = %claim.row.record.id, error = %why, "a place is passed over");
+        self.write(&mut claim, Due::Release(now), |r, _| {
+            // Nothing was begun here either.
+            r.attempt = None;
+            r.incarnation = 0;
+            if !r.fallbacks.is_empty() {
+                r.fallbacks.remove(0);
+            }
+        })
+        .await;
+    }
+
     async fn move_on(
         &self,
         claim: &mut Claim,
         (own, free): (Option<Version>, bool),
+        needed: &Needed,
         now: Timestamp,
         e: &Error,
     ) -> bool {
@@ -99,6 +123,9 @@ impl Engine {
                 .extend(counts(&r.tenant.0, 0, more, None, None));
             r.nodes = nodes;
             r.place = next;
+            batch.counts.extend(needed_no_more(&r.needs));
+            needed.put(batch);
+            r.needs.clone_from(&needed.ids);
             r.attempt = None;
             r.incarnation = 0;
             r.tries = 0;

@@ -101,7 +101,9 @@ impl Engine {
                 }
                 // What the edit expects beside the resource is for the caller
                 // to look at again.
-                Ok(Outcome::Refused(Refusal::Stale(Key::Document(..)))) => return false,
+                Ok(Outcome::Refused(Refusal::Stale(key))) if key != Key::Resource(record.id) => {
+                    return false;
+                }
                 Ok(Outcome::Refused(Refusal::Stale(_))) => {
                     match self.core.store.resource(record.id).await {
                         Ok(Some(row)) => claim.row = row,

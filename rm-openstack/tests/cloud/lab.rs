@@ -15,7 +15,7 @@ use rm_core::resource::Resource;
 use rm_core::{Caller, Host, ResourceId};
 use rm_openstack::client::clouds::Clouds;
 use rm_openstack::client::heat::{ResourceQuery, Stack, StackFilter};
-use rm_openstack::client::{Heat, Session};
+use rm_openstack::client::{Glance, Heat, Session};
 use serde_json::{Value, json};
 
 #[derive(Debug)]
@@ -91,6 +91,8 @@ pub(crate) struct Lab {
     pub(crate) user: Caller,
     /// The cloud with other credentials than the host's.
     pub(crate) eyes: Heat,
+    /// Its images, with the same credentials.
+    pub(crate) images: Glance,
     pub(crate) secret: Value,
     pub(crate) url: String,
     engine: tokio::task::JoinHandle<()>,
@@ -117,7 +119,9 @@ impl Lab {
         let clouds = Clouds::load(clouds).unwrap();
         let profile = clouds.cloud("oslab").unwrap();
         let now = Arc::new(|| RealEnv.now().millis());
-        let eyes = Heat::new(Session::new(profile.session_config(now).unwrap()).unwrap());
+        let session = Session::new(profile.session_config(now).unwrap()).unwrap();
+        let images = Glance::new(session.clone());
+        let eyes = Heat::new(session);
         let env: Arc<dyn Env> = Arc::new(RealEnv);
         let mut builder = Host::builder(env)
             .policy(policy)
@@ -134,6 +138,7 @@ impl Lab {
             operator: Caller::operator("op", "ops"),
             user: Caller::user("ada", "physics"),
             eyes,
+            images,
             secret: json!({
                 "username": "demo",
                 "password": "oslab-user",
