@@ -9,7 +9,7 @@ use rm_core::{Call, CatalogId, Result, Role};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{AFTER, LIMIT, PAGE, page, schemas, view};
+use super::{AFTER, LIMIT, PAGE, copies, page, schemas, view};
 use crate::door::{Access, Dialect, JsonContract, Method, Param, ParamKind, Reply, Request, Route};
 
 const OPERATOR: Access = Access::Role(Role::Operator);
@@ -196,10 +196,40 @@ static ROUTES: &[Route] = &[
         Method::Delete,
         "/images/{id}",
         "removeImage",
-        "Removes an image that no appliance names",
+        "Removes an image that no appliance names and that no site has a copy of",
         GONE,
     )
     .access(OPERATOR),
+    Route::new(
+        Method::Get,
+        "/images/{id}/copies",
+        "listImageCopies",
+        "The copies of an image that were brought to sites",
+        &[(200, Some("ImageCopyList"))],
+    )
+    .access(OPERATOR)
+    .query(PAGE),
+    Route::new(
+        Method::Get,
+        "/images/{id}/copies/{copy}",
+        "getImageCopy",
+        "One copy of an image",
+        &[(200, Some("ImageCopy"))],
+    )
+    .access(OPERATOR),
+    Route::new(
+        Method::Delete,
+        "/images/{id}/copies/{copy}",
+        "removeImageCopy",
+        "Begins to remove a copy that no cluster needs from its site",
+        &[(202, Some("ImageCopy")), (204, None)],
+    )
+    .access(OPERATOR)
+    .query(&[Param {
+        name: "abandon",
+        kind: ParamKind::Text(400),
+        summary: "Forget one that would not go, for this reason",
+    }]),
 ];
 
 /// The catalog as JSON.
@@ -335,16 +365,22 @@ impl JsonContract for RestCatalog {
                 catalog.remove_implementation(who, id.parse()?).await?;
                 Reply::Empty
             }
-            "listImages" => Reply::ok(view::list(catalog.images(after, limit).await?, view::image)),
+            "listImages" => {
+                let images = catalog.images(after, limit).await?;
+                Reply::ok(view::list(images, |image| view::image(who, image)))
+            }
             "addImage" => {
                 let new: NewImage = request.read()?;
-                Reply::created(view::image(catalog.add_image(who, new).await?))
+                Reply::created(view::image(who, catalog.add_image(who, new).await?))
             }
-            "getImage" => Reply::ok(view::image(catalog.image(id).await?)),
+            "getImage" => Reply::ok(view::image(who, catalog.image(id).await?)),
             "removeImage" => {
                 catalog.remove_image(who, id).await?;
                 Reply::Empty
             }
+            "listImageCopies" => copies::list(call, &request).await?,
+            "getImageCopy" => copies::get(call, &request).await?,
+            "removeImageCopy" => copies::remove(call, &request).await?,
             other => return Err(crate::door::no_such_operation(other)),
         })
     }

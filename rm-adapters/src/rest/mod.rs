@@ -43,8 +43,13 @@
 //! | `POST /images` | `{name, source, sha256, disk_format}` | 201 image |
 //! | `GET /images` · `GET /images/{id}` | | 200 `{id, owner, name, source, sha256, disk_format, created}` |
 //! | `DELETE /images/{id}` | | 204 |
+//! | `GET /images/{id}/copies` · `GET /images/{id}/copies/{copy}` | | 200 `{id, image, name, sha256, site, credential, state, wanted, ready, reason, bytes, needed_by, remote?, created, updated}` |
+//! | `DELETE /images/{id}/copies/{copy}` | | 202 copy; 409 `image-needed` while a cluster needs it |
+//! | `DELETE /images/{id}/copies/{copy}?abandon=REASON` | | 204; forgets one that would not go |
 //!
-//! Only operators write, except credentials, which are their tenant's own.
+//! Only operators write, except credentials, which are their tenant's own. Only
+//! they see copies, and what may open an image's `source`: its query and what
+//! stands before its host.
 //!
 //! # Clusters
 //!
@@ -138,6 +143,7 @@
 mod callbacks;
 mod catalog;
 mod clusters;
+mod copies;
 mod events;
 mod operations;
 mod resources;

@@ -135,6 +135,19 @@ pub(super) fn catalog() -> Map<String, Value> {
             }),
         ),
         "ImageList": list("Image"),
+        "ImageCopy": open(
+            &["id", "image", "name", "sha256", "site", "credential", "state", "wanted", "ready",
+              "reason", "bytes", "needed_by", "created", "updated"],
+            &json!({
+                "id": id(), "image": id(), "name": text(), "sha256": text(), "site": text(),
+                "credential": id(), "state": text(), "wanted": text(),
+                "ready": {"type": "boolean"}, "reason": text(), "bytes": {"type": "integer"},
+                "needed_by": {"type": "integer", "description": "Clusters that need it"},
+                "remote": {"type": "string", "description": "How the site names it"},
+                "created": time(), "updated": time(),
+            }),
+        ),
+        "ImageCopyList": list("ImageCopy"),
     }))
 }
 

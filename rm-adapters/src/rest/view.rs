@@ -5,7 +5,7 @@ use rm_core::event::Event;
 use rm_core::model::Cluster;
 use rm_core::resource::Resource;
 use rm_core::store::Page;
-use rm_core::{Caller, Result};
+use rm_core::{Caller, Result, Role};
 use serde_json::{Value, json};
 
 /// A page of anything.
@@ -19,7 +19,7 @@ pub(crate) fn list<T>(page: Page<T>, show: impl Fn(T) -> Value) -> Value {
 }
 
 /// Sets a member where there is something to say.
-fn set<T: serde::Serialize>(object: &mut Value, key: &str, value: Option<T>) {
+pub(super) fn set<T: serde::Serialize>(object: &mut Value, key: &str, value: Option<T>) {
     if let Some(value) = value {
         object[key] = json!(value);
     }
@@ -72,11 +72,34 @@ pub(super) fn implementation(i: &Implementation) -> Value {
     shown
 }
 
-pub(super) fn image(i: Image) -> Value {
+pub(super) fn image(who: &Caller, i: Image) -> Value {
+    let source = if who.is(Role::Operator) {
+        i.source
+    } else {
+        unsigned(&i.source)
+    };
     json!({
-        "id": i.id, "owner": i.owner, "name": i.name, "source": i.source,
+        "id": i.id, "owner": i.owner, "name": i.name, "source": source,
         "sha256": i.sha256, "disk_format": i.disk_format, "created": i.created.to_string(),
     })
+}
+
+/// A source without what may be a key to it: what stands before the host, and
+/// the query, which is where a signed address has its signature.
+fn unsigned(source: &str) -> String {
+    let Some((scheme @ ("http" | "https"), rest)) = source.split_once("://") else {
+        return source.to_owned();
+    };
+    let (address, query) = match rest.find(['?', '#']) {
+        Some(at) => (&rest[..at], "?..."),
+        None => (rest, ""),
+    };
+    let (host, path) = match address.find('/') {
+        Some(at) => address.split_at(at),
+        None => (address, ""),
+    };
+    let host = host.rsplit('@').next().unwrap_or(host);
+    format!("{scheme}://{host}{path}{query}")
 }
 
 pub(super) fn cluster(who: &Caller, cluster: &Resource<Cluster>) -> Result<Value> {
@@ -120,4 +143,24 @@ pub(super) fn event(e: &Event) -> Value {
         shown["data"] = e.event.data.clone();
     }
     shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unsigned;
+
+    #[test]
+    fn a_source_is_told_without_what_opens_it() {
+        for (source, told) in [
+            ("file:/srv/a?b", "file:/srv/a?b"),
+            ("file:///srv/a?b", "file:///srv/a?b"),
+            ("https://h/a", "https://h/a"),
+            ("https://h:1/a/b?X-Signature=s", "https://h:1/a/b?..."),
+            ("https://user:s@h/a@b", "https://h/a@b"),
+            ("http://user:s@h?sig=a/b", "http://h?..."),
+            ("http://h#s", "http://h?..."),
+        ] {
+            assert_eq!(unsigned(source), told);
+        }
+    }
 }

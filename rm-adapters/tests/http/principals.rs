@@ -54,6 +54,10 @@ const TABLE: &[Row] = &[
     ("addImage", LOADS),
     ("getImage", ALL),
     ("removeImage", REMOVES),
+    ("listImageCopies", [200, 403, 403, 403, 403]),
+    // There is none of that id.
+    ("getImageCopy", [404, 403, 403, 403, 403]),
+    ("removeImageCopy", [404, 403, 403, 403, 403]),
     // Who has no credential for any site is told so.
     ("createCluster", [503, 202, 202, 202, 503]),
     ("listClusters", ALL),
@@ -232,7 +236,10 @@ impl Stage<'_> {
         } else {
             String::new()
         };
-        let mut path = template.replace("{id}", &id).replace("{user}", "bob");
+        let mut path = template
+            .replace("{id}", &id)
+            .replace("{user}", "bob")
+            .replace("{copy}", &self.loaded.credential);
         match plain {
             "addHost" | "removeHost" | "deleteCluster" => path += "?wait_seconds=0",
             "planByQuery" => path += "?appliance=hadoop&site=here",

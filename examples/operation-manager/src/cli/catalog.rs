@@ -188,10 +188,25 @@ pub(crate) enum ImageCommand {
     Add(NewImage),
     /// List the images
     List,
-    /// Remove an image that no appliance names
+    /// Remove an image that no appliance names and that no site has a copy of
     Remove {
         /// Its name or id
         image: String,
+    },
+    /// List the copies of an image that were brought to sites
+    Copies {
+        /// The image's name or id
+        image: String,
+    },
+    /// Remove a copy that no cluster needs from its site
+    DropCopy {
+        /// The image's name or id
+        image: String,
+        /// The copy's id
+        copy: String,
+        /// Forget one that would not go, whatever is left of it at the site
+        #[arg(long, value_name = "REASON")]
+        abandon: Option<String>,
     },
 }
 

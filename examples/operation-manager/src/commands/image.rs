@@ -24,6 +24,16 @@ const COLUMNS: &[Column] = &[
     ("ID", |i| cell(&i["id"])),
 ];
 
+const COPIES: &[Column] = &[
+    ("SITE", |c| cell(&c["site"])),
+    ("STATE", |c| cell(&c["state"])),
+    ("NEEDED BY", |c| cell(&c["needed_by"])),
+    ("BYTES", |c| cell(&c["bytes"])),
+    ("UPDATED", |c| time(&c["updated"])),
+    ("ID", |c| cell(&c["id"])),
+    ("REASON", |c| cell(&c["reason"])),
+];
+
 pub(super) async fn run(client: &Client, out: Output, command: ImageCommand) -> Result<()> {
     match command {
         ImageCommand::Add(new) => {
@@ -40,6 +50,28 @@ pub(super) async fn run(client: &Client, out: Output, command: ImageCommand) -> 
             out.show(&done, |d| {
                 format!("image {} is removed", cell(&d["removed"]))
             })
+        }
+        ImageCommand::Copies { image } => {
+            let path = format!("/images/{}/copies", quote(&image));
+            let copies = client.list(&path).await?;
+            out.list(&copies, COPIES, "No site has a copy of it.")
+        }
+        ImageCommand::DropCopy {
+            image,
+            copy,
+            abandon,
+        } => {
+            let mut path = format!("/images/{}/copies/{}", quote(&image), quote(&copy));
+            let said = match abandon {
+                Some(reason) => {
+                    path += &format!("?abandon={}", quote(&reason));
+                    "is abandoned"
+                }
+                None => "is on its way out",
+            };
+            client.delete(&path).await?;
+            let done = json!({"dropped": copy});
+            out.show(&done, |d| format!("copy {} {said}", cell(&d["dropped"])))
         }
     }
 }
