@@ -17,7 +17,7 @@ use crate::client::catalog::Service;
 use crate::client::heat::{
     Action, CreateStack, ResourceQuery, Stack, StackFilter, StackRef, State, Template, UpdateStack,
 };
-use crate::client::{Heat, Neutron, Nova, tidy};
+use crate::client::{self, Heat, Neutron, Nova, tidy};
 use crate::config::Config;
 use crate::failure::failure;
 use crate::sessions::Sessions;
@@ -226,8 +226,16 @@ impl Backend<Cluster> for Stacks {
         let session = self.sessions.of(cx)?;
         let failed = |e| failure(&cx.site.name, "ask for limits", e);
         if cx.quick {
-            // A warm session is asked nothing.
-            let denied = |e| failure(&cx.site.name, "log in", e);
+            // A warm session is asked nothing. Nobody waits for a server that
+            // does not prove who it is.
+            let denied = |e: client::Error| {
+                let untrusted = e.is_untrusted();
+                let denied = failure(&cx.site.name, "log in", e);
+                match untrusted {
+                    true => denied.permanent(),
+                    false => denied,
+                }
+            };
             session.token().await.map_err(denied)?;
             return Ok(vec![Offer::room(None)]);
         }

@@ -1,7 +1,12 @@
 //! The section `[openstack]` of the configuration.
 
+use std::path::PathBuf;
+
+use rm_core::{Error, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
+
+use crate::client::{HttpConfig, pem};
 
 /// What can be set.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -19,6 +24,11 @@ pub struct Config {
     pub upload_timeout_seconds: u64,
     /// How many accounts stay logged in at once.
     pub sessions: usize,
+    /// A file with certificates in PEM that are trusted beside those of the
+    /// machine.
+    pub cacert: Option<PathBuf>,
+    /// Whether the servers of sites must prove who they are.
+    pub verify: bool,
 }
 
 impl Default for Config {
@@ -30,7 +40,34 @@ impl Default for Config {
             renew_margin_seconds: 120,
             upload_timeout_seconds: 3600,
             sessions: 1000,
+            cacert: None,
+            verify: true,
         }
+    }
+}
+
+impl Config {
+    /// How connections to all sites are made; reads the file `cacert`.
+    pub(crate) fn http(&self) -> Result<HttpConfig> {
+        let wrong = |what: &str| {
+            Error::invalid(format!(
+                "cacert in the section [openstack] of the configuration {what}"
+            ))
+            .advice("name a file with certificates in PEM by its absolute path")
+        };
+        let mut http = HttpConfig {
+            verify: self.verify,
+            ..HttpConfig::default()
+        };
+        if let Some(path) = &self.cacert {
+            // A relative path would mean another file wherever the program is
+            // started.
+            if !path.is_absolute() {
+                return Err(wrong("is no absolute path"));
+            }
+            http.ca_pem = Some(pem::read(path).map_err(|e| wrong(&e.to_string()))?);
+        }
+        Ok(http)
     }
 }
 
@@ -48,6 +85,8 @@ pub(crate) fn schema() -> Value {
             "renew_margin_seconds": number("how long before its end a token is replaced", 120),
             "upload_timeout_seconds": number("how long the upload of an image may take", 3600),
             "sessions": number("how many accounts stay logged in at once", 1000),
+            "cacert": {"type": "string", "description": "a file with certificates in PEM, by its absolute path, that are trusted beside those of the machine"},
+            "verify": {"type": "boolean", "default": true, "description": "whether the servers of sites must prove who they are; without it everybody on the way can read and change everything, passwords too"},
         }
     })
 }

@@ -1,15 +1,18 @@
-//! The secret of a credential: what a user gives to log in at Keystone.
+//! The secret of a credential: what a user gives to log in at Keystone, and
+//! whose servers are believed to be Keystone's.
 
 use serde::Deserialize;
 
-use crate::client::{Auth, Domain, Project, Secret, User};
+use crate::client::{Auth, Domain, HttpConfig, Project, Secret, User, pem};
 
 /// The shape of a credential's secret, as users give it and the store seals it.
 ///
 /// One of: `username`/`user_id` with `password` and
 /// `project_name`/`project_id`; an application credential by
 /// `application_credential_id`, or by `application_credential_name` with the
-/// user, and `application_credential_secret`; a `token`.
+/// user, and `application_credential_secret`; a `token`. With each of them,
+/// `cacert` (certificates in PEM, the text itself) and `verify` as in a
+/// `clouds.yaml`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Given {
@@ -26,17 +29,68 @@ struct Given {
     application_credential_name: Option<String>,
     application_credential_secret: Option<String>,
     token: Option<String>,
+    cacert: Option<String>,
+    verify: Option<bool>,
+}
+
+/// What a credential's secret says.
+#[derive(Debug)]
+pub(crate) struct Login {
+    pub(crate) auth: Auth,
+    pub(crate) trust: Trust,
+}
+
+/// Whose word its owner takes for the site's, beside those of the machine and
+/// of the configuration.
+#[derive(Debug)]
+pub(crate) struct Trust {
+    cacert: Option<Vec<u8>>,
+    verify: bool,
+}
+
+impl Trust {
+    /// Laid over what the configuration says.
+    pub(crate) fn over(self, configured: &HttpConfig) -> HttpConfig {
+        let mut http = configured.clone();
+        http.verify &= self.verify;
+        if let Some(more) = self.cacert {
+            let all = http.ca_pem.get_or_insert_default();
+            all.push(b'\n');
+            all.extend(more);
+        }
+        http
+    }
 }
 
 /// Reads a credential's secret. The message of a refusal holds no value.
-pub(crate) fn auth(secret: &rm_core::secret::Secret) -> rm_core::Result<Auth> {
-    let given: Given = serde_json::from_str(secret.expose()).map_err(|_| {
+pub(crate) fn read(secret: &rm_core::secret::Secret) -> rm_core::Result<Login> {
+    let mut given: Given = serde_json::from_str(secret.expose()).map_err(|_| {
         rm_core::Error::new(
             rm_core::ErrorKind::Credential,
             "the stored credential is not one for OpenStack",
         )
         .advice(SHAPES)
     })?;
+    let cacert = given.cacert.take().map(String::into_bytes);
+    if let Some(text) = &cacert {
+        pem::certificates(text).map_err(|e| {
+            rm_core::Error::new(
+                rm_core::ErrorKind::Credential,
+                format!("cacert of the stored credential {e}"),
+            )
+            .advice("give the certificate of the site's own authority, the text itself")
+        })?;
+    }
+    Ok(Login {
+        trust: Trust {
+            cacert,
+            verify: given.verify.unwrap_or(true),
+        },
+        auth: auth(given)?,
+    })
+}
+
+fn auth(given: Given) -> rm_core::Result<Auth> {
     let domain = |id: Option<String>, name: Option<String>| match (id, name) {
         (Some(id), _) => Domain::Id(id),
         (None, Some(name)) => Domain::Name(name),
@@ -107,7 +161,8 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> rm_core::Result<Auth> {
-        auth(&rm_core::secret::Secret::new(text))
+        let login = super::read(&rm_core::secret::Secret::new(text))?;
+        Ok(login.auth)
     }
 
     #[test]
@@ -129,6 +184,7 @@ mod tests {
             r#"{"username": "canary", "password": "canary"}"#,
             r#"{"password": "canary"}"#,
             r#"{"passwort": "canary"}"#,
+            r#"{"token": "canary", "cacert": "canary"}"#,
             "canary",
         ] {
             let e = read(text).unwrap_err();

@@ -71,6 +71,20 @@ impl Media for HeatTemplate {
         Ok(())
     }
 
+    fn around_image(&self, image: &str) -> Option<String> {
+        Some(crate::generated::around(image))
+    }
+
+    fn image_of(&self, body: &str) -> Option<String> {
+        let shown = self.as_json(body)?;
+        let image = shown["resources"]["master"]["properties"]["image"].as_str()?;
+        (crate::generated::around(image) == body).then(|| image.to_owned())
+    }
+
+    fn as_json(&self, body: &str) -> Option<Value> {
+        crate::yaml::read(body).ok()
+    }
+
     fn default_slaves(&self, body: &str) -> Option<u32> {
         let info = TemplateInfo::read(body).ok()?;
         let number = |name: &str| {

@@ -29,7 +29,7 @@ pub static PLUGIN: PluginFn<Config> = PluginFn {
 
 fn install(config: Config, registries: &mut Registries) -> Result<()> {
     registries.media(Arc::new(HeatTemplate))?;
-    let sessions = Arc::new(Sessions::new(config.clone()));
+    let sessions = Arc::new(Sessions::new(&config)?);
     let serves = Serves {
         kind: Kind::CLUSTER,
         api: API.to_owned(),

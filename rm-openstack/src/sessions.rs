@@ -9,7 +9,7 @@ use rm_core::{CatalogId, Error, ErrorKind, Result};
 
 use crate::client::{Clock, HttpConfig, Interface, Session, SessionConfig};
 use crate::config::Config;
-use crate::credential;
+use crate::credential::{self, Login};
 use crate::failure::failure;
 
 /// A credential has another session after its secret was rotated.
@@ -17,16 +17,21 @@ type Key = (CatalogId, u32);
 
 #[derive(Debug)]
 pub(crate) struct Sessions {
-    config: Config,
+    http: HttpConfig,
+    renew_margin: Duration,
+    most: usize,
     open: Mutex<BTreeMap<Key, Session>>,
 }
 
 impl Sessions {
-    pub(crate) fn new(config: Config) -> Self {
-        Self {
-            config,
+    /// As the configuration says; its file of certificates is read here.
+    pub(crate) fn new(config: &Config) -> Result<Self> {
+        Ok(Self {
+            http: config.http()?,
+            renew_margin: Duration::from_secs(config.renew_margin_seconds),
+            most: config.sessions,
             open: Mutex::default(),
-        }
+        })
     }
 
     /// The session of a call's account; its calls end with the call's own
@@ -40,7 +45,7 @@ impl Sessions {
         let session = self.connect(cx)?;
         // Old revisions, and more accounts than fit, are simply logged in anew.
         open.retain(|(id, _), _| *id != key.0);
-        if open.len() >= self.config.sessions {
+        if open.len() >= self.most {
             open.clear();
         }
         open.insert(key, session.clone());
@@ -48,7 +53,7 @@ impl Sessions {
     }
 
     fn connect(&self, cx: &Cx<'_>) -> Result<Session> {
-        let auth = credential::auth(cx.secret)?;
+        let Login { auth, trust } = credential::read(cx.secret)?;
         let env = Arc::clone(cx.env);
         let clock: Clock = Arc::new(move || env.now().millis());
         let mut config = SessionConfig::new(&*cx.site.url, auth, clock);
@@ -65,10 +70,10 @@ impl Sessions {
                 .advice("the interfaces are: public, internal, admin")
             })?;
         }
-        config.renew_margin = Duration::from_secs(self.config.renew_margin_seconds);
+        config.renew_margin = self.renew_margin;
         config.http = HttpConfig {
             call_timeout: cx.timeout,
-            ..HttpConfig::default()
+            ..trust.over(&self.http)
         };
         Session::new(config).map_err(|e| failure(&cx.site.name, "log in", e))
     }

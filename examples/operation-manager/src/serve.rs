@@ -12,6 +12,7 @@ use crate::failure::{Failure, Result};
 use crate::tokens;
 
 mod address;
+mod calls;
 mod deliver;
 mod log;
 mod metrics;
@@ -50,12 +51,13 @@ pub(crate) fn serve(serve: Serve) -> Result<ExitCode> {
 async fn run(config: &Config, parts: Parts) -> Result<()> {
     let signals = signals::watch()?;
     let tokens = tokens::table(config)?;
-    let host = Arc::new(host(config, parts)?);
+    let calls = Arc::new(calls::Calls::default());
+    let host = Arc::new(host(config, parts, Some(Arc::clone(&calls) as _))?);
     let numbers = Arc::new(metrics::Numbers::default());
     let options = DoorOptions {
         metrics: {
             let numbers = Arc::clone(&numbers);
-            Metrics::new(move || numbers.text())
+            Metrics::new(move || numbers.text() + &calls.text())
         },
         ..DoorOptions::default()
     };

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::auth::{Auth, Domain, Project, User};
 use super::catalog::Interface;
+use super::pem::{self, PemError};
 use super::secret::Secret;
 use super::session::{Clock, SessionConfig};
 use crate::yaml;
@@ -51,6 +52,16 @@ pub enum CloudsError {
         /// Which field.
         field: &'static str,
     },
+    /// The file that a field names is not what it should be.
+    #[error("cloud {cloud:?}: {field} {what}")]
+    Certificates {
+        /// Which cloud.
+        cloud: String,
+        /// Which field.
+        field: &'static str,
+        /// What is wrong with it.
+        what: PemError,
+    },
     /// A field has a value that this client cannot use.
     #[error("cloud {cloud:?}: {field} {what}")]
     Unusable {
@@ -76,7 +87,7 @@ pub struct CloudProfile {
     pub region: Option<String>,
     /// From which side its services are reached.
     pub interface: Interface,
-    /// File with certificates to trust.
+    /// File with certificates to trust beside those of the machine.
     pub cacert: Option<PathBuf>,
     /// Whether its servers must prove who they are.
     pub verify: bool,
@@ -99,16 +110,35 @@ impl CloudProfile {
     /// The configuration of a session, reading the certificates if there are any.
     ///
     /// # Errors
-    /// [`CloudsError::File`] if the certificates cannot be read.
+    /// [`CloudsError::Certificates`] if they cannot be read or trusted.
     pub fn session_config(&self, now: Clock) -> Result<SessionConfig, CloudsError> {
         let mut config = SessionConfig::new(&*self.auth_url, self.auth.clone(), now);
         config.region.clone_from(&self.region);
         config.interface = self.interface;
         config.http.verify = self.verify;
-        if let Some(path) = &self.cacert {
-            config.http.ca_pem = Some(std::fs::read(path).map_err(|error| unread(path, &error))?);
-        }
+        config.http.ca_pem = self.certificates()?;
         Ok(config)
+    }
+
+    /// The certificates to trust, in PEM.
+    ///
+    /// # Errors
+    /// [`CloudsError::Certificates`] if they cannot be read or trusted.
+    pub fn certificates(&self) -> Result<Option<Vec<u8>>, CloudsError> {
+        let Some(path) = &self.cacert else {
+            return Ok(None);
+        };
+        let home = std::env::home_dir();
+        let path = match (path.strip_prefix("~"), home) {
+            (Ok(rest), Some(home)) => home.join(rest),
+            _ => path.clone(),
+        };
+        let read = pem::read(&path).map_err(|what| CloudsError::Certificates {
+            cloud: self.name.clone(),
+            field: "cacert",
+            what,
+        });
+        read.map(Some)
     }
 }
 
@@ -137,7 +167,10 @@ struct Fields {
     interface: Option<String>,
     endpoint_type: Option<String>,
     cacert: Option<PathBuf>,
+    cert: Option<PathBuf>,
+    key: Option<PathBuf>,
     verify: Option<bool>,
+    insecure: Option<bool>,
 }
 
 #[derive(Clone, Default, Deserialize)]
@@ -181,7 +214,10 @@ impl Fields {
             interface,
             endpoint_type,
             cacert,
-            verify
+            cert,
+            key,
+            verify,
+            insecure
         );
     }
 }
@@ -322,6 +358,15 @@ impl Clouds {
             field,
             what,
         };
+        for (field, given) in [("cert", &fields.cert), ("key", &fields.key)] {
+            if given.is_some() {
+                return Err(unusable(
+                    field,
+                    "is a part of a certificate to log in with, which is not supported; \
+                     leave it out if the cloud takes other credentials, too",
+                ));
+            }
+        }
         let auth = fields.auth.clone().unwrap_or_default();
         let (word, field) = match (filled(&fields.interface), filled(&fields.endpoint_type)) {
             (Some(word), _) => (word, "interface"),
@@ -336,7 +381,7 @@ impl Clouds {
             interface: Interface::parse(&word)
                 .ok_or_else(|| unusable(field, "is not public, internal or admin"))?,
             cacert: fields.cacert.clone(),
-            verify: fields.verify.unwrap_or(true),
+            verify: fields.verify.unwrap_or(true) && !fields.insecure.unwrap_or(false),
         })
     }
 }

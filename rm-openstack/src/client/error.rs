@@ -105,6 +105,8 @@ impl fmt::Display for Refusal {
 pub enum Transport {
     /// No connection came about, so nothing was sent.
     Connect,
+    /// The server did not prove who it is, so nothing was sent.
+    Untrusted,
     /// The time given to the call was over.
     Timeout,
     /// The connection broke after the request was on its way.
@@ -257,7 +259,24 @@ impl Error {
 
     /// What a person could do about it.
     pub fn hint(&self) -> Option<&'static str> {
+        if self.is_untrusted() {
+            return Some(
+                "if it is the right server, trust its authority: give the certificate as cacert \
+                 with the credential, or name its file in [openstack]",
+            );
+        }
         self.refusal()?.hint
+    }
+
+    /// The server did not prove who it is.
+    pub fn is_untrusted(&self) -> bool {
+        matches!(
+            self,
+            Self::Transport {
+                how: Transport::Untrusted,
+                ..
+            }
+        )
     }
 
     /// The thing asked for does not exist (any more).

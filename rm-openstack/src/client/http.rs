@@ -10,6 +10,11 @@ use reqwest::{Method, StatusCode, Url};
 use super::catalog::Service;
 use super::error::{Call, Effect, Error, Transport};
 use super::failure::{refusal, tidy};
+use super::pem;
+
+/// How rustls begins what it says of a certificate that it does not accept. Its type is hidden
+/// behind those of hyper and std.
+const UNTRUSTED: &str = "invalid peer certificate";
 
 const DEFAULT_MAX_BODY: usize = 16 * 1024 * 1024;
 
@@ -71,9 +76,10 @@ impl HttpConfig {
             // it was read.
             .pool_idle_timeout(Duration::from_secs(4))
             .user_agent(self.user_agent.as_str());
-        if let Some(pem) = &self.ca_pem {
-            let certificates = reqwest::Certificate::from_pem_bundle(pem)
-                .map_err(|_| Error::invalid("the certificates to trust are not in PEM format"))?;
+        if let Some(text) = &self.ca_pem {
+            let certificates = pem::certificates(text).map_err(|error| {
+                Error::invalid(format!("the text of certificates to trust {error}"))
+            })?;
             builder = builder.tls_certs_merge(certificates);
         }
         if !self.verify {
@@ -228,17 +234,19 @@ impl Http {
 }
 
 pub(crate) fn broken(call: Call, error: reqwest::Error) -> Error {
-    let (how, effect) = if error.is_connect() || error.is_builder() {
-        (Transport::Connect, Effect::None)
-    } else if error.is_timeout() {
-        (Transport::Timeout, call.doubt())
+    let (connect, timeout) = (error.is_connect() || error.is_builder(), error.is_timeout());
+    let why = words(error);
+    let (how, effect, what) = if connect && why.starts_with(UNTRUSTED) {
+        (Transport::Untrusted, Effect::None, why)
+    } else if connect {
+        let what = format!("no connection: {why}");
+        (Transport::Connect, Effect::None, what)
+    } else if timeout {
+        let what = "no answer in time".to_owned();
+        (Transport::Timeout, call.doubt(), what)
     } else {
-        (Transport::Broken, call.doubt())
-    };
-    let what = match how {
-        Transport::Connect => format!("no connection: {}", words(error)),
-        Transport::Timeout => "no answer in time".to_owned(),
-        Transport::Broken => format!("the connection broke: {}", words(error)),
+        let what = format!("the connection broke: {why}");
+        (Transport::Broken, call.doubt(), what)
     };
     Error::Transport {
         call,

@@ -12,6 +12,7 @@ pub mod heat;
 pub mod http;
 pub mod neutron;
 pub mod nova;
+pub mod pem;
 pub mod secret;
 pub mod session;
 pub mod token;

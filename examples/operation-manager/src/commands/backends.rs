@@ -3,17 +3,16 @@
 use std::sync::Arc;
 
 use rm_adapters::TokioEnv;
-use rm_core::backend::Serves;
-use rm_core::model::{Cluster, SiteImage};
+use rm_core::Host;
 use rm_core::registry::Plugin;
-use rm_core::{Host, Kind};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::failure::Result;
 use crate::output::{Column, Output, cell};
 use crate::plugins;
 
 const COLUMNS: &[Column] = &[
+    ("BACKEND", |b| cell(&b["backend"])),
     ("PLUGIN", |b| cell(&b["plugin"])),
     ("KIND", |b| cell(&b["kind"])),
     ("API", |b| cell(&b["api"])),
@@ -26,29 +25,41 @@ const COLUMNS: &[Column] = &[
 pub(super) fn list(out: Output) -> Result<()> {
     let mut all = Vec::new();
     for plugin in plugins::linked() {
-        for serves in served(plugin)? {
-            let info = plugin.info();
-            all.push(json!({
-                "plugin": info.name,
-                "kind": serves.kind.as_str(),
-                "api": serves.api,
-                "media_types": serves.media,
-                "crate": info.crate_name,
-                "version": info.crate_version,
-            }));
-        }
+        all.extend(of(plugin)?);
     }
     out.list(&all, COLUMNS, "No backend is linked.")
 }
 
 // A host with this plugin alone tells what comes from it.
-fn served(plugin: &'static dyn Plugin) -> Result<Vec<Serves>> {
+fn of(plugin: &'static dyn Plugin) -> Result<Vec<Value>> {
     let mut builder = Host::builder(Arc::new(TokioEnv::new()));
     builder.registries().install(plugin, None)?;
     let host = builder.build()?;
-    let clusters = host.managers().serving::<Cluster>(&Kind::CLUSTER);
-    let images = host.managers().serving::<SiteImage>(&Kind::IMAGE);
-    let clusters = clusters.into_iter().flatten().map(|m| m.serves().clone());
-    let images = images.into_iter().flatten().map(|m| m.serves().clone());
-    Ok(clusters.chain(images).collect())
+    let info = plugin.info();
+    let backends = host.managers().all().map(|(name, serves)| {
+        json!({
+            "backend": name,
+            "plugin": info.name,
+            "kind": serves.kind.as_str(),
+            "api": serves.api,
+            "media_types": serves.media,
+            "crate": info.crate_name,
+            "version": info.crate_version,
+        })
+    });
+    Ok(backends.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_backend_of_a_plugin_is_listed_by_its_own_name() {
+        let backends = of(&rm_openstack::PLUGIN).unwrap();
+        let named = |name: &str| backends.iter().find(|b| b["backend"] == name).unwrap();
+        assert_eq!(named("openstack")["kind"], "cluster");
+        assert_eq!(named("openstack.images")["kind"], "image");
+        assert_eq!(named("openstack.images")["plugin"], "openstack");
+    }
 }

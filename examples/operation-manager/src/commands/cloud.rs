@@ -1,11 +1,25 @@
-//! A cloud's login in the shape in which the OpenStack plugin reads it back
-//! from a credential.
+//! A cloud's login, and whom it trusts, in the shape in which the OpenStack
+//! plugin reads them back from a credential.
 
 use rm_openstack::client::auth::{Auth, Domain, Project, User};
+use rm_openstack::client::clouds::{CloudProfile, CloudsError};
 use serde_json::{Map, Value};
 
-/// The secret of a credential.
-pub(super) fn secret(auth: &Auth) -> Value {
+/// The secret of a credential. The daemon may run elsewhere: it gets the
+/// certificates themselves.
+pub(super) fn secret(cloud: &CloudProfile) -> Result<Value, CloudsError> {
+    let mut secret = login(&cloud.auth);
+    if let Some(certificates) = cloud.certificates()? {
+        let text = String::from_utf8_lossy(&certificates);
+        secret.insert("cacert".to_owned(), Value::from(text));
+    }
+    if !cloud.verify {
+        secret.insert("verify".to_owned(), Value::from(false));
+    }
+    Ok(Value::Object(secret))
+}
+
+fn login(auth: &Auth) -> Map<String, Value> {
     let mut secret = Map::new();
     let mut put = |key: &str, value: &str| {
         secret.insert(key.to_owned(), Value::from(value));
@@ -43,7 +57,7 @@ pub(super) fn secret(auth: &Auth) -> Value {
             }
         }
     }
-    Value::Object(secret)
+    secret
 }
 
 fn user(user: &User, put: &mut impl FnMut(&str, &str)) {
@@ -85,19 +99,20 @@ mod tests {
   pw:
     auth: {auth_url: 'http://127.0.0.1:5000/v3', username: u, password: p, project_name: x, user_domain_name: D}
   app:
+    verify: false
     auth: {auth_url: 'http://127.0.0.1:5000/v3', application_credential_id: i, application_credential_secret: s}
 ";
         let clouds = Clouds::parse(text, None).unwrap();
         assert_eq!(
-            secret(&clouds.cloud("pw").unwrap().auth),
+            secret(&clouds.cloud("pw").unwrap()).unwrap(),
             json!({
                 "username": "u", "password": "p", "user_domain_name": "D",
                 "project_name": "x", "project_domain_id": "default",
             })
         );
         assert_eq!(
-            secret(&clouds.cloud("app").unwrap().auth),
-            json!({"application_credential_id": "i", "application_credential_secret": "s"})
+            secret(&clouds.cloud("app").unwrap()).unwrap(),
+            json!({"application_credential_id": "i", "application_credential_secret": "s", "verify": false})
         );
     }
 }

@@ -48,7 +48,7 @@ pub(super) async fn rotate(file: ConfigFile, out: Output) -> Result<()> {
         }
         _ => false,
     };
-    let host = serve::host(&config, Parts::ALL)?;
+    let host = serve::host(&config, Parts::ALL, None)?;
     let who = Caller::operator("operation-manager", "operation-manager");
     let credentials = host.catalog().reseal(&who).await?;
     let accounts = rm_adapters::accounts::reseal(&host, &who).await?;

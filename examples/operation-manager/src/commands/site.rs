@@ -84,12 +84,15 @@ async fn import(client: &Client, out: Output, file: &Path, only: Vec<String>) ->
     if names.is_empty() {
         return Err(Failure::usage("there is no cloud in that file"));
     }
-    let profiles: Vec<CloudProfile> = names
-        .iter()
-        .map(|name| clouds.cloud(name).map_err(|e| unread(&e)))
-        .collect::<Result<_>>()?;
+    // All are read before the first is made.
+    let mut profiles: Vec<(CloudProfile, Value)> = Vec::new();
+    for name in &names {
+        let profile = clouds.cloud(name).map_err(|e| unread(&e))?;
+        let secret = cloud::secret(&profile).map_err(|e| unread(&e))?;
+        profiles.push((profile, secret));
+    }
     let mut made = Vec::new();
-    for profile in &profiles {
+    for (profile, secret) in profiles {
         let mut site = json!({
             "name": profile.name,
             "api": "openstack",
@@ -103,12 +106,12 @@ async fn import(client: &Client, out: Output, file: &Path, only: Vec<String>) ->
         let credential = json!({
             "name": profile.name,
             "site": profile.name,
-            "secret": cloud::secret(&profile.auth),
+            "secret": secret,
         });
         let credential = client.post("/credentials", &credential).await?;
-        if profile.cacert.is_some() || !profile.verify {
+        if !profile.verify {
             note(&format!(
-                "{}: cacert and verify are not imported; the daemon trusts the certificates that its machine trusts",
+                "{}: its servers need not prove who they are (verify: false); whoever is on the way can read the password",
                 profile.name
             ));
         }

@@ -145,11 +145,11 @@ impl Numbers {
     }
 }
 
-fn head(text: &mut String, name: &str, kind: &str, help: &str) {
+pub(super) fn head(text: &mut String, name: &str, kind: &str, help: &str) {
     let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
 }
 
-fn label(word: &str) -> String {
+pub(super) fn label(word: &str) -> String {
     word.chars()
         .map(|c| {
             if c.is_ascii_graphic() && c != '"' && c != '\\' {

@@ -8,6 +8,7 @@ use rm_adapters::rest::{self, RestOptions};
 use rm_adapters::{Parts, TokioEnv};
 use rm_core::Host;
 use rm_core::env::Env;
+use rm_core::calls::WatchCalls;
 use rm_core::secret::Sealer;
 use rm_store::{AeadSealer, SqliteStore};
 
@@ -17,12 +18,19 @@ use crate::failure::{Failure, Result};
 use crate::{plugins, tokens};
 
 /// A host over the store of the configuration, with every plugin linked.
-pub(crate) fn host(config: &Config, parts: Parts) -> Result<Host> {
+pub(crate) fn host(
+    config: &Config,
+    parts: Parts,
+    calls: Option<Arc<dyn WatchCalls>>,
+) -> Result<Host> {
     let env: Arc<dyn Env> = Arc::new(TokioEnv::new());
     let sections = &config.sections;
     let mut builder = Host::builder(Arc::clone(&env))
         .policy(sections.policy.policy())
         .installation(sections.installation.name.as_str());
+    if let Some(calls) = calls {
+        builder = builder.watch_calls(calls);
+    }
     plugins::install(config, builder.registries())?;
     let agent: Arc<dyn Agent> = Arc::new(HttpAgent {
         port: sections.agent.port,

@@ -21,6 +21,9 @@ clouds:
   half: {auth: {auth_url: 'http://k', username: u, password: swordfish}}
   odd: {auth_type: v3kerberos, auth: {auth_url: 'http://k', password: swordfish}}
   empty:
+  own: {cacert: /nowhere/ca.pem, verify: false, auth: {auth_url: 'https://k', token: gAAAA}}
+  old: {insecure: true, auth: {auth_url: 'https://k', token: gAAAA}}
+  mutual: {cert: /nowhere/me.pem, key: /nowhere/me.key, auth: {auth_url: 'https://k', token: gAAAA}}
 ";
 
 const SECURE: &str = "clouds: {delegated: {auth: {application_credential_secret: swordfish}}}";
@@ -82,12 +85,24 @@ fn a_token_is_taken_without_being_announced() {
 }
 
 #[test]
+fn whom_to_trust_is_what_the_file_says() {
+    let own = clouds().cloud("own").unwrap();
+    assert!(!own.verify && !clouds().cloud("old").unwrap().verify);
+    assert_eq!(
+        own.certificates().unwrap_err().to_string(),
+        "cloud \"own\": cacert cannot be read: entity not found"
+    );
+    assert_eq!(clouds().cloud("plain").unwrap().certificates(), Ok(None));
+}
+
+#[test]
 fn errors_name_cloud_and_field_and_no_value() {
     let text = |name: &str| clouds().cloud(name).unwrap_err().to_string();
     assert_eq!(text("half"), "cloud \"half\": auth.project_name is missing");
     assert!(text("odd").starts_with("cloud \"odd\": auth_type is not"));
     assert_eq!(text("empty"), "cloud \"empty\": auth.auth_url is missing");
     assert!(text("nope").contains("delegated, empty, half"));
+    assert!(text("mutual").starts_with("cloud \"mutual\": cert is a part"));
     for bad in [
         "clouds: [swordfish",
         "clouds: {a: {auth: swordfish}}",
