@@ -1,6 +1,5 @@
 //! The agent of a cluster: the program on its master that makes accounts.
 
-use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,28 +7,13 @@ use axum::http::{Request, header};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper_util::rt::TokioIo;
+pub use rm_core::accounts::{Agent, NewAccount};
 use rm_core::secret::Secret;
 use rm_core::{Error, ErrorKind, Result};
 use serde::Deserialize;
 
 /// The longest answer that is read.
 const LONGEST: usize = 64 * 1024;
-
-/// What the agent made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewAccount {
-    /// The user's name on the cluster.
-    pub username: String,
-    /// Its password.
-    pub password: Secret,
-}
-
-/// Asks a cluster for an account.
-#[async_trait]
-pub trait Agent: fmt::Debug + Send + Sync + 'static {
-    /// Asks the master at this address for an account of its own.
-    async fn new_account(&self, address: &str) -> Result<NewAccount>;
-}
 
 /// The agent of the LambdaLink appliances: `POST /new_account/` over HTTP.
 #[derive(Debug, Clone, Copy)]

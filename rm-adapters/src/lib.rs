@@ -6,13 +6,14 @@
 //! | what the JSON interface offers, shape by shape | [`rest`] |
 //! | how the original LambdaLink clients are served | [`lambdalink`] |
 //! | time, randomness and reach on tokio | [`mod@env`] |
-//! | how users get accounts on a cluster | [`agent`], [`accounts`] |
+//! | which addresses are called on behalf of users | [`networks`] |
+//! | how a cluster is asked for an account | [`agent`] |
 
-pub mod accounts;
 pub mod agent;
 pub mod door;
 pub mod env;
 pub mod lambdalink;
+pub mod networks;
 pub mod rest;
 
 pub use door::{Door, DoorOptions, Tokens};

@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use crate::catalog::{Catalog, Credential, Site};
 use crate::env::Env;
@@ -57,6 +58,13 @@ pub trait Backend<M: Model>: fmt::Debug + Send + Sync + 'static {
 
     /// Begins to destroy it. What is gone already counts as destroyed.
     async fn destroy(&self, cx: &Cx<'_>, seen: &Seen<M>) -> Result<()>;
+
+    /// What this was made to be, as far as the site and the catalog can tell:
+    /// asked only when a store is lost and made anew from the marks. Where it
+    /// is nothing, what was made by this backend cannot be restored.
+    async fn recall(&self, _cx: &Cx<'_>, _seen: &Seen<M>) -> Result<Option<M::Spec>> {
+        Ok(None)
+    }
 }
 
 /// What a backend call may use.
@@ -109,7 +117,7 @@ impl Progress {
 }
 
 /// By what a real thing is known to be ours.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Mark {
     /// The installation: several may share one account.
     pub installation: String,
@@ -189,6 +197,32 @@ pub enum Phase {
     DeleteFailed,
     /// It is gone: evidence, where a site keeps the dead.
     Gone,
+}
+
+impl Phase {
+    /// Every value.
+    pub const ALL: [Self; 7] = [
+        Self::Building,
+        Self::Ready,
+        Self::Changing,
+        Self::Failed,
+        Self::Deleting,
+        Self::DeleteFailed,
+        Self::Gone,
+    ];
+
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Building => "building",
+            Self::Ready => "ready",
+            Self::Changing => "changing",
+            Self::Failed => "failed",
+            Self::Deleting => "deleting",
+            Self::DeleteFailed => "delete-failed",
+            Self::Gone => "gone",
+        }
+    }
 }
 
 /// One way to serve a request.

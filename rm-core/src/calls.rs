@@ -148,4 +148,9 @@ impl Driver for Observed {
         let call = self.driver.destroy(cx, seen);
         self.told(cx, "destroy", call).await
     }
+
+    async fn recall(&self, cx: &Cx<'_>, seen: Sight) -> Result<Option<Json>> {
+        let call = self.driver.recall(cx, seen);
+        self.told(cx, "observe", call).await
+    }
 }

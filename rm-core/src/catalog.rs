@@ -16,6 +16,7 @@ mod credentials;
 mod entry;
 mod images;
 mod implementations;
+mod recall;
 mod sites;
 
 pub use appliances::{Appliance, NewAppliance};
@@ -61,16 +62,16 @@ impl Catalog {
         }
     }
 
+    /// What understands implementations of a media type, if anything does.
+    pub fn media(&self, media_type: &str) -> Option<&dyn Media> {
+        self.media.get(media_type).map(|media| &**media)
+    }
+
     /// The same for hosts that can tell who there is.
     #[must_use]
     pub fn with_directory(mut self, directory: Arc<dyn Directory>) -> Self {
         self.directory = directory;
         self
-    }
-
-    /// What understands implementations of a media type, if anything does.
-    pub fn media(&self, media_type: &str) -> Option<&dyn Media> {
-        self.media.get(media_type).map(|media| &**media)
     }
 
     /// What seals secrets: for adapters that keep secrets of their own.

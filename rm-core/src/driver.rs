@@ -37,6 +37,7 @@ pub(crate) trait Driver: fmt::Debug + Send + Sync {
     async fn create(&self, cx: &Cx<'_>, mark: &Mark, spec: &Json) -> Result<RemoteId>;
     async fn change(&self, cx: &Cx<'_>, mark: &Mark, seen: Sight, spec: &Json) -> Result<()>;
     async fn destroy(&self, cx: &Cx<'_>, seen: Sight) -> Result<()>;
+    async fn recall(&self, cx: &Cx<'_>, seen: Sight) -> Result<Option<Json>>;
 }
 
 #[derive(Debug)]
@@ -113,5 +114,10 @@ impl<M: Model> Driver for Erased<M> {
 
     async fn destroy(&self, cx: &Cx<'_>, seen: Sight) -> Result<()> {
         self.0.destroy(cx, &typed(seen)?).await
+    }
+
+    async fn recall(&self, cx: &Cx<'_>, seen: Sight) -> Result<Option<Json>> {
+        let spec = self.0.recall(cx, &typed(seen)?).await?;
+        spec.as_ref().map(Json::of).transpose()
     }
 }

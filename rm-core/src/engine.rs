@@ -5,6 +5,7 @@
 //! it. It may be dropped at any await and started again anywhere.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,23 +16,31 @@ use futures_util::stream::FuturesUnordered;
 
 use crate::driver::Sight;
 use crate::env::Timestamp;
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::host::Core;
 use crate::id::CatalogId;
+use crate::installation;
 use crate::record::{Effect, ResourceRecord};
-use crate::store::Claim;
+use crate::store::{self, Claim};
 
 mod act;
 mod change;
 mod closely;
 mod decide;
 mod house;
+mod leases;
 mod look;
 mod moved;
+mod orphans;
 mod write;
 
 /// Resources of one account are looked at together.
 type Account = (String, CatalogId, CatalogId);
+
+/// An account that has this part of all that is in hand (a quarter) gets no
+/// more for now, so that a site that is away or slow does not starve the
+/// others.
+const SHARE: usize = 4;
 
 /// How long an account is left alone while calls wait for a free slot.
 const BUSY: Duration = Duration::from_secs(8);
@@ -69,6 +78,8 @@ struct Desk {
     looking: bool,
     /// Calls under way.
     acting: u32,
+    /// Claims in the look under way.
+    seeing: usize,
     /// How many calls may be under way at once; known after the first claim.
     slots: u32,
     /// When the last look ended.
@@ -79,7 +90,8 @@ struct Desk {
 
 impl Desk {
     fn in_hand(&self) -> usize {
-        self.looks.len() + self.jobs.len()
+        let acting = usize::try_from(self.acting).unwrap_or(usize::MAX);
+        self.looks.len() + self.jobs.len() + self.seeing + acting
     }
 
     /// Not before this is the account looked at again: the more there are
@@ -120,6 +132,7 @@ enum Done {
     Acted {
         account: Account,
     },
+    Scanned,
 }
 
 impl Engine {
@@ -129,26 +142,41 @@ impl Engine {
 
     /// Works until `stop` ends. What is under way then is dropped where it
     /// stands; whoever claims it next goes on from there.
-    pub async fn run(&self, stop: impl Future<Output = ()>) {
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Conflict`] where the store is another installation's: see
+    /// [`crate::Host::own_store`].
+    pub async fn run(&self, stop: impl Future<Output = ()>) -> Result<()> {
         let work = std::pin::pin!(self.work());
-        select(std::pin::pin!(stop), work).await;
+        match select(std::pin::pin!(stop), work).await {
+            Either::Left(_) => Ok(()),
+            Either::Right((Err(e), _)) => Err(e),
+        }
     }
 
-    async fn work(&self) {
+    async fn work(&self) -> Result<Infallible> {
         let core = &*self.core;
+        self.own_store().await?;
         let mut desks: BTreeMap<Account, Desk> = BTreeMap::new();
         let mut running: FuturesUnordered<BoxFuture<'_, Done>> = FuturesUnordered::new();
-        let mut tidied: Option<Timestamp> = None;
+        let mut tidy = core.env.now();
+        let mut reap = core.env.now();
+        let mut scan = self.next_scan();
         loop {
             let heard = core.bell.rung();
             let now = core.env.now();
-            if tidied.is_none_or(|at| now.since(at) > house::EVERY) {
-                tidied = Some(now);
-                if let Err(e) = self.tidy().await {
-                    tracing::warn!(error = %e, "old keys could not be removed");
-                }
+            if reap <= now {
+                reap = self.reap().await;
             }
-            let mut pause = match self.claim(&mut desks, running.len()).await {
+            if tidy <= now {
+                tidy = self.tidy().await;
+            }
+            if scan.is_some_and(|at| at <= now) {
+                scan = None;
+                running.push(Box::pin(self.scan()));
+            }
+            let mut pause = match self.claim(&mut desks).await {
                 Ok(pause) => pause,
                 Err(e) => {
                     tracing::warn!(error = %e, "the store gives no work");
@@ -156,6 +184,7 @@ impl Engine {
                 }
             };
             let now = core.env.now();
+            pause = pause.min(reap.since(now));
             for (account, desk) in &mut desks {
                 while desk.acting < desk.slots
                     && let Some(job) = desk.jobs.pop_front()
@@ -168,6 +197,7 @@ impl Engine {
                     if next_look <= now {
                         desk.looking = true;
                         let claims = std::mem::take(&mut desk.looks);
+                        desk.seeing = claims.len();
                         running.push(Box::pin(self.look(account.clone(), claims)));
                     } else {
                         pause = pause.min(next_look.since(now));
@@ -191,6 +221,7 @@ impl Engine {
                 }) => {
                     let desk = desks.entry(account).or_default();
                     desk.looking = false;
+                    desk.seeing = 0;
                     desk.queue(jobs);
                     desk.looked = core.env.now();
                     desk.waiting = waiting;
@@ -199,6 +230,7 @@ impl Engine {
                     let desk = desks.entry(account).or_default();
                     desk.acting = desk.acting.saturating_sub(1);
                 }
+                Some(Done::Scanned) => scan = self.next_scan(),
                 None => {}
             }
         }
@@ -206,42 +238,65 @@ impl Engine {
 
     /// Claims what is due, puts it on the desks, and answers after what time
     /// more may be due.
-    async fn claim(&self, desks: &mut BTreeMap<Account, Desk>, running: usize) -> Result<Duration> {
+    async fn claim(&self, desks: &mut BTreeMap<Account, Desk>) -> Result<Duration> {
         const AT_MOST: Duration = Duration::from_secs(1);
+        const BEHIND: Duration = Duration::from_millis(100);
         let core = &*self.core;
-        let in_hand = desks.values().map(Desk::in_hand).sum::<usize>() + running;
-        let room = core
-            .policy
-            .in_hand
-            .saturating_sub(u32::try_from(in_hand).unwrap_or(u32::MAX));
-        if room == 0 {
+        let all = usize::try_from(core.policy.in_hand).unwrap_or(usize::MAX);
+        let share = all.div_ceil(SHARE).max(1);
+        let in_hand: usize = desks.values().map(Desk::in_hand).sum();
+        if in_hand >= all {
             return Ok(AT_MOST);
         }
-        match core.store.next_due().await? {
+        let full: Vec<store::Account> = desks
+            .iter()
+            .filter(|(_, desk)| desk.in_hand() >= share)
+            .map(|((_, site, credential), _)| (*site, *credential))
+            .collect();
+        match core.store.next_due(&full).await? {
             Some(due) if due <= core.env.now() => {}
             Some(due) => return Ok(due.since(core.env.now()).min(AT_MOST)),
             None => return Ok(AT_MOST),
         }
+        // No more than a share at once, for all of it may be of one account.
+        let room = u32::try_from((all - in_hand).min(share)).unwrap_or(u32::MAX);
         let claims = core
             .store
-            .claim(core.instance, core.policy.lease, room)
+            .claim(core.instance, core.policy.lease, room, &full)
             .await?;
+        // What is due by our clock and not by the store's is not to be asked for
+        // again and again.
+        let at_least = match claims.is_empty() {
+            true => BEHIND,
+            false => Duration::ZERO,
+        };
         for claim in claims {
-            let Some(claim) = self.expire(claim).await else {
-                continue;
-            };
             self.sort(desks, claim).await;
         }
-        Ok(match core.store.next_due().await? {
-            Some(due) => due.since(core.env.now()).min(AT_MOST),
+        Ok(match core.store.next_due(&full).await? {
+            Some(due) => due.since(core.env.now()).clamp(at_least, AT_MOST),
             None => AT_MOST,
         })
+    }
+
+    /// Waits for the store to say whose it is.
+    async fn own_store(&self) -> Result<()> {
+        loop {
+            match installation::own(&self.core).await {
+                Err(e) if e.kind() != ErrorKind::Conflict => {
+                    tracing::warn!(error = %e, "the store cannot be read");
+                    self.core.env.sleep(Duration::from_secs(1)).await;
+                }
+                done => return done,
+            }
+        }
     }
 
     fn own(&self) -> decide::Own<'_> {
         decide::Own {
             installation: &self.core.installation,
             destroy_tries: self.core.policy.destroy_tries,
+            repair: self.core.policy.repair,
         }
     }
 
@@ -264,10 +319,16 @@ impl Engine {
         desk.slots = cap.concurrency.max(1);
         match next {
             decide::Next::Look => desk.looks.push(claim),
-            decide::Next::Act(effect) => desk.jobs.push_back(Job {
-                claim,
-                call: Call::Act(effect, None),
-            }),
+            decide::Next::Act(effect) => {
+                if desk.jobs.is_empty() && desk.acting == 0 {
+                    // What is begun only now is not to be seen yet.
+                    desk.looked = desk.looked.max(self.core.env.now());
+                }
+                desk.jobs.push_back(Job {
+                    claim,
+                    call: Call::Act(effect, None),
+                });
+            }
             other => self.note(claim, other, None).await,
         }
     }

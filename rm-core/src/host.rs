@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 
+use crate::accounts::Accounts;
 use crate::backend::{Capability, Serves};
 use crate::bell::Bell;
-use crate::calls::{Observed, WatchCalls};
 use crate::caller::{Caller, Directory, Everybody};
+use crate::calls::{Observed, WatchCalls};
 use crate::catalog::Catalog;
 use crate::clusters::Clusters;
 use crate::copies::Copies;
@@ -18,13 +19,19 @@ use crate::driver::Driver;
 use crate::engine::Engine;
 use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::NewEvent;
+use crate::event::{Events, NewEvent};
+use crate::history::History;
 use crate::id::InstanceId;
+use crate::installation;
+use crate::operations::Operations;
+use crate::orphans::Orphans;
+use crate::outbox::Outbox;
 use crate::policy::{CheapestThenRoomiest, Placement, Policy};
+use crate::rebuild::Rebuild;
 use crate::record::ResourceRecord;
 use crate::registry::{AdapterRegistry, Registries, ResourceManagerRegistry};
 use crate::secret::{Sealer, Unsealed};
-use crate::signal::{Outbox, Subscription};
+use crate::signal::Subscription;
 use crate::store::{Batch, MemoryStore, Outcome, Store};
 
 /// What everything in core shares. Managers and the engine hold it; it holds
@@ -99,6 +106,7 @@ impl Core {
             what: format!("{}.{verb}", r.kind),
             // Of a copy of an image hear those for whom it was brought.
             tenant: Some(r.holds.first().map_or(&r.tenant, |h| &h.tenant).clone()),
+            audience: r.parties().into_iter().map(str::to_owned).collect(),
             resource: Some(r.id),
             data,
         }
@@ -165,12 +173,54 @@ impl Host {
         &self.adapters
     }
 
+    /// Writes into an empty store that it belongs to this installation. The
+    /// engine does so before it works; a host that wants to be told before it
+    /// opens its doors asks here.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Conflict`] where the store is another installation's.
+    pub async fn own_store(&self) -> Result<()> {
+        installation::own(&self.core).await
+    }
+
     /// The engine. Somebody must poll [`Engine::run`], or nothing happens.
     pub fn engine(&self) -> Engine {
         Engine::new(Arc::clone(&self.core))
     }
 
-    /// Events as they are committed: from now on, or after a cursor.
+    /// What has happened, as far as a caller may hear of it.
+    pub fn events(&self) -> Events<'_> {
+        Events::new(&self.core)
+    }
+
+    /// What has become of what callers wanted.
+    pub fn operations(&self) -> Operations<'_> {
+        Operations::new(&self.core)
+    }
+
+    /// Makes the records of a lost store anew, for operators.
+    pub fn rebuild(&self) -> Rebuild<'_> {
+        Rebuild::new(&self.core)
+    }
+
+    /// What was believed of a resource when, and why; also of what is gone.
+    pub fn history(&self) -> History<'_> {
+        History::new(&self.core)
+    }
+
+    /// What bears our mark and is no record's, for operators.
+    pub fn orphans(&self) -> Orphans<'_> {
+        Orphans::new(&self.core)
+    }
+
+    /// Accounts of callers on clusters.
+    pub fn accounts(&self) -> Accounts<'_> {
+        Accounts::new(&self.core)
+    }
+
+    /// Events as they are committed: from now on, or after a cursor. All of
+    /// them, for the program itself; callers get theirs by [`Host::events`].
     pub async fn subscribe(&self, after: Option<u64>) -> Result<Subscription> {
         let after = match after {
             Some(after) => after,
@@ -184,7 +234,8 @@ impl Host {
         Outbox::new(Arc::clone(&self.core))
     }
 
-    /// The store, for reading.
+    /// The store, for what an adapter keeps in a space of its own. Resources,
+    /// events, operations and accounts have services of their own.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.core.store
     }
@@ -314,14 +365,14 @@ impl HostBuilder {
     pub fn build(self) -> Result<Host> {
         let good = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_' || c == '.';
         if self.installation.is_empty()
-            || self.installation.len() > 40
+            || self.installation.len() > 24
             || !self.installation.chars().all(good)
         {
             return Err(Error::invalid(format!(
                 "{:?} cannot be the name of an installation",
                 self.installation
             ))
-            .advice("use 1 to 40 letters, digits, \"-\", \"_\" and \".\""));
+            .advice("use 1 to 24 letters, digits, \"-\", \"_\" and \".\""));
         }
         let store = self
             .store

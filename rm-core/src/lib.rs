@@ -11,9 +11,14 @@
 //! | what a plugin author writes | [`backend`], [`registry`] |
 //! | what is wanted and what is seen | [`life`], [`model`], [`record`] |
 //! | what is durable | [`store`], [`event`] |
-//! | who is told | [`signal`], [`calls`] |
+//! | who is told | [`event`], [`signal`], [`outbox`], [`operations`], [`calls`] |
+//! | what was believed when, and why | [`history`] |
+//! | what is left over at sites | [`orphans`] |
+//! | a store that is lost | [`rebuild`] |
+//! | how users get accounts on a cluster | [`accounts`] |
 //! | what makes it happen | [`engine`] |
 
+pub mod accounts;
 pub mod backend;
 mod bell;
 pub mod calls;
@@ -26,20 +31,27 @@ pub mod engine;
 pub mod env;
 pub mod error;
 pub mod event;
+pub mod history;
 pub mod host;
 pub mod id;
+mod installation;
 pub mod life;
 pub mod manager;
 pub mod model;
 pub mod name;
+pub mod operations;
+pub mod orphans;
+pub mod outbox;
 pub mod policy;
 mod quota;
+pub mod rebuild;
 pub mod record;
 pub mod registry;
 pub mod resource;
 pub mod secret;
 pub mod signal;
 pub mod store;
+mod survey;
 #[cfg(test)]
 mod testing;
 mod visible;

@@ -111,13 +111,15 @@ pub enum Verb {
     Release,
     /// Try again what failed.
     Retry,
+    /// Take what is at the site for its own.
+    Adopt,
     /// Forget it, whatever is left of it at the site.
     Abandon,
 }
 
 impl Verb {
     /// Every value, for tables and tests.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Start,
         Self::Stop,
         Self::Change,
@@ -125,6 +127,7 @@ impl Verb {
         Self::Renew,
         Self::Release,
         Self::Retry,
+        Self::Adopt,
         Self::Abandon,
     ];
 
@@ -137,6 +140,7 @@ impl Verb {
             Self::Renew => "renew",
             Self::Release => "delete",
             Self::Retry => "retry",
+            Self::Adopt => "adopt",
             Self::Abandon => "abandon",
         }
     }
@@ -152,7 +156,8 @@ impl Verb {
         let refusal = match (self, wanted, seen) {
             (Self::Retry, _, S::Failed | S::Quarantined) => None,
             (Self::Retry, ..) => Some("there is nothing to try again"),
-            (Self::Abandon, _, S::Quarantined) => None,
+            (Self::Adopt | Self::Abandon, _, S::Quarantined) => None,
+            (Self::Adopt, ..) => Some("only what is in quarantine can be adopted"),
             (Self::Abandon, ..) => Some("only what is in quarantine can be abandoned"),
             (Self::Release, W::Absent, _) => Some("it is being deleted already"),
             (Self::Release, ..) => None,
@@ -172,7 +177,7 @@ impl Verb {
             )
             .advice(match (wanted, seen) {
                 (W::Absent, _) => "look at it again in a while, or ask for a new one",
-                (_, S::Quarantined) => "an operator can retry or abandon it",
+                (_, S::Quarantined) => "an operator can retry, adopt or abandon it",
                 _ => "look at its state first",
             })),
         }
@@ -184,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_being_deleted_takes_no_verb_but_retry_and_abandon() {
+    fn what_is_being_deleted_takes_no_verb_but_the_ways_out_of_quarantine() {
         for seen in State::ALL {
             for verb in [
                 Verb::Start,

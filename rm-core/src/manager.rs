@@ -232,6 +232,8 @@ impl<M: Model> ResourceManager<M> for Managed<M> {
             needs: terms.needs.clone(),
             wanted: Wanted::Running,
             generation: 1,
+            fits_from: 1,
+            refused: Vec::new(),
             seen: State::Nothing,
             seen_generation: 0,
             reason: String::new(),
@@ -253,7 +255,11 @@ impl<M: Model> ResourceManager<M> for Managed<M> {
         into.events.push(core.event(
             &record,
             "requested",
-            serde_json::json!({"by": who.user, "site": record.place.site_name, "name": record.name}),
+            serde_json::json!({
+                "by": who.user, "site": record.place.site_name, "name": record.name,
+                "wanted": record.wanted, "generation": record.generation, "nodes": nodes,
+                "hold": hold_id, "until": terms.until.map(|t| t.to_string()),
+            }),
         ));
         into.resources.push((Arc::new(record), Due::At(now)));
         Ok((id, hold_id))

@@ -21,10 +21,14 @@ pub trait Model: fmt::Debug + Send + Sync + 'static {
     type View: fmt::Debug + Clone + PartialEq + Default + Serialize + DeserializeOwned + Send + Sync;
 
     /// How many nodes the spec stands for, as quotas count them.
-    fn nodes(spec: &Self::Spec) -> u64;
+    fn nodes(_spec: &Self::Spec) -> u64 {
+        1
+    }
 
     /// What must accept a TCP connection before the resource counts as ready.
-    fn probe(spec: &Self::Spec, view: &Self::View) -> Option<(String, u16)>;
+    fn probe(_spec: &Self::Spec, _view: &Self::View) -> Option<(String, u16)> {
+        None
+    }
 }
 
 /// A master and a number of slaves.

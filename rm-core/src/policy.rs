@@ -32,6 +32,17 @@ impl Default for Quota {
     }
 }
 
+/// What is done about what is gone from its site, and not by our doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Repair {
+    /// It has failed; somebody may ask to try again.
+    #[default]
+    Never,
+    /// It is made again, where it worked before.
+    Recreate,
+}
+
 /// What the host's operator decides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
@@ -53,6 +64,17 @@ pub struct Policy {
     pub lease: Duration,
     /// How many resources one engine works on at once.
     pub in_hand: u32,
+    /// How long events are kept: those of a resource for so long after it is
+    /// gone, others for so long after they happened. Four days at the least.
+    pub keep_events: Duration,
+    /// How many callbacks a tenant may have.
+    pub callbacks: u64,
+    /// What is done about what is gone from its site, and not by our doing.
+    pub repair: Repair,
+    /// How often all sites are searched for orphans; never where absent.
+    pub orphan_scan: Option<Duration>,
+    /// Reclaims what has been an orphan for so long; never where absent.
+    pub reclaim_orphans_after: Option<Duration>,
 }
 
 impl Default for Policy {
@@ -67,6 +89,11 @@ impl Default for Policy {
             destroy_tries: 12,
             lease: Duration::from_secs(60),
             in_hand: 512,
+            keep_events: Duration::from_secs(30 * 24 * 3600),
+            callbacks: 20,
+            repair: Repair::Never,
+            orphan_scan: Some(Duration::from_secs(3600)),
+            reclaim_orphans_after: None,
         }
     }
 }

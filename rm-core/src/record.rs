@@ -37,6 +37,14 @@ pub struct ResourceRecord {
     pub generation: u64,
     /// What is seen.
     pub seen: State,
+    /// A real thing whose mark bears this generation or a newer one is as
+    /// wanted: the newest generation, or an older one where later changes were
+    /// refused and taken back.
+    #[serde(default)]
+    pub fits_from: u64,
+    /// Changes that the site refused, the newest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<Refused>,
     /// The generation that what is seen reflects.
     pub seen_generation: u64,
     /// Why it is in that state, in words; empty where nothing needs saying.
@@ -102,6 +110,18 @@ pub struct Place {
     pub key: Option<String>,
 }
 
+/// A change that the site refused. It was taken back by a generation of its
+/// own, the one after `to`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// The first generation that was not carried out.
+    pub from: u64,
+    /// The last one.
+    pub to: u64,
+    /// What the site said.
+    pub reason: String,
+}
+
 /// An effect that was begun.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
@@ -160,9 +180,60 @@ pub struct Grant {
 }
 
 impl ResourceRecord {
-    /// When the first of its holds ends.
+    /// A new thing is wanted of it: the next generation, and only what bears
+    /// that one is as wanted.
+    pub(crate) fn renew_intent(&mut self) {
+        self.generation += 1;
+        self.fits_from = self.generation;
+    }
+
+    /// The last change was refused: what is there, which bears the generation
+    /// `there`, is what is wanted again. That is an intent of its own, so that
+    /// generations only grow and each tells one caller's outcome.
+    pub(crate) fn take_back(&mut self, there: u64, reason: String) {
+        const KEPT: usize = 16;
+        let from = self.seen_generation.max(there) + 1;
+        self.refused.push(Refused {
+            from: from.min(self.generation),
+            to: self.generation,
+            reason,
+        });
+        let old = self.refused.len().saturating_sub(KEPT);
+        self.refused.drain(..old);
+        self.generation += 1;
+        self.fits_from = there;
+        self.seen_generation = self.generation;
+    }
+
+    /// Why what was wanted as of a generation was refused, if it was. Of many
+    /// refusals only the newest are known.
+    pub fn refusal(&self, generation: u64) -> Option<&str> {
+        self.refused
+            .iter()
+            .find(|r| (r.from..=r.to).contains(&generation))
+            .map(|r| r.reason.as_str())
+    }
+
+    /// Whether a real thing of this generation is as wanted. What was refused
+    /// can have been carried out all the same: a request may arrive twice.
+    pub(crate) fn fits(&self, generation: u64) -> bool {
+        generation >= self.fits_from && self.refusal(generation).is_none()
+    }
+
+    /// Why the newest intent is to keep what is there, where it is that.
+    pub fn taken_back(&self) -> Option<&str> {
+        self.refused
+            .last()
+            .filter(|r| r.to + 1 == self.generation)
+            .map(|r| r.reason.as_str())
+    }
+
+    /// When the first of its holds ends, while it is wanted.
     pub fn first_end(&self) -> Option<Timestamp> {
-        self.holds.iter().filter_map(|h| h.until).min()
+        match self.wanted {
+            Wanted::Absent => None,
+            _ => self.holds.iter().filter_map(|h| h.until).min(),
+        }
     }
 
     /// Users who may see it: its holders and those it was granted to.

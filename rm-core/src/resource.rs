@@ -20,6 +20,11 @@ use crate::record::{Hold, ResourceRecord};
 use crate::store::{Batch, Due, Expect, Key, Outcome, Refusal, Version, Versioned};
 use crate::visible::see;
 
+mod adopt;
+mod holder;
+
+use holder::{holder, own_hold};
+
 /// One reserved thing: what is wanted of it, what is seen of it, and the verbs
 /// that change what is wanted. Each verb is one commit; the engine does the
 /// rest.
@@ -89,7 +94,7 @@ impl<M: Model> Resource<M> {
     ) -> Result<Self> {
         self.update(who, Verb::Change, |core, r, batch| {
             holder(who, r)?;
-            respec::<M>(core, r, batch, &edit)
+            respec::<M>(core, r, batch, &who.user, &edit)
         })
         .await
     }
@@ -123,7 +128,7 @@ impl<M: Model> Resource<M> {
                     )
                     .advice("ask for one of your own"));
                 }
-                respec::<M>(core, r, batch, &edit)?;
+                respec::<M>(core, r, batch, &who.user, &edit)?;
                 r.holds.push(Hold {
                     id,
                     user: who.user.clone(),
@@ -134,7 +139,7 @@ impl<M: Model> Resource<M> {
                 batch.events.push(core.event(
                     r,
                     "joined",
-                    serde_json::json!({"by": who.user, "hold": id}),
+                    serde_json::json!({"by": who.user, "hold": id, "until": until.map(|t| t.to_string())}),
                 ));
                 also(r, id, batch)
             })
@@ -350,28 +355,32 @@ pub(crate) fn try_again(core: &Core, r: &mut ResourceRecord, batch: &mut Batch, 
     };
     // What is there and broken is changed once more; and an engine that is
     // looking at it now sees that something new is wanted.
-    r.generation += 1;
+    r.renew_intent();
     r.tries = 0;
     r.looks = 0;
     r.deadline = None;
-    batch
-        .events
-        .push(core.event(r, "retried", serde_json::json!({"by": by})));
+    batch.events.push(core.event(
+        r,
+        "retried",
+        serde_json::json!({"by": by, "generation": r.generation}),
+    ));
 }
 
 /// The intent to have it no more.
 pub(crate) fn want_absent(core: &Core, r: &mut ResourceRecord, batch: &mut Batch, why: &str) {
     r.wanted = Wanted::Absent;
-    r.generation += 1;
+    r.renew_intent();
     r.tries = 0;
     r.looks = 0;
     r.deadline = None;
     why.clone_into(&mut r.reason);
     if r.seen != State::Releasing {
         r.seen = State::Releasing;
-        batch
-            .events
-            .push(core.event(r, "releasing", serde_json::json!({"reason": why})));
+        batch.events.push(core.event(
+            r,
+            "releasing",
+            serde_json::json!({"to": r.seen, "wanted": r.wanted, "generation": r.generation, "reason": why}),
+        ));
     }
 }
 
@@ -424,6 +433,7 @@ fn respec<M: Model>(
     core: &Core,
     r: &mut ResourceRecord,
     batch: &mut Batch,
+    by: &str,
     edit: &(impl Fn(&mut M::Spec) -> Result<()> + Send + Sync),
 ) -> Result<()> {
     let before: M::Spec = r.place.spec.read()?;
@@ -443,58 +453,13 @@ fn respec<M: Model>(
     r.place.spec = Json::of(&after)?;
     // What was ranked for the old spec says nothing about the new one.
     r.fallbacks.clear();
-    r.generation += 1;
+    r.renew_intent();
     r.tries = 0;
     r.deadline = None;
     batch.events.push(core.event(
         r,
         "change-requested",
-        serde_json::json!({"generation": r.generation, "nodes": nodes}),
+        serde_json::json!({"by": by, "generation": r.generation, "nodes": nodes}),
     ));
     Ok(())
-}
-
-fn holder(who: &Caller, r: &ResourceRecord) -> Result<()> {
-    if who.is(Role::Operator) || r.holds.iter().any(|h| h.user == who.user) {
-        return Ok(());
-    }
-    Err(Error::new(
-        ErrorKind::Forbidden,
-        format!("{} holds nothing of this {}", who.user, r.kind),
-    )
-    .advice("ask one of its holders, or request it yourself to hold it too")
-    .resource(r.id))
-}
-
-fn own_hold(who: &Caller, r: &ResourceRecord, hold: Option<HoldId>) -> Result<usize> {
-    holder(who, r)?;
-    let mine: Vec<usize> = (0..r.holds.len())
-        .filter(|i| match hold {
-            Some(id) => {
-                r.holds[*i].id == id && (who.is(Role::Operator) || r.holds[*i].user == who.user)
-            }
-            None => r.holds[*i].user == who.user,
-        })
-        .collect();
-    match (mine.as_slice(), hold) {
-        ([one], _) => Ok(*one),
-        ([], Some(id)) => {
-            Err(Error::not_found(format!("there is no hold {id} of yours on it")).resource(r.id))
-        }
-        ([], None) if r.holds.len() == 1 => Ok(0),
-        (several, _) => {
-            let ids: Vec<String> = several.iter().map(|i| r.holds[*i].id.to_string()).collect();
-            Err(Error::new(
-                ErrorKind::Conflict,
-                format!("it has {} holds: which one?", r.holds.len()),
-            )
-            .code("several-holds")
-            .advice(if ids.is_empty() {
-                "name the hold".to_owned()
-            } else {
-                format!("name the hold; yours are: {}", ids.join(", "))
-            })
-            .resource(r.id))
-        }
-    }
 }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use crate::env::Timestamp;
 use crate::error::Result;
 use crate::event::{Event, NewEvent, Revision};
-use crate::id::{InstanceId, ResourceId};
+use crate::id::{CatalogId, InstanceId, ResourceId};
 use crate::record::{Document, ResourceRecord};
 
 mod memory;
@@ -17,7 +18,7 @@ mod memory;
 pub use memory::MemoryStore;
 
 /// How a row is found.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Key {
     /// A resource.
     Resource(ResourceId),
@@ -48,8 +49,11 @@ pub enum By {
     /// Those that a user holds or was granted.
     Party(String),
     /// Those made by one credential at one site.
-    Account(crate::id::CatalogId, crate::id::CatalogId),
+    Account(CatalogId, CatalogId),
 }
+
+/// One credential at one site: site, then credential.
+pub type Account = (CatalogId, CatalogId);
 
 /// Some of what was asked for, and where to go on.
 #[derive(Debug, Clone, PartialEq)]
@@ -87,7 +91,7 @@ pub enum Expect {
 }
 
 /// What becomes of the claim when a resource is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Due {
     /// Leave it as it is.
     Keep,
@@ -121,7 +125,7 @@ pub struct Fence {
 }
 
 /// Adds to a counter and refuses the batch where that would pass a limit.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Count {
     /// Which counter; the name is the writer's (`quota/TENANT/nodes`).
     pub counter: String,
@@ -148,6 +152,9 @@ pub struct Batch {
     pub counts: Vec<Count>,
     /// Claims to prolong from now on.
     pub prolong: Vec<(Fence, Duration)>,
+    /// Events to forget, by their numbers. The newest one there is stays, so
+    /// that no number is given twice.
+    pub forget: Vec<u64>,
     /// What is announced, in this order.
     pub events: Vec<NewEvent>,
 }
@@ -228,12 +235,26 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     async fn commit(&self, batch: Batch) -> Result<Outcome>;
 
     /// Claims up to `max` resources on which work is due and which nobody else
-    /// holds, oldest first.
-    async fn claim(&self, owner: InstanceId, ttl: Duration, max: u32) -> Result<Vec<Claim>>;
+    /// holds, oldest first; none of the accounts in `except`.
+    async fn claim(
+        &self,
+        owner: InstanceId,
+        ttl: Duration,
+        max: u32,
+        except: &[Account],
+    ) -> Result<Vec<Claim>>;
 
     /// When the next work is due: the earliest moment at which
-    /// [`Store::claim`] may find something.
-    async fn next_due(&self) -> Result<Option<Timestamp>>;
+    /// [`Store::claim`] with the same `except` may find something.
+    async fn next_due(&self, except: &[Account]) -> Result<Option<Timestamp>>;
+
+    /// Resources of which a hold ends at `now` or before
+    /// ([`ResourceRecord::first_end`]), the first to end first, whoever has
+    /// claimed them.
+    async fn ended(&self, now: Timestamp, limit: u32) -> Result<Vec<Versioned<ResourceRecord>>>;
+
+    /// When the next hold ends.
+    async fn next_end(&self) -> Result<Option<Timestamp>>;
 
     /// Events after a cursor, in commit order: of everything, or of one
     /// resource.

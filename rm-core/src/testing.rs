@@ -75,6 +75,8 @@ pub(crate) fn record(env: &Still, tenant: &str, holders: &[&str]) -> ResourceRec
         needs: Vec::new(),
         wanted: Wanted::Running,
         generation: 1,
+        fits_from: 1,
+        refused: Vec::new(),
         seen: State::Nothing,
         seen_generation: 0,
         reason: String::new(),

@@ -2,6 +2,7 @@
 
 use crate::caller::{Caller, Role};
 use crate::error::{Error, Result};
+use crate::event::NewEvent;
 use crate::host::Core;
 use crate::id::{Kind, ResourceId};
 use crate::record::ResourceRecord;
@@ -75,6 +76,13 @@ pub(crate) fn may_see(who: &Caller, r: &ResourceRecord) -> bool {
     who.is(Role::Operator)
         || (who.is(Role::User)
             && (r.tenant == who.tenant || r.parties().contains(&who.user.as_str())))
+}
+
+/// Whether the caller may hear of something that happened.
+pub(crate) fn may_hear(who: &Caller, e: &NewEvent) -> bool {
+    who.is(Role::Operator)
+        || (who.is(Role::User)
+            && (e.tenant.as_ref() == Some(&who.tenant) || e.audience.contains(&who.user)))
 }
 
 pub(crate) fn missing(kind: &Kind, id: ResourceId) -> Error {

@@ -27,9 +27,9 @@ fn hadoop() -> ClusterRequest {
 }
 
 async fn plan(host: &Host, request: &ClusterRequest) -> Result<Plan> {
-    let before = host.store().newest().await.unwrap();
+    let before = host.events().newest().await.unwrap();
     let plan = host.clusters().plan(&anna(), request).await;
-    let after = host.store().newest().await.unwrap();
+    let after = host.events().newest().await.unwrap();
     assert_eq!(before, after, "a plan changes nothing");
     plan
 }

@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::failure::failure;
 use crate::sessions::Sessions;
 use crate::template::TemplateInfo;
-use crate::{hosts, made_of, mark, media};
+use crate::{hosts, made_of, mark, media, recall};
 
 /// How many marked stacks one page of a complete look takes.
 const PAGE: u32 = 200;
@@ -52,6 +52,16 @@ impl Stacks {
             config,
             templates: Mutex::default(),
         }
+    }
+
+    /// The same without a plugin: with sessions of its own.
+    ///
+    /// # Errors
+    ///
+    /// A file of certificates that cannot be read.
+    pub fn alone(config: Config) -> Result<Self> {
+        let sessions = Arc::new(Sessions::new(&config)?);
+        Ok(Self::new(config, sessions))
     }
 
     /// Heat of the call's account, and the project that its stacks are in.
@@ -332,6 +342,11 @@ impl Backend<Cluster> for Stacks {
             .await
             .map_err(|e| failure(&cx.site.name, "delete stack", e))?;
         Ok(())
+    }
+
+    async fn recall(&self, cx: &Cx<'_>, seen: &Seen<Cluster>) -> Result<Option<ClusterSpec>> {
+        let (heat, project) = self.heat(cx).await?;
+        recall::spec(cx, &heat, &stack_ref(cx, &project, &seen.id)?).await
     }
 }
 

@@ -34,7 +34,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            concurrency: 8,
+            concurrency: 10,
             call_timeout_seconds: 30,
             patience_seconds: 3600,
             renew_margin_seconds: 120,
@@ -78,7 +78,7 @@ pub(crate) fn schema() -> Value {
         "type": "object",
         "additionalProperties": false,
         "properties": {
-            "concurrency": number("calls that change something, at once for one account", 8),
+            "concurrency": number("calls that change something, at once for one account", 10),
             "call_timeout_seconds": number("how long one call may take", 30),
             "patience_seconds":
                 number("how long a create, a change or a delete may take as a whole", 3600),

@@ -195,6 +195,26 @@ impl Backend<SiteImage> for Images {
             .map_err(|e| failure(&cx.site.name, "delete image", e))?;
         Ok(())
     }
+
+    async fn recall(&self, cx: &Cx<'_>, seen: &Seen<SiteImage>) -> Result<Option<ImageSpec>> {
+        let image = self
+            .glance(cx)?
+            .show(&seen.id.0)
+            .await
+            .map_err(|e| failure(&cx.site.name, "show image", e))?;
+        let tagged = image.tags.iter().find_map(|tag| tag.strip_prefix(SHA256));
+        let Some(sha256) = tagged else {
+            return Ok(None);
+        };
+        let known = cx.catalog.image_of(sha256).await?;
+        Ok(known.map(|image| ImageSpec {
+            image: image.id,
+            name: image.name,
+            source: image.source,
+            sha256: image.sha256,
+            disk_format: image.disk_format,
+        }))
+    }
 }
 
 /// The tag of what its bytes are, or will be.

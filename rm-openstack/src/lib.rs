@@ -20,6 +20,7 @@ mod made_of;
 mod mark;
 pub mod media;
 pub mod plugin;
+mod recall;
 mod sessions;
 mod software;
 pub mod template;

@@ -71,6 +71,16 @@ impl Media for HeatTemplate {
         Ok(())
     }
 
+    fn default_slaves(&self, body: &str) -> Option<u32> {
+        let info = TemplateInfo::read(body).ok()?;
+        let number = |name: &str| {
+            let value = info.parameters.get(name)?.default.as_ref()?;
+            let number = value.as_u64().or_else(|| value.as_str()?.parse().ok())?;
+            u32::try_from(number).ok()
+        };
+        number("slaves").or_else(|| number("cluster_size").map(|n| n.saturating_sub(1)))
+    }
+
     fn around_image(&self, image: &str) -> Option<String> {
         Some(crate::generated::around(image))
     }
@@ -83,16 +93,6 @@ impl Media for HeatTemplate {
 
     fn as_json(&self, body: &str) -> Option<Value> {
         crate::yaml::read(body).ok()
-    }
-
-    fn default_slaves(&self, body: &str) -> Option<u32> {
-        let info = TemplateInfo::read(body).ok()?;
-        let number = |name: &str| {
-            let value = info.parameters.get(name)?.default.as_ref()?;
-            let number = value.as_u64().or_else(|| value.as_str()?.parse().ok())?;
-            u32::try_from(number).ok()
-        };
-        number("slaves").or_else(|| number("cluster_size").map(|n| n.saturating_sub(1)))
     }
 }
 

@@ -10,7 +10,7 @@ use rm_core::env::{Env, Timestamp};
 use rm_core::event::Event;
 use rm_core::id::{InstanceId, ResourceId};
 use rm_core::record::{Document, ResourceRecord};
-use rm_core::store::{Batch, By, Claim, Cursor, Outcome, Page, Store, Versioned};
+use rm_core::store::{Account, Batch, By, Claim, Cursor, Outcome, Page, Store, Versioned};
 use rm_core::{Error, ErrorKind, Result};
 
 mod apply;
@@ -193,10 +193,18 @@ impl Store for SqliteStore {
         }
     }
 
-    async fn claim(&self, owner: InstanceId, ttl: Duration, max: u32) -> Result<Vec<Claim>> {
+    async fn claim(
+        &self,
+        owner: InstanceId,
+        ttl: Duration,
+        max: u32,
+        except: &[Account],
+    ) -> Result<Vec<Claim>> {
         let now = self.env.now();
         let locks = self.locks.clone();
-        let look = move |c: &rusqlite::Connection| claims::look(c, &locks, Some(owner), now);
+        let except = except.to_vec();
+        let but = except.clone();
+        let look = move |c: &rusqlite::Connection| claims::look(c, &locks, Some(owner), &but, now);
         let claims::Look { due, dead } = self.readers.read(look).await?;
         if max == 0 || (!due && dead.is_empty()) {
             return Ok(Vec::new());
@@ -205,6 +213,7 @@ impl Store for SqliteStore {
             owner,
             ttl,
             max,
+            except,
             dead,
         };
         match self.writer.work(Work::Claim(wish)).await? {
@@ -213,22 +222,31 @@ impl Store for SqliteStore {
         }
     }
 
-    async fn next_due(&self) -> Result<Option<Timestamp>> {
+    async fn next_due(&self, except: &[Account]) -> Result<Option<Timestamp>> {
         let now = self.env.now();
         let locks = self.locks.clone();
+        let except = except.to_vec();
         self.readers
             .read(move |c| {
-                let next = read::next_due(c)?;
+                let next = read::next_due(c, &except)?;
                 // What a dead engine holds can be claimed now, whatever its
                 // leases say.
                 if next.is_some_and(|at| at > now)
-                    && !claims::look(c, &locks, None, now)?.dead.is_empty()
+                    && !claims::look(c, &locks, None, &except, now)?.dead.is_empty()
                 {
                     return Ok(Some(now));
                 }
                 Ok(next)
             })
             .await
+    }
+
+    async fn ended(&self, now: Timestamp, limit: u32) -> Result<Vec<Versioned<ResourceRecord>>> {
+        self.readers.read(move |c| read::ended(c, now, limit)).await
+    }
+
+    async fn next_end(&self) -> Result<Option<Timestamp>> {
+        self.readers.read(read::next_end).await
     }
 
     async fn since(&self, seq: u64, of: Option<ResourceId>, limit: u32) -> Result<Vec<Event>> {

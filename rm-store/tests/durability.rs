@@ -78,7 +78,7 @@ async fn everything_is_there_when_it_is_opened_again() {
         done(&store, whole(&n.to_string(), n)).await;
     }
     let last = done(&store, put(record(1, "t2", &["v"]), Due::Keep)).await;
-    assert_eq!(store.claim(engine(1), LEASE, 4).await.unwrap().len(), 4);
+    assert_eq!(store.claim(engine(1), LEASE, 4, &[]).await.unwrap().len(), 4);
     drop(store);
 
     let store = SqliteStore::open(&path, env).unwrap();
@@ -88,7 +88,7 @@ async fn everything_is_there_when_it_is_opened_again() {
         (row.version, &*row.record),
         (Version(2), &record(1, "t2", &["v"]))
     );
-    let claims = store.claim(engine(2), LEASE, 99).await.unwrap();
+    let claims = store.claim(engine(2), LEASE, 99, &[]).await.unwrap();
     assert_eq!(claims.len(), 9);
     assert_eq!(claims.iter().map(|c| c.epoch).sum::<u64>(), 9 + 4);
     assert!(done(&store, Batch::default()).await > last);

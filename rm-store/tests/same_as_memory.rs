@@ -33,6 +33,7 @@ enum Part {
     Fence(Index),
     Prolong(Index, u64),
     Event(Option<u128>),
+    Forget(u64),
 }
 
 #[derive(Debug, Clone)]
@@ -92,6 +93,7 @@ fn part() -> impl Strategy<Value = Part> {
         1 => any::<Index>().prop_map(Part::Fence),
         2 => (any::<Index>(), 0..40_u64).prop_map(|(i, ttl)| Part::Prolong(i, ttl)),
         2 => prop::option::of(1..5_u128).prop_map(Part::Event),
+        1 => (0..9_u64).prop_map(Part::Forget),
     ]
 }
 
@@ -171,6 +173,7 @@ fn batch(parts: Vec<Part>, claims: &[Claim], env: &TestEnv) -> Batch {
             Part::Fence(index) => b.fence.push(fence(index)),
             Part::Prolong(index, ttl) => b.prolong.push((fence(index), Duration::from_secs(ttl))),
             Part::Event(n) => b.events.push(event("e", n.map(resource_id))),
+            Part::Forget(seq) => b.forget.push(seq),
         }
     }
     b
@@ -183,7 +186,7 @@ macro_rules! same {
 }
 
 async fn compare(one: &dyn Store, two: &dyn Store) -> Result<(), TestCaseError> {
-    same!(one.next_due(), two.next_due());
+    same!(one.next_due(&[]), two.next_due(&[]));
     same!(one.newest(), two.newest());
     for seq in [0, 2] {
         same!(one.since(seq, None, 99), two.since(seq, None, 99));
@@ -247,8 +250,8 @@ async fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
             Step::Wait(seconds) => env.forward(Duration::from_secs(seconds)),
             Step::Claim(owner, ttl, max) => {
                 let ttl = Duration::from_secs(ttl);
-                let one = memory.claim(engine(owner), ttl, max).await.unwrap();
-                let two = sqlite.claim(engine(owner), ttl, max).await.unwrap();
+                let one = memory.claim(engine(owner), ttl, max, &[]).await.unwrap();
+                let two = sqlite.claim(engine(owner), ttl, max, &[]).await.unwrap();
                 prop_assert_eq!(&one, &two);
                 claims.extend(one);
             }

@@ -73,11 +73,11 @@ async fn commits_a_second() {
     println!("a page of {found}: {:?}", begun.elapsed());
 
     let begun = Instant::now();
-    let claims = store.claim(engine(1), LEASE, 256).await.unwrap();
+    let claims = store.claim(engine(1), LEASE, 256, &[]).await.unwrap();
     println!("{} claims: {:?}", claims.len(), begun.elapsed());
     let begun = Instant::now();
     for _ in 0..1000 {
-        store.next_due().await.unwrap();
+        store.next_due(&[]).await.unwrap();
     }
     println!("next_due: {:?}   {}", begun.elapsed() / 1000, resident());
     let file = std::fs::metadata(store.path()).unwrap().len();

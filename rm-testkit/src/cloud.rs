@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rm_core::backend::{Capability, CreateKey, Serves};
-use rm_core::model::Cluster;
+use rm_core::model::{Cluster, SiteImage};
 use rm_core::registry::Registries;
 use rm_core::{Kind, Result};
 
@@ -15,12 +15,15 @@ mod backend;
 mod behind;
 mod config;
 mod fault;
+mod images;
 mod media;
 mod site;
 mod thing;
+mod watched;
 
 pub use config::{PLUGIN, SimConfig, SimSite};
 pub use fault::{Answer, Fault, Rule, SimCall, Verb};
+pub use images::{Fill, SimImage};
 pub use media::{MEDIA_TYPE, SimBody};
 pub use thing::Thing;
 
@@ -47,8 +50,18 @@ pub struct SimCloud {
 struct State {
     capability: Capability,
     sites: BTreeMap<String, Site>,
+    accounts: BTreeMap<String, Account>,
     faults: Faults,
     named: u64,
+}
+
+/// What is particular to an account, at all sites.
+#[derive(Debug, Default)]
+struct Account {
+    /// The only password that is accepted; any but `wrong` where absent.
+    password: Option<String>,
+    /// What its credential may not do.
+    forbidden: Vec<Verb>,
 }
 
 impl SimCloud {
@@ -74,6 +87,7 @@ impl SimCloud {
             state: Mutex::new(State {
                 capability,
                 sites: BTreeMap::new(),
+                accounts: BTreeMap::new(),
                 faults: Faults::default(),
                 named: 0,
             }),
@@ -84,7 +98,8 @@ impl SimCloud {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Contributes the backend `sim` and what understands its implementations.
+    /// Contributes the backends `sim`, of clusters, and `sim-images`, and what
+    /// understands the implementations.
     pub fn install(self: &Arc<Self>, registries: &mut Registries) -> Result<()> {
         registries.media(Arc::new(SimBody))?;
         let serves = Serves {
@@ -92,7 +107,15 @@ impl SimCloud {
             api: API.to_owned(),
             media: vec![MEDIA_TYPE.to_owned()],
         };
-        registries.backend::<Cluster>(API, serves, Arc::clone(self) as _)
+        let watched = watched::Watched::<Cluster>::new(self, self.points.clone());
+        registries.backend(API, serves, watched)?;
+        let serves = Serves {
+            kind: Kind::IMAGE,
+            api: API.to_owned(),
+            media: Vec::new(),
+        };
+        let watched = watched::Watched::<SiteImage>::new(self, self.points.clone());
+        registries.backend("sim-images", serves, watched)
     }
 
     /// What is declared.

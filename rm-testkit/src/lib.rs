@@ -11,6 +11,7 @@
 //! | the store that can be told to misbehave | [`SimStore`], [`StoreFault`] |
 //! | all of it put together, with a catalog and callers | [`Scene`] |
 //! | the simulated site of a real host | [`PLUGIN`], [`SimConfig`] |
+//! | whether a backend does what it declares, whatever goes wrong | [`conformance`] |
 //!
 //! ```
 //! use rm_testkit::Scene;
@@ -26,14 +27,16 @@
 //! ```
 
 mod cloud;
+pub mod conformance;
 mod rng;
 mod scene;
+pub mod simulate;
 mod store;
 mod world;
 
 pub use cloud::{
-    API, Answer, Fault, MEDIA_TYPE, PLUGIN, Rule, SimBody, SimCall, SimCloud, SimConfig, SimSite,
-    Thing, Verb,
+    API, Answer, Fault, Fill, MEDIA_TYPE, PLUGIN, Rule, SimBody, SimCall, SimCloud, SimConfig,
+    SimImage, SimSite, Thing, Verb,
 };
 pub use rng::Rng;
 pub use scene::{EngineTask, Scene, SceneBuilder};

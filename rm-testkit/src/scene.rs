@@ -11,15 +11,18 @@ use rm_core::clusters::{ClusterRequest, Clusters, Reuse};
 use rm_core::model::Cluster;
 use rm_core::policy::Policy;
 use rm_core::resource::Resource;
-use rm_core::store::{MemoryStore, Store};
+use rm_core::record::Document;
+use rm_core::store::{Batch, MemoryStore, Store};
 use rm_core::{Caller, Host, ResourceId, Result, Tenant};
 use serde_json::json;
 
 use crate::cloud::{API, MEDIA_TYPE, SimCloud, SimConfig};
 use crate::store::SimStore;
-use crate::world::{TaskId, World};
+use crate::world::{SimEnv, TaskId, World};
 
 mod check;
+
+pub(crate) use check::at_rest;
 
 /// The longest that anything may take before it counts as stuck.
 const STUCK: Duration = Duration::from_secs(2 * 3600);
@@ -36,10 +39,13 @@ pub struct Scene {
     pub cloud: Arc<SimCloud>,
     /// The store as it really is.
     pub truth: Arc<dyn Store>,
+    /// The clock of the store.
+    pub truth_env: Arc<SimEnv>,
     /// The process that takes requests.
     pub door: Arc<Host>,
     /// The door's way to the store.
     pub door_store: Arc<SimStore>,
+    door_env: Arc<SimEnv>,
     /// Loads the catalog; owns nothing.
     pub operator: Caller,
     /// A user of the tenant `physics`.
@@ -63,6 +69,8 @@ pub struct EngineTask {
     pub label: String,
     /// Its way to the store.
     pub store: Arc<SimStore>,
+    /// Its clock.
+    pub env: Arc<SimEnv>,
 }
 
 /// Puts a [`Scene`] together.
@@ -74,6 +82,7 @@ pub struct SceneBuilder {
     policy: Policy,
     body: String,
     ready_port: Option<u16>,
+    catalog: Vec<Arc<Document>>,
 }
 
 impl SceneBuilder {
@@ -112,6 +121,13 @@ impl SceneBuilder {
         self
     }
 
+    /// With a catalog that another scene has loaded: see [`Scene::catalog`].
+    #[must_use]
+    pub(crate) fn catalog(mut self, catalog: &[Arc<Document>]) -> Self {
+        self.catalog = catalog.to_vec();
+        self
+    }
+
     /// Done.
     ///
     /// # Errors
@@ -120,16 +136,20 @@ impl SceneBuilder {
     pub fn build(self) -> Result<Scene> {
         let world = World::new(self.seed);
         let cloud = SimCloud::in_world(self.config, world.points());
-        let truth: Arc<dyn Store> = Arc::new(MemoryStore::new(world.env()));
+        let truth_env = world.env();
+        let truth: Arc<dyn Store> = Arc::new(MemoryStore::new(Arc::clone(&truth_env) as _));
         let door_store = SimStore::new(Arc::clone(&truth), world.points());
         let installation = "lab".to_owned();
-        let door = host(&world, &cloud, &door_store, &self.policy, &installation)?;
+        let env = world.env();
+        let door = host(&env, &cloud, &door_store, &self.policy, &installation)?;
         let scene = Scene {
             world,
             cloud,
             truth,
+            truth_env,
             door,
             door_store,
+            door_env: env,
             operator: Caller::operator("root", "operations"),
             alice: Caller::user("alice", "physics"),
             bob: Caller::user("bob", "physics"),
@@ -139,21 +159,29 @@ impl SceneBuilder {
             engines: AtomicU32::new(0),
             running: Mutex::default(),
         };
-        scene
-            .world
-            .block_on(scene.load(&self.sites, &self.body, self.ready_port))?;
+        if self.catalog.is_empty() {
+            let load = scene.load(&self.sites, &self.body, self.ready_port);
+            scene.world.block_on(load)?;
+        } else {
+            let batch = Batch {
+                documents: self.catalog,
+                ..Batch::default()
+            };
+            scene.world.block_on(scene.truth.commit(batch))?;
+        }
         Ok(scene)
     }
 }
 
-fn host(
-    world: &World,
+/// A process that shares the store of these points.
+pub(crate) fn host(
+    env: &Arc<SimEnv>,
     cloud: &Arc<SimCloud>,
     store: &Arc<SimStore>,
     policy: &Policy,
     installation: &str,
 ) -> Result<Arc<Host>> {
-    let mut builder = Host::builder(world.env())
+    let mut builder = Host::builder(Arc::clone(env) as _)
         .store(Arc::clone(store) as Arc<dyn Store>)
         .policy(policy.clone())
         .installation(installation);
@@ -188,7 +216,20 @@ impl Scene {
             })
             .to_string(),
             ready_port: None,
+            catalog: Vec::new(),
         }
+    }
+
+    /// Every entry of the catalog, as it is kept.
+    pub(crate) async fn catalog(&self) -> Result<Vec<Arc<Document>>> {
+        let mut all = Vec::new();
+        for entry in ["site", "credential", "appliance", "implementation"] {
+            for space in [format!("catalog.{entry}"), format!("catalog.{entry}.unique")] {
+                let page = self.truth.documents(&space, None, None, 1000).await?;
+                all.extend(page.items.into_iter().map(|found| found.record));
+            }
+        }
+        Ok(all)
     }
 
     async fn load(&self, sites: &[String], body: &str, ready_port: Option<u16>) -> Result<()> {
@@ -284,8 +325,9 @@ impl Scene {
     /// Never: the host is built as the door's was.
     pub fn start_engine(&self) -> EngineTask {
         let store = SimStore::new(Arc::clone(&self.truth), self.world.points());
+        let env = self.world.env();
         let host = match host(
-            &self.world,
+            &env,
             &self.cloud,
             &store,
             &self.policy,
@@ -294,22 +336,29 @@ impl Scene {
             Ok(host) => host,
             Err(e) => unreachable!("a second host is refused: {e}"),
         };
-        self.start(&host, store)
+        self.start(&host, store, env)
     }
 
     /// Starts an engine in the door's process, as a small host has it.
     pub fn start_engine_here(&self) -> EngineTask {
-        self.start(&self.door, Arc::clone(&self.door_store))
+        let env = Arc::clone(&self.door_env);
+        self.start(&self.door, Arc::clone(&self.door_store), env)
     }
 
-    fn start(&self, host: &Arc<Host>, store: Arc<SimStore>) -> EngineTask {
+    fn start(&self, host: &Arc<Host>, store: Arc<SimStore>, env: Arc<SimEnv>) -> EngineTask {
         let n = self.engines.fetch_add(1, Ordering::Relaxed) + 1;
         let label = format!("engine-{n}");
         let engine = host.engine();
-        let id = self.world.spawn(&label, async move {
-            engine.run(std::future::pending()).await;
+        let id = self.world.spawn_by(&label, &env, async move {
+            let ended = engine.run(std::future::pending()).await;
+            assert!(ended.is_ok(), "a scene has one installation: {ended:?}");
         });
-        let task = EngineTask { id, label, store };
+        let task = EngineTask {
+            id,
+            label,
+            store,
+            env,
+        };
         self.running
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

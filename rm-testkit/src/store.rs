@@ -5,21 +5,24 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rm_core::env::Timestamp;
+use rm_core::event::Event;
 use rm_core::id::InstanceId;
 use rm_core::record::{Document, ResourceRecord};
-use rm_core::store::{Batch, By, Claim, Cursor, Outcome, Page, Store, Versioned};
+use rm_core::store::{Account, Batch, By, Claim, Cursor, Due, Key, Outcome, Page, Store, Versioned};
 use rm_core::{Error, ErrorKind, ResourceId, Result};
 
 use crate::rng::Rng;
-use crate::world::Points;
+use crate::world::{Points, Trouble};
 
-/// What goes wrong with a commit.
+/// What goes wrong with a call of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StoreFault {
-    /// Nothing is written, and the writer is told so.
+    /// Nothing is read or written, and the caller is told so.
     Unavailable,
     /// It is written, and the writer does not hear of it.
     OutcomeLost,
+    /// Nothing more can be written; what is there can be read.
+    Full,
 }
 
 /// One process's way to a store. Every call passes a point before and after.
@@ -36,8 +39,13 @@ struct Plan {
     faults: Vec<(u64, StoreFault)>,
     chaos: Option<(Rng, u64)>,
     away: bool,
+    full: bool,
     suffered: u64,
+    refused: u64,
 }
+
+/// The names of the points before and after a call.
+type Around = (&'static str, &'static str);
 
 impl SimStore {
     /// Around this store.
@@ -70,6 +78,11 @@ impl SimStore {
         self.plan().away = away;
     }
 
+    /// Fills the disk under the store, or makes room again.
+    pub fn full(&self, full: bool) {
+        self.plan().full = full;
+    }
+
     /// How many commits were asked for.
     pub fn commits(&self) -> u64 {
         self.plan().commits
@@ -80,11 +93,42 @@ impl SimStore {
         self.plan().suffered
     }
 
-    fn reach(&self) -> Result<()> {
-        if self.plan().away {
-            return Err(unavailable());
-        }
-        Ok(())
+    /// How many calls were refused because the store was away or full.
+    pub fn refused(&self) -> u64 {
+        self.plan().refused
+    }
+
+    /// Passes the point before a call, and answers what goes wrong with it.
+    async fn arrive(&self, name: &'static str, writes: bool) -> Result<()> {
+        let trouble = match writes {
+            true => self.points.meet(name).await,
+            false => self.points.meet_reading(name).await,
+        };
+        let mut plan = self.plan();
+        let e = match trouble {
+            Some(Trouble::Store(StoreFault::Unavailable)) => unavailable(),
+            Some(Trouble::Store(StoreFault::Full)) => full(),
+            _ if plan.away => unavailable(),
+            _ if plan.full && writes => full(),
+            _ => return Ok(()),
+        };
+        plan.refused += 1;
+        Err(e)
+    }
+
+    /// Passes the point after a call; the answer may be lost there.
+    async fn leave<T>(&self, name: &'static str, answer: Result<T>) -> Result<T> {
+        lost(self.points.meet(name).await, answer)
+    }
+
+    async fn read<T>(
+        &self,
+        (before, after): Around,
+        call: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        self.arrive(before, false).await?;
+        let answer = call.await;
+        lost(self.points.meet_reading(after).await, answer)
     }
 
     fn next_fault(&self) -> Option<StoreFault> {
@@ -111,8 +155,35 @@ impl SimStore {
     }
 }
 
+fn lost<T>(trouble: Option<Trouble>, answer: Result<T>) -> Result<T> {
+    match trouble {
+        Some(Trouble::Store(_)) => Err(unavailable().effect_unknown()),
+        _ => answer,
+    }
+}
+
 fn unavailable() -> Error {
     Error::new(ErrorKind::Unavailable, "the store cannot be reached")
+}
+
+fn full() -> Error {
+    Error::new(ErrorKind::Unavailable, "the disk is full under the store")
+        .advice("make room; the store goes on by itself")
+}
+
+/// What a commit is for, as the points around it are called.
+fn purpose(batch: &Batch) -> Around {
+    let removes = |key: &Key| matches!(key, Key::Resource(_));
+    let begins = |(record, due): &(Arc<ResourceRecord>, Due)| {
+        *due == Due::Keep && record.attempt.as_ref().is_some_and(|a| !a.accepted)
+    };
+    if batch.delete.iter().any(removes) {
+        ("before commit: gone", "after commit: gone")
+    } else if batch.resources.iter().any(begins) {
+        ("before commit: intent", "after commit: intent")
+    } else {
+        ("before commit: outcome", "after commit: outcome")
+    }
 }
 
 #[async_trait]
@@ -122,11 +193,8 @@ impl Store for SimStore {
     }
 
     async fn resource(&self, id: ResourceId) -> Result<Option<Versioned<ResourceRecord>>> {
-        self.points.pass("before read").await;
-        self.reach()?;
-        let found = self.inner.resource(id).await;
-        self.points.pass("after read").await;
-        found
+        let around = ("before resource", "after resource");
+        self.read(around, self.inner.resource(id)).await
     }
 
     async fn resources(
@@ -135,19 +203,14 @@ impl Store for SimStore {
         after: Option<&Cursor>,
         limit: u32,
     ) -> Result<Page<Versioned<ResourceRecord>>> {
-        self.points.pass("before read").await;
-        self.reach()?;
-        let found = self.inner.resources(by, after, limit).await;
-        self.points.pass("after read").await;
-        found
+        let around = ("before resources", "after resources");
+        self.read(around, self.inner.resources(by, after, limit))
+            .await
     }
 
     async fn document(&self, space: &str, id: &str) -> Result<Option<Versioned<Document>>> {
-        self.points.pass("before read").await;
-        self.reach()?;
-        let found = self.inner.document(space, id).await;
-        self.points.pass("after read").await;
-        found
+        let around = ("before document", "after document");
+        self.read(around, self.inner.document(space, id)).await
     }
 
     async fn documents(
@@ -157,62 +220,67 @@ impl Store for SimStore {
         after: Option<&Cursor>,
         limit: u32,
     ) -> Result<Page<Versioned<Document>>> {
-        self.points.pass("before read").await;
-        self.reach()?;
-        let found = self.inner.documents(space, index, after, limit).await;
-        self.points.pass("after read").await;
-        found
+        let around = ("before documents", "after documents");
+        self.read(around, self.inner.documents(space, index, after, limit))
+            .await
     }
 
     async fn counter(&self, counter: &str) -> Result<u64> {
-        self.points.pass("before read").await;
-        self.reach()?;
-        let found = self.inner.counter(counter).await;
-        self.points.pass("after read").await;
-        found
+        let around = ("before counter", "after counter");
+        self.read(around, self.inner.counter(counter)).await
     }
 
     async fn commit(&self, batch: Batch) -> Result<Outcome> {
-        self.points.pass("before commit").await;
-        self.reach()?;
+        let (before, after) = purpose(&batch);
+        self.arrive(before, true).await?;
         let fault = self.next_fault();
-        if fault == Some(StoreFault::Unavailable) {
-            return Err(unavailable());
+        match fault {
+            Some(StoreFault::Unavailable) => return Err(unavailable()),
+            Some(StoreFault::Full) => return Err(full()),
+            _ => {}
         }
         let done = self.inner.commit(batch).await;
-        self.points.pass("after commit").await;
-        match fault {
+        let done = match fault {
             Some(StoreFault::OutcomeLost) => Err(unavailable().effect_unknown()),
             _ => done,
-        }
+        };
+        self.leave(after, done).await
     }
 
-    async fn claim(&self, owner: InstanceId, ttl: Duration, max: u32) -> Result<Vec<Claim>> {
-        self.points.pass("before claim").await;
-        self.reach()?;
-        let claims = self.inner.claim(owner, ttl, max).await;
-        self.points.pass("after claim").await;
-        claims
-    }
-
-    async fn next_due(&self) -> Result<Option<Timestamp>> {
-        self.points.pass("before due").await;
-        self.reach()?;
-        self.inner.next_due().await
-    }
-
-    async fn since(
+    async fn claim(
         &self,
-        seq: u64,
-        of: Option<ResourceId>,
-        limit: u32,
-    ) -> Result<Vec<rm_core::event::Event>> {
-        self.reach()?;
-        self.inner.since(seq, of, limit).await
+        owner: InstanceId,
+        ttl: Duration,
+        max: u32,
+        except: &[Account],
+    ) -> Result<Vec<Claim>> {
+        self.arrive("before claim", true).await?;
+        let claims = self.inner.claim(owner, ttl, max, except).await;
+        self.leave("after claim", claims).await
+    }
+
+    async fn next_due(&self, except: &[Account]) -> Result<Option<Timestamp>> {
+        let around = ("before next due", "after next due");
+        self.read(around, self.inner.next_due(except)).await
+    }
+
+    async fn ended(&self, now: Timestamp, limit: u32) -> Result<Vec<Versioned<ResourceRecord>>> {
+        let around = ("before ended", "after ended");
+        self.read(around, self.inner.ended(now, limit)).await
+    }
+
+    async fn next_end(&self) -> Result<Option<Timestamp>> {
+        let around = ("before next end", "after next end");
+        self.read(around, self.inner.next_end()).await
+    }
+
+    async fn since(&self, seq: u64, of: Option<ResourceId>, limit: u32) -> Result<Vec<Event>> {
+        let around = ("before since", "after since");
+        self.read(around, self.inner.since(seq, of, limit)).await
     }
 
     async fn newest(&self) -> Result<u64> {
-        self.reach()?;
-        self.inner.newest().await
+        let around = ("before newest", "after newest");
+        self.read(around, self.inner.newest()).await
     }
 }

@@ -4,18 +4,20 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::{Context, Poll, Wake, Waker};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use rm_core::env::Timestamp;
 
+mod boundary;
 mod env;
 mod inner;
 
+pub(crate) use boundary::{Boundary, PENDING, Trouble};
 pub use env::{Points, SimEnv};
-use inner::{Inner, Trouble};
+use inner::Inner;
 
 /// How many polls a world may take before it counts as going round in circles.
 const MOST_STEPS: u64 = 20_000_000;
@@ -27,6 +29,8 @@ pub struct TaskId(pub(crate) u64);
 /// The task that [`World::block_on`] drives.
 const MAIN: TaskId = TaskId(0);
 
+type Tasks = BTreeMap<TaskId, BoxFuture<'static, ()>>;
+
 /// A clock, tasks, and the order in which they run. When nobody has anything
 /// to do, time jumps to the next sleeper.
 ///
@@ -34,7 +38,7 @@ const MAIN: TaskId = TaskId(0);
 /// that thousands of worlds can come and go in one process.
 pub struct World {
     inner: Arc<Inner>,
-    tasks: Mutex<BTreeMap<TaskId, BoxFuture<'static, ()>>>,
+    tasks: Mutex<Tasks>,
 }
 
 impl std::fmt::Debug for World {
@@ -46,30 +50,17 @@ impl std::fmt::Debug for World {
     }
 }
 
-struct TaskWaker {
-    id: TaskId,
-    inner: Weak<Inner>,
-}
-
-impl Wake for TaskWaker {
-    fn wake(self: Arc<Self>) {
-        if let Some(inner) = self.inner.upgrade() {
-            inner.wake(self.id);
-        }
-    }
-}
-
 impl World {
     /// A world that begins on 2030-01-01. The seed decides in which order
     /// tasks run, and the ids they make.
     pub fn new(seed: u64) -> Self {
         Self {
-            inner: Arc::new(Inner::new(seed)),
+            inner: Inner::new(seed),
             tasks: Mutex::default(),
         }
     }
 
-    fn tasks(&self) -> MutexGuard<'_, BTreeMap<TaskId, BoxFuture<'static, ()>>> {
+    fn tasks(&self) -> MutexGuard<'_, Tasks> {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -100,7 +91,20 @@ impl World {
 
     /// Begins a task. Tasks of one label are counted, and crashed, together.
     pub fn spawn(&self, label: &str, task: impl Future<Output = ()> + Send + 'static) -> TaskId {
-        let id = self.inner.register(label);
+        self.begin(self.inner.register(label, None), task)
+    }
+
+    /// The same in a process whose clock is that of `env`.
+    pub(crate) fn spawn_by(
+        &self,
+        label: &str,
+        env: &SimEnv,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> TaskId {
+        self.begin(self.inner.register(label, Some(env.clock())), task)
+    }
+
+    fn begin(&self, id: TaskId, task: impl Future<Output = ()> + Send + 'static) -> TaskId {
         self.tasks().insert(id, Box::pin(task));
         self.inner.wake(id);
         id
@@ -129,40 +133,72 @@ impl World {
         self.inner.stall(id, false);
     }
 
-    /// Crashes the task that passes point number `n` from now on, counted from
-    /// 1 over all tasks whose label begins like this.
+    /// Crashes the task that passes boundary number `n` from now on, counted
+    /// from 1 over all tasks whose label begins like this. A boundary is a
+    /// call of a store or a backend, before and after, and every other await
+    /// at which a task has to wait.
     pub fn crash_at(&self, label: &str, n: u64) {
-        self.inner.trouble_at(label, n, Trouble::Crash);
+        self.trouble_at(label, n, Trouble::Crash);
     }
 
     /// Stalls it there instead; [`World::resume`] lets it go on.
     pub fn stall_at(&self, label: &str, n: u64) {
-        self.inner.trouble_at(label, n, Trouble::Stall);
+        self.trouble_at(label, n, Trouble::Stall(None));
     }
 
-    /// Takes back the crash or stall that has not happened yet.
+    pub(crate) fn trouble_at(&self, label: &str, n: u64, trouble: Trouble) {
+        self.inner.boundaries(|b| b.order(label, n, trouble));
+    }
+
+    /// The same beside what was ordered already.
+    pub(crate) fn trouble_also_at(&self, label: &str, n: u64, trouble: Trouble) {
+        self.inner.boundaries(|b| b.order_also(label, n, trouble));
+    }
+
+    /// Forgets what was ordered and what has happened.
+    pub(crate) fn clear(&self) {
+        self.inner.boundaries(boundary::Boundaries::clear);
+    }
+
+    /// Takes back what was ordered and has not happened yet.
     pub fn disarm(&self) {
-        self.inner.disarm();
+        self.inner.boundaries(boundary::Boundaries::disarm);
     }
 
     /// Where the crash or stall that was ordered happened, as soon as it has.
     pub fn crashed(&self) -> Option<&'static str> {
-        self.inner.crashed()
+        self.inner.boundaries(|b| b.struck()).map(|at| at.name)
     }
 
     /// The task that crashed or stalled there.
     pub fn struck(&self) -> Option<TaskId> {
-        self.inner.struck()
+        self.inner.boundaries(|b| b.struck()).map(|at| at.task)
     }
 
-    /// How many points tasks have passed whose label begins like this.
+    /// Every trouble that was ordered and has happened, and when.
+    pub(crate) fn strikes(&self) -> Vec<(Boundary, Trouble, Timestamp)> {
+        self.inner.boundaries(|b| b.strikes())
+    }
+
+    /// How many boundaries tasks have passed whose label begins like this.
     pub fn passed(&self, label: &str) -> u64 {
-        self.inner.passed(label)
+        self.inner.boundaries(|b| b.total(label))
     }
 
-    /// How often each point was passed by tasks of this label.
+    /// How often each boundary was passed by tasks whose label begins like
+    /// this.
     pub fn histogram(&self, label: &str) -> BTreeMap<&'static str, u64> {
-        self.inner.histogram(label)
+        self.inner.boundaries(|b| b.histogram(label))
+    }
+
+    /// Writes down every boundary that such tasks pass from now on.
+    pub(crate) fn record(&self, label: &str) {
+        self.inner.boundaries(|b| b.record(label));
+    }
+
+    /// What was written down.
+    pub(crate) fn recorded(&self) -> Vec<Boundary> {
+        self.inner.boundaries(boundary::Boundaries::recorded)
     }
 
     /// How many polls there were.
@@ -184,40 +220,31 @@ impl World {
     /// world goes round in circles.
     pub fn block_on<T>(&self, main: impl Future<Output = T>) -> T {
         let mut main = pin!(main);
-        self.inner.enter(MAIN);
+        self.inner.wake(MAIN);
         loop {
-            let Some(id) = self.inner.next() else {
+            let Some((id, waker)) = self.inner.next() else {
                 assert!(
                     self.inner.advance(),
                     "everybody waits and nobody sleeps: it would never end"
                 );
                 continue;
             };
-            assert!(
-                self.inner.steps() < MOST_STEPS,
-                "{MOST_STEPS} polls and no end"
-            );
-            let waker = Waker::from(Arc::new(TaskWaker {
-                id,
-                inner: Arc::downgrade(&self.inner),
-            }));
             let mut cx = Context::from_waker(&waker);
             if id == MAIN {
                 if let Poll::Ready(done) = main.as_mut().poll(&mut cx) {
-                    self.inner.leave(MAIN);
                     return done;
                 }
+                self.inner.pended(MAIN);
                 continue;
             }
             let Some(mut task) = self.tasks().remove(&id) else {
                 continue;
             };
-            let ended = task.as_mut().poll(&mut cx).is_ready();
-            if ended || self.inner.is_doomed(id) {
+            if task.as_mut().poll(&mut cx).is_pending() && self.inner.pended(id) {
+                self.tasks().insert(id, task);
+            } else {
                 self.inner.forget(id);
                 drop(task);
-            } else if self.inner.knows(id) {
-                self.tasks().insert(id, task);
             }
         }
     }

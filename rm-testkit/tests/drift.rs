@@ -5,8 +5,10 @@
 use std::time::Duration;
 
 use rm_core::ResourceId;
+use rm_core::backend::Absence;
 use rm_core::clusters::Size;
 use rm_core::life::State;
+use rm_core::policy::Repair;
 use rm_testkit::{Fault, Rule, Scene, Verb};
 
 async fn events(s: &Scene, id: ResourceId, what: &str) -> usize {
@@ -219,4 +221,131 @@ fn a_port_that_must_answer_is_waited_for() {
         assert_eq!(now.record().seen, State::Ready);
         assert!(s.world.now().since(opened) <= Duration::from_secs(10));
     });
+}
+
+/// A scene whose policy makes again what is gone.
+fn recreating(seed: u64) -> Scene {
+    Scene::builder(seed)
+        .policy(|p| p.repair = Repair::Recreate)
+        .build()
+        .unwrap()
+}
+
+#[test]
+fn what_is_gone_is_made_again_where_the_policy_says_so() {
+    let scene = recreating(8);
+    scene.start_engine();
+    scene.run(async |s| {
+        let made = s.clusters().create(&s.alice, &s.own(2)).await.unwrap();
+        let id = made.cluster.id();
+        let live = s.ready(&s.alice, id).await.unwrap();
+        let first = live.record().remote.clone().unwrap();
+        let gone = s.world.now();
+        s.cloud.vanish("north", &first, gone);
+        // Within one sweep, and what a sweep takes.
+        sweep(s).await;
+        assert_eq!(events(s, id, "cluster.nothing").await, 1, "it is told");
+        let now = s.clusters().get(&s.alice, id).await.unwrap();
+        let r = now.record();
+        assert_ne!(r.seen, State::Failed);
+        assert_eq!(r.incarnation, 2, "{r:?}");
+        let now = s.ready(&s.alice, id).await.unwrap();
+        assert_eq!(now.record().seen, State::Ready);
+        assert_ne!(now.record().remote, Some(first));
+        assert_eq!(now.view().unwrap().hosts.len(), 3);
+        assert!(s.story(id).await.contains("not by our doing"));
+        s.world.sleep(Duration::from_secs(600)).await;
+        assert_eq!(events(s, id, "cluster.drifted").await, 0, "it was us");
+        assert_eq!(s.cloud.count(Verb::Create), 2);
+        assert_eq!(s.counter("quota/physics/nodes").await, 3);
+        now.release(&s.alice, None).await.unwrap();
+        assert!(s.gone(&s.alice, id).await.unwrap());
+        assert_eq!(s.faults().await, Vec::<String>::new());
+    });
+}
+
+#[test]
+fn what_somebody_is_deleting_is_made_again_when_it_is_gone() {
+    for tombstones in [false, true] {
+        let scene = recreating(9);
+        if tombstones {
+            scene.cloud.declare(|c| c.absence = Absence::Tombstone);
+        }
+        scene.start_engine();
+        scene.run(async |s| {
+            let made = s.clusters().create(&s.alice, &s.own(1)).await.unwrap();
+            let id = made.cluster.id();
+            let live = s.ready(&s.alice, id).await.unwrap();
+            let remote = live.record().remote.clone().unwrap();
+            let takes = Duration::from_secs(300);
+            s.cloud.wither("north", &remote, takes, s.world.now());
+            s.world.sleep(Duration::from_secs(200)).await;
+            let now = s.clusters().get(&s.alice, id).await.unwrap();
+            assert_eq!(now.record().seen, State::Nothing);
+            assert_eq!(s.cloud.count(Verb::Create), 1, "not two at once");
+            s.world.sleep(Duration::from_secs(200)).await;
+            let now = s.ready(&s.alice, id).await.unwrap();
+            assert_eq!(now.record().seen, State::Ready, "{:?}", now.record());
+            assert_eq!(s.cloud.count(Verb::Create), 2);
+            assert_eq!(s.faults().await, Vec::<String>::new());
+        });
+    }
+}
+
+#[test]
+fn what_never_worked_or_may_still_be_there_is_not_made_again() {
+    // Made without success, then taken away; and at a site where nothing
+    // proves that it is gone.
+    for proof in [Absence::NotListed, Absence::None] {
+        let scene = recreating(10);
+        scene.cloud.declare(|c| c.absence = proof);
+        scene.start_engine();
+        scene.run(async |s| {
+            if proof == Absence::NotListed {
+                s.cloud.inject(Rule::next(Verb::Create, Fault::FailsLater));
+            }
+            let made = s.clusters().create(&s.alice, &s.own(1)).await.unwrap();
+            let id = made.cluster.id();
+            let live = s.ready(&s.alice, id).await.unwrap();
+            let remote = live.record().remote.clone().unwrap();
+            s.cloud.vanish("north", &remote, s.world.now());
+            s.world.sleep(Duration::from_secs(600)).await;
+            let now = s.clusters().get(&s.alice, id).await.unwrap();
+            assert_eq!(now.record().seen, State::Failed);
+            assert_eq!(s.cloud.count(Verb::Create), 1);
+        });
+    }
+}
+
+/// Whatever crashes while it is made again, there is one of it.
+#[test]
+fn a_crash_while_it_is_made_again_makes_no_second_one() {
+    let mut covered = 0;
+    for n in 1.. {
+        let scene = recreating(11);
+        scene.start_engine();
+        scene.run(async |s| {
+            let made = s.clusters().create(&s.alice, &s.own(1)).await.unwrap();
+            let id = made.cluster.id();
+            let live = s.ready(&s.alice, id).await.unwrap();
+            let remote = live.record().remote.clone().unwrap();
+            s.cloud.vanish("north", &remote, s.world.now());
+            s.world.crash_at("engine", n);
+            for _ in 0..300 {
+                s.world.sleep(Duration::from_secs(1)).await;
+                s.restart_crashed();
+            }
+            s.world.disarm();
+            let now = s.ready(&s.alice, id).await.unwrap();
+            assert_eq!(now.record().seen, State::Ready, "point {n}");
+            assert_eq!(s.faults().await, Vec::<String>::new(), "point {n}");
+            assert_eq!(s.cloud.ever_of(id).len(), 2, "point {n}");
+        });
+        // Sweeps and leases go on for ever; only the first of them count.
+        if scene.world.crashed().is_none() || n == 60 {
+            break;
+        }
+        covered += 1;
+    }
+    assert!(covered >= 20, "{covered}");
 }

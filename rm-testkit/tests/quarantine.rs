@@ -154,27 +154,29 @@ fn a_thing_of_somebody_else_that_bears_our_name_is_never_touched() {
 #[test]
 fn where_nothing_can_tell_what_came_of_a_create_a_person_is_asked() {
     for fault in [Fault::LostBefore, Fault::LostAfter] {
-        let scene = Scene::new(5);
-        scene.cloud.declare(|c| {
-            c.create_key = CreateKey::None;
-            c.list_by_owner = false;
-        });
-        scene.start_engine();
-        scene.run(async |s| {
-            s.cloud.inject(Rule::next(Verb::Create, fault));
-            let made = s.clusters().create(&s.alice, &s.own(1)).await.unwrap();
-            let now = s.ready(&s.alice, made.cluster.id()).await.unwrap();
-            let there = fault == Fault::LostAfter;
-            // What is found by chance is ours; what is not is not made twice.
-            let expected = if there {
-                State::Ready
-            } else {
-                State::Quarantined
-            };
-            assert_eq!(now.record().seen, expected);
-            s.world.sleep(Duration::from_secs(3600)).await;
-            assert_eq!(s.cloud.count(Verb::Create), 1);
-        });
+        for listed in [true, false] {
+            let scene = Scene::new(5);
+            scene.cloud.declare(|c| {
+                c.create_key = CreateKey::None;
+                c.list_by_owner = listed;
+            });
+            scene.start_engine();
+            scene.run(async |s| {
+                s.cloud.inject(Rule::next(Verb::Create, fault));
+                let made = s.clusters().create(&s.alice, &s.own(1)).await.unwrap();
+                let now = s.ready(&s.alice, made.cluster.id()).await.unwrap();
+                let there = fault == Fault::LostAfter;
+                // What a list shows is ours; what it does not is not made twice.
+                let expected = if there && listed {
+                    State::Ready
+                } else {
+                    State::Quarantined
+                };
+                assert_eq!(now.record().seen, expected);
+                s.world.sleep(Duration::from_secs(3600)).await;
+                assert_eq!(s.cloud.count(Verb::Create), 1);
+            });
+        }
     }
 }
 

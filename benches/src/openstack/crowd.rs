@@ -142,7 +142,7 @@ async fn measure_round(
 ) -> Result<Round> {
     // Who comes first changes.
     if round.is_multiple_of(2) {
-        let (took, delete) = with_ours(lab, ours, round, size).await?;
+        let (took, delete) = with_ours(lab, ours, minimal, round, size).await?;
         minimal.until_none().await?;
         Ok(Round {
             ours: took,
@@ -151,7 +151,7 @@ async fn measure_round(
         })
     } else {
         let theirs = with_minimal(lab, minimal, round, size).await?;
-        let (took, delete) = with_ours(lab, ours, round, size).await?;
+        let (took, delete) = with_ours(lab, ours, minimal, round, size).await?;
         minimal.until_none().await?;
         Ok(Round {
             ours: took,
@@ -161,9 +161,15 @@ async fn measure_round(
     }
 }
 
-async fn with_ours(lab: &Lab, ours: &Ours, round: u32, size: u32) -> Result<(Took, f64)> {
+async fn with_ours(
+    lab: &Lab,
+    ours: &Ours,
+    minimal: &Minimal,
+    round: u32,
+    size: u32,
+) -> Result<(Took, f64)> {
     let names = names("ours", round, size);
-    let mark = lab.mark().await?;
+    let mark = lab.mark(minimal.heat()).await?;
     let began = Instant::now();
     let ids = ours.many(&names).await?;
     let took = Took {
@@ -177,7 +183,7 @@ async fn with_ours(lab: &Lab, ours: &Ours, round: u32, size: u32) -> Result<(Too
 
 async fn with_minimal(lab: &Lab, minimal: &Minimal, round: u32, size: u32) -> Result<Took> {
     let names = names("minimal", round, size);
-    let mark = lab.mark().await?;
+    let mark = lab.mark(minimal.heat()).await?;
     let began = Instant::now();
     let stacks = minimal.many(&names).await?;
     let took = Took {

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
@@ -27,11 +28,25 @@ struct Cloud {
     auth: Account,
 }
 
+/// How long a line of the access log may take to appear.
+const LINE: Duration = Duration::from_secs(10);
+
 /// The folder of a lab.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Lab {
     dir: PathBuf,
     pub(super) account: Account,
+    http: reqwest::Client,
+    stamps: AtomicU32,
+}
+
+/// What Heat was asked after this is counted.
+#[derive(Debug)]
+pub(super) struct Mark {
+    /// Where the log ended.
+    at: usize,
+    /// Heat's address.
+    heat: String,
 }
 
 /// One line of an access log.
@@ -56,6 +71,8 @@ impl Lab {
         Ok(Self {
             dir: dir.to_owned(),
             account: cloud.auth,
+            http: reqwest::Client::new(),
+            stamps: AtomicU32::new(0),
         })
     }
 
@@ -67,24 +84,49 @@ impl Lab {
         self.dir.join("log/heat.access.log")
     }
 
-    /// Begins to count what Heat is asked.
-    pub(super) async fn mark(&self) -> Result<u64> {
-        // A line is written after its answer.
-        tokio::time::sleep(Duration::from_millis(150)).await;
-        Ok(tokio::fs::metadata(self.log()).await?.len())
+    /// Begins to count what this Heat is asked.
+    pub(super) async fn mark(&self, heat: &str) -> Result<Mark> {
+        let heat = heat.to_owned();
+        let at = self.stamped(&heat).await?.len();
+        Ok(Mark { at, heat })
     }
 
     /// What Heat was asked since then.
-    pub(super) async fn since(&self, mark: u64) -> Result<Vec<Call>> {
-        tokio::time::sleep(Duration::from_millis(150)).await;
-        let bytes = tokio::fs::read(self.log()).await?;
-        let from = usize::try_from(mark)?.min(bytes.len());
-        Ok(String::from_utf8_lossy(&bytes[from..])
-            .lines()
-            .filter_map(line)
-            .collect())
+    pub(super) async fn since(&self, mark: Mark) -> Result<Vec<Call>> {
+        let log = self.stamped(&mark.heat).await?;
+        let calls = log[mark.at.min(log.len())..].lines().filter_map(line);
+        Ok(calls.filter(|call| !call.is_stamp()).collect())
+    }
+
+    /// The log, complete up to now. A line is written after its answer, so
+    /// something that nobody else asks for is asked, and its line waited for;
+    /// twice, so that another thread of Heat's that has answered already has
+    /// all that time to write its own line.
+    async fn stamped(&self, heat: &str) -> Result<String> {
+        let mut log = String::new();
+        for _ in 0..2 {
+            let n = self.stamps.fetch_add(1, Ordering::Relaxed);
+            let stamp = format!("{STAMP}{}-{n}", std::process::id());
+            self.http.get(format!("{heat}/{stamp}")).send().await?;
+            let begun = Instant::now();
+            loop {
+                let bytes = tokio::fs::read(self.log()).await?;
+                log = String::from_utf8_lossy(&bytes).into_owned();
+                if log.lines().rev().any(|l| l.contains(&stamp)) && log.ends_with('\n') {
+                    break;
+                }
+                if begun.elapsed() > LINE {
+                    return Err("Heat's access log lacks what it was asked just now".into());
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+        Ok(log)
     }
 }
+
+/// What only we ask for.
+const STAMP: &str = "bench-stamp-";
 
 /// `time method path status bytes seconds`.
 fn line(line: &str) -> Option<Call> {
@@ -112,6 +154,10 @@ pub(super) enum Purpose {
 }
 
 impl Call {
+    fn is_stamp(&self) -> bool {
+        self.path.contains(STAMP)
+    }
+
     pub(super) fn purpose(&self) -> Purpose {
         let (path, query) = self.path.split_once('?').unwrap_or((&self.path, ""));
         // v1, the project, stacks, and then the stack's own names.

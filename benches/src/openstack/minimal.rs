@@ -75,6 +75,11 @@ impl Minimal {
         })
     }
 
+    /// Heat's address.
+    pub(super) fn heat(&self) -> &str {
+        &self.heat
+    }
+
     fn get(&self, path: &str) -> RequestBuilder {
         self.http
             .get(format!("{}/{path}", self.heat))

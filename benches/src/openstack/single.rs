@@ -81,7 +81,7 @@ pub(super) async fn measure(
         for turn in 0..3 {
             match (round + turn) % 3 {
                 0 => {
-                    let mark = lab.mark().await?;
+                    let mark = lab.mark(minimal.heat()).await?;
                     let began = Instant::now();
                     let id = ours.one(&format!("bench-ours-{round}")).await?;
                     let took = began.elapsed().as_secs_f64();
@@ -89,7 +89,7 @@ pub(super) async fn measure(
                     ours.delete(&[id]).await?;
                 }
                 1 => {
-                    let mark = lab.mark().await?;
+                    let mark = lab.mark(minimal.heat()).await?;
                     let began = Instant::now();
                     let stack = minimal.one(&format!("bench-minimal-{round}")).await?;
                     let took = began.elapsed().as_secs_f64();
@@ -99,7 +99,7 @@ pub(super) async fn measure(
                 _ => {
                     if let (Some(sdk), Some(side)) = (&mut sdk, &mut all.sdk) {
                         let name = format!("bench-sdk-{round}");
-                        let mark = lab.mark().await?;
+                        let mark = lab.mark(minimal.heat()).await?;
                         let began = Instant::now();
                         sdk.one(&name).await?;
                         let took = began.elapsed().as_secs_f64();

@@ -75,6 +75,13 @@ pub(crate) enum Command {
     Plan(Request),
     /// What has happened, in order
     Events(Events),
+    /// What was believed of a cluster when, which step did what, and why
+    History(History),
+    /// What bears our mark at any site and is no record's; for operators
+    Orphans(Orphans),
+    /// The store: what to do when it is lost
+    #[command(subcommand)]
+    Store(StoreCommand),
     /// Tokens by which callers are known
     #[command(subcommand)]
     Token(TokenCommand),
@@ -140,6 +147,45 @@ pub(crate) struct Events {
     /// Begin behind this event
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     pub(crate) after: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct History {
+    /// Its id, or its name while it is there
+    pub(crate) cluster: String,
+    /// What was believed at this moment: 2026-11-22T14:02:00Z
+    #[arg(long, value_name = "TIME")]
+    pub(crate) at: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Orphans {
+    /// Destroy what is certainly an orphan
+    ///
+    /// The report comes first. What may still be a record's is never touched.
+    #[arg(long)]
+    pub(crate) reclaim: bool,
+    /// Destroy what this store never heard of, too
+    ///
+    /// Only where no store was lost: else rebuild it first.
+    #[arg(long, requires = "reclaim")]
+    pub(crate) unheard: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StoreCommand {
+    /// Make records anew for what bears our mark at the sites
+    ///
+    /// For a store that was lost. Stop the daemon, and load the catalog anew
+    /// first: sites, credentials, appliances, implementations. Without --apply
+    /// it only says what it would do.
+    Rebuild {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// Write the records
+        #[arg(long)]
+        apply: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]

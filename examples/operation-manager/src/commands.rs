@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::cli::{BackendsCommand, Cli, Command, ConfigCommand, KeyCommand, TokenCommand};
+use crate::cli::{BackendsCommand, Cli, Command, ConfigCommand, KeyCommand, StoreCommand, TokenCommand};
 use crate::client::Client;
 use crate::failure::{Failure, Result};
 use crate::output::{self, Output};
@@ -15,13 +15,16 @@ mod cluster;
 mod config;
 mod credential;
 mod events;
+mod history;
 mod image;
 mod implementation;
 mod init;
 mod key;
+mod orphans;
 mod progress;
 mod request;
 mod site;
+mod store;
 mod wait;
 
 /// Does what was asked and answers the exit code.
@@ -59,6 +62,13 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
             runtime()?.block_on(key::rotate(config, out))?;
         }
         Command::Backends(BackendsCommand::List) => backends::list(out)?,
+        Command::Store(StoreCommand::Rebuild { config, apply }) => {
+            return runtime()?.block_on(store::rebuild(config, apply, out));
+        }
+        Command::Orphans(orphans) => {
+            let client = Client::new(&cli.reach)?;
+            return runtime()?.block_on(orphans::run(&client, out, &orphans));
+        }
         remote => {
             let client = Client::new(&cli.reach)?;
             runtime()?.block_on(call(&client, out, remote))?;
@@ -77,6 +87,7 @@ async fn call(client: &Client, out: Output, command: Command) -> Result<()> {
         Command::Cluster(command) => cluster::run(client, out, command).await,
         Command::Plan(request) => request::plan(client, out, &request).await,
         Command::Events(events) => events::all(client, out, &events).await,
+        Command::History(history) => history::show(client, out, &history).await,
         _ => Ok(()),
     }
 }

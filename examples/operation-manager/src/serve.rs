@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use rm_adapters::door::Metrics;
+use rm_adapters::networks::Networks;
 use rm_adapters::{Door, DoorOptions, Parts, door};
 
 use crate::cli::{Half, Serve};
@@ -12,6 +13,7 @@ use crate::failure::{Failure, Result};
 use crate::tokens;
 
 mod address;
+mod alone;
 mod calls;
 mod deliver;
 mod log;
@@ -20,6 +22,7 @@ mod open;
 mod signals;
 mod work;
 
+pub(crate) use alone::alone;
 pub(crate) use open::{check, host};
 
 /// Serves until a signal asks to stop.
@@ -50,9 +53,11 @@ pub(crate) fn serve(serve: Serve) -> Result<ExitCode> {
 
 async fn run(config: &Config, parts: Parts) -> Result<()> {
     let signals = signals::watch()?;
+    let _serving = alone::serving(config)?;
     let tokens = tokens::table(config)?;
     let calls = Arc::new(calls::Calls::default());
     let host = Arc::new(host(config, parts, Some(Arc::clone(&calls) as _))?);
+    host.own_store().await?;
     let numbers = Arc::new(metrics::Numbers::default());
     let options = DoorOptions {
         metrics: {
@@ -71,7 +76,8 @@ async fn run(config: &Config, parts: Parts) -> Result<()> {
             "tokens travel in clear text beyond this machine: put TLS in front"
         );
     }
-    let work = parts.resources.then(|| work::begin(&host));
+    let networks = Networks::allowing(config.sections.callbacks.allow.clone());
+    let work = parts.resources.then(|| work::begin(&host, networks));
     let counting = tokio::spawn(numbers.keep(Arc::clone(&host)));
     let _told = address::tell(config, at)?;
     tracing::info!(

@@ -1,9 +1,11 @@
 //! What the door asks of an adapter.
 
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
+use rm_core::env::Timestamp;
 use rm_core::registry::{Adapter, Contract};
 use rm_core::{Call, Result, Role};
 use serde_json::{Map, Value};
@@ -44,6 +46,9 @@ pub struct Dialect {
     pub prefix: String,
     /// Where the token is.
     pub token: TokenHeader,
+    /// Another way to say who is calling, if there is one; where a client uses
+    /// it, it counts.
+    pub signed: Option<Arc<dyn SignedHeader>>,
     /// Whether paths end with a slash; without one they are served, too.
     pub slash: bool,
     /// How a refusal is told.
@@ -56,6 +61,7 @@ impl Dialect {
         Self {
             prefix: String::new(),
             token: TokenHeader::Bearer,
+            signed: None,
             slash: false,
             refuse: problem::details,
         }
@@ -69,6 +75,21 @@ pub enum TokenHeader {
     Bearer,
     /// The token alone, in a header of its own.
     Own(HeaderName),
+}
+
+/// A header by which a service that is trusted speaks for a user of the table
+/// of tokens.
+pub trait SignedHeader: fmt::Debug + Send + Sync {
+    /// Its name.
+    fn header(&self) -> &HeaderName;
+
+    /// For which user it speaks.
+    ///
+    /// # Errors
+    ///
+    /// [`Unauthenticated`](rm_core::ErrorKind::Unauthenticated) for what is not
+    /// to be believed. The message repeats nothing of the value.
+    fn user(&self, value: &str, now: Timestamp) -> Result<String>;
 }
 
 /// One operation.

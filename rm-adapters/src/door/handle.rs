@@ -241,7 +241,15 @@ fn admit(
     if mounted.route.access == Access::Public {
         return Ok(None);
     }
-    let scheme = &mounted.adapter.dialect().token;
+    let dialect = mounted.adapter.dialect();
+    if let Some(signed) = &dialect.signed
+        && let Some(value) = headers.get(signed.header())
+    {
+        let value = value.to_str().unwrap_or_default();
+        let user = signed.user(value, door.host.env().now())?;
+        return Ok(Some(door.tokens.user(&user)?));
+    }
+    let scheme = &dialect.token;
     let stranger = |what: &str| {
         Refusal::from(
             Error::new(ErrorKind::Unauthenticated, what).advice(match scheme {

@@ -24,7 +24,8 @@ mod serve;
 mod tokens;
 
 pub use contract::{
-    Access, Dialect, EventSource, JsonContract, Method, Param, ParamKind, Reply, Route, TokenHeader,
+    Access, Dialect, EventSource, JsonContract, Method, Param, ParamKind, Reply, Route,
+    SignedHeader, TokenHeader,
 };
 pub use events::ServerEvent;
 pub(crate) use request::no_such_operation;

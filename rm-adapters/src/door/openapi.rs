@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::contract::{Access, Param, ParamKind, TokenHeader};
+use super::contract::{Access, Dialect, Param, ParamKind, TokenHeader};
 use super::mount::{Mounted, Table};
 use super::schema::reference;
 
@@ -11,8 +11,9 @@ pub(super) fn document(table: &Table) -> Value {
     let mut schemes = Map::new();
     for place in table.places.values() {
         for m in &place.served {
-            let (name, scheme) = scheme(&m.adapter.dialect().token);
-            schemes.insert(name.to_owned(), scheme);
+            for (name, scheme) in ways_in(m.adapter.dialect()) {
+                schemes.insert(name.to_owned(), scheme);
+            }
             let entry = paths
                 .entry(m.template.clone())
                 .or_insert_with(|| Value::Object(Map::new()));
@@ -68,7 +69,10 @@ fn operation(m: &Mounted) -> Value {
         "responses": responses,
         "security": match route.access {
             Access::Public => json!([]),
-            _ => json!([{scheme(&m.adapter.dialect().token).0: []}]),
+            _ => ways_in(m.adapter.dialect())
+                .into_iter()
+                .map(|(name, _)| json!({name: []}))
+                .collect(),
         },
     });
     if let Access::Role(role) = route.access {
@@ -96,14 +100,17 @@ fn parameter(param: &Param, place: &str) -> Value {
     })
 }
 
-fn scheme(token: &TokenHeader) -> (&'static str, Value) {
-    match token {
+/// The ways to say who is calling: each of them will do.
+fn ways_in(dialect: &Dialect) -> Vec<(&'static str, Value)> {
+    let in_header = |name: &str| json!({"type": "apiKey", "in": "header", "name": name});
+    let mut ways = vec![match &dialect.token {
         TokenHeader::Bearer => ("bearer", json!({"type": "http", "scheme": "bearer"})),
-        TokenHeader::Own(name) => (
-            "own",
-            json!({"type": "apiKey", "in": "header", "name": name.as_str()}),
-        ),
+        TokenHeader::Own(name) => ("own", in_header(name.as_str())),
+    }];
+    if let Some(signed) = &dialect.signed {
+        ways.push(("signed", in_header(signed.header().as_str())));
     }
+    ways
 }
 
 fn describe(status: u16) -> &'static str {

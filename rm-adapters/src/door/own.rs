@@ -105,7 +105,7 @@ impl JsonContract for Own {
             "live" => Ok(Reply::ok(json!({"status": "ok"}))),
             "ready" => {
                 let limit = std::time::Duration::from_secs(5);
-                match tokio::time::timeout(limit, call.host.store().newest()).await {
+                match tokio::time::timeout(limit, call.host.events().newest()).await {
                     Ok(Ok(_)) if !request.closing.is_now() => {
                         Ok(Reply::ok(json!({"status": "ok"})))
                     }

@@ -9,7 +9,7 @@
 //! | quota | 403 | the tenant's limit: waiting alone does not help, so it is not 429; its code is `quota-exceeded` or `lease-too-long` |
 //! | not-found | 404 | also what is somebody else's |
 //! | exists, conflict, busy | 409 | |
-//! | gone | 410 | what an idempotency key once got |
+//! | gone | 410 | what an idempotency key once got; events behind the cursor that are no longer kept: `events-lost` |
 //! | unsupported | 501 | |
 //! | failed, credential | 502 | the site or the real thing refuses |
 //! | no-capacity, unavailable, rate-limited, fenced | 503 | with `Retry-After` where the other side said how long |

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use aws_lc_rs::{constant_time, digest};
 use rm_core::caller::Directory;
 use rm_core::name::check_name;
-use rm_core::{Caller, Error, Result, Role, Tenant};
+use rm_core::{Caller, Error, ErrorKind, Result, Role, Tenant};
 use serde::Deserialize;
 
 /// One line of the table, as a configuration has it.
@@ -114,6 +114,29 @@ impl Tokens {
         found
     }
 
+    /// Who the user of this name is: for services that speak for users.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unauthenticated`] where no token is the user's, or several
+    /// are that do not say the same.
+    pub fn user(&self, name: &str) -> Result<Arc<Caller>> {
+        let stranger = |what: &str| {
+            Err(Error::new(ErrorKind::Unauthenticated, what)
+                .advice("an operator can give the user one token, or several of one meaning"))
+        };
+        let mut known = self.0.iter().map(|(_, who)| who).filter(|w| w.user == name);
+        let Some(first) = known.next() else {
+            return stranger("the user for whom this service speaks is not known");
+        };
+        if known.any(|other| other != first) {
+            return stranger(
+                "the user for whom this service speaks has tokens of several tenants or roles",
+            );
+        }
+        Ok(Arc::clone(first))
+    }
+
     /// What a configuration keeps of a token.
     pub fn digest(token: &str) -> String {
         hex(&sha256(token))
@@ -197,6 +220,24 @@ mod tests {
         let mut powerless = entry("t", "ann");
         powerless.roles.clear();
         assert!(Tokens::new([powerless]).is_err());
+    }
+
+    #[test]
+    fn a_user_is_known_by_name_where_all_tokens_say_the_same() {
+        let mut of_another_tenant = entry("t3", "bob");
+        of_another_tenant.tenant = Some("physics".to_owned());
+        let tokens = Tokens::new([
+            entry("t1", "ann"),
+            entry("t2", "ann"),
+            entry("t4", "bob"),
+            of_another_tenant,
+        ])
+        .unwrap();
+        assert_eq!(tokens.user("ann").unwrap().user, "ann");
+        for unknown in ["bob", "cat", ""] {
+            let e = tokens.user(unknown).unwrap_err();
+            assert_eq!(e.kind(), ErrorKind::Unauthenticated, "{unknown}");
+        }
     }
 
     #[test]

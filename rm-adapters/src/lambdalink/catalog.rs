@@ -3,23 +3,24 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use rm_core::catalog::Target;
-use rm_core::catalog::{Appliance, Implementation, NewAppliance, NewImplementation, NewSite, Site};
+use rm_core::catalog::{
+    Appliance, Catalog, Implementation, NewAppliance, NewImplementation, NewSite, Site, Target,
+};
 use rm_core::id::Kind;
+use rm_core::model::Cluster;
 use rm_core::registry::Adapter;
 use rm_core::{Call, ErrorKind, Result};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::wire::{blame, unchanged, wrong};
-use super::{LambdaLinkOptions, id_of, routes, template};
+use super::{LambdaLinkOptions, id_of, routes};
 use crate::door::{Dialect, JsonContract, Reply, Request, Route, no_such_operation};
 
 /// The Appliance Registry.
 #[derive(Debug)]
 pub struct LambdaLinkCatalog {
     dialect: Dialect,
-    media_type: String,
 }
 
 impl LambdaLinkCatalog {
@@ -27,7 +28,6 @@ impl LambdaLinkCatalog {
     pub fn new(options: &LambdaLinkOptions) -> Self {
         Self {
             dialect: options.dialect(),
-            media_type: options.media_type.clone(),
         }
     }
 }
@@ -130,19 +130,20 @@ impl JsonContract for LambdaLinkCatalog {
                 let mut after = None;
                 loop {
                     let page = catalog.implementations(after.as_ref(), 100).await?;
-                    all.extend(page.items.iter().map(implementation));
+                    all.extend(page.items.iter().map(|i| implementation(catalog, i)));
                     after = page.next;
                     if after.is_none() {
                         break Reply::ok(Value::Array(all));
                     }
                 }
             }
-            "lambdalinkAddImplementation" => self.add_implementation(call, &request).await?,
+            "lambdalinkAddImplementation" => add_implementation(call, &request).await?,
             "lambdalinkGetImplementation" => Reply::ok(implementation(
+                catalog,
                 &catalog.implementation_now(id_of(id)?).await?,
             )),
             "lambdalinkPutImplementation" | "lambdalinkPatchImplementation" => unchanged(
-                implementation(&catalog.implementation_now(id_of(id)?).await?),
+                implementation(catalog, &catalog.implementation_now(id_of(id)?).await?),
                 request.body(),
             ),
             "lambdalinkRemoveImplementation" => {
@@ -194,55 +195,75 @@ async fn add_site(call: &Call<'_>, request: &Request) -> Result<Reply> {
     }
 }
 
-impl LambdaLinkCatalog {
-    async fn add_implementation(&self, call: &Call<'_>, request: &Request) -> Result<Reply> {
-        #[derive(Deserialize)]
-        struct New {
-            appliance: String,
-            site: String,
-            image: Option<String>,
-            template: Option<String>,
-        }
-        let new: New = request.read()?;
-        let catalog = call.host.catalog();
-        for (field, missing) in [
-            ("appliance", catalog.appliance(&new.appliance).await.err()),
-            ("site", catalog.site(&new.site).await.err()),
-        ] {
-            if let Some(e) = missing {
-                return blame(field, e);
-            }
-        }
-        let body = match (new.image, new.template) {
-            (Some(image), None) => template::around(&image),
-            (None, Some(template)) => template,
-            _ => {
-                return Ok(wrong(
-                    "non_field_errors",
-                    "Exactly one of image and template must be given.",
-                ));
-            }
-        };
-        let added = catalog
-            .add_implementation(
-                call.who,
-                NewImplementation {
-                    appliance: new.appliance,
-                    site: Some(new.site),
-                    site_type: None,
-                    media_type: self.media_type.clone(),
-                    body,
-                    scripts: Vec::new(),
-                    environment: BTreeMap::new(),
-                },
-            )
-            .await;
-        match added {
-            Ok(added) => Ok(Reply::created(implementation(&added))),
-            Err(e) if e.kind() == ErrorKind::Invalid => blame("template", e),
-            Err(e) => Err(e),
-        }
+async fn add_implementation(call: &Call<'_>, request: &Request) -> Result<Reply> {
+    #[derive(Deserialize)]
+    struct New {
+        appliance: String,
+        site: String,
+        image: Option<String>,
+        template: Option<String>,
     }
+    let new: New = request.read()?;
+    let catalog = call.host.catalog();
+    if let Err(e) = catalog.appliance(&new.appliance).await {
+        return blame("appliance", e);
+    }
+    let site = match catalog.site(&new.site).await {
+        Ok(site) => site,
+        Err(e) => return blame("site", e),
+    };
+    let Some(media_type) = media_type(call, &site)? else {
+        return Ok(wrong("site", "Nothing here makes clusters at this site."));
+    };
+    let body = match (new.image, new.template) {
+        (Some(image), None) => {
+            let media = catalog.media(&media_type);
+            let Some(body) = media.and_then(|m| m.around_image(&image)) else {
+                return Ok(wrong(
+                    "image",
+                    "This site needs a template: none can be made around an image.",
+                ));
+            };
+            body
+        }
+        (None, Some(template)) => template,
+        _ => {
+            return Ok(wrong(
+                "non_field_errors",
+                "Exactly one of image and template must be given.",
+            ));
+        }
+    };
+    let added = catalog
+        .add_implementation(
+            call.who,
+            NewImplementation {
+                appliance: new.appliance,
+                site: Some(new.site),
+                site_type: None,
+                media_type,
+                body,
+                scripts: Vec::new(),
+                environment: BTreeMap::new(),
+            },
+        )
+        .await;
+    match added {
+        Ok(added) => Ok(Reply::created(implementation(catalog, &added))),
+        Err(e) if e.kind() == ErrorKind::Invalid => blame("template", e),
+        Err(e) => Err(e),
+    }
+}
+
+/// In what implementations for the site are written: of what its backend
+/// understands, the first.
+fn media_type(call: &Call<'_>, site: &Site) -> Result<Option<String>> {
+    let managers = call.host.managers().serving::<Cluster>(&Kind::CLUSTER)?;
+    Ok(managers
+        .iter()
+        .map(|m| m.serves())
+        .filter(|serves| serves.api == site.api)
+        .find_map(|serves| serves.media.first().cloned()))
 }
 
 fn site(s: &Site) -> Value {
@@ -256,9 +277,12 @@ fn appliance(a: &Appliance) -> Value {
     })
 }
 
-fn implementation(i: &Implementation) -> Value {
-    let image = template::image_of(&i.body);
-    let parsed = template::parsed(&i.body);
+fn implementation(catalog: &Catalog, i: &Implementation) -> Value {
+    let media = catalog.media(&i.media_type);
+    let image = media.and_then(|media| media.image_of(&i.body));
+    let parsed = media
+        .and_then(|media| media.as_json(&i.body))
+        .map(|parsed| parsed.to_string());
     json!({
         "id": i.id, "owner": i.owner, "appliance": i.appliance,
         "site": match &i.target {

@@ -4,14 +4,17 @@
 //! | original | here |
 //! |---|---|
 //! | paths end with a slash; `/sites/`, `/appliances/`, `/implementations/`, `/credentials/`, `/clusters/`, `/resources/` | the same, below a prefix (`/lambdalink` where nothing else is said); without the slash, too |
-//! | `Dibbs-Authorization: TOKEN` | the same tokens as everywhere; tokens between services (`Dibbs-Interservice`) are not accepted |
+//! | `Dibbs-Authorization: TOKEN` | the same tokens as everywhere |
+//! | `Dibbs-Interservice: JWT`, on behalf of a user | the same where the host has the services' secret; the user must be in the table of tokens. It counts before a token |
 //! | reading is open to anybody | needs a token; only what is the caller's tenant's is shown |
 //! | lists are plain arrays | the same |
 //! | 400 `{"field": ["message"]}`, `{"non_field_errors": [...]}`; 403 and 404 `{"detail": "..."}` | the same |
 //! | unknown members are ignored | the same, here only |
 //! | `PUT` and `PATCH` change entries | the catalog is immutable: 200 where nothing changes, else 400 naming the member; a credential takes another secret |
 //! | `POST /clusters/` makes a cluster | never reuses one |
-//! | `POST /resources/` reuses anybody's cluster | only the tenant's own |
+//! | `POST /resources/` reuses anybody's cluster | only one that the same user got by this route |
+//! | a resource outlives its cluster | it ends with its hold: when either is given up, or at the end of the lease |
+//! | the registry makes a template around an `image` | the backend of the site does, if it can |
 //! | a cluster is forgotten as soon as its deletion is asked for | it is no more shown, and the engine goes on until it is seen to be gone; what will not go comes back as `ERROR` |
 //! | username and password come later | they are asked for when the resource is read and its cluster is ready |
 
@@ -24,24 +27,27 @@ use rm_core::{Error, ErrorKind, Result};
 
 use crate::Parts;
 use crate::agent::Agent;
-use crate::door::{Dialect, JsonContract, TokenHeader};
+use crate::door::{Dialect, JsonContract, SignedHeader, TokenHeader};
 
 mod catalog;
+mod interservice;
 mod resources;
 mod routes;
-mod template;
+mod uses;
 mod wire;
 
 pub use catalog::LambdaLinkCatalog;
+pub use interservice::Interservice;
 pub use resources::LambdaLinkResources;
+pub use uses::tidy;
 
 /// What the host brings.
 #[derive(Clone)]
 pub struct LambdaLinkOptions {
     /// What every path begins with.
     pub prefix: String,
-    /// The media type that is said of uploaded templates.
-    pub media_type: String,
+    /// Verifies tokens between services; they are not accepted where absent.
+    pub interservice: Option<Interservice>,
     /// Asks clusters for accounts.
     pub agent: Option<Arc<dyn Agent>>,
 }
@@ -50,7 +56,7 @@ impl fmt::Debug for LambdaLinkOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LambdaLinkOptions")
             .field("prefix", &self.prefix)
-            .field("media_type", &self.media_type)
+            .field("interservice", &self.interservice)
             .finish_non_exhaustive()
     }
 }
@@ -59,7 +65,7 @@ impl Default for LambdaLinkOptions {
     fn default() -> Self {
         Self {
             prefix: "/lambdalink".to_owned(),
-            media_type: "application/vnd.openstack.heat+yaml".to_owned(),
+            interservice: None,
             agent: None,
         }
     }
@@ -70,6 +76,10 @@ impl LambdaLinkOptions {
         Dialect {
             prefix: self.prefix.clone(),
             token: TokenHeader::Own(HeaderName::from_static("dibbs-authorization")),
+            signed: self
+                .interservice
+                .clone()
+                .map(|i| Arc::new(i) as Arc<dyn SignedHeader>),
             slash: true,
             refuse: wire::refuse,
         }

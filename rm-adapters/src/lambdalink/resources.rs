@@ -8,23 +8,17 @@ use base64::Engine as _;
 use rm_core::catalog::{Credential, NewCredential, Target};
 use rm_core::clusters::{ClusterRequest, Reuse};
 use rm_core::id::Kind;
-use rm_core::model::{Cluster, Json};
-use rm_core::record::Document;
+use rm_core::model::Cluster;
 use rm_core::registry::Adapter;
 use rm_core::resource::Resource;
-use rm_core::store::{Batch, Expect, Key};
-use rm_core::{Call, CatalogId, ErrorKind, HoldId, ResourceId, Result};
-use serde::{Deserialize, Serialize};
+use rm_core::{Call, CatalogId, HoldId, Result};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::wire::{blame, is_hidden, remote_status, status, unchanged, wrong};
-use super::{LambdaLinkOptions, id_of, nothing, routes};
-use crate::accounts::{self, Account};
+use super::{LambdaLinkOptions, id_of, nothing, routes, uses};
 use crate::agent::Agent;
 use crate::door::{Dialect, JsonContract, Reply, Request, Route, no_such_operation};
-
-/// Where the resources of this adapter are kept.
-const SPACE: &str = "lambdalink.resource";
 
 static KINDS: &[Kind] = &[Kind::CLUSTER];
 
@@ -33,16 +27,6 @@ static KINDS: &[Kind] = &[Kind::CLUSTER];
 pub struct LambdaLinkResources {
     dialect: Dialect,
     agent: Option<Arc<dyn Agent>>,
-}
-
-/// One user's use of a cluster, as it is kept.
-#[derive(Debug, Serialize, Deserialize)]
-struct Use {
-    id: String,
-    user: String,
-    cluster: ResourceId,
-    hold: HoldId,
-    hints: Value,
 }
 
 impl LambdaLinkResources {
@@ -148,45 +132,11 @@ impl JsonContract for LambdaLinkResources {
                 let shown = cluster(&find(call, id).await?)?;
                 Ok(Reply::ok(json!({"result": shown["status"]})))
             }
-            "lambdalinkListResources" => list_uses(call).await,
-            "lambdalinkAddResource" => self.add_use(call, &request).await,
-            "lambdalinkGetResource" => {
-                let (used, _) = own_use(call, id).await?;
-                Ok(Reply::ok(self.filled(call, &used).await?))
-            }
-            "lambdalinkPutResource" | "lambdalinkPatchResource" => {
-                // Every member of it is read-only.
-                let (used, _) = own_use(call, id).await?;
-                let account = accounts::find(call, used.cluster).await?;
-                Ok(Reply::ok(show(&used, account.as_ref())))
-            }
-            "lambdalinkRemoveResource" => {
-                let (used, version) = own_use(call, id).await?;
-                match call.host.clusters().get(who, used.cluster).await {
-                    Ok(cluster) => {
-                        match cluster.release(who, Some(used.hold)).await {
-                            Err(e)
-                                if !matches!(
-                                    e.kind(),
-                                    ErrorKind::NotFound | ErrorKind::Busy | ErrorKind::Forbidden
-                                ) =>
-                            {
-                                return Err(e);
-                            }
-                            // The hold is gone, by this call or before.
-                            _ => {}
-                        }
-                    }
-                    Err(e) if e.kind() == ErrorKind::NotFound => {}
-                    Err(e) => return Err(e),
-                }
-                let key = Key::Document(SPACE.to_owned(), used.id);
-                let mut batch = Batch::default();
-                batch.expect.push(Expect::Version(key.clone(), version));
-                batch.delete.push(key);
-                call.host.store().commit(batch).await?;
-                Ok(Reply::Empty)
-            }
+            "lambdalinkListResources" => uses::list(call).await,
+            "lambdalinkAddResource" => uses::add(call, &request).await,
+            "lambdalinkGetResource" => uses::get(call, self.agent.as_ref(), id).await,
+            "lambdalinkPutResource" | "lambdalinkPatchResource" => uses::set(call, id).await,
+            "lambdalinkRemoveResource" => uses::remove(call, id).await,
             other => Err(no_such_operation(other)),
         }
     }
@@ -297,7 +247,7 @@ async fn list_clusters(call: &Call<'_>) -> Result<Reply> {
 }
 
 /// What two ids ask for; the other side is what is wrong with them.
-async fn wanted(
+pub(super) async fn wanted(
     call: &Call<'_>,
     credential: (&str, &str),
     implementation: (&str, &str),
@@ -354,116 +304,4 @@ async fn add_cluster(call: &Call<'_>, request: &Request) -> Result<Reply> {
     wanted.reuse = Reuse::Never;
     let created = call.host.clusters().create(call.who, &wanted).await?;
     Ok(Reply::created(cluster(&created.cluster)?))
-}
-
-// -- resources ---------------------------------------------------------------
-
-fn show(used: &Use, account: Option<&Account>) -> Value {
-    json!({
-        "id": used.id, "user": used.user, "cluster": used.cluster, "hints": used.hints,
-        "username": account.map(|a| a.username.as_str()),
-        "password": account.map(|a| a.password.expose()),
-    })
-}
-
-/// The caller's own, with its version.
-async fn own_use(call: &Call<'_>, id: &str) -> Result<(Use, rm_core::store::Version)> {
-    let found = call.host.store().document(SPACE, id).await?;
-    match found {
-        Some(found) => {
-            let used: Use = found.record.body.read()?;
-            if used.user == call.who.user {
-                return Ok((used, found.version));
-            }
-            Err(nothing())
-        }
-        None => Err(nothing()),
-    }
-}
-
-async fn list_uses(call: &Call<'_>) -> Result<Reply> {
-    let mut all = Vec::new();
-    let mut after = None;
-    loop {
-        let page = call
-            .host
-            .store()
-            .documents(SPACE, Some(("user", &call.who.user)), after.as_ref(), 200)
-            .await?;
-        for found in &page.items {
-            let used: Use = found.record.body.read()?;
-            let account = accounts::find(call, used.cluster).await?;
-            all.push(show(&used, account.as_ref()));
-        }
-        after = page.next;
-        if after.is_none() {
-            return Ok(Reply::ok(Value::Array(all)));
-        }
-    }
-}
-
-impl LambdaLinkResources {
-    async fn add_use(&self, call: &Call<'_>, request: &Request) -> Result<Reply> {
-        let hints = &request.body()["hints"];
-        let (Some(credential), Some(implementation)) = (
-            hints["credentials"].as_str(),
-            hints["implementation"].as_str(),
-        ) else {
-            return Ok(Reply::json(
-                StatusCode::BAD_REQUEST,
-                json!({"error": "hints must have the members implementation and credentials"}),
-            ));
-        };
-        let wanted = match wanted(
-            call,
-            ("credentials", credential),
-            ("implementation", implementation),
-        )
-        .await?
-        {
-            Ok(wanted) => wanted,
-            Err(reply) => return Ok(reply),
-        };
-        let created = call.host.clusters().create(call.who, &wanted).await?;
-        let used = Use {
-            id: CatalogId::new(&**call.host.env()).to_string(),
-            user: call.who.user.clone(),
-            cluster: created.cluster.id(),
-            hold: created.hold,
-            hints: json!({"credentials": credential, "implementation": implementation}),
-        };
-        let mut batch = Batch::default();
-        batch.expect.push(Expect::Absent(Key::Document(
-            SPACE.to_owned(),
-            used.id.clone(),
-        )));
-        batch.documents.push(Arc::new(Document {
-            space: SPACE.to_owned(),
-            id: used.id.clone(),
-            indexes: vec![("user".to_owned(), used.user.clone())],
-            body: Json::of(&used)?,
-        }));
-        call.host.store().commit(batch).await?;
-        let account = accounts::find(call, used.cluster).await?;
-        Ok(Reply::created(show(&used, account.as_ref())))
-    }
-
-    /// A use with its account, which the cluster is asked for as soon as it
-    /// can be.
-    async fn filled(&self, call: &Call<'_>, used: &Use) -> Result<Value> {
-        let cluster = match call.host.clusters().get(call.who, used.cluster).await {
-            Ok(cluster) if cluster.is_ready() => cluster,
-            Ok(_) => return Ok(show(used, None)),
-            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(show(used, None)),
-            Err(e) => return Err(e),
-        };
-        match accounts::find_or_make(call, self.agent.as_ref(), &cluster).await {
-            Ok((account, _)) => Ok(show(used, Some(&account))),
-            Err(e) => {
-                // As in the original, it is filled in later.
-                tracing::info!(cluster = %used.cluster, error = %e, "no account yet");
-                Ok(show(used, None))
-            }
-        }
-    }
 }

@@ -1,10 +1,17 @@
 //! Callbacks: where a tenant's events are brought.
 
-use rm_core::signal::Callback;
+use rm_core::event::Event;
+use rm_core::outbox::Callback;
 use rm_core::{Call, Result};
 use serde_json::{Value, json};
 
+use super::view;
 use crate::door::{Reply, Request};
+
+/// What is sent to a callback: an event as `/events` tells it.
+pub fn callback_body(event: &Event) -> Value {
+    view::event(event)
+}
 
 pub(super) async fn add(call: &Call<'_>, request: &Request) -> Result<Reply> {
     let url = request.body()["url"].as_str().unwrap_or_default();
@@ -31,11 +38,16 @@ fn show(callback: &Callback) -> Value {
         "url": callback.url,
         "prefix": callback.prefix,
         "user": callback.user,
+        "state": callback.state().as_str(),
         "after": callback.after,
         "failures": callback.failures,
     });
-    if let Some(since) = callback.failing_since {
-        shown["failing_since"] = json!(since.to_string());
-    }
+    view::set(
+        &mut shown,
+        "failing_since",
+        callback.failing_since.map(|t| t.to_string()),
+    );
+    view::set(&mut shown, "last_error", callback.last_error.as_ref());
+    view::set(&mut shown, "ended", callback.ended.map(|t| t.to_string()));
     shown
 }

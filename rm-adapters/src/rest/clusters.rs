@@ -8,7 +8,7 @@ use rm_core::clusters::{ClusterRequest, Created, Reuse, Size};
 use rm_core::life::State;
 use rm_core::model::Cluster;
 use rm_core::resource::Resource;
-use rm_core::{Call, CatalogId, Error, ErrorKind, HoldId, ResourceId, Result};
+use rm_core::{Call, CatalogId, Error, ErrorKind, HoldId, RemoteId, ResourceId, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -300,6 +300,20 @@ pub(super) async fn abandon(call: &Call<'_>, request: &Request) -> Result<Reply>
     Ok(Reply::ok(json!({"abandoned": true})))
 }
 
+#[derive(Deserialize)]
+struct Adopt {
+    id: RemoteId,
+    reason: String,
+}
+
+pub(super) async fn adopt(call: &Call<'_>, request: &Request) -> Result<Reply> {
+    let given: Adopt = request.read()?;
+    let cluster = find(call, request).await?;
+    let adopted = cluster.adopt(call.who, &given.id, &given.reason).await?;
+    let generation = adopted.record().generation;
+    under_way(call, request, &adopted, generation, Value::Null)
+}
+
 pub(super) async fn plan(call: &Call<'_>, request: &Request) -> Result<Reply> {
     let wanted = if request.operation == "plan" {
         request.read::<NewCluster>()?.into_request()?
@@ -358,8 +372,8 @@ async fn settle(
     }
     let cluster = settled(call, request, wanted.id(), wait).await?;
     let r = cluster.record();
-    if r.generation < generation {
-        return Err(failure(&cluster, "change-refused")
+    if let Some(reason) = r.refusal(generation) {
+        return Err(not_as_wanted(&cluster, reason, "change-refused")
             .advice("it stays as it was; ask for a size that the site can make"));
     }
     match r.seen {
@@ -410,11 +424,15 @@ fn with(mut shown: Value, extra: Value) -> Value {
 
 /// What the site says about a cluster that will not do.
 fn failure(cluster: &Resource<Cluster>, code: &'static str) -> Error {
-    let r = cluster.record();
-    let why = match r.reason.as_str() {
+    let why = match cluster.record().reason.as_str() {
         "" => "the site does not say why",
         reason => reason,
     };
+    not_as_wanted(cluster, why, code)
+}
+
+fn not_as_wanted(cluster: &Resource<Cluster>, why: &str, code: &'static str) -> Error {
+    let r = cluster.record();
     Error::new(
         ErrorKind::Failed,
         format!("the cluster {:?} is not as wanted: {why}", r.name),

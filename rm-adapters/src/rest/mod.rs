@@ -93,7 +93,7 @@
 //! "/operations/ID", "cluster": "/clusters/ID", "events":
 //! "/clusters/ID/events"}}`: whether what was wanted as of that generation is
 //! there. `GET /operations/{id}` reads it anew. Once a cluster is gone, its
-//! operations are `done`.
+//! operations are `done`, until its events are trimmed.
 //!
 //! | call | body or query | answer |
 //! |---|---|---|
@@ -108,25 +108,46 @@
 //! | `GET /clusters/{id}/events` | see below | |
 //! | `PUT /clusters/{id}/grants/{user}` · `DELETE ...` | | 200 cluster |
 //! | `POST /clusters/{id}/retry` | | 202 cluster with `operation` |
+//! | `POST /clusters/{id}/adopt` | `{id, reason}` | 202 cluster with `operation`: what the site names so is ours |
 //! | `POST /clusters/{id}/abandon` | `{reason}` | 200 `{"abandoned": true}` |
+//! | `GET /clusters/{id}/history` | `?at=TIME` | 200 `{"cluster", "items": [{seq, at, what, by?, text}], "whole", "believed"?: {at, wanted, state, generation, incarnation, nodes?, site?, remote?, reason, let_go?, ended, holders: [{hold, user, until?}]}}`: what happened until then, and what was believed at that moment; also of a cluster that is gone |
 //! | `POST /clusters/{id}/accounts` | | 201 account, or 200 the one the caller has |
 //! | `GET /clusters/{id}/accounts` | | 200 `{"items": [{username, password, created}]}`: the caller's own |
 //! | `GET /operations/{id}` | | 200 operation |
 //! | `POST /plan` | as `POST /clusters` | 200 `{"considered": [...], "reuses"?: UUID, "quota_left": {"clusters", "nodes"}}`; a limit that does not exist is null |
 //! | `GET /plan` | `?appliance=&slaves=&site=&reuse=` | the same |
 //!
+//! # Orphans
+//!
+//! | call | body | answer |
+//! |---|---|---|
+//! | `GET /orphans` | | 200 `{"items": [{manager, site, credential, credential_name, id, name, installation, resource, incarnation, generation, phase, stamp?, verdict, why}], "owned", "foreign", "skipped": [{manager, site, credential, credential_name, why}]}` |
+//! | `POST /orphans/reclaim` | `{manager, site, credential, id, installation, resource, incarnation, generation, unheard?}` | 202 `{"reclaimed": "accepted"}` · 200 `{"reclaimed": "gone"}` · 409 `not-an-orphan` |
+//!
+//! For operators: what bears our mark at any site and is no record's. `verdict`
+//! is `orphan`; `unheard` (this store knows nothing of it, so a store may have
+//! been lost: reclaimed only with `"unheard": true`); `ambiguous` (a record may
+//! still mean it: never reclaimed); or `going`. To reclaim is refused unless the
+//! thing is as the report said, whole mark included. That it is gone shows in
+//! the next report.
+//!
 //! # Callbacks
 //!
 //! | call | body | answer |
 //! |---|---|---|
-//! | `POST /callbacks` | `{url, prefix?}` | 201 `{id, url, prefix, user, after, failures, failing_since?}` |
+//! | `POST /callbacks` | `{url, prefix?}` | 201 `{id, url, prefix, user, state, after, failures, failing_since?, last_error?, ended?}` · 403 `too-many-callbacks` |
 //! | `GET /callbacks` | | 200 list |
 //! | `DELETE /callbacks/{id}` | | 204 |
 //!
 //! The tenant's events whose name begins with `prefix` are sent to `url` by
 //! `POST`, in commit order and each at least once, as the JSON that `/events`
-//! has. A receiver that does not answer with a status of 200 to 299 within
-//! 10 s is tried again, ever later, for three days; then the callback ends.
+//! has; the first is `callback.added`. A receiver that does not answer with a
+//! status of 200 to 299 within 10 s is tried again, ever later, for three days;
+//! then the callback ends. `state` is `active`, `failing` or `ended`: one that
+//! has ended stays in the list with its `last_error` until it is removed, and
+//! the event `callback.ended` tells of it. Redirects are not followed. Which
+//! addresses may be called is for the host to say; a refused one counts as a
+//! receiver that does not answer, and `last_error` says so.
 //!
 //! # Events
 //!
@@ -137,15 +158,24 @@
 //! a cluster with its first. A comment every 15 s keeps the line open; the
 //! stream ends when the service stops. With `Accept: application/json` the
 //! answer is a list from `?after=` (0 where absent), `next` being the cursor.
-//! A user hears of the tenant's clusters and of those granted; an operator of
-//! everything.
+//! A user hears of the tenant's clusters and of others while they are granted,
+//! their end included; an operator of everything. Who may see a cluster reads
+//! its history whole.
+//!
+//! Old events are trimmed, except those of clusters that are still there. A
+//! stream whose cursor is older than what is kept begins with the event
+//! `events.lost`, whose `id` is where it goes on and whose `data` has `{"code",
+//! "after", "until", "detail", "advice"}`; a list is refused with 410
+//! `events-lost`. The cursor 0 stands before the oldest event that is kept.
 
 mod callbacks;
 mod catalog;
 mod clusters;
 mod copies;
 mod events;
+mod history;
 mod operations;
+mod orphans;
 mod resources;
 mod schemas;
 pub(crate) mod view;
@@ -159,6 +189,7 @@ use crate::Parts;
 use crate::agent::Agent;
 use crate::door::{JsonContract, Param, ParamKind, Request};
 
+pub use callbacks::callback_body;
 pub use catalog::RestCatalog;
 pub use resources::RestResources;
 

@@ -1,13 +1,15 @@
 //! The hot part: its table of routes, and who serves what.
 
 use async_trait::async_trait;
+use rm_core::accounts::Account;
 use rm_core::id::Kind;
 use rm_core::registry::Adapter;
 use rm_core::{Call, Result, Role};
 use serde_json::{Map, Value, json};
 
-use super::{AFTER, LIMIT, RestOptions, callbacks, clusters, events, operations, schemas, view};
-use crate::accounts::{self, Account};
+use super::{
+    AFTER, LIMIT, RestOptions, callbacks, clusters, events, history, operations, orphans, schemas, view,
+};
 use crate::door::{
     Access, Dialect, JsonContract, Method, Param, ParamKind, Reply, Request, Route,
     no_such_operation,
@@ -16,6 +18,7 @@ use crate::door::{
 static KINDS: &[Kind] = &[Kind::CLUSTER];
 
 const USER: Access = Access::Role(Role::User);
+const OPERATOR: Access = Access::Role(Role::Operator);
 
 const WAIT: Param = Param {
     name: "wait_seconds",
@@ -193,8 +196,46 @@ static ROUTES: &[Route] = &[
         "Forgets what is in quarantine, whatever is left of it",
         &[(200, Some("Abandoned"))],
     )
-    .access(Access::Role(Role::Operator))
+    .access(OPERATOR)
     .takes("Abandon"),
+    Route::new(
+        Method::Post,
+        "/clusters/{id}/adopt",
+        "adoptCluster",
+        "Takes what is at the site for the thing of a cluster in quarantine",
+        &[(202, Some("Cluster"))],
+    )
+    .access(OPERATOR)
+    .takes("Adopt"),
+    Route::new(
+        Method::Get,
+        "/clusters/{id}/history",
+        "clusterHistory",
+        "What happened to a cluster, and what was believed of it at a moment",
+        &[(200, Some("History"))],
+    )
+    .query(&[Param {
+        name: "at",
+        kind: ParamKind::Text(40),
+        summary: "The moment; now where absent",
+    }]),
+    Route::new(
+        Method::Get,
+        "/orphans",
+        "listOrphans",
+        "What bears our mark at any site and is no record's",
+        &[(200, Some("OrphanReport"))],
+    )
+    .access(OPERATOR),
+    Route::new(
+        Method::Post,
+        "/orphans/reclaim",
+        "reclaimOrphan",
+        "Destroys an orphan, if it is still as the report said",
+        &[(200, Some("Reclaimed")), (202, Some("Reclaimed"))],
+    )
+    .access(OPERATOR)
+    .takes("Reclaim"),
     Route::new(
         Method::Get,
         "/clusters/{id}/accounts",
@@ -367,16 +408,21 @@ impl JsonContract for RestResources {
             }
             "retryCluster" => clusters::retry(call, &request).await,
             "abandonCluster" => clusters::abandon(call, &request).await,
+            "adoptCluster" => clusters::adopt(call, &request).await,
+            "clusterHistory" => history::serve(call, &request).await,
+            "listOrphans" => orphans::list(call).await,
+            "reclaimOrphan" => orphans::reclaim(call, &request).await,
             "listAccounts" => {
                 let cluster = clusters::find(call, &request).await?;
-                let account = accounts::find(call, cluster.id()).await?;
+                let account = call.host.accounts().find(call.who, cluster.id()).await?;
                 let items: Vec<Value> = account.iter().map(show).collect();
                 Ok(Reply::ok(json!({"items": items})))
             }
             "addAccount" => {
                 let cluster = clusters::find(call, &request).await?;
-                let agent = self.options.agent.as_ref();
-                let (account, new) = accounts::find_or_make(call, agent, &cluster).await?;
+                let agent = self.options.agent.as_deref();
+                let accounts = call.host.accounts();
+                let (account, new) = accounts.find_or_make(call.who, agent, &cluster).await?;
                 Ok(match new {
                     true => Reply::created(show(&account)),
                     false => Reply::ok(show(&account)),

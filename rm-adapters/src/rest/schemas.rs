@@ -1,5 +1,9 @@
 //! The schemas of what is sent and answered.
 
+use rm_core::backend::Phase;
+use rm_core::operations::OperationState;
+use rm_core::orphans::Verdict;
+use rm_core::outbox::CallbackState;
 use serde_json::{Map, Value, json};
 
 use crate::door::schema::reference;
@@ -182,6 +186,10 @@ pub(super) fn resources() -> Map<String, Value> {
         "Abandon": closed(&["reason"], &json!({
             "reason": {"type": "string", "minLength": 1, "maxLength": 1000},
         })),
+        "Adopt": closed(&["id", "reason"], &json!({
+            "id": {"type": "string", "minLength": 1, "maxLength": 1000, "description": "As the site names it"},
+            "reason": {"type": "string", "minLength": 1, "maxLength": 1000},
+        })),
         "Abandoned": open(&["abandoned"], &json!({"abandoned": {"const": true}})),
         "Deleted": open(&["deleted"], &json!({
             "deleted": {"type": "boolean"}, "holds_left": {"type": "integer"},
@@ -204,10 +212,11 @@ pub(super) fn resources() -> Map<String, Value> {
             "url": {"type": "string", "minLength": 1, "maxLength": 2000},
             "prefix": {"type": "string", "maxLength": 100},
         })),
-        "Callback": open(&["id", "url", "prefix", "user", "after", "failures"], &json!({
+        "Callback": open(&["id", "url", "prefix", "user", "state", "after", "failures"], &json!({
             "id": id(), "url": text(), "prefix": text(), "user": text(),
             "after": {"type": "integer"}, "failures": {"type": "integer"},
-            "failing_since": time(),
+            "state": {"enum": CallbackState::ALL.map(CallbackState::as_str)},
+            "failing_since": time(), "last_error": text(), "ended": time(),
         })),
         "CallbackList": list("Callback"),
         "Considered": open(&["site", "verdict", "why"], &json!({
@@ -222,10 +231,92 @@ pub(super) fn resources() -> Map<String, Value> {
             })),
         })),
     }));
+    all.extend(orphans());
+    all.insert("History".to_owned(), history());
     all.insert("Operation".to_owned(), operation());
     all.insert("Cluster".to_owned(), cluster());
     all.insert("ClusterList".to_owned(), list("Cluster"));
     all
+}
+
+fn orphans() -> Map<String, Value> {
+    let number = || json!({"type": "integer", "minimum": 0});
+    let skipped = open(
+        &["manager", "site", "credential", "credential_name", "why"],
+        &json!({
+            "manager": text(), "site": text(), "credential": id(), "credential_name": text(),
+            "why": text(),
+        }),
+    );
+    let known = [
+        "manager",
+        "site",
+        "credential",
+        "id",
+        "installation",
+        "resource",
+        "incarnation",
+        "generation",
+    ];
+    named(json!({
+        "Orphan": open(&[&known[..], &["name", "phase", "verdict", "why"]].concat(), &json!({
+            "manager": text(), "site": text(), "credential": id(), "credential_name": text(),
+            "id": text(), "name": text(), "installation": text(), "resource": id(),
+            "incarnation": number(), "generation": number(), "stamp": text(), "why": text(),
+            "phase": {"enum": Phase::ALL.map(Phase::as_str)},
+            "verdict": {"enum": Verdict::ALL.map(Verdict::as_str)},
+        })),
+        "OrphanReport": open(&["items", "owned", "foreign", "skipped"], &json!({
+            "items": {"type": "array", "items": reference("Orphan")},
+            "owned": number(), "foreign": number(),
+            "skipped": {"type": "array", "items": skipped},
+        })),
+        "Reclaim": closed(&known, &json!({
+            "manager": name(), "site": name(), "credential": id(),
+            "id": {"type": "string", "minLength": 1, "maxLength": 1000},
+            "installation": name(), "resource": id(),
+            "incarnation": count(u64::from(u32::MAX)), "generation": number(),
+            "unheard": {"type": "boolean"},
+        })),
+        "Reclaimed": open(&["reclaimed"], &json!({"reclaimed": {"enum": ["accepted", "gone"]}})),
+    }))
+}
+
+fn history() -> Value {
+    let entry = open(
+        &["seq", "at", "what", "text"],
+        &json!({"seq": {"type": "integer"}, "at": time(), "what": text(), "by": text(), "text": text()}),
+    );
+    let holder = open(
+        &["hold", "user"],
+        &json!({"hold": id(), "user": text(), "until": time()}),
+    );
+    let believed = open(
+        &[
+            "at",
+            "wanted",
+            "state",
+            "generation",
+            "incarnation",
+            "reason",
+            "ended",
+            "holders",
+        ],
+        &json!({
+            "at": time(), "wanted": text(), "state": text(), "generation": {"type": "integer"},
+            "incarnation": {"type": "integer"}, "nodes": {"type": "integer"}, "site": text(),
+            "remote": text(), "reason": text(), "let_go": text(), "ended": {"type": "boolean"},
+            "holders": {"type": "array", "items": holder},
+        }),
+    );
+    open(
+        &["cluster", "items", "whole"],
+        &json!({
+            "cluster": id(), "items": {"type": "array", "items": entry},
+            "whole": {"type": "boolean", "description": "False where its beginning is no longer kept"},
+            "believed": believed,
+        }),
+    )
 }
 
 fn operation() -> Value {
@@ -233,7 +324,7 @@ fn operation() -> Value {
         &["id", "cluster", "state", "reason", "links"],
         &json!({
             "id": text(), "cluster": id(), "reason": text(),
-            "state": {"enum": ["running", "done", "failed"]},
+            "state": {"enum": OperationState::ALL.map(OperationState::as_str)},
             "links": {"type": "object", "additionalProperties": {"type": "string"}},
         }),
     )
@@ -276,6 +367,7 @@ fn cluster() -> Value {
             "ready": {"type": "boolean"}, "generation": {"type": "integer"},
             "seen_generation": {"type": "integer"}, "reason": text(),
             "slaves": {"type": "integer"}, "address": text(),
+            "remote": {"type": "string", "description": "How the site names it; for operators"},
             "hosts": {"type": "array", "items": reference("Host")}, "outputs": free(),
             "holds": {"type": "array", "items": open(&["id", "user", "since", "mine"], &json!({
                 "id": id(), "user": text(), "since": time(), "until": time(),

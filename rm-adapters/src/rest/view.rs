@@ -132,6 +132,9 @@ pub(super) fn cluster(who: &Caller, cluster: &Resource<Cluster>) -> Result<Value
         "created": r.created.to_string(), "updated": r.updated.to_string(),
     });
     set(&mut shown, "address", view.address);
+    if who.is(Role::Operator) {
+        set(&mut shown, "remote", r.remote.as_ref());
+    }
     Ok(shown)
 }
 

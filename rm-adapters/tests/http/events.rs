@@ -1,8 +1,13 @@
 //! Streams of events: replay, news, who hears what, and their end.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use rm_core::Tenant;
+use rm_core::env::Timestamp;
+use rm_core::event::NewEvent;
+use rm_core::store::Batch;
 use serde_json::{Value, json};
 
 use crate::support::{Service, Who};
@@ -37,7 +42,7 @@ impl Line {
         }
     }
 
-    /// The next event; none where the stream ends, or nothing comes.
+    /// The next event; none where the stream has ended.
     async fn next(&mut self) -> Option<Event> {
         loop {
             if let Some((block, rest)) = self.text.split_once("\n\n") {
@@ -60,9 +65,9 @@ impl Line {
                 }
                 continue;
             }
-            let more = tokio::time::timeout(Duration::from_secs(3), self.bytes.next()).await;
-            match more {
-                Ok(Some(Ok(bytes))) => self.text.push_str(std::str::from_utf8(&bytes).unwrap()),
+            let more = tokio::time::timeout(Duration::from_secs(60), self.bytes.next());
+            match more.await.expect("nothing comes any more") {
+                Some(Ok(bytes)) => self.text.push_str(std::str::from_utf8(&bytes).unwrap()),
                 _ => return None,
             }
         }
@@ -89,9 +94,10 @@ async fn a_stream_tells_what_was_and_what_comes_and_can_be_taken_up_again() {
     // Only what comes from now on: the stream is open before the cluster.
     let made = s.cluster(Who::Ann, 0).await;
     let heard = live.until("cluster.ready").await;
-    let words: Vec<&str> = heard.iter().map(|e| e.what.as_str()).collect();
+    let mut told = words(&heard);
+    told.retain(|what| *what != "cluster.step");
     assert_eq!(
-        words,
+        told,
         ["cluster.requested", "cluster.building", "cluster.ready"]
     );
     assert!(heard.windows(2).all(|w| w[0].id < w[1].id));
@@ -138,6 +144,17 @@ async fn a_stream_tells_what_was_and_what_comes_and_can_be_taken_up_again() {
     assert_eq!(seqs, heard.iter().map(|e| e.id).collect::<Vec<_>>());
 }
 
+/// Something that everybody of the tenant hears: what was not heard before it
+/// is not heard at all.
+async fn mark(s: &Service, who: Who) {
+    let hook = json!({"url": "http://127.0.0.1:9/"});
+    s.post(who, "/callbacks", hook).await.expect(201);
+}
+
+fn words(events: &[Event]) -> Vec<&str> {
+    events.iter().map(|e| e.what.as_str()).collect()
+}
+
 #[tokio::test]
 async fn everybody_hears_only_of_what_they_may_see() {
     let s = Service::start().await;
@@ -150,23 +167,95 @@ async fn everybody_hears_only_of_what_they_may_see() {
     let mut cat = Line::open(&s, Who::Cat, "/events?after=0", None).await;
     let made = s.cluster(Who::Ann, 0).await;
     let path = format!("/clusters/{}", made["id"].as_str().unwrap());
-    s.call(Who::Ann, "PUT", &format!("{path}/grants/bob"), None)
-        .await
-        .expect(200);
+    let grant = format!("{path}/grants/bob");
+    s.call(Who::Ann, "PUT", &grant, None).await.expect(200);
     let site = json!({"name": "x", "api": "sim", "url": "sim:x"});
     s.post(Who::Operator, "/sites", site).await.expect(201);
     assert_eq!(
         amy.until("cluster.granted").await.last().unwrap().data["data"]["to"],
         "bob"
     );
-    bob.until("cluster.granted").await;
     root.until("catalog.site.added").await;
-    assert_eq!(cat.next().await, None);
-    s.call(Who::Ann, "DELETE", &format!("{path}/grants/bob"), None)
-        .await
-        .expect(200);
+    s.call(Who::Ann, "DELETE", &grant, None).await.expect(200);
     amy.until("cluster.revoked").await;
-    assert_eq!(bob.next().await, None);
+    mark(&s, Who::Bob).await;
+    mark(&s, Who::Cat).await;
+    let heard = bob.until("callback.added").await;
+    assert_eq!(words(&heard), ["cluster.granted", "callback.added"]);
+    assert_eq!(
+        words(&cat.until("callback.added").await),
+        ["callback.added"]
+    );
+}
+
+#[tokio::test]
+async fn who_was_granted_a_cluster_hears_of_its_end() {
+    let s = Service::start().await;
+    s.load().await;
+    let made = s.cluster(Who::Ann, 0).await;
+    let path = format!("/clusters/{}", made["id"].as_str().unwrap());
+    let grant = format!("{path}/grants/bob");
+    s.call(Who::Ann, "PUT", &grant, None).await.expect(200);
+    let mut all = Line::open(&s, Who::Bob, "/events", None).await;
+    let mut one = Line::open(&s, Who::Bob, &format!("{path}/events"), None).await;
+    s.call(Who::Ann, "DELETE", &path, None).await.expect(200);
+    let heard = all.until("cluster.gone").await;
+    assert_eq!(heard[0].what, "cluster.released");
+    // The stream of the one begins with what was before the grant.
+    let whole = one.until("cluster.gone").await;
+    assert_eq!(whole[0].what, "cluster.requested");
+    assert_eq!(whole[whole.len() - heard.len()..], heard);
+}
+
+#[tokio::test]
+async fn whoever_was_away_for_too_long_is_told_what_is_lost() {
+    let s = Service::idle(|_, _| ()).await;
+    let store = Arc::clone(s.host.store());
+    let old = |n: u64| NewEvent {
+        at: Timestamp::from_millis(0),
+        what: format!("toy.{n}"),
+        tenant: Some(Tenant("physics".to_owned())),
+        audience: Vec::new(),
+        resource: None,
+        data: Value::Null,
+    };
+    let batch = Batch {
+        events: (1..=9).map(old).collect(),
+        ..Batch::default()
+    };
+    store.commit(batch).await.unwrap();
+    // The engine tidies up when it begins; the newest always stays.
+    let engine = s.host.engine();
+    tokio::spawn(async move { engine.run(std::future::pending()).await });
+    while store.since(0, None, 9).await.unwrap().len() > 1 {
+        tokio::task::yield_now().await;
+    }
+    let mut line = Line::open(&s, Who::Ann, "/events", Some(3)).await;
+    let lost = line.next().await.unwrap();
+    assert_eq!((lost.id, lost.what.as_str()), (8, "events.lost"));
+    assert_eq!(lost.data["data"]["code"], "events-lost");
+    assert_eq!(lost.data["data"]["after"], 3);
+    assert_eq!(line.next().await.unwrap().id, 9);
+    // The client's own cursor, and one that was never behind.
+    for after in [lost.id, 0] {
+        let mut line = Line::open(&s, Who::Ann, "/events", Some(after)).await;
+        assert_eq!(line.next().await.unwrap().what, "toy.9");
+    }
+    let list = async |after: u64| {
+        let path = format!("/events?after={after}");
+        let request = s
+            .request(Who::Ann, "GET", &path)
+            .header("accept", "application/json");
+        s.send("GET", &path, request).await
+    };
+    let refused = list(3).await;
+    assert_eq!((refused.status, refused.code()), (410, "events-lost"));
+    let advice = refused.body["advice"].as_str().unwrap();
+    assert!(advice.contains("behind number 8"), "{advice}");
+    for after in [0, 8] {
+        let items = list(after).await.expect(200);
+        assert_eq!(items["items"][0]["seq"], 9);
+    }
 }
 
 #[tokio::test]
@@ -184,7 +273,7 @@ async fn streams_and_waits_end_when_the_service_stops() {
             .await
     };
     let stopping = async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        line.until("cluster.requested").await;
         s.stop();
     };
     let (answer, ()) = tokio::join!(waiting, stopping);
@@ -193,7 +282,11 @@ async fn streams_and_waits_end_when_the_service_stops() {
         assert!(event.what.starts_with("cluster."));
     }
     // Nobody listens any more.
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    let refused = s.request(Who::Nobody, "GET", "/health/live").send().await;
-    assert!(refused.is_err());
+    let listens = async || {
+        let live = s.request(Who::Nobody, "GET", "/health/live");
+        live.send().await.is_ok()
+    };
+    while listens().await {
+        tokio::task::yield_now().await;
+    }
 }

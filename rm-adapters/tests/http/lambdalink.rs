@@ -415,10 +415,13 @@ async fn refusals_have_the_original_shapes() {
 async fn an_image_gets_a_template_around_it() {
     let s = Service::start().await;
     s.load().await;
-    // The simulated site takes no Heat template; the real one's reader does.
     let wanted = json!({"appliance": "hadoop", "site": "here", "image": "CC-CentOS7"});
-    let refused = s
-        .post(Who::Operator, "/lambdalink/implementations/", wanted)
-        .await;
-    assert!(refused.expect(400).get("template").is_some());
+    let path = "/lambdalink/implementations/";
+    let made = s.post(Who::Operator, path, wanted).await.expect(201);
+    assert_eq!(
+        (&made["image"], &made["template"]),
+        (&json!("CC-CentOS7"), &json!(null))
+    );
+    let parsed: Value = serde_json::from_str(made["template_parsed"].as_str().unwrap()).unwrap();
+    assert_eq!(parsed, json!({"image": "CC-CentOS7"}));
 }

@@ -3,12 +3,16 @@
 
 mod callbacks;
 mod events;
+mod images;
+mod interservice;
 mod keys;
 mod lambdalink;
 mod limits;
 mod openapi;
 mod operations;
+mod orphans;
 mod principals;
 mod refusals;
 mod secrets;
 mod support;
+mod uses;

@@ -310,10 +310,12 @@ async fn a_cluster_lives() {
             .iter()
             .all(|(_, t)| !t.exists())
     );
-    rm_adapters::accounts::reseal(&s.host, &Who::Operator.caller())
+    s.host
+        .accounts()
+        .reseal(&Who::Operator.caller())
         .await
         .unwrap();
-    assert_eq!(rm_adapters::accounts::tidy(&s.host).await.unwrap(), 1);
+    assert_eq!(s.host.accounts().tidy().await.unwrap(), 1);
 }
 
 #[tokio::test]

@@ -75,6 +75,11 @@ const TABLE: &[Row] = &[
     // There is nothing to try again; who holds nothing is told that first.
     ("retryCluster", [409, 409, 403, 403, 404]),
     ("abandonCluster", [409, 403, 403, 403, 403]),
+    ("adoptCluster", [409, 403, 403, 403, 403]),
+    ("clusterHistory", SEES),
+    ("listOrphans", [200, 403, 403, 403, 403]),
+    // Another installation's is not reclaimed, whoever asks.
+    ("reclaimOrphan", [403; 5]),
     ("listAccounts", SEES),
     ("addAccount", [403, 201, 403, 201, 404]),
     ("getOperation", SEES),
@@ -269,6 +274,12 @@ impl Stage<'_> {
             "renewLease" => Some(json!({"seconds": 100})),
             "addCallback" => Some(json!({"url": "http://127.0.0.1:9/", "prefix": "cluster."})),
             "abandonCluster" => Some(json!({"reason": "gone"})),
+            "adoptCluster" => Some(json!({"id": "thing-000001", "reason": "it is ours"})),
+            "reclaimOrphan" => Some(json!({
+                "manager": "sim", "site": "here", "credential": self.loaded.credential,
+                "id": "thing-000001", "installation": "another", "resource": self.ready,
+                "incarnation": 1, "generation": 1,
+            })),
             "lambdalinkAddSite" => {
                 with_name(self.name(), json!({"type": "sim", "api_url": "sim:y"}))
             }

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
 
+use crate::interservice;
 use crate::support::{Service, Who};
 
 /// What was logged.
@@ -127,6 +128,16 @@ async fn neither_answers_nor_logs_hold_a_secret() {
         .await
         .body
         .to_string();
+    // A service's word, a good one and a forged one.
+    let words = [crate::support::SHARED, "another secret of enough characters"]
+        .map(|secret| interservice::token("HS256", &interservice::for_user("ann"), secret));
+    for word in &words {
+        let path = "/lambdalink/credentials/";
+        let request = s
+            .request(Who::Nobody, "GET", path)
+            .header("dibbs-interservice", word);
+        said += &s.send("GET", path, request).await.body.to_string();
+    }
     for path in [format!("/{CANARY}"), format!("/sites?token={CANARY}")] {
         // Whoever puts a secret into a path is told nothing of it.
         let answer = s.get(Who::Ann, &path).await;
@@ -164,6 +175,8 @@ async fn neither_answers_nor_logs_hold_a_secret() {
         for secret in [
             CANARY,
             base64.as_str(),
+            words[0].as_str(),
+            words[1].as_str(),
             password,
             "token-of-ann",
             "token-of-root",

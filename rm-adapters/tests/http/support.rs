@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use reqwest::header::HeaderMap;
 use rm_adapters::agent::{Agent, NewAccount};
 use rm_adapters::door::schema;
-use rm_adapters::lambdalink::{self, LambdaLinkOptions};
+use rm_adapters::lambdalink::{self, Interservice, LambdaLinkOptions};
 use rm_adapters::rest::{self, RestOptions};
 use rm_adapters::{Door, DoorOptions, Parts, Tokens, TokioEnv, door};
 use rm_core::policy::Policy;
@@ -73,6 +73,9 @@ impl Who {
     }
 }
 
+/// The secret that services share.
+pub(crate) const SHARED: &str = "canary-7f3a, a secret between services";
+
 /// Gives accounts, one after the other.
 #[derive(Debug, Default)]
 pub(crate) struct FakeAgent(Mutex<u32>);
@@ -132,10 +135,25 @@ impl Service {
 
     /// With another policy and other limits.
     pub(crate) async fn with(edit: impl FnOnce(&mut Policy, &mut DoorOptions)) -> Self {
+        let service = Self::idle(edit).await;
+        let engine = service.host.engine();
+        let mut stopped = service.stop.subscribe();
+        tokio::spawn(async move {
+            let stop = async {
+                let _ = stopped.wait_for(|s| *s).await;
+            };
+            engine.run(stop).await
+        });
+        service
+    }
+
+    /// Without an engine: only what is asked for is written.
+    pub(crate) async fn idle(edit: impl FnOnce(&mut Policy, &mut DoorOptions)) -> Self {
         let cloud = SimCloud::new(SimConfig {
             build_ms: 5,
             change_ms: 5,
             delete_ms: 5,
+            upload_ms: 5,
             ..SimConfig::default()
         });
         let mut policy = Policy {
@@ -157,8 +175,8 @@ impl Service {
         };
         rest::register(builder.registries(), Parts::ALL, for_rest).unwrap();
         let for_lambdalink = LambdaLinkOptions {
-            media_type: MEDIA_TYPE.to_owned(),
             agent: Some(agent),
+            interservice: Some(Interservice::new(&Secret::new(SHARED)).unwrap()),
             ..LambdaLinkOptions::default()
         };
         lambdalink::register(builder.registries(), Parts::ALL, for_lambdalink).unwrap();
@@ -170,15 +188,12 @@ impl Service {
         let host = Arc::new(builder.build().unwrap());
         let door = Door::new(Arc::clone(&host), tokens, options).unwrap();
         let (listener, address) = door::listen("127.0.0.1:0").await.unwrap();
-        let (stop, stopped) = watch::channel(false);
-        let until = |mut stopped: watch::Receiver<bool>| async move {
+        let (stop, mut stopped) = watch::channel(false);
+        let serving = door.clone();
+        let end = async move {
             let _ = stopped.wait_for(|s| *s).await;
         };
-        let serving = door.clone();
-        let end = until(stopped.clone());
         tokio::spawn(async move { serving.serve(listener, end).await });
-        let engine = host.engine();
-        tokio::spawn(async move { engine.run(until(stopped)).await });
         Self {
             host,
             cloud,

@@ -199,6 +199,15 @@ impl Catalog {
         self.list(index, after, limit).await
     }
 
+    /// All there are, by id.
+    pub(crate) async fn all_credentials(
+        &self,
+        after: Option<&Cursor>,
+        limit: u32,
+    ) -> Result<Page<Credential>> {
+        self.list(None, after, limit).await
+    }
+
     /// One that the caller may change: others of the tenant may use it only.
     async fn own_credential(
         &self,

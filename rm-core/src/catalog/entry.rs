@@ -212,6 +212,7 @@ impl Catalog {
             at: self.env.now(),
             what: format!("{}.{verb}", E::SPACE),
             tenant: None,
+            audience: Vec::new(),
             resource: None,
             data: serde_json::json!({"id": id, "by": who.user}),
         }

@@ -157,6 +157,7 @@ fn check_url(url: &str) -> Result<()> {
     let rest = url
         .strip_prefix("http://")
         .or_else(|| url.strip_prefix("https://"))
+        .or_else(|| url.strip_prefix("file:"))
         .or_else(|| url.strip_prefix("sim:"));
     let good = rest.is_some_and(|rest| {
         !rest.is_empty() && !rest.contains('@') && !rest.contains(char::is_whitespace)

@@ -119,6 +119,7 @@ impl Engine {
                         r.incarnation += 1;
                     }
                     r.remote = None;
+                    r.stamp = None;
                 }
                 r.attempt = Some(Attempt {
                     effect,
@@ -127,6 +128,10 @@ impl Engine {
                     accepted: false,
                     spec: (effect == Effect::Change).then(|| r.place.spec.clone()),
                 });
+                if r.seen == State::Quarantined {
+                    // It goes on; what was too long ago is over.
+                    r.deadline = None;
+                }
                 r.deadline.get_or_insert(patience);
                 let state = match effect {
                     Effect::Create => State::Building,

@@ -10,7 +10,7 @@ use super::act::Reach;
 use super::write::{adopt, see};
 use crate::backend::{Cx, Phase};
 use crate::driver::Sight;
-use crate::error::{self, Error};
+use crate::error::{self, Error, ErrorKind};
 use crate::life::State;
 use crate::model::Json;
 use crate::quota::counts;
@@ -67,7 +67,9 @@ impl Engine {
                 let e = e.temporary();
                 self.failed(claim, Effect::Change, pending, &e).await;
             }
-            Err(e) if e.effect() == error::Effect::None && (late || !e.is_temporary()) => {
+            Err(e)
+                if e.effect() == error::Effect::None && (late || full(&e) || !e.is_temporary()) =>
+            {
                 match seen_spec {
                     // What has no generation yet is a shell and nothing to
                     // go back to.
@@ -126,20 +128,30 @@ impl Engine {
                 .extend(counts(&r.tenant.0, 0, less, None, None));
             r.nodes = nodes;
             r.place.spec = spec.clone();
-            // The thing bears the mark of the old generation and is as wanted
-            // again.
-            r.generation = there;
-            r.seen_generation = there;
-            batch
-                .events
-                .push(core.event(r, "change-refused", json!({"reason": e.to_string()})));
+            batch.events.push(core.event(
+                r,
+                "change-refused",
+                json!({"generation": generation, "reason": e.to_string()}),
+            ));
+            r.take_back(there, e.to_string());
             let state = match (phase, &r.view) {
                 (Phase::Ready, Some(_)) => State::Ready,
                 (Phase::Ready, None) => State::Building,
                 _ => State::Failed,
             };
-            see(r, state, &format!("the change was refused: {e}"));
+            see(r, state, &refusal(&e.to_string()));
         })
         .await;
     }
+}
+
+/// What is told of a change that was refused, until the next one.
+pub(super) fn refusal(reason: &str) -> String {
+    format!("the change was refused: {reason}")
+}
+
+/// There is no room. Room may come, but whoever asked for another size wants
+/// to know now, and what it would take counts in the quota while we wait.
+fn full(e: &Error) -> bool {
+    matches!(e.kind(), ErrorKind::NoCapacity | ErrorKind::Quota)
 }

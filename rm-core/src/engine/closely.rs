@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::Engine;
 use super::act::Reach;
+use super::change::refusal;
 use super::write::{adopt, see, settle};
 use crate::backend::Look;
 use crate::driver::Sight;
@@ -74,10 +75,10 @@ impl Engine {
             && r.attempt.is_none()
             && r.stamp.is_some()
             && r.stamp != sight.stamp;
-        let generation = sight
-            .mark
-            .as_ref()
-            .map_or(r.generation, |m| m.generation.min(r.generation));
+        let generation = match &sight.mark {
+            Some(mark) if !r.fits(mark.generation) => mark.generation,
+            _ => r.generation,
+        };
         let spec = r.place.spec.clone();
         let due = Due::Release(self.next_sweep());
         self.write(&mut claim, due, |r, batch| {
@@ -88,8 +89,8 @@ impl Engine {
                 r.seen_spec = Some(spec.clone());
             }
             // A change that was refused stays told until the next one.
-            let told = if r.reason.starts_with("the change was refused") {
-                r.reason.clone()
+            let told = if let Some(reason) = r.taken_back() {
+                refusal(reason)
             } else if behind_our_back {
                 batch.events.push(core.event(
                     r,

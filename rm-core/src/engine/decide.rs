@@ -10,6 +10,7 @@ use crate::backend::{Absence, Capability, CreateKey, Phase, Resize};
 use crate::driver::Sight;
 use crate::env::Timestamp;
 use crate::life::{State, Wanted};
+use crate::policy::Repair;
 use crate::record::{Effect, ResourceRecord};
 
 /// What the site said about one resource.
@@ -53,6 +54,18 @@ pub(crate) struct Own<'a> {
     pub(crate) installation: &'a str,
     /// After how many tries to destroy something a person must decide.
     pub(crate) destroy_tries: u32,
+    /// What is done about what is gone, and not by our doing.
+    pub(crate) repair: Repair,
+}
+
+impl Own<'_> {
+    /// Whether it is made again when it is gone. Only what worked before is:
+    /// what breaks again and again is not made for ever.
+    fn makes_again(&self, r: &ResourceRecord, cap: &Capability) -> bool {
+        self.repair == Repair::Recreate
+            && cap.absence != Absence::None
+            && matches!(r.seen, State::Ready | State::Unknown)
+    }
 }
 
 pub(crate) fn decide(
@@ -63,12 +76,36 @@ pub(crate) fn decide(
     own: &Own<'_>,
 ) -> Next {
     if r.seen == State::Quarantined {
-        return Next::Rest;
+        return quarantined(r, cap, glance, now, own);
     }
     match glance {
         Glance::NotLooked => unseen(r, now),
-        Glance::Absent => absent(r, cap, now),
+        Glance::Absent => absent(r, cap, now, own),
         Glance::Found(sight) => found(r, cap, sight, now, own),
+    }
+}
+
+/// What a person must decide about is left alone, but for what is to go: it is
+/// looked at, for it may be gone one day; and where the site did not refuse
+/// but was away for too long, it goes on when the site is back.
+fn quarantined(
+    r: &ResourceRecord,
+    cap: &Capability,
+    glance: &Glance,
+    now: Timestamp,
+    own: &Own<'_>,
+) -> Next {
+    if r.wanted != Wanted::Absent {
+        return Next::Rest;
+    }
+    let next = match glance {
+        Glance::NotLooked => return Next::Look,
+        Glance::Absent => absent(r, cap, now, own),
+        Glance::Found(sight) => found(r, cap, sight, now, own),
+    };
+    match next {
+        Next::Gone | Next::Act(Effect::Destroy) => next,
+        _ => Next::Rest,
     }
 }
 
@@ -95,7 +132,7 @@ fn unseen(r: &ResourceRecord, now: Timestamp) -> Next {
     }
 }
 
-fn absent(r: &ResourceRecord, cap: &Capability, now: Timestamp) -> Next {
+fn absent(r: &ResourceRecord, cap: &Capability, now: Timestamp, own: &Own<'_>) -> Next {
     if r.remote.is_some() {
         // What was never listed yet may be there although it is not listed.
         let young = r
@@ -112,6 +149,10 @@ fn absent(r: &ResourceRecord, cap: &Capability, now: Timestamp) -> Next {
             (Wanted::Absent, ..) => Next::Gone,
             // Somebody asked to try again: what there was is gone for good.
             _ if r.seen == State::Nothing => Next::Act(Effect::Create),
+            _ if own.makes_again(r, cap) => Next::Wait(
+                State::Nothing,
+                "it is gone from the site, and not by our doing; it is made again".to_owned(),
+            ),
             _ => Next::Failed("it is gone from the site, and not by our doing".to_owned()),
         };
     }
@@ -145,7 +186,7 @@ fn absent(r: &ResourceRecord, cap: &Capability, now: Timestamp) -> Next {
         _ if r.deadline.is_some_and(|d| d <= now) => {
             Next::Failed(format!("it could not be made in time: {}", r.reason))
         }
-        (_, CreateKey::UniqueName | CreateKey::TagOnly) if now < late => {
+        (_, CreateKey::UniqueName | CreateKey::ClientUuid | CreateKey::TagOnly) if now < late => {
             Next::Wait(State::Building, may_come)
         }
         _ => Next::Act(Effect::Create),
@@ -193,9 +234,15 @@ fn found(r: &ResourceRecord, cap: &Capability, s: &Sight, now: Timestamp, own: &
     let settled_failed = r.seen == State::Failed && r.seen_generation == r.generation;
     let late = r.deadline.map_or(settled_failed, |d| d <= now);
     match s.phase {
-        Phase::Gone | Phase::Deleting if r.seen == State::Nothing => Next::Wait(
+        Phase::Gone if r.seen == State::Nothing => absent(r, cap, now, own),
+        Phase::Deleting if r.seen == State::Nothing => Next::Wait(
             State::Nothing,
             "what there was is still being deleted at the site".to_owned(),
+        ),
+        Phase::Gone | Phase::Deleting if own.makes_again(r, cap) => Next::Wait(
+            State::Nothing,
+            "it is being deleted at the site, and not by our doing; it is made again then"
+                .to_owned(),
         ),
         Phase::Gone | Phase::Deleting => {
             Next::Failed("it is being deleted at the site, and not by our doing".to_owned())
@@ -204,7 +251,7 @@ fn found(r: &ResourceRecord, cap: &Capability, s: &Sight, now: Timestamp, own: &
         Phase::Building => Next::Wait(State::Building, s.reason.clone()),
         Phase::Changing if late => Next::Failed(format!("not changed in time: {}", s.reason)),
         Phase::Changing => Next::Wait(State::Changing, s.reason.clone()),
-        Phase::Ready | Phase::Failed | Phase::DeleteFailed if generation < r.generation => {
+        Phase::Ready | Phase::Failed | Phase::DeleteFailed if !r.fits(generation) => {
             if settled_failed {
                 Next::Failed(r.reason.clone())
             } else if accepted(r, cap, Effect::Change, now) {

@@ -11,8 +11,10 @@ use crate::backend::{Capability, Mark, Phase};
 use crate::driver::Sight;
 use crate::env::Timestamp;
 use crate::error::{Error, Result};
+use crate::event::NewEvent;
+use crate::host::Core;
 use crate::life::{State, Wanted};
-use crate::record::ResourceRecord;
+use crate::record::{Effect, ResourceRecord};
 use crate::resource;
 use crate::store::{Batch, Claim, Due, Expect, Fence, Key, Outcome, Refusal, Version, Versioned};
 
@@ -64,16 +66,11 @@ impl Engine {
             edit(&mut record, &mut batch);
             let now = self.core.env.now();
             record.updated = now;
-            let before = &claim.row.record;
-            if record.seen != before.seen || record.reason != before.reason {
-                batch.events.push(self.core.event(
-                    &record,
-                    record.seen.as_str(),
-                    transition(before, &record),
-                ));
-            }
+            batch
+                .events
+                .extend(told(&self.core, &claim.row.record, &record));
             let due = if record.generation == decided_for {
-                with_lease(&record, due)
+                due
             } else {
                 match due {
                     Due::Release(_) | Due::Rest => Due::Release(now),
@@ -124,56 +121,29 @@ impl Engine {
         false
     }
 
-    /// Ends the holds whose time is over, exactly once. None where the claim
-    /// was lost.
-    pub(super) async fn expire(&self, mut claim: Claim) -> Option<Claim> {
-        let now = self.core.env.now();
-        let over = |r: &ResourceRecord| {
-            r.wanted != Wanted::Absent && r.holds.iter().any(|h| h.until.is_some_and(|t| t <= now))
-        };
-        if !over(&claim.row.record) {
-            return Some(claim);
-        }
-        let core = &*self.core;
-        let written = self
-            .write(&mut claim, Due::Keep, |r, batch| {
-                // A renewal may have come first: only what is over now goes.
-                if !over(r) {
-                    return;
-                }
-                let (ended, left): (Vec<_>, Vec<_>) = std::mem::take(&mut r.holds)
-                    .into_iter()
-                    .partition(|h| h.until.is_some_and(|t| t <= now));
-                r.holds = left;
-                for hold in ended {
-                    batch.events.push(core.event(
-                        r,
-                        "expired",
-                        json!({"hold": hold.id, "of": hold.user, "left": r.holds.len()}),
-                    ));
-                }
-                if r.holds.is_empty() {
-                    resource::want_absent(core, r, batch, "its last lease is over");
-                }
-            })
-            .await;
-        written.then_some(claim)
-    }
-
     /// The site could not be asked. Nothing is concluded from that; a settled
     /// resource of which nobody hears anything becomes unknown.
     pub(super) async fn cannot_ask(&self, mut claim: Claim, e: &Error) {
         const SILENT: u32 = 3;
+        // Where the site is not even asked, nobody has said how long it takes.
+        const PATIENCE: Duration = Duration::from_secs(3600);
         let now = self.core.env.now();
         let wait = self.pause_after(e, claim.row.record.looks);
         let reason = format!("the site cannot be asked: {e}");
         self.write(&mut claim, Due::Release(now.plus(wait)), |r, _| {
+            if r.seen == State::Quarantined {
+                // Why it is there says more than that nobody answers now.
+                return;
+            }
             r.looks = r.looks.saturating_add(1);
+            if r.wanted == Wanted::Absent || !r.seen.is_settled() && r.seen != State::Unknown {
+                r.deadline.get_or_insert(now.plus(PATIENCE));
+            }
             let late = r.deadline.is_some_and(|d| d <= now);
             let state = match (r.wanted, r.seen) {
                 (Wanted::Absent, _) if late => State::Quarantined,
                 (Wanted::Absent, seen) => seen,
-                (_, State::Building | State::Changing) if late => State::Failed,
+                (_, State::Nothing | State::Building | State::Changing) if late => State::Failed,
                 (_, State::Ready) if r.looks >= SILENT => State::Unknown,
                 (_, seen) => seen,
             };
@@ -192,9 +162,13 @@ impl Engine {
                 // Calls are queued by who decided; here is nothing to write.
             }
             Next::Rest => {
-                let due = match claim.row.record.remote {
-                    Some(_) if claim.row.record.seen != State::Quarantined => sweep,
-                    _ => Due::Rest,
+                let r = &claim.row.record;
+                // What will not go may go one day, or the site may answer
+                // again; of what is wanted a person decides.
+                let due = match (r.seen, r.wanted, &r.remote) {
+                    (State::Quarantined, Wanted::Absent, _) => sweep,
+                    (State::Quarantined, ..) | (_, _, None) => Due::Rest,
+                    _ => sweep,
                 };
                 self.write(&mut claim, due, |_, _| {}).await;
             }
@@ -230,7 +204,11 @@ impl Engine {
                 .await;
             }
             Next::Quarantine(reason) => {
-                self.write(&mut claim, Due::Rest, |r, _| {
+                let due = match claim.row.record.wanted {
+                    Wanted::Absent => sweep,
+                    _ => Due::Rest,
+                };
+                self.write(&mut claim, due, |r, _| {
                     see(r, State::Quarantined, &reason);
                 })
                 .await;
@@ -299,18 +277,6 @@ pub(super) fn fence(claim: &Claim) -> Fence {
     }
 }
 
-/// A lease may end before anything else is to be done.
-fn with_lease(r: &ResourceRecord, due: Due) -> Due {
-    let Some(end) = r.first_end().filter(|_| r.wanted != Wanted::Absent) else {
-        return due;
-    };
-    match due {
-        Due::Release(at) => Due::Release(at.min(end)),
-        Due::Rest => Due::Release(end),
-        keep => keep,
-    }
-}
-
 /// Sets what is seen. What is wanted no more stays on its way out, whatever it
 /// does meanwhile.
 pub(super) fn see(r: &mut ResourceRecord, state: State, reason: &str) {
@@ -329,7 +295,7 @@ pub(super) fn adopt(r: &mut ResourceRecord, sight: Option<&Sight>) {
     // A create whose outcome was unknown is known now.
     if r.attempt
         .as_ref()
-        .is_some_and(|a| a.effect == crate::record::Effect::Create)
+        .is_some_and(|a| a.effect == Effect::Create)
     {
         r.attempt = None;
     }
@@ -351,15 +317,57 @@ pub(super) fn settle(r: &mut ResourceRecord, state: State, sight: Option<&Sight>
     }
 }
 
-fn transition(before: &ResourceRecord, after: &ResourceRecord) -> serde_json::Value {
+/// What is told of a write: that it is seen otherwise, or that an effect was
+/// begun or accepted.
+fn told(core: &Core, before: &ResourceRecord, after: &ResourceRecord) -> Option<NewEvent> {
+    let step = step(core.env.now(), before, after);
+    let what = match &step {
+        _ if before.seen != after.seen || before.reason != after.reason => after.seen.as_str(),
+        Some(_) => "step",
+        None => return None,
+    };
     let mut data = json!({
         "from": before.seen,
         "to": after.seen,
+        "wanted": after.wanted,
         "generation": after.generation,
         "site": after.place.site_name,
     });
+    if after.incarnation > 0 {
+        data["incarnation"] = json!(after.incarnation);
+    }
+    if let Some(remote) = &after.remote {
+        data["remote"] = json!(remote);
+    }
+    if let Some((effect, outcome)) = step {
+        data["effect"] = json!(effect);
+        data["outcome"] = json!(outcome);
+    }
     if !after.reason.is_empty() {
         data["reason"] = json!(after.reason);
     }
-    data
+    Some(core.event(after, what, data))
+}
+
+/// What became of an effect with this write.
+fn step(
+    now: Timestamp,
+    before: &ResourceRecord,
+    after: &ResourceRecord,
+) -> Option<(Effect, &'static str)> {
+    let after = after.attempt.as_ref()?;
+    let before = before.attempt.as_ref();
+    if before == Some(after) {
+        return None;
+    }
+    // Until it is over, it bears the moment at which it will be.
+    if after.at > now {
+        return Some((after.effect, "begun"));
+    }
+    let before = before.filter(|before| before.effect == after.effect)?;
+    match (before.accepted, after.accepted) {
+        (false, true) => Some((after.effect, "accepted")),
+        (false, false) => Some((after.effect, "unknown")),
+        (true, _) => None,
+    }
 }

@@ -9,11 +9,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{
-    Batch, By, Claim, Cursor, Due, Expect, Key, Outcome, Page, Refusal, Store, Version, Versioned,
+    Account, Batch, By, Claim, Cursor, Due, Expect, Key, Outcome, Page, Refusal, Store, Version,
+    Versioned,
 };
 use crate::env::{Env, Timestamp};
 use crate::error::Result;
-use crate::event::{Event, Revision};
+use crate::event::{Event, NewEvent, Revision};
 use crate::id::{CatalogId, InstanceId, ResourceId};
 use crate::record::{Document, ResourceRecord};
 
@@ -43,10 +44,12 @@ struct Inner {
     parties: BTreeSet<(String, ResourceId)>,
     accounts: BTreeSet<(CatalogId, CatalogId, ResourceId)>,
     due: BTreeSet<(Timestamp, ResourceId)>,
+    ends: BTreeSet<(Timestamp, ResourceId)>,
     documents: BTreeMap<(String, String), (Version, Arc<Document>)>,
     indexes: BTreeSet<(String, String, String, String)>,
     counters: BTreeMap<String, u64>,
-    events: Vec<Event>,
+    events: BTreeMap<u64, Event>,
+    histories: BTreeSet<(ResourceId, u64)>,
 }
 
 #[derive(Debug)]
@@ -144,6 +147,9 @@ impl Inner {
     }
 
     fn unindex(&mut self, record: &ResourceRecord) {
+        if let Some(end) = record.first_end() {
+            self.ends.remove(&(end, record.id));
+        }
         self.tenants.remove(&(record.tenant.0.clone(), record.id));
         self.accounts
             .remove(&(record.place.site, record.place.credential, record.id));
@@ -153,6 +159,9 @@ impl Inner {
     }
 
     fn index(&mut self, record: &ResourceRecord) {
+        if let Some(end) = record.first_end() {
+            self.ends.insert((end, record.id));
+        }
         self.tenants.insert((record.tenant.0.clone(), record.id));
         self.accounts
             .insert((record.place.site, record.place.credential, record.id));
@@ -260,6 +269,40 @@ impl Inner {
         Some(epoch)
     }
 
+    /// What is due, the oldest first, but of these accounts.
+    fn due_of(&self, except: &[Account]) -> impl Iterator<Item = &(Timestamp, ResourceId)> {
+        self.due.iter().filter(|(_, id)| {
+            except.is_empty()
+                || self.resources.get(id).is_none_or(|row| {
+                    let place = &row.record.place;
+                    !except.contains(&(place.site, place.credential))
+                })
+        })
+    }
+
+    fn newest(&self) -> u64 {
+        self.events.last_key_value().map_or(0, |(seq, _)| *seq)
+    }
+
+    fn announce(&mut self, event: NewEvent) {
+        let seq = self.newest() + 1;
+        if let Some(id) = event.resource {
+            self.histories.insert((id, seq));
+        }
+        self.events.insert(seq, Event { seq, event });
+    }
+
+    fn forget(&mut self, events: &[u64]) {
+        let newest = self.newest();
+        for seq in events.iter().filter(|seq| **seq != newest) {
+            if let Some(event) = self.events.remove(seq)
+                && let Some(id) = event.event.resource
+            {
+                self.histories.remove(&(id, *seq));
+            }
+        }
+    }
+
     fn versioned(&self, id: ResourceId) -> Option<Versioned<ResourceRecord>> {
         self.resources.get(&id).map(|row| Versioned {
             version: row.version,
@@ -335,21 +378,26 @@ impl Store for MemoryStore {
         for (fence, ttl) in batch.prolong {
             inner.lease(fence.resource, now.plus(ttl), false);
         }
+        inner.forget(&batch.forget);
         for event in batch.events {
-            let seq = inner.events.last().map_or(1, |e| e.seq + 1);
-            inner.events.push(Event { seq, event });
+            inner.announce(event);
         }
         inner.revision += 1;
         Ok(Outcome::Done(Revision(inner.revision)))
     }
 
-    async fn claim(&self, _owner: InstanceId, ttl: Duration, max: u32) -> Result<Vec<Claim>> {
+    async fn claim(
+        &self,
+        _owner: InstanceId,
+        ttl: Duration,
+        max: u32,
+        except: &[Account],
+    ) -> Result<Vec<Claim>> {
         let now = self.env.now();
         let mut inner = self.lock();
         let max = usize::try_from(max).unwrap_or(usize::MAX);
         let due: Vec<ResourceId> = inner
-            .due
-            .iter()
+            .due_of(except)
             .take_while(|(at, _)| *at <= now)
             .take(max)
             .map(|(_, id)| *id)
@@ -365,23 +413,47 @@ impl Store for MemoryStore {
             .collect())
     }
 
-    async fn next_due(&self) -> Result<Option<Timestamp>> {
-        Ok(self.lock().due.first().map(|(at, _)| *at))
+    async fn next_due(&self, except: &[Account]) -> Result<Option<Timestamp>> {
+        Ok(self.lock().due_of(except).next().map(|(at, _)| *at))
     }
 
-    async fn since(&self, seq: u64, of: Option<ResourceId>, limit: u32) -> Result<Vec<Event>> {
+    async fn ended(&self, now: Timestamp, limit: u32) -> Result<Vec<Versioned<ResourceRecord>>> {
         let inner = self.lock();
-        let from = inner.events.partition_point(|e| e.seq <= seq);
-        Ok(inner.events[from..]
+        Ok(inner
+            .ends
             .iter()
-            .filter(|e| of.is_none() || e.event.resource == of)
+            .take_while(|(at, _)| *at <= now)
             .take(usize::try_from(limit).unwrap_or(usize::MAX))
-            .cloned()
+            .filter_map(|(_, id)| inner.versioned(*id))
             .collect())
     }
 
+    async fn next_end(&self) -> Result<Option<Timestamp>> {
+        Ok(self.lock().ends.first().map(|(at, _)| *at))
+    }
+
+    async fn since(&self, seq: u64, of: Option<ResourceId>, limit: u32) -> Result<Vec<Event>> {
+        use std::ops::Bound::{Excluded, Included, Unbounded};
+        let inner = self.lock();
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        Ok(match of {
+            None => inner
+                .events
+                .range((Excluded(seq), Unbounded))
+                .take(limit)
+                .map(|(_, event)| event.clone())
+                .collect(),
+            Some(id) => inner
+                .histories
+                .range((Excluded((id, seq)), Included((id, u64::MAX))))
+                .take(limit)
+                .filter_map(|(_, seq)| inner.events.get(seq).cloned())
+                .collect(),
+        })
+    }
+
     async fn newest(&self) -> Result<u64> {
-        Ok(self.lock().events.last().map_or(0, |e| e.seq))
+        Ok(self.lock().newest())
     }
 }
 

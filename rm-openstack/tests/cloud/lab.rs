@@ -95,7 +95,7 @@ pub(crate) struct Lab {
     pub(crate) images: Glance,
     pub(crate) secret: Value,
     pub(crate) url: String,
-    engine: tokio::task::JoinHandle<()>,
+    engine: tokio::task::JoinHandle<rm_core::Result<()>>,
 }
 
 impl Drop for Lab {
@@ -256,11 +256,12 @@ impl Lab {
     /// lists what is DELETE_COMPLETE.
     pub(crate) async fn stacks(&self, id: ResourceId) -> Vec<Stack> {
         let filter = StackFilter {
-            tags: vec![format!("rm.resource={id}")],
+            tags: vec!["resource-manager".to_owned()],
             ..StackFilter::default()
         };
         let mut stacks = self.eyes.list(&filter).await.unwrap();
-        stacks.retain(|stack| !stack.status.is_deleted());
+        let of_it = |tag: &String| tag.contains(&format!("/{id}/"));
+        stacks.retain(|stack| !stack.status.is_deleted() && stack.tags.iter().any(of_it));
         stacks
     }
 

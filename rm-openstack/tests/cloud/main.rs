@@ -13,6 +13,7 @@
 )]
 
 mod behind;
+mod conformance;
 mod faults;
 mod full;
 mod lab;

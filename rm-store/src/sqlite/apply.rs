@@ -11,7 +11,7 @@ use rm_core::{Error, ErrorKind, Result};
 use rusqlite::{Connection, OptionalExtension};
 use serde::Serialize;
 
-use super::read::{blob, counter, documents, int, resources, rows, unsigned};
+use super::read::{blob, counter, documents, int, newest, resources, rows, unsigned};
 
 /// A batch whose bodies are text already: that is done by the caller, not by
 /// the thread that everybody waits for.
@@ -84,6 +84,7 @@ pub(super) fn apply(
         conn.prepare_cached("UPDATE resource SET leased = ?2 WHERE id = ?1")?
             .execute((blob(&fence.resource.0), now.plus(*ttl).millis()))?;
     }
+    forget(conn, &write.batch.forget)?;
     for (resource, body) in &write.events {
         conn.prepare_cached("INSERT INTO event (resource, body) VALUES (?1, ?2)")?
             .execute((resource.as_ref().map(|id| blob(&id.0)), body))?;
@@ -192,7 +193,7 @@ pub(super) const REWRITE: &str = "UPDATE resource SET version = version + 1, \
      leased = CASE WHEN ?4 THEN NULL ELSE leased END, \
      owner = CASE WHEN ?4 THEN NULL ELSE owner END, \
      body = ?8 \
-     WHERE id = ?1 AND tenant = ?5 AND site = ?6 AND credential = ?7";
+     WHERE id = ?1 AND tenant = ?5 AND site = ?6 AND credential = ?7 AND ends IS ?9";
 
 fn put_resource(
     conn: &Connection,
@@ -216,18 +217,20 @@ fn put_resource(
         blob(&record.place.site.0),
         blob(&record.place.credential.0),
         body,
+        record.first_end().map(Timestamp::millis),
     );
     let written = conn.prepare_cached(REWRITE)?.execute(params)?;
     if written == 0 {
         conn.prepare_cached(
-            "INSERT INTO resource (id, version, epoch, due, tenant, site, credential, body) \
-             VALUES (?1, 1, 0, ?2, ?5, ?6, ?7, ?8) \
+            "INSERT INTO resource (id, version, epoch, due, tenant, site, credential, body, ends) \
+             VALUES (?1, 1, 0, ?2, ?5, ?6, ?7, ?8, ?9) \
              ON CONFLICT (id) DO UPDATE SET version = version + 1, \
              due = CASE WHEN ?3 THEN excluded.due ELSE due END, \
              leased = CASE WHEN ?4 THEN NULL ELSE leased END, \
              owner = CASE WHEN ?4 THEN NULL ELSE owner END, \
              tenant = excluded.tenant, site = excluded.site, \
-             credential = excluded.credential, body = excluded.body",
+             credential = excluded.credential, body = excluded.body, \
+             ends = excluded.ends",
         )?
         .execute(params)?;
     }
@@ -246,6 +249,19 @@ fn put_resource(
     for user in new.iter().filter(|user| !old.iter().any(|o| o == *user)) {
         conn.prepare_cached("INSERT INTO resource_party (user, id) VALUES (?1, ?2)")?
             .execute((user, id))?;
+    }
+    Ok(())
+}
+
+fn forget(conn: &Connection, events: &[u64]) -> rusqlite::Result<()> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    // SQLite gives the number of the last row again where that is removed.
+    let newest = newest(conn)?;
+    let mut delete = conn.prepare_cached("DELETE FROM event WHERE seq = ?1")?;
+    for seq in events.iter().filter(|seq| **seq != newest) {
+        delete.execute([int(*seq)])?;
     }
     Ok(())
 }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use rm_core::env::Timestamp;
 use rm_core::id::InstanceId;
-use rm_core::store::Claim;
-use rusqlite::{Connection, OptionalExtension};
+use rm_core::store::{Account, Claim};
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
 use super::locks::{Dead, Locks};
 use super::read::{blob, id, rows, to_resource, unsigned};
@@ -16,6 +17,8 @@ pub(super) struct Wish {
     pub(super) owner: InstanceId,
     pub(super) ttl: Duration,
     pub(super) max: u32,
+    /// Which accounts are left alone.
+    pub(super) except: Vec<Account>,
     /// Whose claims are given back first.
     pub(super) dead: Vec<Dead>,
 }
@@ -29,23 +32,43 @@ pub(super) struct Look {
     pub(super) dead: Vec<Dead>,
 }
 
-pub(super) const ANY_DUE: &str = "SELECT 1 FROM resource WHERE claimable <= ?1 LIMIT 1";
+pub(super) const ANY_DUE: &str = "SELECT 1 FROM resource WHERE claimable <= ?1{} LIMIT 1";
 // Claims whose lease is over need nobody to give them back.
 pub(super) const OWNERS: &str =
     "SELECT DISTINCT owner FROM resource WHERE owner > x'' AND leased > ?1";
 pub(super) const DUE: &str = "SELECT id, version, body, epoch FROM resource \
-     WHERE claimable <= ?1 ORDER BY claimable, id LIMIT ?2";
+     WHERE claimable <= ?1{} ORDER BY claimable, id LIMIT ?2";
+
+/// Puts into a statement's gap which accounts are left alone, and their
+/// parameters after those that it has already.
+pub(super) fn leaving_out(
+    sql: &str,
+    except: &[Account],
+    mut params: Vec<Value>,
+) -> (String, Vec<Value>) {
+    let mut gap = String::new();
+    for (site, credential) in except {
+        for id in [site, credential] {
+            params.push(Value::Blob(blob(&id.0).to_vec()));
+        }
+        let n = params.len();
+        gap += &format!(" AND NOT (site = ?{} AND credential = ?{n})", n - 1);
+    }
+    (sql.replacen("{}", &gap, 1), params)
+}
 
 /// Whether it is worth writing.
 pub(super) fn look(
     conn: &Connection,
     locks: &Locks,
     me: Option<InstanceId>,
+    except: &[Account],
     now: Timestamp,
 ) -> rusqlite::Result<Look> {
+    let (sql, params) = leaving_out(ANY_DUE, except, vec![now.millis().into()]);
     let due = conn
-        .prepare_cached(ANY_DUE)?
-        .query_row([now.millis()], |_| Ok(()))
+        .prepare_cached(&sql)?
+        .query_row(params_from_iter(params), |_| Ok(()))
         .optional()?
         .is_some();
     let owners = rows(conn, OWNERS, [now.millis()], |row| {
@@ -85,7 +108,9 @@ pub(super) fn claim(
         free(conn, dead.owner)?;
     }
     let until = now.plus(wish.ttl);
-    let found = rows(conn, DUE, (now.millis(), wish.max), |row| {
+    let params = vec![now.millis().into(), i64::from(wish.max).into()];
+    let (sql, params) = leaving_out(DUE, &wish.except, params);
+    let found = rows(conn, &sql, params_from_iter(params), |row| {
         let claim = to_resource(row).and_then(|row_| {
             Ok(Claim {
                 row: row_,

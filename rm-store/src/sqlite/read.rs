@@ -7,11 +7,13 @@ use rm_core::env::Timestamp;
 use rm_core::event::Event;
 use rm_core::id::ResourceId;
 use rm_core::record::{Document, ResourceRecord};
-use rm_core::store::{By, Cursor, Page, Version, Versioned};
+use rm_core::store::{Account, By, Cursor, Page, Version, Versioned};
 use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension, Params, Row};
+use rusqlite::{Connection, OptionalExtension, Params, Row, params_from_iter};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
+
+use super::claims::leaving_out;
 
 /// What the column holds for an id.
 pub(super) fn blob(id: &Uuid) -> &[u8] {
@@ -191,11 +193,43 @@ pub(super) fn counter(conn: &Connection, name: &str) -> rusqlite::Result<u64> {
         .map(Option::unwrap_or_default)
 }
 
-const NEXT_DUE: &str = "SELECT claimable FROM resource WHERE claimable IS NOT NULL \
+const NEXT_DUE: &str = "SELECT claimable FROM resource WHERE claimable IS NOT NULL{} \
      ORDER BY claimable LIMIT 1";
 
-pub(super) fn next_due(conn: &Connection) -> rusqlite::Result<Option<Timestamp>> {
-    conn.prepare_cached(NEXT_DUE)?
+pub(super) fn next_due(
+    conn: &Connection,
+    except: &[Account],
+) -> rusqlite::Result<Option<Timestamp>> {
+    let (sql, params) = leaving_out(NEXT_DUE, except, Vec::new());
+    conn.prepare_cached(&sql)?
+        .query_row(params_from_iter(params), |row| {
+            row.get(0).map(Timestamp::from_millis)
+        })
+        .optional()
+}
+
+const ENDED: &str = "SELECT id, version, body FROM resource \
+     WHERE ends <= ?1 ORDER BY ends, id LIMIT ?2";
+
+pub(super) fn ended(
+    conn: &Connection,
+    now: Timestamp,
+    limit: u32,
+) -> rusqlite::Result<Vec<Versioned<ResourceRecord>>> {
+    let found = rows(conn, ENDED, (now.millis(), limit), |row| {
+        Ok((id(row, 0)?, to_resource(row)))
+    })?;
+    let readable = |(id, row): (Uuid, rusqlite::Result<_>)| {
+        row.inspect_err(|e| tracing::error!(resource = %id, error = %e, "it cannot be read"))
+            .ok()
+    };
+    Ok(found.into_iter().filter_map(readable).collect())
+}
+
+const NEXT_END: &str = "SELECT ends FROM resource WHERE ends > 0 ORDER BY ends LIMIT 1";
+
+pub(super) fn next_end(conn: &Connection) -> rusqlite::Result<Option<Timestamp>> {
+    conn.prepare_cached(NEXT_END)?
         .query_row([], |row| row.get(0).map(Timestamp::from_millis))
         .optional()
 }
@@ -270,6 +304,8 @@ mod tests {
             INDEX_FIRST,
             INDEX_AFTER,
             NEXT_DUE,
+            ENDED,
+            NEXT_END,
             EVENTS,
             EVENTS_OF,
             claims::DUE,
@@ -277,7 +313,10 @@ mod tests {
             claims::OWNERS,
             apply::REWRITE,
         ] {
-            let mut plan = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let nobody = rm_core::id::CatalogId(Uuid::nil());
+            let before = vec![rusqlite::types::Value::Null; sql.matches('?').count().min(2)];
+            let (text, _) = leaving_out(sql, &[(nobody, nobody)], before);
+            let mut plan = conn.prepare(&format!("EXPLAIN QUERY PLAN {text}")).unwrap();
             let none = vec![rusqlite::types::Null; plan.parameter_count()];
             let steps: Vec<String> = plan
                 .query_map(rusqlite::params_from_iter(none), |row| row.get(3))

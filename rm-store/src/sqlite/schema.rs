@@ -61,7 +61,8 @@ fn first(conn: &Connection) -> rusqlite::Result<()> {
         ) STRICT, WITHOUT ROWID;
         INSERT INTO meta (name, value) VALUES ('revision', 0);
 
-        -- `claimable` is when it can next be claimed; never where null.
+        -- `claimable` is when it can next be claimed, `ends` when the first
+        -- of its holds ends; never where null.
         CREATE TABLE resource (
             id BLOB PRIMARY KEY NOT NULL,
             version INTEGER NOT NULL,
@@ -73,11 +74,15 @@ fn first(conn: &Connection) -> rusqlite::Result<()> {
             tenant TEXT NOT NULL,
             site BLOB NOT NULL,
             credential BLOB NOT NULL,
+            ends INTEGER,
             body TEXT NOT NULL
         ) STRICT;
         CREATE INDEX resource_tenant ON resource (tenant, id);
         CREATE INDEX resource_account ON resource (site, credential, id);
-        CREATE INDEX resource_claimable ON resource (claimable, id);
+        -- With the account, so that those which are to be left alone are
+        -- passed over within the index.
+        CREATE INDEX resource_claimable ON resource (claimable, id, site, credential);
+        CREATE INDEX resource_ends ON resource (ends, id) WHERE ends IS NOT NULL;
         CREATE INDEX resource_owner ON resource (owner, leased) WHERE owner IS NOT NULL;
 
         CREATE TABLE resource_party (

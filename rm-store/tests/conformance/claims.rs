@@ -3,17 +3,19 @@
 use std::time::Duration;
 
 use rm_core::env::Env;
-use rm_core::store::{Batch, Due, Fence, Refusal, Version};
+use rm_core::life::Wanted;
+use rm_core::record::ResourceRecord;
+use rm_core::store::{Batch, Due, Fence, Refusal, Version, Versioned};
 
 use crate::refused;
-use crate::support::{BEGIN, LEASE, Rig, engine, put, record, resource_id};
+use crate::support::{BEGIN, LEASE, Rig, catalog_id, engine, put, record, resource_id};
 
 pub(crate) async fn an_older_epoch_is_fenced(rig: Rig) {
     let s = &*rig.store;
     rig.done(put(record(1, "t", &[]), Due::At(BEGIN))).await;
-    let first = s.claim(engine(1), LEASE, 1).await.unwrap().remove(0);
+    let first = s.claim(engine(1), LEASE, 1, &[]).await.unwrap().remove(0);
     rig.env.forward(LEASE);
-    let second = s.claim(engine(2), LEASE, 1).await.unwrap().remove(0);
+    let second = s.claim(engine(2), LEASE, 1, &[]).await.unwrap().remove(0);
     assert!(second.epoch > first.epoch);
     let fence = |epoch| Fence {
         resource: resource_id(1),
@@ -54,12 +56,12 @@ pub(crate) async fn what_is_due_is_claimed_oldest_first(rig: Rig) {
     }
     rig.done(put(record(6, "t", &[]), Due::Keep)).await;
     rig.done(put(record(7, "t", &[]), Due::Rest)).await;
-    assert_eq!(s.next_due().await.unwrap(), Some(BEGIN.plus(second)));
-    assert_eq!(s.claim(engine(1), LEASE, 9).await.unwrap(), []);
+    assert_eq!(s.next_due(&[]).await.unwrap(), Some(BEGIN.plus(second)));
+    assert_eq!(s.claim(engine(1), LEASE, 9, &[]).await.unwrap(), []);
     rig.env.forward(second * 3);
-    assert_eq!(s.claim(engine(1), LEASE, 0).await.unwrap(), []);
-    let mut claimed = s.claim(engine(1), LEASE, 3).await.unwrap();
-    claimed.extend(s.claim(engine(2), LEASE, 9).await.unwrap());
+    assert_eq!(s.claim(engine(1), LEASE, 0, &[]).await.unwrap(), []);
+    let mut claimed = s.claim(engine(1), LEASE, 3, &[]).await.unwrap();
+    claimed.extend(s.claim(engine(2), LEASE, 9, &[]).await.unwrap());
     let order: Vec<u128> = claimed
         .iter()
         .map(|c| c.row.record.id.0.as_u128())
@@ -69,21 +71,80 @@ pub(crate) async fn what_is_due_is_claimed_oldest_first(rig: Rig) {
         assert_eq!((claim.epoch, claim.row.version), (1, Version(1)));
         assert_eq!(claim.until, rig.env.now().plus(LEASE));
     }
-    assert_eq!(s.next_due().await.unwrap(), Some(BEGIN.plus(second * 9)));
+    assert_eq!(s.next_due(&[]).await.unwrap(), Some(BEGIN.plus(second * 9)));
+}
+
+pub(crate) async fn an_account_can_be_left_alone(rig: Rig) {
+    let s = &*rig.store;
+    for n in [1, 2, 3] {
+        let mut one = record(n, "t", &[]);
+        one.place.credential = catalog_id(n);
+        let at = BEGIN.plus(Duration::from_secs(u64::try_from(n).unwrap()));
+        rig.done(put(one, Due::At(at))).await;
+    }
+    let account = |n| (catalog_id(1), catalog_id(n));
+    let due = |n| Some(BEGIN.plus(Duration::from_secs(n)));
+    assert_eq!(s.next_due(&[account(1)]).await.unwrap(), due(2));
+    assert_eq!(s.next_due(&[account(2), account(1)]).await.unwrap(), due(3));
+    let all = [account(1), account(2), account(3)];
+    assert_eq!(s.next_due(&all).await.unwrap(), None);
+    rig.env.forward(Duration::from_secs(9));
+    assert_eq!(s.claim(engine(1), LEASE, 9, &all).await.unwrap(), []);
+    let but = [account(1), account(3)];
+    let claimed = s.claim(engine(1), LEASE, 9, &but).await.unwrap();
+    assert_eq!(claimed.len(), 1);
+    assert_eq!(claimed[0].row.record.id, resource_id(2));
+    assert_eq!(s.claim(engine(1), LEASE, 9, &[]).await.unwrap().len(), 2);
+}
+
+pub(crate) async fn holds_are_found_when_they_end(rig: Rig) {
+    let s = &*rig.store;
+    let at = |n| BEGIN.plus(Duration::from_secs(n));
+    let until = |n: u128, ends: &[Option<u64>]| {
+        let users = vec!["u"; ends.len()];
+        let mut one = record(n, "t", &users);
+        for (hold, end) in one.holds.iter_mut().zip(ends) {
+            hold.until = end.map(at);
+        }
+        one
+    };
+    assert_eq!(s.next_end().await.unwrap(), None);
+    rig.done(put(until(1, &[Some(30), Some(20)]), Due::Rest))
+        .await;
+    rig.done(put(until(2, &[None, Some(10)]), Due::At(BEGIN)))
+        .await;
+    rig.done(put(until(3, &[None]), Due::Rest)).await;
+    let mut going = until(4, &[Some(5)]);
+    going.wanted = Wanted::Absent;
+    rig.done(put(going, Due::Rest)).await;
+    assert_eq!(s.next_end().await.unwrap(), Some(at(10)));
+    assert_eq!(s.ended(at(9), 9).await.unwrap(), []);
+    // Whoever has claimed it, and the first to end first.
+    assert_eq!(s.claim(engine(1), LEASE, 9, &[]).await.unwrap().len(), 1);
+    let ids = |found: Vec<Versioned<ResourceRecord>>| -> Vec<u128> {
+        found.iter().map(|r| r.record.id.0.as_u128()).collect()
+    };
+    assert_eq!(ids(s.ended(at(20), 9).await.unwrap()), [2, 1]);
+    assert_eq!(ids(s.ended(at(20), 1).await.unwrap()), [2]);
+    // Renewed, and without an end.
+    rig.done(put(until(2, &[None, None]), Due::Keep)).await;
+    rig.done(put(until(1, &[Some(30)]), Due::Keep)).await;
+    assert_eq!(s.next_end().await.unwrap(), Some(at(30)));
+    assert_eq!(s.ended(at(29), 9).await.unwrap(), []);
 }
 
 pub(crate) async fn a_claim_ends_with_its_lease(rig: Rig) {
     let s = &*rig.store;
     rig.done(put(record(1, "t", &[]), Due::At(BEGIN))).await;
-    let claim = s.claim(engine(1), LEASE, 9).await.unwrap().remove(0);
-    assert_eq!(s.next_due().await.unwrap(), Some(claim.until));
+    let claim = s.claim(engine(1), LEASE, 9, &[]).await.unwrap().remove(0);
+    assert_eq!(s.next_due(&[]).await.unwrap(), Some(claim.until));
     rig.env.forward(LEASE - Duration::from_millis(1));
-    assert_eq!(s.claim(engine(2), LEASE, 9).await.unwrap(), []);
+    assert_eq!(s.claim(engine(2), LEASE, 9, &[]).await.unwrap(), []);
     // Somebody else who writes does not end it either.
     rig.done(put(record(1, "t", &[]), Due::At(BEGIN))).await;
-    assert_eq!(s.claim(engine(2), LEASE, 9).await.unwrap(), []);
+    assert_eq!(s.claim(engine(2), LEASE, 9, &[]).await.unwrap(), []);
     rig.env.forward(Duration::from_millis(1));
-    let again = s.claim(engine(2), LEASE, 9).await.unwrap();
+    let again = s.claim(engine(2), LEASE, 9, &[]).await.unwrap();
     assert_eq!((again.len(), again[0].epoch), (1, 2));
     assert_eq!(again[0].row.version, Version(2));
 }
@@ -92,27 +153,27 @@ pub(crate) async fn who_writes_decides_when_it_is_due_again(rig: Rig) {
     let s = &*rig.store;
     let later = BEGIN.plus(Duration::from_secs(5));
     rig.done(put(record(1, "t", &[]), Due::At(BEGIN))).await;
-    let claim = s.claim(engine(1), LEASE, 9).await.unwrap().remove(0);
+    let claim = s.claim(engine(1), LEASE, 9, &[]).await.unwrap().remove(0);
     // Asked for earlier or later, the holder keeps it.
     rig.done(put(record(1, "t", &[]), Due::At(later))).await;
-    assert_eq!(s.next_due().await.unwrap(), Some(claim.until));
+    assert_eq!(s.next_due(&[]).await.unwrap(), Some(claim.until));
     rig.done(put(record(1, "t", &[]), Due::Keep)).await;
-    assert_eq!(s.next_due().await.unwrap(), Some(claim.until));
+    assert_eq!(s.next_due(&[]).await.unwrap(), Some(claim.until));
     rig.done(put(record(1, "t", &[]), Due::Release(later)))
         .await;
-    assert_eq!(s.next_due().await.unwrap(), Some(later));
+    assert_eq!(s.next_due(&[]).await.unwrap(), Some(later));
     rig.done(put(record(1, "t", &[]), Due::Rest)).await;
-    assert_eq!(s.next_due().await.unwrap(), None);
+    assert_eq!(s.next_due(&[]).await.unwrap(), None);
     rig.done(put(record(1, "t", &[]), Due::Keep)).await;
-    assert_eq!(s.next_due().await.unwrap(), None);
+    assert_eq!(s.next_due(&[]).await.unwrap(), None);
     rig.done(put(record(1, "t", &[]), Due::At(BEGIN))).await;
-    assert_eq!(s.claim(engine(2), LEASE, 9).await.unwrap().len(), 1);
+    assert_eq!(s.claim(engine(2), LEASE, 9, &[]).await.unwrap().len(), 1);
 }
 
 pub(crate) async fn a_claim_can_be_prolonged(rig: Rig) {
     let s = &*rig.store;
     rig.done(put(record(1, "t", &[]), Due::At(BEGIN))).await;
-    let claim = s.claim(engine(1), LEASE, 9).await.unwrap().remove(0);
+    let claim = s.claim(engine(1), LEASE, 9, &[]).await.unwrap().remove(0);
     rig.env.forward(LEASE / 2);
     let fence = Fence {
         resource: resource_id(1),
@@ -124,11 +185,11 @@ pub(crate) async fn a_claim_can_be_prolonged(rig: Rig) {
     })
     .await;
     let until = rig.env.now().plus(LEASE);
-    assert_eq!(s.next_due().await.unwrap(), Some(until));
+    assert_eq!(s.next_due(&[]).await.unwrap(), Some(until));
     // Prolonging counts neither as a write nor as another claim.
     let row = s.resource(resource_id(1)).await.unwrap().unwrap();
     assert_eq!(row.version, Version(1));
     rig.env.forward(LEASE);
-    let again = s.claim(engine(2), LEASE, 9).await.unwrap();
+    let again = s.claim(engine(2), LEASE, 9, &[]).await.unwrap();
     assert_eq!(again[0].epoch, claim.epoch + 1);
 }

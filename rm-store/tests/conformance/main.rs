@@ -1,4 +1,5 @@
-//! What every store promises, asked of the one in memory and of SQLite.
+//! What every store promises, asked of the one in memory, of SQLite, and of
+//! the example of a store that somebody else wrote.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
 
@@ -6,14 +7,16 @@ use rm_core::store::{Batch, By, Count, Cursor, Key, Outcome, Page, Refusal, Stor
 use support::resource_id;
 
 mod claims;
+#[path = "../../../examples/new-backend/examples/own-store/file_store.rs"]
+mod file_store;
 mod searches;
 #[path = "../support/mod.rs"]
 mod support;
 mod together;
 mod writes;
 
-/// Every case, asked of both.
-macro_rules! both {
+/// Every case, asked of each.
+macro_rules! each {
     ($($subject:ident: $($case:ident)*;)*) => {
         mod memory {
             $($(#[tokio::test]
@@ -27,14 +30,31 @@ macro_rules! both {
                 super::$subject::$case(super::support::sqlite()).await;
             })*)*
         }
+        mod file {
+            $($(#[tokio::test]
+            async fn $case() {
+                super::$subject::$case(super::file()).await;
+            })*)*
+        }
     };
 }
 
-both! {
+each! {
     writes: an_empty_store_has_nothing versions_count_the_writes an_expectation_that_fails_writes_nothing a_counter_stops_at_its_limit counts_of_one_batch_add_up what_is_deleted_is_gone odd_text_is_kept_as_it_is;
-    claims: an_older_epoch_is_fenced what_is_due_is_claimed_oldest_first a_claim_ends_with_its_lease who_writes_decides_when_it_is_due_again a_claim_can_be_prolonged;
-    searches: resources_are_paged_by_everything_they_can_be_searched_by documents_are_paged_and_indexed events_come_in_commit_order a_cursor_that_is_none_is_refused;
+    claims: an_older_epoch_is_fenced what_is_due_is_claimed_oldest_first an_account_can_be_left_alone holds_are_found_when_they_end a_claim_ends_with_its_lease who_writes_decides_when_it_is_due_again a_claim_can_be_prolonged;
+    searches: resources_are_paged_by_everything_they_can_be_searched_by documents_are_paged_and_indexed events_come_in_commit_order forgotten_events_leave_gaps_and_no_number_comes_twice a_cursor_that_is_none_is_refused;
     together: revisions_grow_in_commit_order many_writers_of_one_document_lose_nothing four_engines_never_claim_one_resource_twice;
+}
+
+fn file() -> support::Rig {
+    let env = support::TestEnv::new();
+    let folder = tempfile::tempdir().unwrap();
+    let store = file_store::FileStore::open(&folder.path().join("store"), env.clone()).unwrap();
+    support::Rig {
+        store: std::sync::Arc::new(store),
+        env,
+        folder: Some(folder),
+    }
 }
 
 fn refused(outcome: Outcome) -> Refusal {

@@ -121,6 +121,37 @@ pub(crate) async fn events_come_in_commit_order(rig: Rig) {
     assert_eq!(s.since(0, Some(resource_id(0)), 1).await.unwrap(), all[..1]);
 }
 
+pub(crate) async fn forgotten_events_leave_gaps_and_no_number_comes_twice(rig: Rig) {
+    let s = &*rig.store;
+    let announce = |n: u128| Batch {
+        events: vec![event("e", Some(resource_id(n % 2)))],
+        ..Batch::default()
+    };
+    for n in 0..5 {
+        rig.done(announce(n)).await;
+    }
+    let forget = |forget: &[u64]| Batch {
+        forget: forget.to_vec(),
+        ..Batch::default()
+    };
+    rig.done(forget(&[1, 3, 3, 99])).await;
+    let seqs = async |of: Option<u128>| -> Vec<u64> {
+        let events = s.since(0, of.map(resource_id), 100).await.unwrap();
+        events.iter().map(|e| e.seq).collect()
+    };
+    assert_eq!(seqs(None).await, [2, 4, 5]);
+    assert_eq!(seqs(Some(0)).await, [5]);
+    // The newest stays, whoever asks.
+    rig.done(forget(&[2, 4, 5])).await;
+    assert_eq!(seqs(None).await, [5]);
+    assert_eq!(s.newest().await.unwrap(), 5);
+    let mut both = announce(1);
+    both.forget = vec![5];
+    rig.done(both).await;
+    assert_eq!(seqs(None).await, [5, 6]);
+    assert_eq!(seqs(Some(1)).await, [6]);
+}
+
 pub(crate) async fn a_cursor_that_is_none_is_refused(rig: Rig) {
     let bad = Cursor("'; DROP TABLE resource".to_owned());
     let e = rig.store.resources(&By::All, Some(&bad), 1).await;

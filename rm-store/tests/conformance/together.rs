@@ -77,7 +77,7 @@ pub(crate) async fn four_engines_never_claim_one_resource_twice(rig: Rig) {
             tokio::spawn(async move {
                 let mut mine = Vec::new();
                 loop {
-                    let claims = store.claim(engine(n), LEASE, 7).await.unwrap();
+                    let claims = store.claim(engine(n), LEASE, 7, &[]).await.unwrap();
                     if claims.is_empty() {
                         return mine;
                     }

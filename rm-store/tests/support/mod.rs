@@ -149,6 +149,8 @@ pub(crate) fn record(n: u128, tenant: &str, users: &[&str]) -> ResourceRecord {
         needs: Vec::new(),
         wanted: Wanted::Running,
         generation: 1,
+        fits_from: 1,
+        refused: Vec::new(),
         seen: State::Nothing,
         seen_generation: 0,
         reason: String::new(),
@@ -214,6 +216,7 @@ pub(crate) fn event(what: &str, resource: Option<ResourceId>) -> NewEvent {
         at: BEGIN,
         what: what.to_owned(),
         tenant: Some(Tenant("t".to_owned())),
+        audience: vec!["ann".to_owned()],
         resource,
         data: json!({"n": 1, "list": [true, null, "x"]}),
     }

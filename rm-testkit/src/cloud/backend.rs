@@ -1,8 +1,13 @@
 //! The six verbs of the simulated cloud.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
-use rm_core::backend::{Absence, Backend, Capability, Cx, Look, Mark, Offer, Phase, Seen, Target};
+use rm_core::backend::{
+    Absence, Backend, Capability, CreateKey, Cx, Look, Mark, Offer, Phase, Seen, Target,
+};
 use rm_core::catalog::Site as CatalogSite;
+use rm_core::env::Timestamp;
 use rm_core::model::{Cluster, ClusterSpec};
 use rm_core::store::{Cursor, Page};
 use rm_core::{Error, ErrorKind, RemoteId, Result};
@@ -10,6 +15,7 @@ use serde_json::Value;
 use std::time::Duration;
 
 use super::fault::{Answer, Fault, Verb};
+use super::images::Wanted;
 use super::media::Body;
 use super::site::{Effect, Site};
 use super::{SimCloud, State};
@@ -23,7 +29,10 @@ impl Backend<Cluster> for SimCloud {
     async fn offers(&self, cx: &Cx<'_>, want: &ClusterSpec) -> Result<Vec<Offer>> {
         if cx.quick {
             // Signing in is no call of its own here.
-            return sign_in(cx).map(|()| vec![Offer::room(None)]);
+            return self
+                .lock()
+                .admit(cx, Verb::Offers)
+                .map(|()| vec![Offer::room(None)]);
         }
         let needed = 1 + u64::from(want.slaves);
         self.call(cx, Verb::Offers, format!("{needed} nodes"), |_, site| {
@@ -51,12 +60,11 @@ impl Backend<Cluster> for SimCloud {
         }
         // Counted down when this future ends or is dropped.
         let _counted = matches!(look, Look::These(_)).then(|| Counted { cloud: self, key });
-        let now = cx.env.now();
+        let now = self.now(cx);
         self.call(cx, Verb::Observe, what, |state, site| {
-            let late = state.absence;
             Ok(match look {
                 Look::These(targets) => Page {
-                    items: these(site, &account, targets, late, now),
+                    items: these(site, &account, targets, state, now),
                     next: None,
                 },
                 Look::Closely(target, _) => Page {
@@ -72,6 +80,7 @@ impl Backend<Cluster> for SimCloud {
                         .collect(),
                     next: None,
                 },
+                Look::All(_) if !state.listed => return Err(unlisted()),
                 Look::All(after) => all(site, &account, after, state.page, now),
             })
         })
@@ -83,6 +92,12 @@ impl Backend<Cluster> for SimCloud {
         let body = Body::read(&implementation.body)?;
         let account = account(cx)?;
         let takes = self.config.build();
+        let images = spec.images.iter().map(|(name, sha256)| Wanted {
+            name: name.clone(),
+            sha256: sha256.clone(),
+            id: cx.needs.get(name).cloned(),
+        });
+        let images = images.collect();
         self.effect(cx, Verb::Create, mark.name(), |state, fails| {
             state.named += 1;
             Effect::Create {
@@ -90,6 +105,7 @@ impl Backend<Cluster> for SimCloud {
                 mark: mark.clone(),
                 slaves: spec.slaves,
                 outputs: body.outputs,
+                images,
                 number: state.named,
                 fails: fails || body.fails,
                 takes,
@@ -107,17 +123,42 @@ impl Backend<Cluster> for SimCloud {
         spec: &ClusterSpec,
     ) -> Result<()> {
         let takes = self.config.change();
-        self.effect(cx, Verb::Change, seen.id.to_string(), |_, fails| {
+        self.effect(cx, Verb::Change, seen.id.to_string(), |state, fails| {
+            state.named += 1;
             Effect::Change {
                 id: seen.id.clone(),
                 mark: mark.clone(),
                 slaves: spec.slaves,
+                number: state.named,
                 fails,
                 takes,
+                how: state.capability.resize,
             }
         })
         .await
         .map(|_| ())
+    }
+
+    /// A simulated site knows the size of a thing and what it gives out.
+    async fn recall(&self, cx: &Cx<'_>, seen: &Seen<Cluster>) -> Result<Option<ClusterSpec>> {
+        let what = seen.id.to_string();
+        let thing = self.call(cx, Verb::Observe, what, |_, site| {
+            Ok(site.things.get(&seen.id).filter(|t| t.exists()).cloned())
+        });
+        let Some(thing) = thing.await? else {
+            return Ok(None);
+        };
+        let is = |outputs: &str| Body::read(outputs).is_ok_and(|b| b.outputs == thing.outputs);
+        let by = cx.catalog.made_by(cx.site, |i| is(&i.body)).await?;
+        Ok(by.map(|(appliance, implementation)| ClusterSpec {
+            appliance: appliance.name,
+            implementation: implementation.id,
+            revision: implementation.revision,
+            slaves: thing.slaves,
+            parameters: BTreeMap::new(),
+            ready_port: appliance.ready_port,
+            images: BTreeMap::new(),
+        }))
     }
 
     async fn destroy(&self, cx: &Cx<'_>, seen: &Seen<Cluster>) -> Result<()> {
@@ -135,58 +176,83 @@ impl Backend<Cluster> for SimCloud {
 }
 
 /// What a look needs of the cloud beside the site.
-struct Known {
+pub(super) struct Known {
     absence: Absence,
+    /// Whether what bears a mark can be listed.
+    listed: bool,
+    /// Whether a name leads to what bears it.
+    named: bool,
     page: u32,
 }
 
 impl SimCloud {
     /// A call without an effect.
-    async fn call<T>(
+    pub(super) async fn call<T>(
         &self,
         cx: &Cx<'_>,
         verb: Verb,
         what: String,
         answer: impl FnOnce(&Known, &Site) -> Result<T> + Send,
     ) -> Result<T> {
-        self.arrive(cx, verb).await;
+        self.arrive(cx).await;
         let name = &cx.site.name;
-        let now = cx.env.now();
+        let now = self.now(cx);
         let (number, fault, answered) = {
             let mut state = self.lock();
             let (number, fault) = state.faults.begin(now, name, verb, what);
             let known = Known {
                 absence: state.capability.absence,
+                listed: state.capability.list_by_owner,
+                named: matches!(
+                    state.capability.create_key,
+                    CreateKey::UniqueName | CreateKey::ClientUuid
+                ),
                 page: state.capability.page,
             };
+            let admitted = state.admit(cx, verb);
             let site = state.site(&self.config, name);
             site.advance(now);
-            let answered = refusal(cx, site).and_then(|()| answer(&known, site));
+            let answered = listens(site, name)
+                .and(admitted)
+                .and_then(|()| answer(&known, site));
             (number, fault, answered)
         };
         self.leave(cx, verb, number, fault, answered).await
     }
 
     /// A call with an effect.
-    async fn effect(
+    pub(super) async fn effect(
         &self,
         cx: &Cx<'_>,
         verb: Verb,
         what: String,
         make: impl FnOnce(&mut State, bool) -> Effect + Send,
     ) -> Result<RemoteId> {
-        self.arrive(cx, verb).await;
+        self.arrive(cx).await;
         let name = &cx.site.name;
-        let now = cx.env.now();
+        let now = self.now(cx);
         let (number, fault, answered) = {
             let mut state = self.lock();
             let (number, fault) = state.faults.begin(now, name, verb, what);
-            let effect = make(&mut state, fault == Some(Fault::FailsLater));
+            let mut effect = make(&mut state, fault == Some(Fault::FailsLater));
+            if let Some(Fault::Hangs(longer)) = fault {
+                effect.delay(longer);
+            }
+            let admitted = state.admit(cx, verb);
             let site = state.site(&self.config, name);
             site.advance(now);
-            let answered = refusal(cx, site).and_then(|()| match fault {
+            let answered = listens(site, name).and(admitted).and_then(|()| match fault {
                 Some(Fault::LostBefore | Fault::Refused(_) | Fault::TooMany(_)) => {
                     Err(Error::new(ErrorKind::Internal, "the fault answers"))
+                }
+                Some(Fault::Forgotten) => Ok(effect.forgotten()),
+                Some(Fault::Twice(after)) => {
+                    let done = site.apply(effect.clone(), now);
+                    // What was refused once is refused for good.
+                    if done.is_ok() {
+                        site.postpone(now.plus(after), effect);
+                    }
+                    done
                 }
                 Some(Fault::Late(after)) => {
                     site.postpone(now.plus(after), effect);
@@ -199,8 +265,12 @@ impl SimCloud {
         self.leave(cx, verb, number, fault, answered).await
     }
 
-    async fn arrive(&self, cx: &Cx<'_>, verb: Verb) {
-        self.points.pass(before(verb)).await;
+    /// The site has a clock of its own, whatever that of the caller says.
+    pub(super) fn now(&self, cx: &Cx<'_>) -> Timestamp {
+        self.points.now().unwrap_or_else(|| cx.env.now())
+    }
+
+    pub(super) async fn arrive(&self, cx: &Cx<'_>) {
         if self.config.latency_ms > 0 {
             cx.env
                 .sleep(Duration::from_millis(self.config.latency_ms))
@@ -208,7 +278,7 @@ impl SimCloud {
         }
     }
 
-    async fn leave<T>(
+    pub(super) async fn leave<T>(
         &self,
         cx: &Cx<'_>,
         verb: Verb,
@@ -216,11 +286,10 @@ impl SimCloud {
         fault: Option<Fault>,
         answered: Result<T>,
     ) -> Result<T> {
-        self.points.pass(after(verb)).await;
         if let Some(Fault::Slow(d)) = fault {
             cx.env.sleep(d).await;
         }
-        let answered = match fault.and_then(|f| f.error(&cx.site.name)) {
+        let answered = match fault.and_then(|f| f.error(verb, &cx.site.name)) {
             Some(e) => Err(e),
             None => answered,
         };
@@ -235,29 +304,45 @@ impl SimCloud {
     }
 }
 
-/// Why the site does not even listen.
-fn refusal(cx: &Cx<'_>, site: &Site) -> Result<()> {
+/// Whether anybody is there.
+pub(super) fn listens(site: &Site, name: &str) -> Result<()> {
     if site.down {
         return Err(Error::new(
             ErrorKind::Unavailable,
-            format!("nobody answers at {}", cx.site.name),
-        ));
-    }
-    sign_in(cx)
-}
-
-fn sign_in(cx: &Cx<'_>) -> Result<()> {
-    let secret: Value = serde_json::from_str(cx.secret.expose()).unwrap_or_default();
-    if secret["password"] == "wrong" {
-        return Err(Error::new(
-            ErrorKind::Credential,
-            "the site does not accept the credential",
+            format!("nobody answers at {name}"),
         ));
     }
     Ok(())
 }
 
-fn account(cx: &Cx<'_>) -> Result<String> {
+impl State {
+    /// Whether the credential is accepted, and may do this.
+    pub(super) fn admit(&self, cx: &Cx<'_>, verb: Verb) -> Result<()> {
+        let secret: Value = serde_json::from_str(cx.secret.expose()).unwrap_or_default();
+        let account = secret["account"].as_str().unwrap_or("default");
+        let rules = self.accounts.get(account);
+        let password = &secret["password"];
+        let accepted = match rules.and_then(|r| r.password.as_ref()) {
+            Some(word) => password == word,
+            None => password != "wrong",
+        };
+        if !accepted {
+            return Err(Error::new(
+                ErrorKind::Credential,
+                "the site does not accept the credential",
+            ));
+        }
+        if rules.is_some_and(|r| r.forbidden.contains(&verb)) {
+            return Err(Error::new(
+                ErrorKind::Forbidden,
+                format!("the credential may not {}", verb.as_str()),
+            ));
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn account(cx: &Cx<'_>) -> Result<String> {
     let secret: Value = serde_json::from_str(cx.secret.expose())
         .map_err(|_| Error::new(ErrorKind::Credential, "the secret is not JSON"))?;
     Ok(secret["account"].as_str().unwrap_or("default").to_owned())
@@ -267,12 +352,12 @@ fn these(
     site: &Site,
     account: &str,
     targets: &[Target],
-    absence: Absence,
-    now: rm_core::env::Timestamp,
+    known: &Known,
+    now: Timestamp,
 ) -> Vec<Seen<Cluster>> {
     let dead = |seen: &Seen<Cluster>, by_id: bool| {
         // The dead are shown to who knows their id, where they are kept.
-        seen.phase == Phase::Gone && !(by_id && absence == Absence::Tombstone)
+        seen.phase == Phase::Gone && !(by_id && known.absence == Absence::Tombstone)
     };
     let mut items: Vec<Seen<Cluster>> = Vec::new();
     for target in targets {
@@ -282,10 +367,9 @@ fn these(
                 && match &target.remote {
                     Some(id) => t.id == *id,
                     None => {
-                        t.name == target.mark.name()
-                            || t.mark
-                                .as_ref()
-                                .is_some_and(|m| m.resource == target.mark.resource)
+                        let marked = |m: &Mark| m.resource == target.mark.resource;
+                        ((known.named || known.listed) && t.name == target.mark.name())
+                            || (known.listed && t.mark.as_ref().is_some_and(marked))
                     }
                 }
         });
@@ -306,7 +390,7 @@ fn all(
     account: &str,
     after: Option<&Cursor>,
     page: u32,
-    now: rm_core::env::Timestamp,
+    now: Timestamp,
 ) -> Page<Seen<Cluster>> {
     let page = usize::try_from(page).unwrap_or(usize::MAX).max(1);
     let mut marked = site
@@ -327,6 +411,13 @@ fn all(
     }
 }
 
+fn unlisted() -> Error {
+    Error::new(
+        ErrorKind::Unsupported,
+        "the site cannot list what bears a mark",
+    )
+}
+
 struct Counted<'a> {
     cloud: &'a SimCloud,
     key: (String, String),
@@ -337,25 +428,5 @@ impl Drop for Counted<'_> {
         if let Some(open) = self.cloud.lock().faults.open_looks.get_mut(&self.key) {
             *open -= 1;
         }
-    }
-}
-
-fn before(verb: Verb) -> &'static str {
-    match verb {
-        Verb::Offers => "before offers",
-        Verb::Observe => "before observe",
-        Verb::Create => "before create",
-        Verb::Change => "before change",
-        Verb::Destroy => "before destroy",
-    }
-}
-
-fn after(verb: Verb) -> &'static str {
-    match verb {
-        Verb::Offers => "after offers",
-        Verb::Observe => "after observe",
-        Verb::Create => "after create",
-        Verb::Change => "after change",
-        Verb::Destroy => "after destroy",
     }
 }

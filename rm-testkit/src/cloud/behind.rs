@@ -37,6 +37,23 @@ impl SimCloud {
         self.lock().faults.clear();
     }
 
+    /// From now on only this password is accepted for an account.
+    pub fn password(&self, account: &str, word: &str) {
+        let mut state = self.lock();
+        let account = state.accounts.entry(account.to_owned()).or_default();
+        account.password = Some(word.to_owned());
+    }
+
+    /// Takes a right away from the credential of an account, or gives it back.
+    pub fn forbid(&self, account: &str, verb: Verb, forbidden: bool) {
+        let mut state = self.lock();
+        let account = state.accounts.entry(account.to_owned()).or_default();
+        account.forbidden.retain(|v| *v != verb);
+        if forbidden {
+            account.forbidden.push(verb);
+        }
+    }
+
     /// Takes a site down, or brings it up again.
     pub fn down(&self, site: &str, down: bool) {
         let mut state = self.lock();
@@ -140,6 +157,7 @@ impl SimCloud {
                 ends: None,
                 before: None,
                 outputs: BTreeMap::new(),
+                images: Vec::new(),
                 number,
             },
         );
@@ -191,6 +209,16 @@ impl SimCloud {
             .collect()
     }
 
+    /// Everything there ever was, whoever made it, with its site's name.
+    pub(crate) fn each_thing(&self, mut see: impl FnMut(&str, &Thing)) {
+        let state = self.lock();
+        for (name, site) in &state.sites {
+            for thing in site.things.values() {
+                see(name, thing);
+            }
+        }
+    }
+
     /// Whether something that was asked is still to take effect.
     pub fn is_something_late(&self, now: Timestamp) -> bool {
         let mut state = self.lock();
@@ -206,6 +234,11 @@ impl SimCloud {
     /// thousand.
     pub fn calls(&self) -> Vec<SimCall> {
         self.lock().faults.calls.clone()
+    }
+
+    /// Each of them, as they began.
+    pub(crate) fn each_call(&self, see: impl FnMut(&SimCall)) {
+        self.lock().faults.calls.iter().for_each(see);
     }
 
     /// How many calls of a kind there were, at all sites.

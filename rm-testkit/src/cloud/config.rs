@@ -20,6 +20,8 @@ pub struct SimConfig {
     pub change_ms: u64,
     /// How long it takes to destroy one.
     pub delete_ms: u64,
+    /// How long it takes to bring an image's bytes.
+    pub upload_ms: u64,
     /// How long each call takes.
     pub latency_ms: u64,
     /// How late lists are.
@@ -50,6 +52,7 @@ impl Default for SimConfig {
             build_ms: 400,
             change_ms: 300,
             delete_ms: 300,
+            upload_ms: 2000,
             latency_ms: 0,
             visibility_ms: 0,
             concurrency: 8,
@@ -74,6 +77,10 @@ impl SimConfig {
         Duration::from_millis(self.change_ms)
     }
 
+    pub(super) fn upload(&self) -> Duration {
+        Duration::from_millis(self.upload_ms)
+    }
+
     pub(super) fn delete(&self) -> Duration {
         Duration::from_millis(self.delete_ms)
     }
@@ -88,6 +95,7 @@ fn schema() -> Value {
             "build_ms": millis("how long it takes to make a cluster", 400),
             "change_ms": millis("how long it takes to change one", 300),
             "delete_ms": millis("how long it takes to destroy one", 300),
+            "upload_ms": millis("how long it takes to bring an image's bytes", 2000),
             "latency_ms": millis("how long each call takes", 0),
             "visibility_ms": millis("how late lists are", 0),
             "concurrency": {"type": "integer", "minimum": 1, "default": 8, "description": "calls that change something, at once for one account"},

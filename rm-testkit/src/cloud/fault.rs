@@ -63,6 +63,15 @@ pub enum Fault {
     TooMany(Duration),
     /// It is accepted, takes its time, and ends in failure.
     FailsLater,
+    /// It is accepted and takes so much longer.
+    Hangs(Duration),
+    /// It is done, and the request arrives once more so much later.
+    Twice(Duration),
+    /// It is done, and the answer says that it cannot be: there is one
+    /// already, or it is busy.
+    Denied,
+    /// It is not done, and the answer says that it is.
+    Forgotten,
 }
 
 impl Fault {
@@ -76,11 +85,15 @@ impl Fault {
             Self::Refused(_) => "refused",
             Self::TooMany(_) => "too many",
             Self::FailsLater => "fails later",
+            Self::Hangs(_) => "hangs",
+            Self::Twice(_) => "twice",
+            Self::Denied => "denied",
+            Self::Forgotten => "forgotten",
         }
     }
 
     /// What the caller is told instead of an answer.
-    pub(super) fn error(self, site: &str) -> Option<Error> {
+    pub(super) fn error(self, verb: Verb, site: &str) -> Option<Error> {
         let e = match self {
             Self::LostBefore | Self::LostAfter => {
                 Error::new(ErrorKind::Unavailable, "the connection broke").effect_unknown()
@@ -94,7 +107,15 @@ impl Fault {
             Self::TooMany(after) => {
                 Error::new(ErrorKind::RateLimited, "too many requests").retry_after(after)
             }
-            Self::Slow(_) | Self::FailsLater => return None,
+            Self::Denied if verb == Verb::Create => {
+                Error::new(ErrorKind::Exists, "there is one of that name already")
+            }
+            Self::Denied => Error::new(ErrorKind::Busy, "it is busy").temporary(),
+            Self::Slow(_)
+            | Self::FailsLater
+            | Self::Hangs(_)
+            | Self::Twice(_)
+            | Self::Forgotten => return None,
         };
         Some(e.site(site))
     }

@@ -6,14 +6,15 @@ use rm_core::catalog::Script;
 use rm_core::registry::{Media, nearest};
 use rm_core::{Error, Result};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The media type of implementations that simulated sites understand.
 pub const MEDIA_TYPE: &str = "application/vnd.rm.sim+json";
 
 /// Understands [`MEDIA_TYPE`]: a JSON object with `parameters` (the names that
-/// a request may give), `outputs` (what is given out) and `fails` (everything
-/// made by it breaks), all of them optional.
+/// a request may give), `outputs` (what is given out), `fails` (everything
+/// made by it breaks) and `image` (around which it was made), all of them
+/// optional.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SimBody;
 
@@ -91,5 +92,19 @@ impl Media for SimBody {
             }
         }
         Ok(())
+    }
+
+    fn around_image(&self, image: &str) -> Option<String> {
+        Some(json!({"image": image}).to_string())
+    }
+
+    fn image_of(&self, body: &str) -> Option<String> {
+        let shown = self.as_json(body)?;
+        let image = shown["image"].as_str()?;
+        (self.around_image(image)? == body).then(|| image.to_owned())
+    }
+
+    fn as_json(&self, body: &str) -> Option<Value> {
+        serde_json::from_str(body).ok()
     }
 }

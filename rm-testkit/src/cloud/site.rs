@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rm_core::backend::{CreateKey, Mark, Phase};
+use rm_core::backend::{CreateKey, Mark, Phase, Resize};
 use rm_core::env::Timestamp;
 use rm_core::{Error, ErrorKind, RemoteId, Result};
 use serde_json::Value;
 
 use super::config::SimSite;
+use super::images::{Order, SimImage, Wanted};
 use super::thing::Thing;
 
 #[derive(Debug)]
@@ -18,6 +19,7 @@ pub(super) struct Site {
     pub(super) down: bool,
     pub(super) lag: Duration,
     pub(super) things: BTreeMap<RemoteId, Thing>,
+    pub(super) images: BTreeMap<RemoteId, SimImage>,
     pub(super) late: Vec<(Timestamp, Effect)>,
 }
 
@@ -29,6 +31,7 @@ pub(super) enum Effect {
         mark: Mark,
         slaves: u32,
         outputs: BTreeMap<String, Value>,
+        images: Vec<Wanted>,
         number: u64,
         fails: bool,
         takes: Duration,
@@ -38,14 +41,39 @@ pub(super) enum Effect {
         id: RemoteId,
         mark: Mark,
         slaves: u32,
+        number: u64,
         fails: bool,
         takes: Duration,
+        how: Resize,
     },
     Destroy {
         id: RemoteId,
         fails: bool,
         takes: Duration,
     },
+    Image(Order),
+}
+
+impl Effect {
+    /// Makes it take so much longer.
+    pub(super) fn delay(&mut self, longer: Duration) {
+        match self {
+            Self::Create { takes, .. }
+            | Self::Change { takes, .. }
+            | Self::Destroy { takes, .. } => *takes += longer,
+            // It is done at once.
+            Self::Image(_) => {}
+        }
+    }
+
+    /// What the site answers that says yes and does nothing.
+    pub(super) fn forgotten(self) -> RemoteId {
+        match self {
+            Self::Create { number, .. } => RemoteId(format!("nothing-{number:06}")),
+            Self::Change { id, .. } | Self::Destroy { id, .. } => id,
+            Self::Image(order) => order.id(),
+        }
+    }
 }
 
 impl Site {
@@ -56,6 +84,7 @@ impl Site {
             down: config.down,
             lag: Duration::ZERO,
             things: BTreeMap::new(),
+            images: BTreeMap::new(),
             late: Vec::new(),
         }
     }
@@ -96,12 +125,15 @@ impl Site {
     pub(super) fn apply(&mut self, effect: Effect, now: Timestamp) -> Result<RemoteId> {
         match effect {
             Effect::Create { .. } => self.create(effect, now),
+            Effect::Image(order) => self.carry_out(order),
             Effect::Change {
                 id,
                 mark,
                 slaves,
+                number,
                 fails,
                 takes,
+                how,
             } => {
                 let room = self.room();
                 let thing = self
@@ -119,9 +151,20 @@ impl Site {
                     )
                     .temporary());
                 }
+                if how == Resize::None {
+                    return Err(Error::new(
+                        ErrorKind::Unsupported,
+                        "the site cannot give a thing another size",
+                    ));
+                }
                 let more = u64::from(slaves.saturating_sub(thing.slaves));
                 check_room(room, more)?;
                 let ends = if fails { Phase::Failed } else { Phase::Ready };
+                if how == Resize::Replace {
+                    let other = thing.replaced(number, mark, slaves, now, takes, ends);
+                    self.things.insert(other.id.clone(), other);
+                    return Ok(id);
+                }
                 thing.slaves = slaves;
                 thing.stamp += 1;
                 thing.enter(Phase::Changing, now, "");
@@ -153,6 +196,7 @@ impl Site {
             mark,
             slaves,
             outputs,
+            images,
             number,
             fails,
             takes,
@@ -164,7 +208,15 @@ impl Site {
         let name = mark.name();
         // A token is remembered for longer than what was made by it.
         let known = self.things.values().find(|t| {
-            t.account == account && t.name == name && (t.exists() || key == CreateKey::ClientToken)
+            let ours = |m: &Mark| {
+                (&m.installation, m.resource, m.incarnation)
+                    == (&mark.installation, mark.resource, mark.incarnation)
+            };
+            t.account == account
+                && match key {
+                    CreateKey::ClientToken => t.mark.as_ref().is_some_and(ours),
+                    _ => t.name == name && t.exists(),
+                }
         });
         match (key, known) {
             (CreateKey::UniqueName | CreateKey::ClientUuid, Some(known)) => {
@@ -177,6 +229,10 @@ impl Site {
             _ => {}
         }
         check_room(self.room(), 1 + u64::from(slaves))?;
+        let mut of = Vec::with_capacity(images.len());
+        for image in &images {
+            of.push(self.usable(&account, image)?);
+        }
         let id = RemoteId(match key {
             CreateKey::ClientUuid => name.clone(),
             _ => format!("thing-{number:06}"),
@@ -198,6 +254,7 @@ impl Site {
                 ends: Some((now.plus(takes), ends)),
                 before: None,
                 outputs,
+                images: of,
                 number,
             },
         );

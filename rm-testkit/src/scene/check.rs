@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rm_core::ResourceId;
+use rm_core::backend::Mark;
 use rm_core::life::{State, Wanted};
 use rm_core::model::ClusterSpec;
 use rm_core::record::ResourceRecord;
 use rm_core::store::By;
+use rm_core::{Kind, ResourceId};
 
 use super::{STUCK, Scene};
+use crate::cloud::Fill;
 
 impl Scene {
     /// Every record there is.
@@ -79,6 +81,37 @@ impl Scene {
         lines.join("\n")
     }
 
+    /// The same of everything there ever was.
+    pub(crate) async fn whole_story(&self) -> Vec<String> {
+        let events = match self.truth.since(0, None, u32::MAX).await {
+            Ok(events) => events,
+            Err(e) => unreachable!("a store in memory: {e}"),
+        };
+        let mut lines: Vec<(i64, String)> = events
+            .iter()
+            .map(|e| {
+                let id = e.event.resource.map(|id| id.to_string());
+                let (at, what) = (e.event.at, &e.event.what);
+                let line = format!("{at} {what} {} {}", id.unwrap_or_default(), e.event.data);
+                (at.millis(), line)
+            })
+            .collect();
+        self.cloud.each_call(|call| {
+            lines.push((call.at.millis(), format!("{} {call:?}", call.at)));
+        });
+        for (at, trouble, when) in self.world.strikes() {
+            lines.push((when.millis(), format!("{when} {at:?} {trouble:?}")));
+        }
+        lines.sort_by_key(|(at, _)| *at);
+        let mut lines: Vec<String> = lines.into_iter().map(|(_, line)| line).collect();
+        self.cloud
+            .each_thing(|site, thing| lines.push(format!("{site}: {thing:?}")));
+        for r in self.records().await {
+            lines.push(format!("{r:?}"));
+        }
+        lines
+    }
+
     /// Waits until nothing happens by itself any more. Engines that crashed
     /// meanwhile are started again.
     ///
@@ -117,9 +150,17 @@ impl Scene {
             .sleep(self.policy.sweep + Duration::from_secs(5))
             .await;
         self.rest().await;
+        self.check().await
+    }
+
+    /// The same as it is just now.
+    pub(crate) async fn check(&self) -> Vec<String> {
         let records = self.records().await;
         let mut faults = Vec::new();
-        self.check_things(&records, &mut faults);
+        let (copies, clusters): (Vec<_>, Vec<_>) =
+            records.iter().cloned().partition(|r| r.kind == Kind::IMAGE);
+        self.check_things(&clusters, &mut faults);
+        self.check_copies(&copies, &clusters, &mut faults).await;
         self.check_quotas(&records, &mut faults).await;
         self.check_keys(&records, &mut faults).await;
         faults
@@ -152,7 +193,10 @@ impl Scene {
             let things: Vec<_> = everything
                 .iter()
                 .map(|(_, t)| t)
-                .filter(|t| t.mark.as_ref().is_some_and(|m| m.resource == r.id))
+                .filter(|t| {
+                    let ours = |m: &Mark| m.resource == r.id && m.installation == self.installation;
+                    t.mark.as_ref().is_some_and(ours)
+                })
                 .collect();
             if things.len() > 1 {
                 faults.push(format!("{} has {} real things", r.id, things.len()));
@@ -173,6 +217,39 @@ impl Scene {
                     ));
                 }
                 Some(_) => {}
+            }
+        }
+    }
+
+    async fn check_copies(
+        &self,
+        copies: &[ResourceRecord],
+        clusters: &[ResourceRecord],
+        faults: &mut Vec<String>,
+    ) {
+        let there = self.cloud.marked_images(self.world.now());
+        for (site, resource, image) in &there {
+            match copies.iter().find(|r| r.id == *resource) {
+                Some(r) if r.place.site_name == *site => {}
+                _ => faults.push(format!("leaked: {} at {site}", image.id)),
+            }
+        }
+        for r in copies {
+            let own: Vec<_> = there.iter().filter(|(_, of, _)| *of == r.id).collect();
+            let whole = own.iter().any(|(_, _, image)| {
+                image.fill == Fill::Full && Some(&image.id) == r.remote.as_ref()
+            });
+            if own.len() > 1 || (r.seen == State::Ready && !whole) {
+                faults.push(format!("{} is {} and at the site {own:?}", r.id, r.seen));
+            }
+            let dropped = u64::from(r.wanted == Wanted::Absent);
+            let needed = clusters.iter().filter(|c| c.needs.contains(&r.id)).count() as u64;
+            let counted = self.counter(&format!("needs/{}", r.id)).await;
+            if counted != needed + dropped {
+                faults.push(format!(
+                    "{} is needed by {needed} clusters, and {counted} are counted",
+                    r.id
+                ));
             }
         }
     }
@@ -210,7 +287,8 @@ impl Scene {
     }
 }
 
-fn at_rest(r: &ResourceRecord) -> bool {
+/// Whether nothing more will happen to it by itself.
+pub(crate) fn at_rest(r: &ResourceRecord) -> bool {
     match r.seen {
         State::Ready => r.seen_generation == r.generation && r.wanted == Wanted::Running,
         State::Failed => r.wanted != Wanted::Absent,

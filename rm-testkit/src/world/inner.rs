@@ -1,16 +1,18 @@
 //! What a world knows: the clock, who is ready, who sleeps, who must crash.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use rm_core::env::Timestamp;
 
-use super::{MAIN, TaskId};
+use super::boundary::{Boundaries, Passed, Trouble};
+use super::{MAIN, MOST_STEPS, TaskId};
 use crate::rng::Rng;
 
 /// 2030-01-01T00:00:00Z.
@@ -19,13 +21,6 @@ const BEGIN: i64 = 1_893_456_000_000;
 #[derive(Debug)]
 pub(crate) struct Inner(Mutex<State>);
 
-/// What happens to a task at a point.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Trouble {
-    Crash,
-    Stall,
-}
-
 #[derive(Debug)]
 struct State {
     now: Timestamp,
@@ -33,46 +28,131 @@ struct State {
     ids: Rng,
     sleepers: BTreeMap<(Timestamp, u64), Waker>,
     sleeper: u64,
+    /// Who can run now, each once.
     ready: Vec<TaskId>,
-    labels: BTreeMap<TaskId, String>,
-    task: u64,
+    /// Every task there ever was, by its number.
+    tasks: Vec<Task>,
     current: TaskId,
-    stalled: BTreeSet<TaskId>,
-    doomed: BTreeSet<TaskId>,
-    passed: BTreeMap<String, BTreeMap<&'static str, u64>>,
-    crash: Option<(String, u64, Trouble)>,
-    crashed: Option<&'static str>,
-    struck: Option<TaskId>,
+    /// Whose stall ends by itself, and when.
+    resumes: Vec<(Timestamp, TaskId)>,
+    boundaries: Boundaries,
     steps: u64,
-    closed: BTreeSet<u16>,
+    closed: Vec<u16>,
+}
+
+#[derive(Debug)]
+struct Task {
+    /// Where its boundaries are counted.
+    place: usize,
+    /// How wrong the clock of its process is.
+    clock: Option<Arc<AtomicI64>>,
+    waker: Waker,
+    alive: bool,
+    /// Somebody woke it since it was polled last.
+    woken: bool,
+    stalled: bool,
+    doomed: bool,
+}
+
+struct TaskWaker {
+    id: TaskId,
+    inner: Weak<Inner>,
+}
+
+impl Wake for TaskWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if let Some(inner) = self.inner.upgrade() {
+            inner.wake(self.id);
+        }
+    }
+}
+
+impl State {
+    fn task(&mut self, id: TaskId) -> Option<&mut Task> {
+        self.tasks.get_mut(usize::try_from(id.0).ok()?)
+    }
+
+    /// Puts it where the next one is chosen from, if it can run.
+    fn enqueue(&mut self, id: TaskId) {
+        let able = self
+            .task(id)
+            .is_some_and(|t| t.alive && t.woken && !t.stalled);
+        if able && !self.ready.contains(&id) {
+            self.ready.push(id);
+        }
+    }
+
+    fn stall(&mut self, id: TaskId, stalled: bool) {
+        if let Some(task) = self.task(id) {
+            task.stalled = stalled;
+        }
+        if stalled {
+            self.ready.retain(|t| *t != id);
+        } else {
+            self.resumes.retain(|(_, t)| *t != id);
+            self.enqueue(id);
+        }
+    }
+
+    /// The current task meets a trouble.
+    fn meet(&mut self, trouble: Trouble) {
+        let id = self.current;
+        match trouble {
+            Trouble::Crash => {
+                if let Some(task) = self.task(id) {
+                    task.doomed = true;
+                }
+            }
+            Trouble::Stall(lasts) => {
+                self.stall(id, true);
+                if let Some(lasts) = lasts {
+                    let until = self.now.plus(lasts);
+                    self.resumes.push((until, id));
+                }
+            }
+            Trouble::Clock(millis) => {
+                if let Some(clock) = self.task(id).and_then(|t| t.clock.as_ref()) {
+                    clock.fetch_add(millis, Ordering::Relaxed);
+                }
+            }
+            // Whoever asked at the boundary does these.
+            Trouble::Store(_) | Trouble::Call(_) => {}
+        }
+    }
 }
 
 impl Inner {
-    pub(crate) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Arc<Self> {
         let mut rng = Rng::new(seed);
-        Self(Mutex::new(State {
+        let inner = Arc::new(Self(Mutex::new(State {
             now: Timestamp::from_millis(BEGIN),
             order: rng.fork(),
             ids: rng.fork(),
             sleepers: BTreeMap::new(),
             sleeper: 0,
             ready: Vec::new(),
-            labels: BTreeMap::from([(MAIN, "main".to_owned())]),
-            task: MAIN.0,
+            tasks: Vec::new(),
             current: MAIN,
-            stalled: BTreeSet::new(),
-            doomed: BTreeSet::new(),
-            passed: BTreeMap::new(),
-            crash: None,
-            crashed: None,
-            struck: None,
+            resumes: Vec::new(),
+            boundaries: Boundaries::default(),
             steps: 0,
-            closed: BTreeSet::new(),
-        }))
+            closed: Vec::new(),
+        })));
+        inner.register("main", None);
+        inner
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What counts the boundaries that tasks pass.
+    pub(crate) fn boundaries<T>(&self, act: impl FnOnce(&mut Boundaries) -> T) -> T {
+        act(&mut self.lock().boundaries)
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -94,69 +174,105 @@ impl Inner {
         })
     }
 
-    pub(crate) fn register(&self, label: &str) -> TaskId {
+    pub(crate) fn register(self: &Arc<Self>, label: &str, clock: Option<Arc<AtomicI64>>) -> TaskId {
         let mut state = self.lock();
-        state.task += 1;
-        let id = TaskId(state.task);
-        state.labels.insert(id, label.to_owned());
+        let id = TaskId(u64::try_from(state.tasks.len()).unwrap_or(u64::MAX));
+        let place = state.boundaries.place(label);
+        state.tasks.push(Task {
+            place,
+            clock,
+            waker: Waker::from(Arc::new(TaskWaker {
+                id,
+                inner: Arc::downgrade(self),
+            })),
+            alive: true,
+            woken: false,
+            stalled: false,
+            doomed: false,
+        });
         id
     }
 
     pub(crate) fn forget(&self, id: TaskId) {
         let mut state = self.lock();
-        state.labels.remove(&id);
-        state.stalled.remove(&id);
-        state.doomed.remove(&id);
+        if let Some(task) = state.task(id) {
+            task.alive = false;
+        }
         state.ready.retain(|t| *t != id);
+        state.resumes.retain(|(_, t)| *t != id);
     }
 
     pub(crate) fn knows(&self, id: TaskId) -> bool {
-        self.lock().labels.contains_key(&id)
+        self.lock().task(id).is_some_and(|t| t.alive)
     }
 
     pub(crate) fn wake(&self, id: TaskId) {
         let mut state = self.lock();
-        if state.labels.contains_key(&id) && !state.ready.contains(&id) {
-            state.ready.push(id);
+        if let Some(task) = state.task(id)
+            && !std::mem::replace(&mut task.woken, true)
+        {
+            state.enqueue(id);
         }
-    }
-
-    pub(crate) fn enter(&self, id: TaskId) {
-        self.wake(id);
-    }
-
-    pub(crate) fn leave(&self, id: TaskId) {
-        self.lock().ready.retain(|t| *t != id);
     }
 
     pub(crate) fn stall(&self, id: TaskId, stalled: bool) {
-        let mut state = self.lock();
-        if stalled {
-            state.stalled.insert(id);
-        } else {
-            state.stalled.remove(&id);
-        }
+        self.lock().stall(id, stalled);
     }
 
     /// Who runs next.
-    pub(crate) fn next(&self) -> Option<TaskId> {
+    pub(crate) fn next(&self) -> Option<(TaskId, Waker)> {
         let mut state = self.lock();
         let state = &mut *state;
-        let able: Vec<usize> = (0..state.ready.len())
-            .filter(|i| !state.stalled.contains(&state.ready[*i]))
-            .collect();
-        let at = *state.order.pick(&able)?;
+        if state.ready.is_empty() {
+            return None;
+        }
+        let at = match state.ready.len() {
+            1 => 0,
+            several => state.order.index(several),
+        };
+        let id = state.ready.swap_remove(at);
         state.steps += 1;
-        state.current = state.ready.swap_remove(at);
-        Some(state.current)
+        assert!(
+            state.steps < MOST_STEPS,
+            "{MOST_STEPS} polls and no end"
+        );
+        state.current = id;
+        state.boundaries.begin();
+        let task = state.task(id)?;
+        task.woken = false;
+        Some((id, task.waker.clone()))
     }
 
-    /// Lets time pass until the next sleeper wakes; false where nobody sleeps.
+    /// The current task was polled and is not done; true where it goes on
+    /// living.
+    pub(crate) fn pended(&self, id: TaskId) -> bool {
+        let mut state = self.lock();
+        let state = &mut *state;
+        let Some(task) = usize::try_from(id.0)
+            .ok()
+            .and_then(|at| state.tasks.get(at))
+            .filter(|t| t.alive)
+        else {
+            return false;
+        };
+        if task.doomed {
+            return false;
+        }
+        if let Some(trouble) = state.boundaries.pend(task.place, id, state.now) {
+            state.meet(trouble);
+        }
+        state.task(id).is_some_and(|t| !t.doomed)
+    }
+
+    /// Lets time pass until somebody can go on; false where nobody ever will.
     pub(crate) fn advance(&self) -> bool {
         let mut due = Vec::new();
         {
             let mut state = self.lock();
-            let Some((&(at, _), _)) = state.sleepers.first_key_value() else {
+            let state = &mut *state;
+            let sleeper = state.sleepers.first_key_value().map(|((at, _), _)| *at);
+            let resume = state.resumes.iter().map(|(at, _)| *at).min();
+            let Some(at) = sleeper.into_iter().chain(resume).min() else {
                 return false;
             };
             state.now = state.now.max(at);
@@ -164,6 +280,9 @@ impl Inner {
                 && entry.key().0 <= at
             {
                 due.push(entry.remove());
+            }
+            while let Some((_, id)) = state.resumes.iter().find(|(t, _)| *t <= at).copied() {
+                state.stall(id, false);
             }
         }
         for waker in due {
@@ -176,93 +295,49 @@ impl Inner {
         self.lock().steps
     }
 
-    pub(crate) fn trouble_at(&self, label: &str, n: u64, trouble: Trouble) {
-        let mut state = self.lock();
-        state.crashed = None;
-        state.struck = None;
-        let so_far = total(&state.passed, label);
-        state.crash = Some((label.to_owned(), so_far + n, trouble));
-    }
-
-    pub(crate) fn disarm(&self) {
-        self.lock().crash = None;
-    }
-
-    pub(crate) fn crashed(&self) -> Option<&'static str> {
-        self.lock().crashed
-    }
-
-    pub(crate) fn struck(&self) -> Option<TaskId> {
-        self.lock().struck
-    }
-
-    pub(crate) fn is_doomed(&self, id: TaskId) -> bool {
-        self.lock().doomed.contains(&id)
-    }
-
-    pub(crate) fn passed(&self, label: &str) -> u64 {
-        total(&self.lock().passed, label)
-    }
-
-    pub(crate) fn histogram(&self, label: &str) -> BTreeMap<&'static str, u64> {
-        self.lock().passed.get(label).cloned().unwrap_or_default()
-    }
-
-    /// The current task passes a point; true where it must not get any
-    /// further.
-    pub(crate) fn pass(&self, name: &'static str) -> bool {
+    /// The current task passes a point. Whether it lets others run there: where
+    /// nobody else can, or it only reads, that would be for nothing.
+    pub(crate) fn pass(&self, name: &'static str, reads: bool) -> (Passed, bool) {
         let mut state = self.lock();
         let state = &mut *state;
         let id = state.current;
-        if state.doomed.contains(&id) {
-            return true;
-        }
-        let Some(label) = state.labels.get(&id) else {
-            return false;
+        let Some(task) = usize::try_from(id.0)
+            .ok()
+            .and_then(|at| state.tasks.get(at))
+        else {
+            return (Passed::On(None), false);
         };
-        *state
-            .passed
-            .entry(label.clone())
-            .or_default()
-            .entry(name)
-            .or_default() += 1;
-        let Some((victim, n, trouble)) = &state.crash else {
-            return false;
-        };
-        if !label.starts_with(victim.as_str()) || total(&state.passed, victim) < *n {
-            return false;
+        if task.doomed {
+            return (Passed::Never, true);
         }
-        let trouble = *trouble;
-        state.crash = None;
-        state.crashed = Some(name);
-        state.struck = Some(id);
+        let trouble = state
+            .boundaries
+            .pass(task.place, id, name, state.now);
+        if let Some(trouble) = trouble {
+            state.meet(trouble);
+        }
+        let stalled = matches!(trouble, Some(Trouble::Stall(_)));
+        let yields = stalled || !reads || !state.ready.is_empty();
+        if yields {
+            state.boundaries.rest();
+        }
         match trouble {
-            Trouble::Crash => state.doomed.insert(id),
-            Trouble::Stall => state.stalled.insert(id),
-        };
-        trouble == Trouble::Crash
+            Some(Trouble::Crash) => (Passed::Never, true),
+            trouble => (Passed::On(trouble), yields),
+        }
     }
 
     pub(crate) fn open_port(&self, port: u16, open: bool) {
         let mut state = self.lock();
-        if open {
-            state.closed.remove(&port);
-        } else {
-            state.closed.insert(port);
+        state.closed.retain(|p| *p != port);
+        if !open {
+            state.closed.push(port);
         }
     }
 
     pub(crate) fn reaches(&self, port: u16) -> bool {
         !self.lock().closed.contains(&port)
     }
-}
-
-fn total(passed: &BTreeMap<String, BTreeMap<&'static str, u64>>, label: &str) -> u64 {
-    passed
-        .iter()
-        .filter(|(l, _)| l.starts_with(label))
-        .flat_map(|(_, points)| points.values())
-        .sum()
 }
 
 struct Sleep {
@@ -285,7 +360,13 @@ impl Future for Sleep {
                     state.sleeper += 1;
                     state.sleeper
                 });
-                state.sleepers.insert((until, key), cx.waker().clone());
+                let waker = state
+                    .sleepers
+                    .entry((until, key))
+                    .or_insert_with(|| cx.waker().clone());
+                if !waker.will_wake(cx.waker()) {
+                    waker.clone_from(cx.waker());
+                }
                 Some(key)
             }
         };

@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 pub(in super::super) struct Library {
     host: Arc<Host>,
     user: Caller,
-    engine: JoinHandle<()>,
+    engine: JoinHandle<rm_core::Result<()>>,
     // Goes away last.
     _dir: TempDir,
 }

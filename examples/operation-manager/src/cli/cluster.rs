@@ -88,6 +88,20 @@ pub(crate) enum ClusterCommand {
         #[command(flatten)]
         wait: Wait,
     },
+    /// Take what is at the site for the thing of a cluster in quarantine; for
+    /// operators
+    Adopt {
+        /// Its id or name
+        cluster: String,
+        /// How the site names the thing
+        #[arg(long = "remote", value_name = "ID")]
+        remote: String,
+        /// By what it is known to be this one; kept in the history
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        wait: Wait,
+    },
     /// Forget a cluster in quarantine, whatever is left of it; for operators
     Abandon {
         /// Its id or name

@@ -82,7 +82,19 @@ pub(super) async fn run(client: &Client, out: Output, command: ClusterCommand) -
         }
         ClusterCommand::Retry { cluster, wait } => {
             let id = find(client, &cluster).await?;
-            retry(client, out, &id, &wait).await
+            let path = format!("/clusters/{id}/retry");
+            go_on(client, out, &id, (&path, json!({})), &wait).await
+        }
+        ClusterCommand::Adopt {
+            cluster,
+            remote,
+            reason,
+            wait,
+        } => {
+            let id = find(client, &cluster).await?;
+            let path = format!("/clusters/{id}/adopt");
+            let body = json!({"id": remote, "reason": reason});
+            go_on(client, out, &id, (&path, body), &wait).await
         }
         ClusterCommand::Abandon { cluster, reason } => {
             let id = find(client, &cluster).await?;
@@ -116,7 +128,7 @@ pub(super) async fn run(client: &Client, out: Output, command: ClusterCommand) -
 }
 
 /// A cluster's id; by its name where only one has it.
-async fn find(client: &Client, wanted: &str) -> Result<String> {
+pub(super) async fn find(client: &Client, wanted: &str) -> Result<String> {
     if let Ok(id) = wanted.parse::<ResourceId>() {
         return Ok(id.to_string());
     }
@@ -207,18 +219,19 @@ async fn resize(client: &Client, out: Output, id: &str, slaves: &str, wait: &Wai
     out.show(&cluster, show::one)
 }
 
-async fn retry(client: &Client, out: Output, id: &str, wait: &Wait) -> Result<()> {
+/// Asks for something after which the cluster goes on, and waits for it.
+async fn go_on(
+    client: &Client,
+    out: Output,
+    id: &str,
+    (path, body): (&str, Value),
+    wait: &Wait,
+) -> Result<()> {
     let mut ear = Ear::new(client).await;
-    let path = format!("/clusters/{id}/retry");
     let answer = client
-        .call(
-            reqwest::Method::POST,
-            &path,
-            Some(&json!({})),
-            &[wait::AT_ONCE],
-        )
+        .call(reqwest::Method::POST, path, Some(&body), &[wait::AT_ONCE])
         .await?;
-    let bar = Bar::spinner(out, "retry");
+    let bar = Bar::spinner(out, "cluster");
     let cluster = follow(client, &mut ear, &bar, answer, id, wait).await?;
     bar.done();
     out.show(&cluster, show::one)

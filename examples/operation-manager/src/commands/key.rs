@@ -51,7 +51,7 @@ pub(super) async fn rotate(file: ConfigFile, out: Output) -> Result<()> {
     let host = serve::host(&config, Parts::ALL, None)?;
     let who = Caller::operator("operation-manager", "operation-manager");
     let credentials = host.catalog().reseal(&who).await?;
-    let accounts = rm_adapters::accounts::reseal(&host, &who).await?;
+    let accounts = host.accounts().reseal(&who).await?;
     let done = json!({"credentials": credentials, "accounts": accounts, "key_added": added});
     out.show(&done, |_| {
         let key = if added {

@@ -48,6 +48,14 @@ fn duration(description: &str) -> Value {
     })
 }
 
+fn often(description: &str) -> Value {
+    json!({
+        "description": format!("{description} Or \"never\"."),
+        "type": "string",
+        "examples": ["1h", "never"],
+    })
+}
+
 fn limit(description: &str) -> Value {
     json!({
         "description": format!("{description} A number, or \"unlimited\"."),
@@ -114,6 +122,24 @@ fn own() -> Map<String, Value> {
         ),
     );
     add(
+        "callbacks",
+        section(
+            "Whom events are brought to: addresses that tenants ask for.",
+            &json!({
+                "allow": {"type": "array", "items": {"type": "string", "examples": ["10.0.0.0/8"]}, "default": [], "description": "Networks that are not public (this machine, private ones, links) and may be called all the same."},
+            }),
+        ),
+    );
+    add(
+        "lambdalink",
+        section(
+            "The routes of the original LambdaLink services.",
+            &json!({
+                "interservice_file": {"type": "string", "description": "A file that nobody else can read, with the secret by which services sign for whom they speak (Dibbs-Interservice); at least 32 characters. Such tokens are not accepted where absent."},
+            }),
+        ),
+    );
+    add(
         "log",
         section(
             "What is written to standard error.",
@@ -162,6 +188,11 @@ fn policy() -> Value {
             "slowest_look": duration("The longest pause between looks at what is under way."),
             "destroy_tries": {"type": "integer", "minimum": 1, "maximum": 4_294_967_295_u32, "description": "How often a delete that fails is tried before a person must decide."},
             "in_hand": {"type": "integer", "minimum": 1, "maximum": 4_294_967_295_u32, "description": "How many resources one engine works on at once."},
+            "keep_events": duration("How long events are kept: those of a cluster for so long after it is gone; 30d where absent, 4d at the least."),
+            "callbacks": {"type": "integer", "minimum": 0, "default": 20, "description": "Callbacks at once, per tenant."},
+            "repair": {"type": "string", "enum": ["never", "recreate"], "default": "never", "description": "What is done about a cluster that worked and is gone from its site, and not by our doing."},
+            "orphan_scan": often("How often all sites are searched for orphans; 1h where absent."),
+            "reclaim_orphans_after": often("Destroys what has been an orphan for so long; never where absent."),
             "tenants": {"type": "object", "additionalProperties": tenant, "description": "What single tenants may have, by their names."},
         }),
     ) {
@@ -214,6 +245,8 @@ mod tests {
         assert_eq!(of("key"), sorted(fields::<rm_store::KeySource>()));
         assert_eq!(of("policy"), sorted(fields::<s::PolicySection>()));
         assert_eq!(of("agent"), sorted(fields::<s::AgentSection>()));
+        assert_eq!(of("callbacks"), sorted(fields::<s::CallbacksSection>()));
+        assert_eq!(of("lambdalink"), sorted(fields::<s::LambdaLinkSection>()));
         assert_eq!(of("log"), sorted(fields::<s::LogSection>()));
         let tenant = &schema["policy"]["properties"]["tenants"]["additionalProperties"];
         assert_eq!(

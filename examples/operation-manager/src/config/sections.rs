@@ -6,8 +6,9 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rm_adapters::networks::Network;
 use rm_core::caller::Role;
-use rm_core::policy::{Policy, Quota};
+use rm_core::policy::{Policy, Quota, Repair};
 use rm_store::KeySource;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
@@ -24,6 +25,8 @@ pub(crate) struct Sections {
     pub(crate) tokens: Vec<TokenSection>,
     pub(crate) policy: PolicySection,
     pub(crate) agent: AgentSection,
+    pub(crate) callbacks: CallbacksSection,
+    pub(crate) lambdalink: LambdaLinkSection,
     pub(crate) log: LogSection,
 }
 
@@ -119,6 +122,11 @@ pub(crate) struct PolicySection {
     pub(crate) slowest_look: Option<Span>,
     pub(crate) destroy_tries: Option<u32>,
     pub(crate) in_hand: Option<u32>,
+    pub(crate) keep_events: Option<Span>,
+    pub(crate) callbacks: Option<u64>,
+    pub(crate) repair: Option<Repair>,
+    pub(crate) orphan_scan: Option<Often>,
+    pub(crate) reclaim_orphans_after: Option<Often>,
     pub(crate) tenants: BTreeMap<String, TenantSection>,
 }
 
@@ -188,6 +196,42 @@ impl<'de> Deserialize<'de> for Span {
     }
 }
 
+/// A duration, or `never`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Often {
+    Every(Span),
+    Never,
+}
+
+impl Serialize for Often {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Every(span) => span.serialize(serializer),
+            Self::Never => serializer.serialize_str("never"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Often {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text == "never" {
+            return Ok(Self::Never);
+        }
+        Span::deserialize(de::value::StringDeserializer::new(text)).map(Self::Every)
+    }
+}
+
+impl Often {
+    fn or(this: Option<Self>, otherwise: Option<Duration>) -> Option<Duration> {
+        match this {
+            None => otherwise,
+            Some(Self::Every(span)) => Some(span.0),
+            Some(Self::Never) => None,
+        }
+    }
+}
+
 impl PolicySection {
     /// As core wants it.
     pub(crate) fn policy(&self) -> Policy {
@@ -215,6 +259,14 @@ impl PolicySection {
             destroy_tries: self.destroy_tries.unwrap_or(usual.destroy_tries),
             lease: self.claim.map_or(usual.lease, |s| s.0),
             in_hand: self.in_hand.unwrap_or(usual.in_hand),
+            keep_events: self.keep_events.map_or(usual.keep_events, |s| s.0),
+            callbacks: self.callbacks.unwrap_or(usual.callbacks),
+            repair: self.repair.unwrap_or(usual.repair),
+            orphan_scan: Often::or(self.orphan_scan, usual.orphan_scan),
+            reclaim_orphans_after: Often::or(
+                self.reclaim_orphans_after,
+                usual.reclaim_orphans_after,
+            ),
             ..usual
         }
     }
@@ -235,6 +287,21 @@ impl Default for AgentSection {
             timeout: Span(Duration::from_secs(15)),
         }
     }
+}
+
+/// Whom events are brought to.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct CallbacksSection {
+    pub(crate) allow: Vec<Network>,
+}
+
+/// The routes of the original LambdaLink services.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct LambdaLinkSection {
+    /// Holds the secret that the services share.
+    pub(crate) interservice_file: Option<PathBuf>,
 }
 
 /// What is written to standard error.
@@ -277,5 +344,22 @@ mod tests {
         assert_eq!(policy.tenants["big"].clusters, None);
         assert_eq!(policy.tenants["big"].nodes, policy.quota.nodes);
         assert_eq!(policy.tenants["big"].lease_seconds, Some(86_400));
+    }
+
+    #[test]
+    fn orphans_are_searched_for_as_often_as_is_said_or_never() {
+        let read = |text: &str| toml::from_str::<PolicySection>(text).unwrap().policy();
+        let usual = read("");
+        assert_eq!(usual.orphan_scan, Some(Duration::from_secs(3600)));
+        assert_eq!(usual.reclaim_orphans_after, None);
+        assert_eq!(usual.repair, Repair::Never);
+        let other = read(
+            "orphan_scan = \"never\"\nreclaim_orphans_after = \"2d\"\nrepair = \"recreate\"",
+        );
+        assert_eq!(other.orphan_scan, None);
+        let two_days = Duration::from_secs(2 * 24 * 3600);
+        assert_eq!(other.reclaim_orphans_after, Some(two_days));
+        assert_eq!(other.repair, Repair::Recreate);
+        assert!(toml::from_str::<PolicySection>("orphan_scan = \"0s\"").is_err());
     }
 }

@@ -3,19 +3,19 @@
 use std::sync::Arc;
 
 use rm_adapters::agent::{Agent, HttpAgent};
-use rm_adapters::lambdalink::{self, LambdaLinkOptions};
+use rm_adapters::lambdalink::{self, Interservice, LambdaLinkOptions};
 use rm_adapters::rest::{self, RestOptions};
 use rm_adapters::{Parts, TokioEnv};
 use rm_core::Host;
 use rm_core::env::Env;
 use rm_core::calls::WatchCalls;
-use rm_core::secret::Sealer;
+use rm_core::secret::{Sealer, Secret};
 use rm_store::{AeadSealer, SqliteStore};
 
 use super::log;
 use crate::config::Config;
 use crate::failure::{Failure, Result};
-use crate::{plugins, tokens};
+use crate::{files, plugins, tokens};
 
 /// A host over the store of the configuration, with every plugin linked.
 pub(crate) fn host(
@@ -42,6 +42,7 @@ pub(crate) fn host(
     rest::register(builder.registries(), parts, options)?;
     let options = LambdaLinkOptions {
         agent: Some(agent),
+        interservice: interservice(config)?,
         ..LambdaLinkOptions::default()
     };
     lambdalink::register(builder.registries(), parts, options)?;
@@ -61,11 +62,21 @@ pub(crate) fn check(config: &Config) -> Result<()> {
     log::filter(config)?;
     tokens::table(config)?;
     sealer(config)?;
+    interservice(config)?;
     let mut builder = Host::builder(Arc::new(TokioEnv::new()))
         .installation(config.sections.installation.name.as_str());
     plugins::install(config, builder.registries())?;
     builder.build()?;
     Ok(())
+}
+
+/// What verifies tokens between services, where they are accepted.
+fn interservice(config: &Config) -> Result<Option<Interservice>> {
+    let Some(file) = &config.sections.lambdalink.interservice_file else {
+        return Ok(None);
+    };
+    let secret = files::read_private("the secret between services", &config.path(file))?;
+    Ok(Some(Interservice::new(&Secret::new(secret.as_str()))?))
 }
 
 /// What seals credentials; nothing, for a store in memory without a key.

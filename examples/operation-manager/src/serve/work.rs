@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rm_adapters::accounts;
+use rm_adapters::lambdalink;
+use rm_adapters::networks::Networks;
 use rm_core::Host;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -18,29 +19,35 @@ const TIDY: Duration = Duration::from_secs(3600);
 #[derive(Debug)]
 pub(super) struct Work {
     stop: watch::Sender<bool>,
-    engine: JoinHandle<()>,
+    engine: JoinHandle<rm_core::Result<()>>,
     outbox: JoinHandle<()>,
     tidying: JoinHandle<()>,
 }
 
 /// Begins it.
-pub(super) fn begin(host: &Arc<Host>) -> Work {
+pub(super) fn begin(host: &Arc<Host>, networks: Networks) -> Work {
     let (stop, stopped) = watch::channel(false);
     let (engine, outbox, tidied) = (host.engine(), host.outbox(), Arc::clone(host));
     let (until_engine, until_outbox) = (until(stopped.clone()), until(stopped));
     Work {
         stop,
         engine: tokio::spawn(async move { engine.run(until_engine).await }),
-        outbox: tokio::spawn(async move { outbox.run(&Post::default(), until_outbox).await }),
+        outbox: tokio::spawn(async move { outbox.run(&Post::new(networks), until_outbox).await }),
         tidying: tokio::spawn(async move {
             loop {
                 tokio::time::sleep(TIDY).await;
-                if let Err(e) = accounts::tidy(&tidied).await {
-                    tracing::warn!(error = %e, "accounts of clusters that are gone stay");
+                if let Err(e) = tidy(&tidied).await {
+                    tracing::warn!(error = %e, "what belonged to clusters that are gone stays");
                 }
             }
         }),
     }
+}
+
+async fn tidy(host: &Host) -> rm_core::Result<()> {
+    host.accounts().tidy().await?;
+    lambdalink::tidy(host).await?;
+    Ok(())
 }
 
 /// Ends when the work has ended although nobody asked it to: a host that
@@ -63,7 +70,7 @@ impl Work {
         let outbox = self.outbox.await;
         // Somebody else's share of the host ends with it.
         let _ = self.tidying.await;
-        engine.map_err(|_| Failure::refused("the engine has broken"))?;
+        engine.map_err(|_| Failure::refused("the engine has broken"))??;
         outbox.map_err(|_| Failure::refused("the outbox has broken"))
     }
 }

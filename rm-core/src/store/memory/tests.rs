@@ -70,7 +70,7 @@ async fn refused(store: &MemoryStore, batch: Batch) -> Refusal {
 
 async fn claim(store: &MemoryStore, max: u32) -> Vec<Claim> {
     let me = InstanceId(uuid::Uuid::nil());
-    store.claim(me, LEASE, max).await.unwrap()
+    store.claim(me, LEASE, max, &[]).await.unwrap()
 }
 
 fn ids(page: &Page<Versioned<ResourceRecord>>) -> Vec<ResourceId> {

@@ -95,6 +95,16 @@ impl Heat {
         Ok(answer.stack)
     }
 
+    /// The template that a stack was made by, or was last changed by.
+    ///
+    /// # Errors
+    /// See [`Error`]; [`Error::is_not_found`] if there is no such stack.
+    pub async fn template(&self, stack: &StackRef) -> Result<serde_json::Value, Error> {
+        let [stacks, name, id] = stack.path();
+        let ask = Ask::get(&[stacks, name, id, "template"]);
+        self.session.ask(read("show template"), &ask).await
+    }
+
     /// The living stack of this name or id, without outputs.
     ///
     /// # Errors

@@ -20,6 +20,7 @@ async fn a_batch_that_is_refused_leaves_no_trace() {
             at: env.now(),
             what: "toy.made".to_owned(),
             tenant: None,
+            audience: Vec::new(),
             resource: Some(row.id),
             data: json!({}),
         }],
@@ -50,7 +51,7 @@ async fn a_batch_that_is_refused_leaves_no_trace() {
     assert_eq!(store.counter("c").await.unwrap(), 0);
     assert_eq!(store.resource(row.id).await.unwrap(), None);
     assert_eq!(store.document("toy", "d").await.unwrap(), None);
-    assert_eq!(store.next_due().await.unwrap(), None);
+    assert_eq!(store.next_due(&[]).await.unwrap(), None);
     assert!(walk(&store, &By::All, 5).await.is_empty());
 
     done(&store, whole(absent, 2)).await;
@@ -97,6 +98,7 @@ async fn events_come_in_the_order_of_their_commits() {
             at: env.now(),
             what: format!("toy.{n}"),
             tenant: None,
+            audience: Vec::new(),
             resource: Some(of),
             data: json!({}),
         };

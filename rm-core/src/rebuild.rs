@@ -1,0 +1,359 @@
+//! A lost store made anew from the marks at the sites.
+//!
+//! A mark says which resource a thing is of and which try and generation; the
+//! backend may be able to say what it was made to be. The rest was in the
+//! store alone, and is lost: see [`LOST`].
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::backend::{Mark, Phase};
+use crate::caller::{Caller, Role, Tenant};
+use crate::copies;
+use crate::driver::Sight;
+use crate::error::{Error, ErrorKind, Result};
+use crate::host::Core;
+use crate::id::{HoldId, Kind, RemoteId, ResourceId};
+use crate::installation;
+use crate::life::{State, Wanted};
+use crate::manager::key_document;
+use crate::model::{ImageSpec, Json};
+use crate::quota::counts;
+use crate::record::{Hold, Place, ResourceRecord};
+use crate::store::{Batch, Due, Expect, Key, Outcome};
+use crate::survey::{Account, Skipped, Survey, name_of};
+
+/// What no site can tell.
+pub const LOST: &[&str] = &[
+    "leases: each thing has one hold without end, of its credential's user",
+    "grants and further holders",
+    "names for people: a thing is called as at its site",
+    "changes that were wanted and not carried out, and deletes that had not begun",
+    "idempotency keys and the keys of reuse: an equal request gets another cluster",
+    "accounts on clusters, callbacks, events, and what adapters kept",
+];
+
+/// What came of a search for things without a record.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Rebuilt {
+    /// What got a record, or would get one.
+    pub restored: Vec<Restored>,
+    /// What bears our mark and got none.
+    pub left: Vec<Left>,
+    /// How many things have a record already.
+    pub known: u64,
+    /// How many things are another installation's.
+    pub foreign: u64,
+    /// What was not looked at.
+    pub skipped: Vec<Skipped>,
+}
+
+/// A thing and its new record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restored {
+    /// The resource, as it was.
+    pub resource: ResourceId,
+    /// Which variety.
+    pub kind: Kind,
+    /// The site's name.
+    pub site_name: String,
+    /// The credential's tenant and name.
+    pub credential_name: String,
+    /// How the site names it.
+    pub remote: RemoteId,
+    /// Who owns it now.
+    pub tenant: Tenant,
+    /// Who holds it now.
+    pub user: String,
+    /// How many nodes it stands for.
+    pub nodes: u64,
+    /// What is not as it should be, beside what is lost of everything.
+    pub but: Option<String>,
+}
+
+/// A thing that got no record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Left {
+    /// The resource that its mark names.
+    pub resource: ResourceId,
+    /// The site's name.
+    pub site_name: String,
+    /// How the site names it.
+    pub remote: RemoteId,
+    /// Why.
+    pub why: String,
+}
+
+/// Makes records anew, for operators.
+#[derive(Debug, Clone, Copy)]
+pub struct Rebuild<'a> {
+    core: &'a Arc<Core>,
+}
+
+/// A thing without a record, and how it is reached.
+struct Found {
+    account: Arc<Account>,
+    sight: Sight,
+    mark: Mark,
+}
+
+impl<'a> Rebuild<'a> {
+    pub(crate) fn new(core: &'a Arc<Core>) -> Self {
+        Self { core }
+    }
+
+    /// Makes a record for each thing that bears our mark and has none;
+    /// without `apply` it only says what it would do. The catalog must have
+    /// been loaded anew. What has a record stays as it is, so this can be
+    /// repeated. Nothing is changed at any site.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Forbidden`] for anybody but an operator;
+    /// [`ErrorKind::Conflict`] where the store is another installation's, or
+    /// holds no credential to look with.
+    pub async fn run(&self, who: &Caller, apply: bool) -> Result<Rebuilt> {
+        who.need(Role::Operator)?;
+        let core = &**self.core;
+        if core
+            .catalog
+            .all_credentials(None, 1)
+            .await?
+            .items
+            .is_empty()
+        {
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                "the catalog has no credential to look at any site with",
+            )
+            .advice("load sites, credentials, appliances and implementations anew first"));
+        }
+        installation::check(core).await?;
+        if apply {
+            installation::own(core).await?;
+        }
+        let mut rebuilt = Rebuilt::default();
+        let things = self.search(&mut rebuilt).await?;
+        for (resource, mut all) in things {
+            // Of several tries the last one that is not going is meant.
+            all.sort_by_key(|found| (found.sight.phase != Phase::Deleting, found.mark.incarnation));
+            let meant = all.pop();
+            for other in all {
+                let why = "another thing of the same resource is meant";
+                rebuilt.left.push(other.left(resource, why.to_owned()));
+            }
+            if let Some(found) = meant {
+                match self.restore(who, &found, apply).await {
+                    Ok(restored) => rebuilt.restored.push(restored),
+                    Err(e) => rebuilt.left.push(found.left(resource, e.to_string())),
+                }
+            }
+        }
+        Ok(rebuilt)
+    }
+
+    /// What bears our mark and has no record, by resource.
+    async fn search(&self, rebuilt: &mut Rebuilt) -> Result<BTreeMap<ResourceId, Vec<Found>>> {
+        let core = &**self.core;
+        let mut things: BTreeMap<ResourceId, Vec<Found>> = BTreeMap::new();
+        let mut survey = Survey::begin(core).await?;
+        while let Some((account, page)) = survey.next().await {
+            for sight in page {
+                let Some(mark) = sight.mark.clone() else {
+                    continue;
+                };
+                if mark.installation != core.installation {
+                    rebuilt.foreign += 1;
+                } else if core.store.resource(mark.resource).await?.is_some() {
+                    rebuilt.known += 1;
+                } else if sight.phase != Phase::Gone {
+                    let account = Arc::clone(&account);
+                    let found = things.entry(mark.resource).or_default();
+                    found.push(Found {
+                        account,
+                        sight,
+                        mark,
+                    });
+                }
+            }
+        }
+        rebuilt.skipped = survey.skipped;
+        Ok(things)
+    }
+
+    async fn restore(&self, who: &Caller, found: &Found, apply: bool) -> Result<Restored> {
+        let core = &**self.core;
+        let (account, sight) = (&found.account, &found.sight);
+        if sight.phase == Phase::Deleting {
+            return Err(Error::new(
+                ErrorKind::Busy,
+                "it is being destroyed at the site",
+            ));
+        }
+        let cx = account.cx(core);
+        let call = account.driver.recall(&cx, sight.clone());
+        let spec = core
+            .timed("observe", account.cap.call_timeout, call)
+            .await?;
+        let spec = spec.ok_or_else(|| {
+            Error::not_found("the site does not say what it was made by, or the catalog has no such thing")
+                .advice("load the implementation or image that it was made by, and try again; or destroy it at the site")
+        })?;
+        let record = self.record(found, spec)?;
+        let quota = core.policy.quota(&record.tenant);
+        let mut restored = Restored {
+            resource: record.id,
+            kind: record.kind.clone(),
+            site_name: record.place.site_name.clone(),
+            credential_name: name_of(&account.credential),
+            remote: sight.id.clone(),
+            tenant: record.tenant.clone(),
+            user: record
+                .holds
+                .first()
+                .map(|h| h.user.clone())
+                .unwrap_or_default(),
+            nodes: record.nodes,
+            but: None,
+        };
+        let used = |what: &str| format!("quota/{}/{what}", record.tenant);
+        let nodes = core.store.counter(&used("nodes")).await? + record.nodes;
+        let clusters = core.store.counter(&used("clusters")).await? + u64::from(record.nodes > 0);
+        if quota.nodes.is_some_and(|most| nodes > most)
+            || quota.clusters.is_some_and(|most| clusters > most)
+        {
+            restored.but = Some(format!(
+                "{} has more than its quota allows: {clusters} clusters, {nodes} nodes",
+                record.tenant
+            ));
+        }
+        if apply {
+            self.write(who, record).await?;
+        }
+        Ok(restored)
+    }
+
+    fn record(&self, found: &Found, spec: Json) -> Result<ResourceRecord> {
+        let core = &**self.core;
+        let (account, sight, mark) = (&found.account, &found.sight, &found.mark);
+        let kind = core
+            .serves
+            .get(&account.manager)
+            .map_or(Kind::CLUSTER, |serves| serves.kind.clone());
+        let credential = &account.credential;
+        let (mut tenant, mut user) = (credential.tenant.clone(), credential.user.clone());
+        let mut key = None;
+        if kind == Kind::IMAGE {
+            let image: ImageSpec = spec.read()?;
+            tenant = copies::owner(image.image);
+            user.clone_from(&tenant.0);
+            key = Some(copies::key(image.image, account.site.id, credential.id));
+        }
+        // What bytes an image has is no generation.
+        let generation = match mark.generation {
+            0 | u64::MAX => 1,
+            generation => generation,
+        };
+        let now = core.env.now();
+        Ok(ResourceRecord {
+            id: mark.resource,
+            kind,
+            tenant: tenant.clone(),
+            name: sight.name.clone(),
+            nodes: account.driver.nodes(&spec)?,
+            place: Place {
+                manager: account.manager.clone(),
+                site: account.site.id,
+                site_name: account.site.name.clone(),
+                credential: credential.id,
+                spec: spec.clone(),
+                key,
+            },
+            fallbacks: Vec::new(),
+            needs: Vec::new(),
+            wanted: Wanted::Running,
+            generation,
+            fits_from: generation,
+            refused: Vec::new(),
+            seen: State::Unknown,
+            seen_generation: 0,
+            reason: "made anew from its mark".to_owned(),
+            seen_spec: Some(spec),
+            stamp: None,
+            view: None,
+            remote: Some(sight.id.clone()),
+            incarnation: mark.incarnation.max(1),
+            attempt: None,
+            tries: 0,
+            looks: 0,
+            deadline: Some(now.plus(account.cap.patience.max(Duration::from_secs(60)))),
+            holds: vec![Hold {
+                id: HoldId::new(&*core.env),
+                user,
+                tenant,
+                until: None,
+                since: now,
+            }],
+            grants: Vec::new(),
+            created: now,
+            updated: now,
+        })
+    }
+
+    async fn write(&self, who: &Caller, record: ResourceRecord) -> Result<()> {
+        let core = &**self.core;
+        let mut batch = Batch::default();
+        batch.expect.push(Expect::Absent(Key::Resource(record.id)));
+        let mut record = record;
+        if let Some(key) = record.place.key.take() {
+            let document = key_document(&key, record.id)?;
+            let place = Key::Document(document.space.clone(), key.clone());
+            // Where another copy has the key, this one goes without.
+            if core.store.document(&document.space, &key).await?.is_none() {
+                batch.expect.push(Expect::Absent(place));
+                batch.documents.push(document);
+                record.place.key = Some(key);
+            }
+        }
+        let nodes = i64::try_from(record.nodes).unwrap_or(i64::MAX);
+        let one = i64::from(nodes > 0);
+        batch
+            .counts
+            .extend(counts(&record.tenant.0, one, nodes, None, None));
+        let hold = record.holds.first().map(|h| (h.id, h.user.clone()));
+        let (hold, user) = hold.unzip();
+        batch.events.push(core.event(
+            &record,
+            "restored",
+            json!({
+                "by": who.user, "hold": hold, "of": user, "site": record.place.site_name,
+                "to": record.seen, "wanted": record.wanted, "generation": record.generation,
+                "incarnation": record.incarnation, "remote": record.remote, "nodes": nodes,
+                "reason": record.reason,
+            }),
+        ));
+        let now = core.env.now();
+        batch.resources.push((Arc::new(record), Due::At(now)));
+        match core.commit(batch).await? {
+            Outcome::Done(_) => Ok(()),
+            Outcome::Refused(_) => Err(Error::new(
+                ErrorKind::Conflict,
+                "somebody made a record of it at the same moment",
+            )),
+        }
+    }
+}
+
+impl Found {
+    fn left(&self, resource: ResourceId, why: String) -> Left {
+        Left {
+            resource,
+            site_name: self.account.site.name.clone(),
+            remote: self.sight.id.clone(),
+            why,
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! Every fault, and every pair of faults, at every boundary of create, resize
+//! and delete with two engines.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::thread;
+
+use super::harm::{Found, Harm};
+use super::trial::{At, Part, Ran, Setting, is_backend, trial, troubles};
+use crate::world::{Boundary, PENDING, TaskId};
+
+/// What is asked of the store again and again while there is nothing to do.
+const IDLE: [&str; 5] = [
+    "before next due",
+    "after next due",
+    "before next end",
+    "after next end",
+    PENDING,
+];
+
+/// What kind of boundary it is, as the table names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    /// Before or after a commit.
+    Journal,
+    /// Before or after another call of the store.
+    Store,
+    /// Before or after a call of the backend.
+    Backend,
+    /// A poll after which the engine waits.
+    Pending,
+}
+
+impl Class {
+    /// Every value.
+    pub const ALL: [Self; 4] = [Self::Journal, Self::Store, Self::Backend, Self::Pending];
+
+    /// The words for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Journal => "journal (commits)",
+            Self::Store => "other store calls",
+            Self::Backend => "backend calls",
+            Self::Pending => "pending polls",
+        }
+    }
+
+    fn of(name: &str) -> Self {
+        if name == PENDING {
+            Self::Pending
+        } else if is_backend(name) {
+            Self::Backend
+        } else if name.contains(" commit") {
+            Self::Journal
+        } else {
+            Self::Store
+        }
+    }
+}
+
+/// What came of all trials.
+#[derive(Debug, Default)]
+pub struct Exhaustive {
+    /// Boundaries of the faultless run: how many there are, and at how many an
+    /// engine crashed.
+    pub coverage: BTreeMap<(Part, Class), (u64, u64)>,
+    /// Boundaries that are like another one, for nothing happened in between.
+    pub idle: u64,
+    /// Trials with one fault, by part.
+    pub singles: BTreeMap<Part, u64>,
+    /// Trials with two, by the part of the first.
+    pub pairs: BTreeMap<Part, u64>,
+    /// First faults after whose part something else was there than without it,
+    /// so that second ones in later parts were tried as well.
+    pub carried: u64,
+    /// What did harm, and the faults that led to it.
+    pub failed: Vec<(String, Vec<Found>)>,
+}
+
+impl Exhaustive {
+    fn merge(&mut self, other: Self) {
+        for (at, (there, hit)) in other.coverage {
+            let both = self.coverage.entry(at).or_default();
+            both.0 += there;
+            both.1 += hit;
+        }
+        self.idle += other.idle;
+        for (part, n) in other.singles {
+            *self.singles.entry(part).or_default() += n;
+        }
+        for (part, n) in other.pairs {
+            *self.pairs.entry(part).or_default() += n;
+        }
+        self.carried += other.carried;
+        self.failed.extend(other.failed);
+    }
+
+    /// All trials.
+    pub fn trials(&self) -> u64 {
+        self.singles.values().chain(self.pairs.values()).sum()
+    }
+
+    fn judge(&mut self, setting: Setting, faults: &[At], ran: &Ran) {
+        let mut broken = ran.broken.clone();
+        if ran.struck < faults.len() {
+            let text = format!("only {} of {} faults happened", ran.struck, faults.len());
+            broken.push(Found::new(Harm::Broken, text));
+        }
+        if !broken.is_empty() {
+            self.failed.push((format!("{setting:?} {faults:?}"), broken));
+        }
+    }
+}
+
+/// The boundaries from number `after` on that differ from each other, counted
+/// from 1, and how many are left out. Between two at which an engine only asks
+/// what time it is to work again, and at which neither engine has done anything
+/// else in between, nothing has changed but the time.
+fn distinct(trace: &[Boundary], after: u64) -> (Vec<(u64, Boundary)>, u64) {
+    let mut seen: BTreeSet<(TaskId, &str)> = BTreeSet::new();
+    let mut found = Vec::new();
+    let mut left = 0;
+    for (n, at) in (1..).zip(trace) {
+        let idle = IDLE.contains(&at.name);
+        if !idle {
+            seen.clear();
+        }
+        if idle && !seen.insert((at.task, at.name)) {
+            left += u64::from(n > after);
+        } else if n > after {
+            found.push((n, *at));
+        }
+    }
+    (found, left)
+}
+
+/// Every single fault, and with `pairs` every pair. `tell` is told now and then
+/// how many first faults are done, of how many, and how many trials there were.
+pub fn exhaustive(pairs: bool, tell: &mut dyn FnMut(usize, usize, u64)) -> Exhaustive {
+    let mut all = Exhaustive::default();
+    let mut firsts: Vec<(Setting, [String; 3], At)> = Vec::new();
+    let settings = (0..4).map(|seed| (seed, false)).chain([(0, true)]);
+    for (seed, lags) in settings {
+        let setting = Setting { seed, lags };
+        let sound = guarded(setting, &[]);
+        all.judge(setting, &[], &sound);
+        for (part, trace) in Part::ALL.into_iter().zip(&sound.traces) {
+            let (found, left) = distinct(trace, 0);
+            all.idle += left;
+            for (n, at) in found {
+                let class = Class::of(at.name);
+                all.coverage.entry((part, class)).or_default().0 += 1;
+                let here = troubles(&at).into_iter().map(|t| (part, n, t));
+                firsts.extend(here.map(|first| (setting, sound.rests.clone(), first)));
+            }
+        }
+    }
+    let next = AtomicUsize::new(0);
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let (done, parts) = mpsc::channel::<Exhaustive>();
+    let mut first = 0;
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            let (next, done, firsts) = (&next, done.clone(), &firsts);
+            scope.spawn(move || {
+                while let Some((setting, rests, first)) =
+                    firsts.get(next.fetch_add(1, Ordering::Relaxed))
+                {
+                    // One order of the two engines is enough for pairs.
+                    let pairs = pairs && setting.seed == 0 && !setting.lags;
+                    if done.send(from(*setting, rests, *first, pairs)).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(done);
+        for part in parts {
+            first += 1;
+            all.merge(part);
+            tell(first, firsts.len(), all.trials());
+        }
+    });
+    all
+}
+
+/// A first fault, and every second one behind it.
+fn from(setting: Setting, rests: &[String; 3], first: At, pairs: bool) -> Exhaustive {
+    let mut all = Exhaustive::default();
+    let (part, n, trouble) = first;
+    let ran = guarded(setting, &[first]);
+    all.judge(setting, &[first], &ran);
+    *all.singles.entry(part).or_default() += 1;
+    let own = usize::from(part as u8);
+    if trouble == crate::world::Trouble::Crash
+        && let Some(at) = usize::try_from(n - 1).ok().and_then(|n| ran.traces[own].get(n))
+    {
+        all.coverage.entry((part, Class::of(at.name))).or_default().1 += 1;
+    }
+    if !pairs {
+        return all;
+    }
+    let differs = ran.rests[own] != rests[own];
+    all.carried += u64::from(differs);
+    for (later, trace) in Part::ALL.into_iter().zip(&ran.traces) {
+        let after = match later {
+            _ if later < part => continue,
+            _ if later == part => n,
+            _ if differs => 0,
+            _ => continue,
+        };
+        for (m, at) in distinct(trace, after).0 {
+            for trouble in troubles(&at) {
+                let faults = [first, (later, m, trouble)];
+                all.judge(setting, &faults, &guarded(setting, &faults));
+                *all.pairs.entry(part).or_default() += 1;
+            }
+        }
+    }
+    all
+}
+
+/// A trial that panics is told as one that did harm.
+fn guarded(setting: Setting, faults: &[At]) -> Ran {
+    let broken = |text: String| Ran {
+        broken: vec![Found::new(Harm::Broken, text)],
+        struck: faults.len(),
+        ..Ran::default()
+    };
+    match catch_unwind(AssertUnwindSafe(|| trial(setting, faults))) {
+        Ok(Ok(ran)) => ran,
+        Ok(Err(e)) => broken(e.to_string()),
+        Err(panic) => broken(super::many::words(panic)),
+    }
+}

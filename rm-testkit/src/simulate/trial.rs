@@ -1,0 +1,273 @@
+//! One trial: a cluster is created, resized and deleted beside two engines,
+//! and faults are put at exactly given boundaries.
+
+use std::time::Duration;
+
+use rm_core::clusters::Size;
+use rm_core::life::State;
+use rm_core::{ErrorKind, ResourceId};
+
+use super::harm::{Found, Harm};
+use super::judge::Judge;
+use super::mischief::{SKEW, STALL};
+use super::schedule::{Run, catalog, tuned};
+use crate::cloud::{Fault, Verb};
+use crate::scene::Scene;
+use crate::store::StoreFault;
+use crate::world::{Boundary, PENDING, Trouble};
+
+/// What is asked of a cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// It is made.
+    Create,
+    /// It gets another size.
+    Resize,
+    /// It is let go.
+    Delete,
+}
+
+impl Part {
+    /// Every value, in the order in which they come.
+    pub const ALL: [Self; 3] = [Self::Create, Self::Resize, Self::Delete];
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Resize => "resize",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+/// A fault at a boundary: which part, which boundary of it counted from 1, and
+/// what happens there.
+pub(super) type At = (Part, u64, Trouble);
+
+/// Whose boundaries are meant.
+const ENGINES: &str = "engine";
+
+/// In what world trials are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Setting {
+    /// Decides which of the two engines does what.
+    pub(super) seed: u64,
+    /// Whether lists lag.
+    pub(super) lags: bool,
+}
+
+/// What came of a trial.
+#[derive(Debug, Default)]
+pub(super) struct Ran {
+    /// Every boundary that engines passed, by part.
+    pub(super) traces: [Vec<Boundary>; 3],
+    /// What there was at the end of each part.
+    pub(super) rests: [String; 3],
+    /// How many of the faults happened.
+    pub(super) struck: usize,
+    pub(super) broken: Vec<Found>,
+}
+
+/// What can happen at a boundary, from its name.
+pub(super) fn troubles(at: &Boundary) -> Vec<Trouble> {
+    let mut all = vec![
+        Trouble::Crash,
+        Trouble::Stall(Some(STALL)),
+        Trouble::Clock(SKEW),
+        Trouble::Clock(-SKEW),
+    ];
+    let seconds = Duration::from_secs;
+    let call = |faults: &[Fault]| faults.iter().map(|f| Trouble::Call(*f)).collect::<Vec<_>>();
+    let verb = |verb: Verb| at.name.strip_prefix("before ") == Some(verb.as_str());
+    let any = [
+        Fault::LostBefore,
+        Fault::Slow(seconds(8)),
+        Fault::TooMany(seconds(2)),
+        Fault::Refused(ErrorKind::Unavailable),
+    ];
+    if [Verb::Offers, Verb::Observe].into_iter().any(verb) {
+        all.extend(call(&any));
+    } else if [Verb::Create, Verb::Change, Verb::Destroy].into_iter().any(verb) {
+        all.extend(call(&any));
+        all.extend(call(&[
+            Fault::LostAfter,
+            Fault::Late(seconds(2)),
+            Fault::Slow(seconds(1)),
+            Fault::Twice(Duration::from_millis(100)),
+            Fault::Denied,
+            Fault::Forgotten,
+        ]));
+        if !verb(Verb::Create) {
+            all.extend(call(&[Fault::Twice(seconds(3))]));
+        }
+    } else if is_backend(at.name) || at.name == PENDING {
+        // After a call there is nothing left to go wrong with it.
+    } else if at.name.starts_with("after ") {
+        all.push(Trouble::Store(StoreFault::OutcomeLost));
+    } else {
+        all.push(Trouble::Store(StoreFault::Unavailable));
+        if at.name.starts_with("before commit") || at.name == "before claim" {
+            all.push(Trouble::Store(StoreFault::Full));
+        }
+    }
+    all
+}
+
+/// Whether this is a boundary of a backend call.
+pub(super) fn is_backend(name: &str) -> bool {
+    let verb = name.strip_prefix("before ").or(name.strip_prefix("after "));
+    verb.is_some_and(|name| {
+        [
+            Verb::Offers,
+            Verb::Observe,
+            Verb::Create,
+            Verb::Change,
+            Verb::Destroy,
+        ]
+        .iter()
+        .any(|v| v.as_str() == name)
+    })
+}
+
+/// Makes one.
+pub(super) fn trial(setting: Setting, faults: &[At]) -> rm_core::Result<Ran> {
+    const SITES: &[&str] = &["north"];
+    let scene = Scene::builder(setting.seed)
+        .sites(SITES)
+        .catalog(catalog(SITES)?)
+        .policy(tuned)
+        .config(|c| super::schedule::lagging(c, setting.lags))
+        .build()?;
+    super::schedule::declare(&scene, SITES, setting.lags);
+    Ok(scene.run(async |s| {
+        for _ in 0..2 {
+            s.start_engine();
+        }
+        // What engines do once when they start is not counted.
+        s.world.sleep(Duration::from_secs(1)).await;
+        let mut life = Life {
+            ran: Ran::default(),
+            id: None,
+            run: Run::quiet(s),
+        };
+        for part in Part::ALL {
+            life.part(s, part, faults).await;
+        }
+        life.end(s).await;
+        life.ran
+    }))
+}
+
+struct Life<'a> {
+    run: Run<'a>,
+    ran: Ran,
+    id: Option<ResourceId>,
+}
+
+impl Life<'_> {
+    async fn part(&mut self, s: &Scene, part: Part, faults: &[At]) {
+        let mut struck = false;
+        s.world.clear();
+        for (_, n, trouble) in faults.iter().filter(|(p, ..)| *p == part) {
+            s.world.trouble_also_at(ENGINES, *n, *trouble);
+            struck = true;
+        }
+        s.world.record(ENGINES);
+        self.ask(s, part).await;
+        self.run.rest().await;
+        let at = usize::from(part as u8);
+        self.ran.traces[at] = s.world.recorded();
+        self.ran.struck += s.world.strikes().len();
+        s.world.disarm();
+        if struck {
+            self.run.sound(part.as_str()).await;
+        }
+        self.is_done(s, part, faults).await;
+        self.ran.rests[at] = self.normal(s).await;
+    }
+
+    /// Whoever asks has a sound process.
+    async fn ask(&mut self, s: &Scene, part: Part) {
+        let asked = match (part, self.id) {
+            (Part::Create, _) => s.clusters().create(&s.alice, &s.own(2)).await.map(|made| {
+                self.id = Some(made.cluster.id());
+            }),
+            (Part::Resize, Some(id)) => s
+                .clusters()
+                .resize(&s.alice, id, Size::To(4))
+                .await
+                .map(drop),
+            (Part::Delete, Some(id)) => match s.clusters().get(&s.alice, id).await {
+                Ok(cluster) => cluster.release(&s.alice, None).await.map(drop),
+                Err(e) => Err(e),
+            },
+            (_, None) => Ok(()),
+        };
+        if let Err(e) = asked {
+            self.run.harm(Harm::Broken, format!("{}: {e}", part.as_str()));
+        }
+    }
+
+    /// Each operation ends well, unless the site itself said that it was done
+    /// and forgot it.
+    async fn is_done(&mut self, s: &Scene, part: Part, faults: &[At]) {
+        let forgotten = faults
+            .iter()
+            .any(|(p, _, trouble)| *p <= part && *trouble == Trouble::Call(Fault::Forgotten));
+        let rows = self.run.rows().await;
+        let text = match (part, rows.first()) {
+            (Part::Delete, None) => return,
+            (Part::Delete, Some(row)) => format!("still there: {:?}", row.record.seen),
+            (_, None) => "no record".to_owned(),
+            (_, Some(row)) => {
+                let r = &row.record;
+                let slaves = if part == Part::Create { 2 } else { 4 };
+                let things = s.cloud.of(r.id, s.world.now());
+                let right = things.len() == 1 && things[0].slaves == slaves;
+                if r.seen == State::Ready && right || r.seen == State::Failed && forgotten {
+                    return;
+                }
+                format!("{} with {things:?}: {}", r.seen, r.reason)
+            }
+        };
+        let text = format!("{} did not end well: {text}", part.as_str());
+        self.run.harm(Harm::Stuck, text);
+    }
+
+    /// What is there, without what time made of it.
+    async fn normal(&self, s: &Scene) -> String {
+        let mut text = String::new();
+        for row in self.run.rows().await {
+            let r = &row.record;
+            text += &format!(
+                "{:?} {} {} {} {} {:?} {:?} {} {:?} {:?} {};",
+                r.wanted,
+                r.generation,
+                r.fits_from,
+                r.seen,
+                r.seen_generation,
+                r.remote,
+                r.attempt.is_some(),
+                r.incarnation,
+                r.place.spec,
+                r.refused.len(),
+                r.nodes,
+            );
+        }
+        s.cloud.each_thing(|site, t| {
+            let generation = t.mark.as_ref().map(|m| m.generation);
+            text += &format!("{site} {} {:?} {} {generation:?};", t.id, t.phase, t.slaves);
+        });
+        text
+    }
+
+    async fn end(&mut self, s: &Scene) {
+        self.run.let_go().await;
+        self.run.sound("in the end").await;
+        self.run.nothing_left().await;
+        self.ran.broken = std::mem::take(&mut self.run.told.broken);
+        self.ran.broken.extend(Judge::doubles(s));
+        self.ran.broken.extend(Judge::guesses(s));
+    }
+}

@@ -1,0 +1,272 @@
+//! A store that is lost is made anew from the marks at the sites.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rm_core::backend::Mark;
+use rm_core::catalog::{NewAppliance, NewCredential, NewImplementation, NewSite};
+use rm_core::clusters::Size;
+use rm_core::life::State;
+use rm_core::policy::{Policy, Quota};
+use rm_core::rebuild::Rebuilt;
+use rm_core::record::ResourceRecord;
+use rm_core::store::{By, MemoryStore, Store};
+use rm_core::{ErrorKind, Host, ResourceId, Tenant};
+use rm_testkit::{API, Fault, MEDIA_TYPE, Rule, Scene, Verb};
+use serde_json::json;
+
+/// Another host on the same cloud, over a store that is empty.
+fn anew(s: &Scene, policy: Policy) -> (Arc<Host>, Arc<dyn Store>) {
+    let env = s.world.env();
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new(Arc::clone(&env) as _));
+    let mut builder = Host::builder(env)
+        .store(Arc::clone(&store))
+        .policy(policy)
+        .installation("lab");
+    s.cloud.install(builder.registries()).unwrap();
+    (Arc::new(builder.build().unwrap()), store)
+}
+
+/// The catalog, as a person loads it once more.
+async fn load(s: &Scene, host: &Host) {
+    let (catalog, who) = (host.catalog(), &s.operator);
+    let site = NewSite::new("north", API, "sim:north");
+    catalog.add_site(who, site).await.unwrap();
+    for user in [&s.alice, &s.carol] {
+        let secret = json!({"account": user.tenant, "password": "right"});
+        let mut credential = NewCredential::new(&user.user, "north", secret);
+        credential.user = Some(user.user.clone());
+        credential.tenant = Some(Tenant(user.tenant.0.clone()));
+        catalog.add_credential(who, credential).await.unwrap();
+    }
+    let appliance = NewAppliance {
+        name: "hadoop".to_owned(),
+        description: String::new(),
+        ready_port: None,
+        images: Vec::new(),
+    };
+    catalog.add_appliance(who, appliance).await.unwrap();
+    let body = json!({
+        "parameters": ["flavor", "network"],
+        "outputs": {"console": "http://10.0.0.10:8088"},
+    });
+    let body = NewImplementation::new("hadoop", API, MEDIA_TYPE, &body.to_string());
+    catalog.add_implementation(who, body).await.unwrap();
+}
+
+async fn records(store: &Arc<dyn Store>) -> Vec<ResourceRecord> {
+    let page = store.resources(&By::All, None, 500).await.unwrap();
+    page.items.iter().map(|row| (*row.record).clone()).collect()
+}
+
+async fn rebuild(s: &Scene, host: &Host, apply: bool) -> Rebuilt {
+    host.rebuild().run(&s.operator, apply).await.unwrap()
+}
+
+fn work(s: &Scene, host: &Arc<Host>) {
+    let engine = host.engine();
+    s.world.spawn("anew", async move {
+        engine.run(std::future::pending()).await.unwrap();
+    });
+}
+
+/// Engines die, and what was under way comes to its end at the site.
+async fn lose(s: &Scene) {
+    for engine in s.engines() {
+        s.world.kill(engine.id);
+    }
+    s.world.sleep(Duration::from_secs(600)).await;
+}
+
+#[test]
+fn what_a_lost_store_held_is_found_resized_and_deleted() {
+    let scene = Scene::new(1);
+    scene.start_engine();
+    scene.run(async |s| {
+        let one = s.clusters().create(&s.alice, &s.own(1)).await.unwrap();
+        let two = s.clusters().create(&s.carol, &s.own(4)).await.unwrap();
+        let (one, two) = (one.cluster.id(), two.cluster.id());
+        let live = s.ready(&s.alice, one).await.unwrap();
+        s.ready(&s.carol, two).await.unwrap();
+        s.clusters()
+            .resize(&s.alice, one, Size::To(2))
+            .await
+            .unwrap();
+        s.ready(&s.alice, one).await.unwrap();
+        let remote = live.record().remote.clone().unwrap();
+        lose(s).await;
+        let before = s.cloud.everything(s.world.now());
+
+        let (host, store) = anew(s, Policy::default());
+        load(s, &host).await;
+        let dry = rebuild(s, &host, false).await;
+        assert_eq!(dry.restored.len(), 2, "{dry:#?}");
+        assert_eq!(records(&store).await, [], "a dry run");
+        let done = rebuild(s, &host, true).await;
+        assert_eq!(done, dry);
+        assert_eq!((done.left.len(), done.skipped.len()), (0, 0));
+        let again = rebuild(s, &host, true).await;
+        assert_eq!((again.restored.len(), again.known), (0, 2));
+        assert_eq!(s.cloud.everything(s.world.now()), before, "untouched");
+
+        work(s, &host);
+        let (limit, clusters) = (Duration::from_secs(600), host.clusters());
+        let live = clusters.settled(&s.alice, one, limit).await.unwrap();
+        let r = live.record();
+        assert_eq!(r.seen, State::Ready, "{r:?}");
+        assert_eq!(r.remote, Some(remote));
+        assert_eq!((r.generation, r.incarnation), (2, 1), "as the mark says");
+        assert_eq!((live.spec().unwrap().slaves, r.nodes), (2, 3));
+        assert_eq!(r.holds.len(), 1);
+        assert_eq!((&*r.holds[0].user, r.holds[0].until), ("alice", None));
+        assert_eq!(store.counter("quota/physics/nodes").await.unwrap(), 3);
+        assert_eq!(store.counter("quota/biology/nodes").await.unwrap(), 5);
+        let told = host.history().of(&s.alice, one, None).await.unwrap();
+        assert!(told.entries[0].text.contains("made anew"), "{told:#?}");
+        assert!(!told.whole, "what was before is lost");
+
+        clusters.resize(&s.alice, one, Size::To(5)).await.unwrap();
+        let live = clusters.settled(&s.alice, one, limit).await.unwrap();
+        assert_eq!(live.view().unwrap().hosts.len(), 6);
+        live.release(&s.alice, None).await.unwrap();
+        assert!(clusters.gone(&s.alice, one, limit).await.unwrap());
+        let other = clusters.get(&s.carol, two).await.unwrap();
+        other.release(&s.carol, None).await.unwrap();
+        assert!(clusters.gone(&s.carol, two, limit).await.unwrap());
+        assert_eq!(s.cloud.everything(s.world.now()), []);
+        assert_eq!(store.counter("quota/physics/clusters").await.unwrap(), 0);
+    });
+}
+
+/// Wherever in a life the store is lost: what is at the site is found, works,
+/// and goes.
+#[test]
+fn a_store_lost_in_the_middle_of_a_life_leaks_nothing() {
+    for part in ["create", "resize", "delete"] {
+        let mut covered = 0;
+        for n in 1.. {
+            let scene = Scene::new(2);
+            scene.start_engine();
+            scene.run(async |s| {
+                s.world.sleep(Duration::from_secs(1)).await;
+                let arm = |now: &str| {
+                    if now == part {
+                        s.world.crash_at("engine", n);
+                    }
+                };
+                arm("create");
+                let made = s.clusters().create(&s.alice, &s.own(1)).await.unwrap();
+                let id = made.cluster.id();
+                s.world.sleep(Duration::from_secs(10)).await;
+                arm("resize");
+                s.clusters()
+                    .resize(&s.alice, id, Size::To(3))
+                    .await
+                    .unwrap();
+                s.world.sleep(Duration::from_secs(10)).await;
+                arm("delete");
+                made.cluster.release(&s.alice, None).await.unwrap();
+                s.world.sleep(Duration::from_secs(10)).await;
+                lose(s).await;
+                went_on(s, id).await;
+            });
+            if scene.world.crashed().is_none() || n == 40 {
+                break;
+            }
+            covered += 1;
+        }
+        println!("{part}: the store lost at each of {covered} points");
+        assert!(covered >= 5, "{part}: {covered}");
+    }
+}
+
+async fn went_on(s: &Scene, id: ResourceId) {
+    let there = s.cloud.of(id, s.world.now()).len();
+    assert!(there <= 1);
+    let (host, store) = anew(s, Policy::default());
+    load(s, &host).await;
+    let done = rebuild(s, &host, true).await;
+    assert_eq!(done.restored.len(), there, "{done:#?}");
+    work(s, &host);
+    let (limit, clusters) = (Duration::from_secs(600), host.clusters());
+    if there == 1 {
+        clusters.resize(&s.alice, id, Size::To(2)).await.unwrap();
+        let live = clusters.settled(&s.alice, id, limit).await.unwrap();
+        assert_eq!(live.record().seen, State::Ready, "{:?}", live.record());
+        assert_eq!(live.view().unwrap().hosts.len(), 3);
+        live.release(&s.alice, None).await.unwrap();
+        assert!(clusters.gone(&s.alice, id, limit).await.unwrap());
+    }
+    assert_eq!(s.cloud.everything(s.world.now()), []);
+    assert_eq!(records(&store).await, []);
+    assert_eq!(store.counter("quota/physics/nodes").await.unwrap(), 0);
+}
+
+#[test]
+fn what_cannot_be_restored_is_said() {
+    let scene = Scene::new(3);
+    scene.start_engine();
+    scene.run(async |s| {
+        let made = s.clusters().create(&s.alice, &s.own(2)).await.unwrap();
+        let id = made.cluster.id();
+        s.ready(&s.alice, id).await.unwrap();
+        // One that was made by something that the catalog does not have; an
+        // earlier try beside it; a sibling's; one that is going.
+        let mark = |installation: &str, resource: ResourceId, incarnation| Mark {
+            installation: installation.to_owned(),
+            resource,
+            incarnation,
+            generation: 1,
+        };
+        let plant = |name: &str, mark| {
+            s.cloud
+                .plant("north", "physics", name, Some(mark), s.world.now())
+        };
+        let strange: ResourceId = "0190a5c1-7c3e-7d10-8a55-3f0e6b7c9d21".parse().unwrap();
+        let odd = plant("odd", mark("lab", strange, 1));
+        let earlier = plant("earlier", mark("lab", id, 0));
+        plant("sibling", mark("another", id, 1));
+        lose(s).await;
+
+        let policy = Policy {
+            quota: Quota {
+                nodes: Some(2),
+                ..Quota::default()
+            },
+            ..Policy::default()
+        };
+        let (host, store) = anew(s, policy);
+        let e = host.rebuild().run(&s.operator, true).await.unwrap_err();
+        assert_eq!(e.kind(), ErrorKind::Conflict);
+        assert!(e.next().unwrap().contains("anew first"), "{e}");
+        load(s, &host).await;
+        let e = host.rebuild().run(&s.alice, true).await.unwrap_err();
+        assert_eq!(e.kind(), ErrorKind::Forbidden);
+
+        let done = rebuild(s, &host, true).await;
+        assert_eq!(done.restored.len(), 1, "{done:#?}");
+        let but = done.restored[0].but.as_ref().unwrap();
+        assert!(but.contains("more than its quota"), "{but}");
+        assert_eq!(done.foreign, 1);
+        let why = |remote| {
+            let left = done.left.iter().find(|l| l.remote == remote).unwrap();
+            left.why.clone()
+        };
+        assert!(why(odd).contains("made by"), "{done:#?}");
+        assert!(why(earlier).contains("another thing"), "{done:#?}");
+        assert_eq!(records(&store).await.len(), 1);
+
+        // A site that does not answer is named, and found the next time.
+        let (host, _) = anew(s, Policy::default());
+        load(s, &host).await;
+        s.cloud.down("north", true);
+        let none = rebuild(s, &host, true).await;
+        assert_eq!((none.restored.len(), none.skipped.len()), (0, 4));
+        s.cloud.down("north", false);
+        s.cloud.inject(Rule::next(Verb::Observe, Fault::LostAfter));
+        let some = rebuild(s, &host, true).await;
+        assert_eq!(some.skipped.len(), 1);
+    });
+}
