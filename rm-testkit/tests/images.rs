@@ -495,7 +495,10 @@ fn a_request_and_a_drop_at_the_same_moment_have_one_winner() {
             let request = imaged(s);
             let clusters = s.clusters();
             let copies = s.door.copies();
-            // The operator comes at another moment of the request each time.
+            // While somebody else has something to do every read is a moment at
+            // which another may go on; the operator comes at another one of
+            // the request each time.
+            s.world.spawn("bystander", turns(1000));
             let drop = async {
                 turns(seed).await;
                 copies.remove(&s.operator, IMAGE, copy.id()).await
