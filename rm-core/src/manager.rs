@@ -16,7 +16,6 @@ use crate::env::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::Core;
 use crate::id::{CatalogId, HoldId, ResourceId};
-use crate::life::{State, Wanted};
 use crate::model::{Json, Model};
 use crate::quota::quota_counts;
 use crate::record::{Document, Hold, Place, ResourceRecord};
@@ -222,35 +221,13 @@ impl<M: Model> ResourceManager<M> for Managed<M> {
             one,
             i64::try_from(nodes).unwrap_or(i64::MAX),
         ));
+        let (kind, tenant) = (self.serves.kind.clone(), who.tenant.clone());
         let record = ResourceRecord {
-            id,
-            kind: self.serves.kind.clone(),
-            tenant: who.tenant.clone(),
-            name: terms.name.clone(),
-            place,
             fallbacks: places,
             needs: terms.needs.clone(),
-            wanted: Wanted::Running,
-            generation: 1,
-            fits_from: 1,
-            refused: Vec::new(),
-            seen: State::Nothing,
-            seen_generation: 0,
-            reason: String::new(),
-            seen_spec: None,
-            stamp: None,
-            view: None,
-            remote: None,
-            incarnation: 0,
-            attempt: None,
-            tries: 0,
-            looks: 0,
-            deadline: None,
             holds: vec![hold],
-            grants: Vec::new(),
             nodes,
-            created: now,
-            updated: now,
+            ..ResourceRecord::new(id, kind, tenant, terms.name.clone(), place, now)
         };
         into.events.push(core.event(
             &record,

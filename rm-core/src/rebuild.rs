@@ -18,7 +18,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::host::Core;
 use crate::id::{HoldId, Kind, RemoteId, ResourceId};
 use crate::installation;
-use crate::life::{State, Wanted};
+use crate::life::State;
 use crate::manager::key_document;
 use crate::model::{ImageSpec, Json};
 use crate::quota::counts;
@@ -258,48 +258,34 @@ impl<'a> Rebuild<'a> {
             generation => generation,
         };
         let now = core.env.now();
-        Ok(ResourceRecord {
-            id: mark.resource,
-            kind,
+        let nodes = account.driver.nodes(&spec)?;
+        let place = Place {
+            manager: account.manager.clone(),
+            site: account.site.id,
+            site_name: account.site.name.clone(),
+            credential: credential.id,
+            spec: spec.clone(),
+            key,
+        };
+        let hold = Hold {
+            id: HoldId::new(&*core.env),
+            user,
             tenant: tenant.clone(),
-            name: sight.name.clone(),
-            nodes: account.driver.nodes(&spec)?,
-            place: Place {
-                manager: account.manager.clone(),
-                site: account.site.id,
-                site_name: account.site.name.clone(),
-                credential: credential.id,
-                spec: spec.clone(),
-                key,
-            },
-            fallbacks: Vec::new(),
-            needs: Vec::new(),
-            wanted: Wanted::Running,
+            until: None,
+            since: now,
+        };
+        Ok(ResourceRecord {
             generation,
             fits_from: generation,
-            refused: Vec::new(),
             seen: State::Unknown,
-            seen_generation: 0,
             reason: "made anew from its mark".to_owned(),
             seen_spec: Some(spec),
-            stamp: None,
-            view: None,
             remote: Some(sight.id.clone()),
             incarnation: mark.incarnation.max(1),
-            attempt: None,
-            tries: 0,
-            looks: 0,
             deadline: Some(now.plus(account.cap.patience.max(Duration::from_secs(60)))),
-            holds: vec![Hold {
-                id: HoldId::new(&*core.env),
-                user,
-                tenant,
-                until: None,
-                since: now,
-            }],
-            grants: Vec::new(),
-            created: now,
-            updated: now,
+            holds: vec![hold],
+            nodes,
+            ..ResourceRecord::new(mark.resource, kind, tenant, sight.name.clone(), place, now)
         })
     }
 

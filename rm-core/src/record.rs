@@ -180,6 +180,48 @@ pub struct Grant {
 }
 
 impl ResourceRecord {
+    /// One that is asked for now, and of which nothing is seen: held by
+    /// nobody yet, and standing for no node.
+    pub fn new(
+        id: ResourceId,
+        kind: Kind,
+        tenant: Tenant,
+        name: String,
+        place: Place,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            kind,
+            tenant,
+            name,
+            place,
+            fallbacks: Vec::new(),
+            needs: Vec::new(),
+            wanted: Wanted::Running,
+            generation: 1,
+            fits_from: 1,
+            refused: Vec::new(),
+            seen: State::Nothing,
+            seen_generation: 0,
+            reason: String::new(),
+            seen_spec: None,
+            stamp: None,
+            view: None,
+            remote: None,
+            incarnation: 0,
+            attempt: None,
+            tries: 0,
+            looks: 0,
+            deadline: None,
+            holds: Vec::new(),
+            grants: Vec::new(),
+            nodes: 0,
+            created: now,
+            updated: now,
+        }
+    }
+
     /// A new thing is wanted of it: the next generation, and only what bears
     /// that one is as wanted.
     pub(crate) fn renew_intent(&mut self) {

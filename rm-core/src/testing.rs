@@ -10,7 +10,6 @@ use futures_util::future::BoxFuture;
 use crate::caller::Tenant;
 use crate::env::{Env, Timestamp};
 use crate::id::{CatalogId, HoldId, Kind, ResourceId};
-use crate::life::{State, Wanted};
 use crate::model::Json;
 use crate::record::{Hold, Place, ResourceRecord};
 
@@ -58,50 +57,26 @@ impl Env for Still {
 /// A cluster of a tenant, held by users of it, that was asked for just now.
 pub(crate) fn record(env: &Still, tenant: &str, holders: &[&str]) -> ResourceRecord {
     let now = env.now();
+    let tenant = Tenant(tenant.to_owned());
+    let place = Place {
+        manager: "toy".to_owned(),
+        site: CatalogId(uuid::Uuid::from_u128(1)),
+        site_name: "berlin".to_owned(),
+        credential: CatalogId(uuid::Uuid::from_u128(2)),
+        spec: Json::of(&"spec").unwrap(),
+        key: None,
+    };
+    let hold = |user: &&str| Hold {
+        id: HoldId::new(env),
+        user: (*user).to_owned(),
+        tenant: tenant.clone(),
+        until: None,
+        since: now,
+    };
+    let (id, name) = (ResourceId::new(env), "hadoop".to_owned());
     ResourceRecord {
-        id: ResourceId::new(env),
-        kind: Kind::CLUSTER,
-        tenant: Tenant(tenant.to_owned()),
-        name: "hadoop".to_owned(),
-        place: Place {
-            manager: "toy".to_owned(),
-            site: CatalogId(uuid::Uuid::from_u128(1)),
-            site_name: "berlin".to_owned(),
-            credential: CatalogId(uuid::Uuid::from_u128(2)),
-            spec: Json::of(&"spec").unwrap(),
-            key: None,
-        },
-        fallbacks: Vec::new(),
-        needs: Vec::new(),
-        wanted: Wanted::Running,
-        generation: 1,
-        fits_from: 1,
-        refused: Vec::new(),
-        seen: State::Nothing,
-        seen_generation: 0,
-        reason: String::new(),
-        seen_spec: None,
-        stamp: None,
-        view: None,
-        remote: None,
-        incarnation: 0,
-        attempt: None,
-        tries: 0,
-        looks: 0,
-        deadline: None,
-        holds: holders
-            .iter()
-            .map(|user| Hold {
-                id: HoldId::new(env),
-                user: (*user).to_owned(),
-                tenant: Tenant(tenant.to_owned()),
-                until: None,
-                since: now,
-            })
-            .collect(),
-        grants: Vec::new(),
+        holds: holders.iter().map(hold).collect(),
         nodes: 1,
-        created: now,
-        updated: now,
+        ..ResourceRecord::new(id, Kind::CLUSTER, tenant.clone(), name, place, now)
     }
 }

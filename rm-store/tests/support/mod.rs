@@ -18,7 +18,6 @@ use rm_core::caller::Tenant;
 use rm_core::env::{Env, Timestamp};
 use rm_core::event::{NewEvent, Revision};
 use rm_core::id::{CatalogId, HoldId, InstanceId, Kind, ResourceId};
-use rm_core::life::{State, Wanted};
 use rm_core::model::Json;
 use rm_core::record::{Document, Hold, Place, ResourceRecord};
 use rm_core::store::{Batch, Due, MemoryStore, Outcome, Store};
@@ -132,51 +131,27 @@ pub(crate) fn engine(n: u128) -> InstanceId {
 
 /// The n-th resource, of a tenant, held by some users.
 pub(crate) fn record(n: u128, tenant: &str, users: &[&str]) -> ResourceRecord {
+    let tenant = Tenant(tenant.to_owned());
+    let place = Place {
+        manager: "sim".to_owned(),
+        site: catalog_id(1),
+        site_name: "here".to_owned(),
+        credential: catalog_id(2),
+        spec: Json::of(&json!({"slaves": n.to_string(), "text": "ü \"q\" \n"})).unwrap(),
+        key: None,
+    };
+    let hold = |user: &&str| Hold {
+        id: HoldId(uuid(n)),
+        user: (*user).to_owned(),
+        tenant: tenant.clone(),
+        until: None,
+        since: BEGIN,
+    };
+    let (id, name) = (resource_id(n), format!("c{n}"));
     ResourceRecord {
-        id: resource_id(n),
-        kind: Kind::CLUSTER,
-        tenant: Tenant(tenant.to_owned()),
-        name: format!("c{n}"),
-        place: Place {
-            manager: "sim".to_owned(),
-            site: catalog_id(1),
-            site_name: "here".to_owned(),
-            credential: catalog_id(2),
-            spec: Json::of(&json!({"slaves": n.to_string(), "text": "ü \"q\" \n"})).unwrap(),
-            key: None,
-        },
-        fallbacks: Vec::new(),
-        needs: Vec::new(),
-        wanted: Wanted::Running,
-        generation: 1,
-        fits_from: 1,
-        refused: Vec::new(),
-        seen: State::Nothing,
-        seen_generation: 0,
-        reason: String::new(),
-        seen_spec: None,
-        stamp: None,
-        view: None,
-        remote: None,
-        incarnation: 0,
-        attempt: None,
-        tries: 0,
-        looks: 0,
-        deadline: None,
-        holds: users
-            .iter()
-            .map(|user| Hold {
-                id: HoldId(uuid(n)),
-                user: (*user).to_owned(),
-                tenant: Tenant(tenant.to_owned()),
-                until: None,
-                since: BEGIN,
-            })
-            .collect(),
-        grants: Vec::new(),
+        holds: users.iter().map(hold).collect(),
         nodes: 1,
-        created: BEGIN,
-        updated: BEGIN,
+        ..ResourceRecord::new(id, Kind::CLUSTER, tenant.clone(), name, place, BEGIN)
     }
 }
 
