@@ -26,7 +26,7 @@ pub(super) fn all<M: Model>() -> Vec<Check<M>> {
     }
 }
 
-/// A credential with the subject's secret, each of its words replaced.
+/// A credential with the subject's secret, and a canary in it.
 async fn canary<M: Model>(s: &Stage<M>) -> Verdict<(Credential, Secret)> {
     let mut secret: Value = serde_json::from_str(s.secret.expose()).unwrap_or_default();
     replace(&mut secret);
@@ -35,13 +35,21 @@ async fn canary<M: Model>(s: &Stage<M>) -> Verdict<(Credential, Secret)> {
     Ok((credential, Secret::new(secret.to_string())))
 }
 
+/// Replaces what is secret; who logs in with it may be known.
 fn replace(value: &mut Value) {
-    match value {
-        Value::String(word) => CANARY.clone_into(word),
-        Value::Array(items) => items.iter_mut().for_each(replace),
-        Value::Object(fields) => fields.values_mut().for_each(replace),
-        _ => {}
+    if let Value::Object(fields) = value {
+        for (name, value) in fields {
+            match value {
+                Value::String(word) if is_secret(name) => CANARY.clone_into(word),
+                other => replace(other),
+            }
+        }
     }
+}
+
+fn is_secret(name: &str) -> bool {
+    let hidden = ["pass", "secret", "token", "key"];
+    hidden.iter().any(|part| name.contains(part))
 }
 
 /// Whatever an error says, it does not say the secret.
@@ -188,9 +196,7 @@ fn words(secret: &str) -> Vec<String> {
     let secret: Value = serde_json::from_str(secret).unwrap_or_default();
     let word = |(name, value): (&String, &Value)| {
         let text = value.as_str().filter(|text| text.len() >= 8)?;
-        let hidden = ["pass", "secret", "token", "key"];
-        let is_secret = hidden.iter().any(|part| name.contains(part));
-        is_secret.then(|| text.to_owned())
+        is_secret(name).then(|| text.to_owned())
     };
     secret
         .as_object()
