@@ -16,6 +16,9 @@ use rm_core::{Error, ErrorKind, RemoteId, ResourceId, Result, Tenant};
 use rm_testkit::{Fault, Rule, Scene, Verb};
 use serde_json::json;
 
+/// How many reports are made beside a few lives.
+const REPORTS: usize = 4;
+
 /// A resource that no store ever heard of.
 const STRANGER: &str = "0190a5c1-7c3e-7d10-8a55-3f0e6b7c9d21";
 
@@ -146,7 +149,6 @@ fn a_sibling_on_the_same_account_is_counted_and_never_touched() {
         let id = made.cluster.id();
         s.ready(&s.alice, id).await.unwrap();
         let theirs = plant(s, "north", mark("another", STRANGER.parse().unwrap(), 1));
-        // Even of a resource that this store knows, too.
         plant(s, "north", mark("another", id, 2));
         let found = report(s).await;
         assert_eq!(found.orphans, []);
@@ -392,7 +394,6 @@ fn what_is_made_or_destroyed_meanwhile_is_never_called_an_orphan() {
             }
             points += 1;
         }
-        println!("{who} stopped at each of {points} points");
         assert!(points >= 10, "{points}");
     }
 }
@@ -405,10 +406,10 @@ async fn lives(s: &Scene, stalls: &str, n: u64) {
     let (door, who, into) = (Arc::clone(&s.door), s.operator.clone(), Arc::clone(&told));
     let pause = s.world.env();
     s.world.spawn("reporter", async move {
-        for _ in 0..12 {
+        for _ in 0..REPORTS {
             let report = door.orphans().report(&who).await;
             into.lock().unwrap().push(report.unwrap());
-            rm_core::env::Env::sleep(&*pause, Duration::from_millis(400)).await;
+            rm_core::env::Env::sleep(&*pause, Duration::from_millis(1500)).await;
         }
     });
     let second = s.clusters().create(&s.alice, &s.own(2)).await.unwrap();
@@ -417,7 +418,6 @@ async fn lives(s: &Scene, stalls: &str, n: u64) {
     resize.await.unwrap();
     s.world.sleep(Duration::from_secs(2)).await;
     first.cluster.release(&s.alice, None).await.unwrap();
-    s.world.sleep(Duration::from_secs(2)).await;
     second.cluster.release(&s.alice, None).await.unwrap();
     s.world.sleep(Duration::from_secs(4)).await;
     if let Some(stopped) = s.world.struck() {
@@ -427,7 +427,7 @@ async fn lives(s: &Scene, stalls: &str, n: u64) {
     s.world.sleep(Duration::from_secs(60)).await;
     s.rest().await;
     let told = told.lock().unwrap();
-    assert_eq!(told.len(), 12);
+    assert_eq!(told.len(), REPORTS);
     told.iter().for_each(quiet);
     assert_eq!(report(s).await, Report::default());
 }
