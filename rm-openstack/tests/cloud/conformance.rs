@@ -142,10 +142,10 @@ async fn heat_is_exact() {
     let card = suite(LabHeat::at(&clouds)).at_once(12).await;
     println!("{card}");
     // A list that is wrong once is the engine's to bear, whatever the backend.
-    let failed = card.with(Outcome::Failed).map(|c| c.about.name);
-    let failed: Vec<&str> = failed
+    let others = card.checks.iter().filter(|c| c.outcome != Outcome::Passed);
+    let others: Vec<&str> = others
+        .map(|c| c.about.name)
         .filter(|name| *name != "faults/list/once-without-it")
         .collect();
-    assert_eq!(failed, [""; 0]);
-    assert_eq!(card.with(Outcome::Held).count(), 0);
+    assert_eq!(others, [""; 0]);
 }
