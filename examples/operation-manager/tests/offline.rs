@@ -122,4 +122,36 @@ fn what_is_linked_is_listed() {
         (&"openstack".into(), &"cluster".into())
     );
     assert!(first["version"].is_string());
+    let named: Vec<_> = all
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|b| b["backend"].as_str().unwrap())
+        .collect();
+    assert!(named.contains(&"openstack.images"), "{named:?}");
+    assert!(table.contains("openstack.images"), "{table}");
+}
+
+#[test]
+fn a_secret_between_services_is_refused_where_it_is_none() {
+    let home = Home::new();
+    let text = home.read("operation-manager.toml");
+    home.write(
+        "operation-manager.toml",
+        &format!("{text}\n[lambdalink]\ninterservice_file = \"services.secret\"\n"),
+    );
+    let check = || {
+        run(program()
+            .args(["config", "check", "--config"])
+            .arg(home.config()))
+    };
+    check().bad(2, &["the secret between services", "services.secret"]);
+    let file = home.write("services.secret", "S3CRET-that-is-short\n");
+    check().bad(2, &["others can read"]);
+    let private = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(&file, private.clone()).unwrap();
+    check().bad(2, &["too short", "at least 32 bytes"]);
+    home.write("services.secret", &"long enough ".repeat(4));
+    std::fs::set_permissions(&file, private).unwrap();
+    check().good();
 }

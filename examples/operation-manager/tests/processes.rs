@@ -144,6 +144,8 @@ fn numbers_and_health_are_there_without_a_token() {
         );
         if text.contains("rm_resources{kind=\"cluster\",state=\"ready\"} 1")
             && text.contains("rm_events_total{event=\"cluster.ready\"} 1")
+            && text
+                .contains("rm_backend_calls_total{site=\"here\",verb=\"create\",outcome=\"ok\"} 1")
         {
             break;
         }

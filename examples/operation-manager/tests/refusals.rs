@@ -230,6 +230,18 @@ fn the_daemon_refuses_and_the_client_says_why() {
     stage
         .operator(&["site", "import-clouds", clouds, "--cloud", "b"])
         .bad(2, &["\"b\"", "there are: a"]);
+    for (says, told) in [
+        ("cert: /me.pem", "cert is a part of a certificate"),
+        ("cacert: /nowhere/ca.pem", "cacert cannot be read"),
+    ] {
+        let clouds = stage.home.write(
+            "tls.yaml",
+            &format!("clouds: {{a: {{{says}, auth: {{auth_url: 'https://x/v3', token: t}}}}}}\n"),
+        );
+        stage
+            .operator(&["site", "import-clouds", clouds.to_str().unwrap()])
+            .bad(2, &["cloud \"a\"", told]);
+    }
     stage
         .operator_reading(&["credential", "add", "c", "--site", "here"], "S3CRET")
         .bad(2, &["JSON object"]);

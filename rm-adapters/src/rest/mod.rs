@@ -86,7 +86,8 @@
 //! | 201 | made, and ready |
 //! | 200 | reused, and ready |
 //! | 202 | not ready yet: after `wait_seconds` (0 to 600, 600 where absent), at once with `Prefer: respond-async`, or when the service stops; `Location` and `operation` say where to look |
-//! | 502 | it failed: the problem's `resource` is its id, `detail` the site's reason. It stays, held, until it is deleted or tried again |
+//! | 502 | it failed: the problem's `resource` is its id, `detail` the site's reason. A new one stays, held, until it is deleted or tried again; of one that was there nothing is held |
+//! | 410 | the request of this `Idempotency-Key` was served, and its hold has ended since (`idempotency-key-spent`): a key names one request. Keys are remembered for two days at least |
 //!
 //! An operation is `{"id": "CLUSTER.GENERATION", "cluster": "UUID", "state":
 //! "running" | "done" | "failed", "reason": "", "links": {"self":

@@ -20,4 +20,5 @@ mod lab;
 mod life;
 mod own;
 mod refused;
+mod resize;
 mod software;

@@ -7,8 +7,8 @@ use rm_adapters::lambdalink::{self, Interservice, LambdaLinkOptions};
 use rm_adapters::rest::{self, RestOptions};
 use rm_adapters::{Parts, TokioEnv};
 use rm_core::Host;
-use rm_core::env::Env;
 use rm_core::calls::WatchCalls;
+use rm_core::env::Env;
 use rm_core::secret::{Sealer, Secret};
 use rm_store::{AeadSealer, SqliteStore};
 
@@ -76,7 +76,12 @@ fn interservice(config: &Config) -> Result<Option<Interservice>> {
         return Ok(None);
     };
     let secret = files::read_private("the secret between services", &config.path(file))?;
-    Ok(Some(Interservice::new(&Secret::new(secret.as_str()))?))
+    let verifies = Interservice::new(&Secret::new(secret.as_str()));
+    let wrong = |e: rm_core::Error| {
+        Failure::usage(format!("{}: {}", config.file.display(), e.what()))
+            .advice(e.next().unwrap_or_default())
+    };
+    verifies.map(Some).map_err(wrong)
 }
 
 /// What seals credentials; nothing, for a store in memory without a key.
