@@ -7,6 +7,7 @@ use std::time::Duration;
 use rm_core::backend::{CreateKey, Mark};
 use rm_core::life::State;
 use rm_core::model::Cluster;
+use rm_core::policy::Repair;
 use rm_core::resource::Resource;
 use rm_core::{ErrorKind, RemoteId, ResourceId};
 use rm_testkit::{Fault, Rule, Scene, Verb};
@@ -135,5 +136,35 @@ fn what_is_not_certainly_nobody_elses_is_not_adopted() {
         assert_eq!(held.record().remote, None);
         let now = s.cloud.things("north", s.world.now());
         assert!(before.iter().all(|thing| now.contains(thing)), "untouched");
+    });
+}
+
+/// It worked before, so nothing but the adoption asks for the change that marks
+/// it.
+#[test]
+fn what_is_adopted_in_the_stead_of_what_worked_is_marked() {
+    let scene = Scene::builder(4)
+        .policy(|p| p.repair = Repair::Recreate)
+        .build()
+        .unwrap();
+    scene.cloud.declare(|c| c.create_key = CreateKey::None);
+    scene.start_engine();
+    scene.run(async |s| {
+        let made = s.clusters().create(&s.alice, &s.own(0)).await.unwrap();
+        let id = made.cluster.id();
+        let live = s.ready(&s.alice, id).await.unwrap();
+        let first = live.record().remote.clone().unwrap();
+        s.cloud.inject(Rule::next(Verb::Create, Fault::LostBefore));
+        s.cloud.vanish("north", &first, s.world.now());
+        s.world.sleep(Duration::from_secs(120)).await;
+        let held = s.clusters().get(&s.alice, id).await.unwrap();
+        assert_eq!(held.record().seen, State::Quarantined);
+        let thing = plant(s, "found", None);
+        held.adopt(&s.operator, &thing, WHY).await.unwrap();
+        let live = s.ready(&s.alice, id).await.unwrap();
+        assert_eq!(live.record().seen, State::Ready);
+        assert_eq!(live.record().remote, Some(thing));
+        assert_eq!(s.faults().await, Vec::<String>::new());
+        assert_eq!(s.cloud.of(id, s.world.now()).len(), 1);
     });
 }

@@ -349,3 +349,38 @@ fn a_crash_while_it_is_made_again_makes_no_second_one() {
     }
     assert!(covered >= 20, "{covered}");
 }
+
+/// It has another stamp than the one before it, and by our doing.
+#[test]
+fn what_is_made_again_and_must_answer_first_has_not_drifted() {
+    let scene = Scene::builder(12)
+        .ready_port(8088)
+        .policy(|p| p.repair = Repair::Recreate)
+        .build()
+        .unwrap();
+    scene.start_engine();
+    scene.run(async |s| {
+        let made = s.clusters().create(&s.alice, &s.own(1)).await.unwrap();
+        let id = made.cluster.id();
+        s.ready(&s.alice, id).await.unwrap();
+        s.clusters()
+            .resize(&s.alice, id, Size::To(2))
+            .await
+            .unwrap();
+        let live = s.ready(&s.alice, id).await.unwrap();
+        let remote = live.record().remote.clone().unwrap();
+        s.world.open_port(8088, false);
+        s.cloud.vanish("north", &remote, s.world.now());
+        s.world.sleep(Duration::from_secs(120)).await;
+        let now = s.clusters().get(&s.alice, id).await.unwrap();
+        assert_eq!(now.record().seen, State::Building);
+        s.world.open_port(8088, true);
+        let now = s.ready(&s.alice, id).await.unwrap();
+        assert_eq!(
+            (now.record().seen, now.record().incarnation),
+            (State::Ready, 2)
+        );
+        assert_eq!(now.record().reason, "");
+        assert_eq!(events(s, id, "cluster.drifted").await, 0);
+    });
+}

@@ -46,7 +46,7 @@ fn what_was_believed_is_what_the_record_said_at_that_moment() {
                     let own = s.clusters().get(&s.alice, id).await.unwrap();
                     let hour = Some(Duration::from_secs(3600));
                     own.renew(&s.alice, None, hour).await.unwrap();
-                    own.grant(&s.alice, "ready").await.unwrap();
+                    own.grant(&s.alice, "failed").await.unwrap();
                 }
                 20 => drop(s.clusters().resize(&s.bob, id, Size::To(3)).await.unwrap()),
                 35 => {
