@@ -422,7 +422,7 @@ async fn lives(s: &Scene, stalls: &str, n: u64) {
     s.world.disarm();
     s.world.sleep(Duration::from_secs(60)).await;
     s.rest().await;
-    let told = told.lock().unwrap();
+    let told = told.lock().unwrap().clone();
     assert_eq!(told.len(), REPORTS);
     told.iter().for_each(quiet);
     assert_eq!(report(s).await, Report::default());
