@@ -101,21 +101,21 @@ impl SimCloud {
     /// Contributes the backends `sim`, of clusters, and `sim-images`, and what
     /// understands the implementations.
     pub fn install(self: &Arc<Self>, registries: &mut Registries) -> Result<()> {
-        registries.media(Arc::new(SimBody))?;
         let serves = Serves {
             kind: Kind::CLUSTER,
             api: API.to_owned(),
             media: vec![MEDIA_TYPE.to_owned()],
         };
-        let watched = watched::Watched::<Cluster>::new(self, self.points.clone());
+        let watched = watched::Watched::<Cluster>::wrap(self, self.points.clone());
         registries.backend(API, serves, watched)?;
         let serves = Serves {
             kind: Kind::IMAGE,
             api: API.to_owned(),
             media: Vec::new(),
         };
-        let watched = watched::Watched::<SiteImage>::new(self, self.points.clone());
-        registries.backend("sim-images", serves, watched)
+        let watched = watched::Watched::<SiteImage>::wrap(self, self.points.clone());
+        registries.backend("sim-images", serves, watched)?;
+        registries.media(Arc::new(SimBody))
     }
 
     /// What is declared.

@@ -10,8 +10,8 @@ use rm_core::catalog::{NewAppliance, NewCredential, NewImplementation, NewSite};
 use rm_core::clusters::{ClusterRequest, Clusters, Reuse};
 use rm_core::model::Cluster;
 use rm_core::policy::Policy;
-use rm_core::resource::Resource;
 use rm_core::record::Document;
+use rm_core::resource::Resource;
 use rm_core::store::{Batch, MemoryStore, Store};
 use rm_core::{Caller, Host, ResourceId, Result, Tenant};
 use serde_json::json;
@@ -224,7 +224,10 @@ impl Scene {
     pub(crate) async fn catalog(&self) -> Result<Vec<Arc<Document>>> {
         let mut all = Vec::new();
         for entry in ["site", "credential", "appliance", "implementation"] {
-            for space in [format!("catalog.{entry}"), format!("catalog.{entry}.unique")] {
+            for space in [
+                format!("catalog.{entry}"),
+                format!("catalog.{entry}.unique"),
+            ] {
                 let page = self.truth.documents(&space, None, None, 1000).await?;
                 all.extend(page.items.into_iter().map(|found| found.record));
             }
@@ -326,13 +329,7 @@ impl Scene {
     pub fn start_engine(&self) -> EngineTask {
         let store = SimStore::new(Arc::clone(&self.truth), self.world.points());
         let env = self.world.env();
-        let host = match host(
-            &env,
-            &self.cloud,
-            &store,
-            &self.policy,
-            &self.installation,
-        ) {
+        let host = match host(&env, &self.cloud, &store, &self.policy, &self.installation) {
             Ok(host) => host,
             Err(e) => unreachable!("a second host is refused: {e}"),
         };

@@ -17,6 +17,7 @@ mod judge;
 mod kind;
 mod many;
 mod mischief;
+mod report;
 mod schedule;
 mod sibling;
 mod trial;

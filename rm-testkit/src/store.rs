@@ -8,7 +8,9 @@ use rm_core::env::Timestamp;
 use rm_core::event::Event;
 use rm_core::id::InstanceId;
 use rm_core::record::{Document, ResourceRecord};
-use rm_core::store::{Account, Batch, By, Claim, Cursor, Due, Key, Outcome, Page, Store, Versioned};
+use rm_core::store::{
+    Account, Batch, By, Claim, Cursor, Due, Key, Outcome, Page, Store, Versioned,
+};
 use rm_core::{Error, ErrorKind, ResourceId, Result};
 
 use crate::rng::Rng;

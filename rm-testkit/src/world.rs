@@ -26,10 +26,17 @@ const MOST_STEPS: u64 = 20_000_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TaskId(pub(crate) u64);
 
+impl TaskId {
+    fn at(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
+
 /// The task that [`World::block_on`] drives.
 const MAIN: TaskId = TaskId(0);
 
-type Tasks = BTreeMap<TaskId, BoxFuture<'static, ()>>;
+/// By their numbers; what is polled just now, has ended or was killed is away.
+type Tasks = Vec<Option<BoxFuture<'static, ()>>>;
 
 /// A clock, tasks, and the order in which they run. When nobody has anything
 /// to do, time jumps to the next sleeper.
@@ -45,7 +52,7 @@ impl std::fmt::Debug for World {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("World")
             .field("now", &self.now())
-            .field("tasks", &self.tasks().len())
+            .field("tasks", &self.tasks().iter().flatten().count())
             .finish_non_exhaustive()
     }
 }
@@ -105,14 +112,27 @@ impl World {
     }
 
     fn begin(&self, id: TaskId, task: impl Future<Output = ()> + Send + 'static) -> TaskId {
-        self.tasks().insert(id, Box::pin(task));
+        self.put(id, Box::pin(task));
         self.inner.wake(id);
         id
     }
 
+    fn put(&self, id: TaskId, task: BoxFuture<'static, ()>) {
+        let mut tasks = self.tasks();
+        let at = id.at();
+        if tasks.len() <= at {
+            tasks.resize_with(at + 1, || None);
+        }
+        tasks[at] = Some(task);
+    }
+
+    fn take(&self, id: TaskId) -> Option<BoxFuture<'static, ()>> {
+        self.tasks().get_mut(id.at())?.take()
+    }
+
     /// Drops a task where it stands, as a crash would.
     pub fn kill(&self, id: TaskId) {
-        let task = self.tasks().remove(&id);
+        let task = self.take(id);
         self.inner.forget(id);
         // What it owns is dropped while nothing is locked.
         drop(task);
@@ -237,11 +257,11 @@ impl World {
                 self.inner.pended(MAIN);
                 continue;
             }
-            let Some(mut task) = self.tasks().remove(&id) else {
+            let Some(mut task) = self.take(id) else {
                 continue;
             };
             if task.as_mut().poll(&mut cx).is_pending() && self.inner.pended(id) {
-                self.tasks().insert(id, task);
+                self.put(id, task);
             } else {
                 self.inner.forget(id);
                 drop(task);

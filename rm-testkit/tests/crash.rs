@@ -101,7 +101,14 @@ fn a_crash_at_every_point_loses_and_leaks_nothing() {
         let covered = enumerate(part, 1, 1);
         let all: u64 = covered.values().sum();
         println!("{part:?}: a crash at each of {all} points: {covered:?}");
-        for point in ["before commit", "after commit", "after claim"] {
+        for point in [
+            "before commit: intent",
+            "after commit: intent",
+            "before commit: outcome",
+            "after commit: outcome",
+            "after claim",
+            "pending",
+        ] {
             assert!(covered.contains_key(point), "{part:?} {point}");
         }
         let verb = match part {

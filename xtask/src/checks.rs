@@ -47,3 +47,16 @@ pub(crate) fn docs() -> Result<()> {
 pub(crate) fn dependencies() -> Result<()> {
     tree::check()
 }
+
+/// The same code runs in production: what is released is built of the same
+/// crates without the simulated world.
+pub(crate) fn release() -> Result<()> {
+    tree::released()?;
+    Run::cargo()
+        .args(["build", "--release", "--locked"])
+        .args(RELEASED)
+        .run()
+}
+
+/// The daemon as it is released.
+pub(crate) const RELEASED: [&str; 3] = ["--package", "operation-manager", "--no-default-features"];

@@ -1,4 +1,4 @@
-//! The project's own commands: demo, test, bench, lab.
+//! The project's own commands: demo, test, crash, simulate, bench, lab.
 
 mod bench;
 mod checks;
@@ -10,6 +10,7 @@ mod lab;
 mod linkage;
 mod paths;
 mod run;
+mod simulate;
 mod skips;
 mod tests;
 mod tree;
@@ -34,6 +35,8 @@ enum Command {
     Test(tests::Options),
     /// Kill the real daemon many times while it works on a real cloud
     Crash(crash::Options),
+    /// Put faults everywhere in simulated worlds, and see that no harm comes of it
+    Simulate(simulate::Options),
     /// Measure, side by side with others
     Bench(bench::Options),
     /// A real OpenStack on loopback
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
     let done = match &cli.command {
         Command::Demo(options) => demo::demo(options),
         Command::Test(options) => tests::test(options),
+        Command::Simulate(options) => simulate::simulate(options),
         Command::Bench(options) => bench::bench(options),
         Command::Crash(options) => crash::crash(options),
         Command::Lab(command) => lab::command(command),

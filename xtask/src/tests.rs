@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::install;
 use crate::linkage;
 use crate::run::{Run, minutes, say};
+use crate::simulate;
 use crate::skips::Skips;
 
 #[derive(clap::Args, Debug)]
@@ -42,6 +43,7 @@ fn full() -> Result<()> {
          Neutron, Glance, Placement",
     );
     say("  fmt, clippy, deny, docs, dependencies; then, with the clouds, all tests");
+    say("then random schedules in simulated worlds, and a release without them");
     let skips = Skips::begin()?;
     let mut steps = Steps::default();
     let mut clouds = Clouds::start()?;
@@ -60,6 +62,9 @@ fn full() -> Result<()> {
         say("no tests: see above");
     }
     steps.take("clouds are down", || clouds.stop());
+    // These want the machine for themselves.
+    steps.take("simulated worlds", simulate::some);
+    steps.take("release", checks::release);
     finish(steps, &skips)
 }
 

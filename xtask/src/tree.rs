@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use crate::checks::RELEASED;
 use crate::error::{At, Error, Result};
 use crate::run::{Run, say};
 
@@ -49,12 +50,42 @@ pub(crate) fn check() -> Result<()> {
     Err(Error::new(wrong.join("\n")))
 }
 
+/// What is released must not know the simulated world.
+pub(crate) fn released() -> Result<()> {
+    let tree = Run::cargo()
+        .arg("tree")
+        .args(RELEASED)
+        .args([
+            "--edges",
+            "normal,build",
+            "--prefix",
+            "none",
+            "--format",
+            "{p}",
+        ])
+        .output()?;
+    if !names(&tree).contains("rm-core") {
+        return Err(Error::new("the tree of the release was not understood"));
+    }
+    if names(&tree).contains("rm-testkit") {
+        return Err(Error::new(
+            "a release pulls in rm-testkit: `cargo tree -p operation-manager --no-default-features -e normal -i rm-testkit`",
+        ));
+    }
+    say("tree: a release is built without rm-testkit");
+    Ok(())
+}
+
+/// The names of the crates that `cargo tree` shows.
+fn names(tree: &str) -> BTreeSet<&str> {
+    tree.lines()
+        .filter_map(|line| line.split(' ').next())
+        .collect()
+}
+
 /// What `cargo tree` shows that must not be there.
 fn in_core(tree: &str) -> Vec<String> {
-    let names: BTreeSet<&str> = tree
-        .lines()
-        .filter_map(|line| line.split(' ').next())
-        .collect();
+    let names = names(tree);
     NOT_IN_CORE
         .iter()
         .filter(|name| names.contains(*name))

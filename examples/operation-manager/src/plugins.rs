@@ -6,8 +6,12 @@ use crate::config::Config;
 use crate::failure::{Failure, Result};
 
 /// All of them, by name. Naming them here is what links them.
-pub(crate) fn linked() -> [&'static dyn Plugin; 2] {
-    [&rm_openstack::PLUGIN, &rm_testkit::PLUGIN]
+pub(crate) fn linked() -> Vec<&'static dyn Plugin> {
+    vec![
+        &rm_openstack::PLUGIN,
+        #[cfg(feature = "sim")]
+        &rm_testkit::PLUGIN,
+    ]
 }
 
 /// Installs every plugin with its section of the configuration.

@@ -1,23 +1,148 @@
-//! tmp
-use rm_testkit::simulate::*;
-fn main() {
-    let args: Vec<String> = std::env::args().collect();
-    let t = std::time::Instant::now();
-    std::panic::set_hook(Box::new(|_| {}));
-    match args[1].as_str() {
-        "one" => { let r = replay(args[2].parse().unwrap_or(0), true); println!("{r:#?}"); }
-        "all" => {
-            let e = exhaustive(args.len() > 2, &mut |a, b, c| { if a % 1000 == 0 { println!("{a}/{b} {c} {:?}", t.elapsed()); } });
-            for (f, b) in e.failed.iter().take(30) { println!("{f}: {b:#?}"); }
-            println!("{} failed; {:?} {:?} idle {} carried {} {:?}", e.failed.len(), e.singles, e.pairs, e.idle, e.carried, e.coverage);
+//! What `cargo xtask simulate` runs.
+//!
+//! ```text
+//! simulate                    every fault and pair of faults, then 1,000,000 random schedules
+//! simulate --schedules N      N random schedules
+//! simulate --seed S           one random schedule again, with its whole story
+//! simulate --exhaustive       every fault and pair of faults only
+//! simulate ... --json         the result as JSON, and progress to standard error
+//! ```
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use rm_testkit::simulate::{exhaustive, random, replay};
+use serde_json::{Value, json};
+
+/// How many random schedules there are where nothing is said.
+const SCHEDULES: u64 = 1_000_000;
+
+/// How often progress is told.
+const EVERY: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Default)]
+struct Options {
+    schedules: Option<u64>,
+    seed: Option<u64>,
+    exhaustive: bool,
+    json: bool,
+}
+
+impl Options {
+    fn read(mut args: impl Iterator<Item = String>) -> Result<Self, String> {
+        let mut options = Self::default();
+        while let Some(arg) = args.next() {
+            let mut number = || {
+                let value = args.next().and_then(|n| n.parse().ok());
+                value.ok_or_else(|| format!("{arg} needs a number"))
+            };
+            match arg.as_str() {
+                "--schedules" => options.schedules = Some(number()?),
+                "--seed" => options.seed = Some(number()?),
+                "--exhaustive" => options.exhaustive = true,
+                "--json" => options.json = true,
+                _ => return Err(format!("{arg:?} is not known")),
+            }
         }
-        n => {
-            let n: u64 = n.parse().unwrap_or(1);
-            let r = random(0, n, &mut |_, _| {});
-            for (s, b) in r.failed.iter().take(20) { println!("{s}: {b:#?}"); }
-            for k in Kind::ALL { println!("{:28} {:6.1} % {}", k.as_str(), 100.0 * r.within.of(k) as f64 / n as f64, r.times.of(k)); }
-            println!("{n}: {:?} failed {} ops {} res {} leases {} quar {} engines {} polls {}", t.elapsed(), r.failed.len(), r.operations, r.resources, r.leases, r.quarantined, r.engines, r.polls / n);
+        Ok(options)
+    }
+}
+
+/// Tells progress now and then.
+struct Progress {
+    begun: Instant,
+    told: Instant,
+}
+
+impl Progress {
+    fn new() -> Self {
+        let now = Instant::now();
+        Self {
+            begun: now,
+            told: now,
         }
     }
-    println!("{:?}", t.elapsed());
+
+    fn tell(&mut self, text: impl FnOnce() -> String) {
+        if self.told.elapsed() >= EVERY {
+            self.told = Instant::now();
+            eprintln!("[{:>4} s] {}", self.begun.elapsed().as_secs(), text());
+        }
+    }
+
+    fn seconds(&self) -> f64 {
+        self.begun.elapsed().as_secs_f64()
+    }
+}
+
+fn main() -> ExitCode {
+    let options = match Options::read(std::env::args().skip(1)) {
+        Ok(options) => options,
+        Err(e) => {
+            eprintln!("simulate: {e}; see `cargo xtask simulate --help`");
+            return ExitCode::FAILURE;
+        }
+    };
+    // A schedule that panics is told with its seed, at the end.
+    std::panic::set_hook(Box::new(|_| {}));
+    let mut result = json!({});
+    let mut sound = true;
+    if let Some(seed) = options.seed {
+        let all = replay(seed, !options.json);
+        sound = all.failed.is_empty();
+        result["random"] = all.to_json();
+        show(&options, || format!("\n{all}"));
+    } else {
+        if options.schedules.is_none() {
+            sound &= all_faults(&options, &mut result);
+        }
+        if !options.exhaustive {
+            sound &= by_chance(&options, &mut result);
+        }
+    }
+    if options.json {
+        println!("{result:#}");
+    }
+    match sound {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
+}
+
+fn show(options: &Options, text: impl FnOnce() -> String) {
+    if !options.json {
+        println!("{}", text());
+    }
+}
+
+/// Every fault and every pair of faults.
+fn all_faults(options: &Options, result: &mut Value) -> bool {
+    let mut progress = Progress::new();
+    let all = exhaustive(true, &mut |first, of, trials| {
+        progress.tell(|| format!("{first} of {of} first faults, {trials} trials"));
+    });
+    let took = progress.seconds();
+    result["exhaustive"] = all.to_json();
+    result["exhaustive"]["seconds"] = json!(took);
+    show(options, || format!("{all}\nin {took:.1} s\n"));
+    all.failed.is_empty() && all.is_covered()
+}
+
+/// Random schedules.
+fn by_chance(options: &Options, result: &mut Value) -> bool {
+    let schedules = options.schedules.unwrap_or(SCHEDULES);
+    let mut progress = Progress::new();
+    let all = random(0, schedules, &mut |done, failed| {
+        progress.tell(|| format!("{done} of {schedules} schedules, {failed} of them with harm"));
+    });
+    let took = progress.seconds();
+    let rare = all.rare();
+    result["random"] = all.to_json();
+    result["random"]["seconds"] = json!(took);
+    show(options, || format!("{all}\nin {took:.1} s"));
+    for kind in &rare {
+        let few = kind.as_str();
+        eprintln!("simulate: less than 1 % of the schedules suffered: {few}");
+    }
+    all.failed.is_empty() && rare.is_empty()
 }

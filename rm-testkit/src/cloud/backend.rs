@@ -11,7 +11,8 @@ use rm_core::env::Timestamp;
 use rm_core::model::{Cluster, ClusterSpec};
 use rm_core::store::{Cursor, Page};
 use rm_core::{Error, ErrorKind, RemoteId, Result};
-use serde_json::Value;
+use serde::Deserialize;
+use std::borrow::Cow;
 use std::time::Duration;
 
 use super::fault::{Answer, Fault, Verb};
@@ -318,13 +319,12 @@ pub(super) fn listens(site: &Site, name: &str) -> Result<()> {
 impl State {
     /// Whether the credential is accepted, and may do this.
     pub(super) fn admit(&self, cx: &Cx<'_>, verb: Verb) -> Result<()> {
-        let secret: Value = serde_json::from_str(cx.secret.expose()).unwrap_or_default();
-        let account = secret["account"].as_str().unwrap_or("default");
-        let rules = self.accounts.get(account);
-        let password = &secret["password"];
-        let accepted = match rules.and_then(|r| r.password.as_ref()) {
-            Some(word) => password == word,
-            None => password != "wrong",
+        let login = Login::read(cx)?;
+        let rules = self.accounts.get(&*login.account.unwrap_or("default".into()));
+        let password = login.password.as_deref();
+        let accepted = match rules.and_then(|r| r.password.as_deref()) {
+            Some(word) => password == Some(word),
+            None => password != Some("wrong"),
         };
         if !accepted {
             return Err(Error::new(
@@ -343,9 +343,27 @@ impl State {
 }
 
 pub(super) fn account(cx: &Cx<'_>) -> Result<String> {
-    let secret: Value = serde_json::from_str(cx.secret.expose())
-        .map_err(|_| Error::new(ErrorKind::Credential, "the secret is not JSON"))?;
-    Ok(secret["account"].as_str().unwrap_or("default").to_owned())
+    Ok(Login::read(cx)?.account.unwrap_or("default".into()).into())
+}
+
+/// What a secret says.
+#[derive(Deserialize)]
+struct Login<'a> {
+    #[serde(borrow)]
+    account: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    password: Option<Cow<'a, str>>,
+}
+
+impl<'a> Login<'a> {
+    fn read(cx: &Cx<'a>) -> Result<Self> {
+        serde_json::from_str(cx.secret.expose()).map_err(|_| {
+            Error::new(
+                ErrorKind::Credential,
+                "the secret is not a JSON object with an account and a password",
+            )
+        })
+    }
 }
 
 fn these(

@@ -26,7 +26,7 @@ impl<M: Model> Watched<M>
 where
     SimCloud: Backend<M>,
 {
-    pub(super) fn new(cloud: &Arc<SimCloud>, points: Points) -> Arc<dyn Backend<M>> {
+    pub(super) fn wrap(cloud: &Arc<SimCloud>, points: Points) -> Arc<dyn Backend<M>> {
         Arc::new(Self {
             cloud: Arc::clone(cloud),
             points,

@@ -109,7 +109,8 @@ impl Exhaustive {
             broken.push(Found::new(Harm::Broken, text));
         }
         if !broken.is_empty() {
-            self.failed.push((format!("{setting:?} {faults:?}"), broken));
+            self.failed
+                .push((format!("{setting:?} {faults:?}"), broken));
         }
     }
 }
@@ -195,9 +196,14 @@ fn from(setting: Setting, rests: &[String; 3], first: At, pairs: bool) -> Exhaus
     *all.singles.entry(part).or_default() += 1;
     let own = usize::from(part as u8);
     if trouble == crate::world::Trouble::Crash
-        && let Some(at) = usize::try_from(n - 1).ok().and_then(|n| ran.traces[own].get(n))
+        && let Some(at) = usize::try_from(n - 1)
+            .ok()
+            .and_then(|n| ran.traces[own].get(n))
     {
-        all.coverage.entry((part, Class::of(at.name))).or_default().1 += 1;
+        all.coverage
+            .entry((part, Class::of(at.name)))
+            .or_default()
+            .1 += 1;
     }
     if !pairs {
         return all;

@@ -11,7 +11,7 @@ use rm_core::record::ResourceRecord;
 use rm_core::store::Versioned;
 
 use super::harm::{Found, Harm};
-use super::mischief::SKEW;
+use super::mischief::{Mischief, SKEW};
 use super::schedule::QUOTA;
 use crate::cloud::{Answer, Fault, Verb};
 use crate::scene::Scene;
@@ -123,11 +123,7 @@ impl Judge {
 
     /// Each lease was acted on exactly once and on time, and never after
     /// somebody had renewed it. Answers how many ended.
-    pub(super) async fn leases(
-        &self,
-        s: &Scene,
-        cut: &[(String, Timestamp, Timestamp)],
-    ) -> (u64, Vec<Found>) {
+    pub(super) async fn leases(&self, s: &Scene, mischief: &Mischief) -> (u64, Vec<Found>) {
         let events = match s.truth.since(0, None, u32::MAX).await {
             Ok(events) => events,
             Err(e) => unreachable!("a store in memory: {e}"),
@@ -154,16 +150,16 @@ impl Judge {
                         broken.push(format!("{hold} expired twice"));
                     }
                     let at = event.event.at;
-                    let skew = Duration::from_millis(u64::try_from(SKEW).unwrap_or(0));
                     match until.get(&hold) {
                         None => broken.push(format!("{hold} expired and had no end")),
                         Some(end) if at < *end => {
                             broken.push(format!("{hold} expired {end:?}, too early, at {at:?}"));
                         }
                         Some(end) if at.since(*end) > ON_TIME => {
-                            let excused = self.blocked(s, cut, *end, at, skew);
+                            let excused = self.blocked(s, mischief, *end, at);
                             if at.since(*end) > ON_TIME + excused {
-                                broken.push(format!("{hold} ended at {end:?} and expired at {at:?}"));
+                                broken
+                                    .push(format!("{hold} ended at {end:?} and expired at {at:?}"));
                             }
                         }
                         Some(_) => {}
@@ -187,18 +183,12 @@ impl Judge {
     }
 
     /// For how long no engine could have acted, at the most.
-    fn blocked(
-        &self,
-        s: &Scene,
-        cut: &[(String, Timestamp, Timestamp)],
-        end: Timestamp,
-        at: Timestamp,
-        skew: Duration,
-    ) -> Duration {
+    fn blocked(&self, s: &Scene, mischief: &Mischief, end: Timestamp, at: Timestamp) -> Duration {
+        let skew = Duration::from_millis(u64::try_from(SKEW).unwrap_or(0));
         let (from, to) = (earlier(end, skew), at.plus(skew));
         let overlap = |a: Timestamp, b: Timestamp| b.min(to).since(a.max(from));
         let mut blocked = Duration::ZERO;
-        for (_, a, b) in cut {
+        for (_, a, b) in &mischief.cut {
             blocked += overlap(*a, *b);
         }
         for (_, trouble, when) in s.world.strikes() {
@@ -209,9 +199,11 @@ impl Judge {
             };
             blocked += overlap(when, over.unwrap_or(to));
         }
-        // A clock that was set forward goes past the end at once.
-        let wrong = s.engines().iter().any(|e| e.env.wrong() != 0) || s.truth_env.wrong() != 0;
-        if wrong { blocked + skew } else { blocked }
+        // A clock that is set forward goes past the end at once.
+        match mischief.stepped() {
+            true => blocked + skew,
+            false => blocked,
+        }
     }
 }
 

@@ -57,6 +57,8 @@ pub(super) struct Mischief {
     /// When engines could not reach the store, and which.
     pub(super) cut: Vec<(String, Timestamp, Timestamp)>,
     commits_lost: Vec<EngineTask>,
+    /// Something of ours was removed behind our back.
+    pub(super) removed: bool,
 }
 
 impl Mischief {
@@ -72,6 +74,7 @@ impl Mischief {
             suffered: Suffered::default(),
             cut: Vec::new(),
             commits_lost: Vec::new(),
+            removed: false,
         }
     }
 
@@ -91,19 +94,22 @@ impl Mischief {
             Kind::Slow => self.call(s, &CALLS, Fault::Slow(lasts)),
             Kind::Duplicated => {
                 let soon = Duration::from_millis(self.rng.below(200));
-                let verbs = self.repeatable(matches!(
+                let verbs = Self::changing(matches!(
                     self.key,
                     CreateKey::UniqueName | CreateKey::ClientToken | CreateKey::ClientUuid
                 ));
                 self.call(s, verbs, Fault::Twice(soon));
             }
             Kind::Reordered => {
-                let verbs = self.repeatable(self.key == CreateKey::ClientToken);
+                let verbs = Self::changing(self.key == CreateKey::ClientToken);
                 self.call(s, verbs, Fault::Twice(REORDERED + lasts));
             }
             Kind::Contradicted => {
                 let fault = [Fault::Denied, Fault::Forgotten][self.rng.index(2)];
-                self.call(s, &CHANGING, fault);
+                // A site that answers a token with what is not there has none.
+                let tokens = self.key == CreateKey::ClientToken;
+                let verbs = Self::changing(fault == Fault::Denied || !tokens);
+                self.call(s, verbs, fault);
             }
             Kind::TooMany => self.call(s, &CALLS, Fault::TooMany(lasts)),
             Kind::Broken => self.call(s, &CALLS, Fault::Refused(ErrorKind::Unavailable)),
@@ -157,8 +163,7 @@ impl Mischief {
                     engine.store.away(kind == Kind::StoreAway);
                     engine.store.full(kind == Kind::StoreFull);
                     let until = s.world.now().plus(lasts);
-                    self.cut
-                        .push((engine.label.clone(), s.world.now(), until));
+                    self.cut.push((engine.label.clone(), s.world.now(), until));
                 }
                 self.open(s, lasts, Window::Store(kind, engines));
             }
@@ -247,6 +252,11 @@ impl Mischief {
         all
     }
 
+    /// Whether a clock was set.
+    pub(super) fn stepped(&self) -> bool {
+        self.suffered.of(Kind::Clock) > 0
+    }
+
     /// The schedule saw somebody refused.
     pub(super) fn saw(&mut self, kind: Kind) {
         self.suffered.add(kind, 1);
@@ -283,7 +293,8 @@ impl Mischief {
         }
     }
 
-    fn repeatable(&self, create: bool) -> &'static [Verb] {
+    /// Calls that change something, with create or without.
+    fn changing(create: bool) -> &'static [Verb] {
         if create { &CHANGING } else { &CHANGING[1..] }
     }
 
@@ -330,6 +341,7 @@ impl Mischief {
         for thing in s.cloud.things(site, now) {
             if thing.name == name && thing.mark.as_ref().is_some_and(is_ours) {
                 s.cloud.vanish(site, &thing.id, now);
+                self.removed = true;
             }
         }
         let mark = self.rng.chance(500).then(|| Mark {
@@ -340,7 +352,14 @@ impl Mischief {
         self.suffered.add(Kind::NameTaken, 1);
     }
 
-    fn plant(&mut self, s: &Scene, site: &'static str, account: &str, name: &str, mark: Option<Mark>) {
+    fn plant(
+        &mut self,
+        s: &Scene,
+        site: &'static str,
+        account: &str,
+        name: &str,
+        mark: Option<Mark>,
+    ) {
         let id = s.cloud.plant(site, account, name, mark, s.world.now());
         self.planted.push((site, id));
     }

@@ -88,7 +88,10 @@ pub(super) fn troubles(at: &Boundary) -> Vec<Trouble> {
     ];
     if [Verb::Offers, Verb::Observe].into_iter().any(verb) {
         all.extend(call(&any));
-    } else if [Verb::Create, Verb::Change, Verb::Destroy].into_iter().any(verb) {
+    } else if [Verb::Create, Verb::Change, Verb::Destroy]
+        .into_iter()
+        .any(verb)
+    {
         all.extend(call(&any));
         all.extend(call(&[
             Fault::LostAfter,
@@ -205,7 +208,8 @@ impl Life<'_> {
             (_, None) => Ok(()),
         };
         if let Err(e) = asked {
-            self.run.harm(Harm::Broken, format!("{}: {e}", part.as_str()));
+            self.run
+                .harm(Harm::Broken, format!("{}: {e}", part.as_str()));
         }
     }
 

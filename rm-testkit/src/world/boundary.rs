@@ -5,7 +5,6 @@
 //! poll after which a task waits for something else.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use rm_core::env::Timestamp;
@@ -60,11 +59,18 @@ struct Order {
     trouble: Trouble,
 }
 
+/// How often tasks of a label passed which boundary.
+#[derive(Debug)]
+struct Passages {
+    label: String,
+    points: Vec<(&'static str, u64)>,
+}
+
 /// Counts boundaries and knows what is to happen at which.
 #[derive(Debug, Default)]
 pub(crate) struct Boundaries {
     /// By label; a task knows the place of its own.
-    passed: Vec<(Arc<str>, Vec<(&'static str, u64)>)>,
+    passed: Vec<Passages>,
     orders: Vec<Order>,
     /// A task waits at a point: that it is pending is no boundary of its own.
     at_point: bool,
@@ -106,7 +112,10 @@ impl Boundaries {
 
     /// What was written down; nothing more is.
     pub(crate) fn recorded(&mut self) -> Vec<Boundary> {
-        self.trace.take().map(|(_, trace)| trace).unwrap_or_default()
+        self.trace
+            .take()
+            .map(|(_, trace)| trace)
+            .unwrap_or_default()
     }
 
     /// Where the newest trouble happened.
@@ -123,8 +132,8 @@ impl Boundaries {
     pub(crate) fn total(&self, label: &str) -> u64 {
         self.passed
             .iter()
-            .filter(|(l, _)| l.starts_with(label))
-            .flat_map(|(_, points)| points.iter().map(|(_, n)| n))
+            .filter(|place| place.label.starts_with(label))
+            .flat_map(|place| place.points.iter().map(|(_, n)| n))
             .sum()
     }
 
@@ -134,8 +143,8 @@ impl Boundaries {
         for (name, n) in self
             .passed
             .iter()
-            .filter(|(l, _)| l.starts_with(label))
-            .flat_map(|(_, points)| points)
+            .filter(|place| place.label.starts_with(label))
+            .flat_map(|place| &place.points)
         {
             *all.entry(*name).or_default() += n;
         }
@@ -144,9 +153,12 @@ impl Boundaries {
 
     /// Where tasks of this label are counted.
     pub(super) fn place(&mut self, label: &str) -> usize {
-        let known = self.passed.iter().position(|(l, _)| **l == *label);
+        let known = self.passed.iter().position(|place| place.label == label);
         known.unwrap_or_else(|| {
-            self.passed.push((label.into(), Vec::new()));
+            self.passed.push(Passages {
+                label: label.to_owned(),
+                points: Vec::new(),
+            });
             self.passed.len() - 1
         })
     }
@@ -187,7 +199,7 @@ impl Boundaries {
         name: &'static str,
         now: Timestamp,
     ) -> Option<Trouble> {
-        let (label, points) = self.passed.get_mut(place)?;
+        let Passages { label, points } = self.passed.get_mut(place)?;
         // The same word is nearly always at the same address.
         match points
             .iter_mut()

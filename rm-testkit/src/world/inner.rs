@@ -232,10 +232,7 @@ impl Inner {
         };
         let id = state.ready.swap_remove(at);
         state.steps += 1;
-        assert!(
-            state.steps < MOST_STEPS,
-            "{MOST_STEPS} polls and no end"
-        );
+        assert!(state.steps < MOST_STEPS, "{MOST_STEPS} polls and no end");
         state.current = id;
         state.boundaries.begin();
         let task = state.task(id)?;
@@ -310,9 +307,7 @@ impl Inner {
         if task.doomed {
             return (Passed::Never, true);
         }
-        let trouble = state
-            .boundaries
-            .pass(task.place, id, name, state.now);
+        let trouble = state.boundaries.pass(task.place, id, name, state.now);
         if let Some(trouble) = trouble {
             state.meet(trouble);
         }
