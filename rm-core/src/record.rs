@@ -64,6 +64,10 @@ pub struct ResourceRecord {
     /// How the site names it, once that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote: Option<RemoteId>,
+    /// When it was made, at the latest. Until lists must show it, it may be
+    /// there and not be listed, even where it was listed once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made: Option<Timestamp>,
     /// How many real things were begun for it, one after the other.
     pub incarnation: u32,
     /// The effect that was begun and whose outcome is not written down yet.
@@ -209,6 +213,7 @@ impl ResourceRecord {
             stamp: None,
             view: None,
             remote: None,
+            made: None,
             incarnation: 0,
             attempt: None,
             tries: 0,

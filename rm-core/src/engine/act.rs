@@ -119,6 +119,7 @@ impl Engine {
                         r.incarnation += 1;
                     }
                     r.remote = None;
+                    r.made = None;
                     r.stamp = None;
                 }
                 r.attempt = Some(Attempt {
@@ -227,6 +228,7 @@ impl Engine {
                 let spec = r.place.spec.clone();
                 self.write(&mut claim, due, |r, _| {
                     r.remote = Some(id.clone());
+                    r.made = Some(now);
                     r.seen_spec = Some(spec.clone());
                     // Until it is seen, this tells since when it must be there.
                     if let Some(attempt) = &mut r.attempt {

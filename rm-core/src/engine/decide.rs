@@ -134,18 +134,26 @@ fn unseen(r: &ResourceRecord, now: Timestamp) -> Next {
 
 fn absent(r: &ResourceRecord, cap: &Capability, now: Timestamp, own: &Own<'_>) -> Next {
     if r.remote.is_some() {
-        // What was never listed yet may be there although it is not listed.
+        // What is young may be there although it is not listed.
         let young = r
-            .attempt
-            .as_ref()
-            .filter(|a| a.effect == Effect::Create || r.seen_generation == 0)
-            .map(|a| a.at.plus(cap.visibility))
+            .made
+            .map(|at| at.plus(cap.visibility))
             .filter(|until| now < *until);
         return match (r.wanted, cap.absence, young) {
             (_, _, Some(until)) => Next::NotBefore(until, "it is not listed yet".to_owned()),
             (Wanted::Absent, Absence::None, _) => Next::Quarantine(
                 "it is not listed any more, which at this site proves nothing".to_owned(),
             ),
+            // Not to be shown is not to be dead where the dead are shown.
+            (Wanted::Absent, Absence::Tombstone, _) => {
+                let reason = "it is not listed, and not shown as dead either".to_owned();
+                match r.deadline {
+                    // Nobody has tried yet to destroy it.
+                    None => Next::Act(Effect::Destroy),
+                    Some(end) if end <= now => Next::Quarantine(reason),
+                    Some(_) => Next::Wait(State::Releasing, reason),
+                }
+            }
             (Wanted::Absent, ..) => Next::Gone,
             // Somebody asked to try again: what there was is gone for good.
             _ if r.seen == State::Nothing => Next::Act(Effect::Create),

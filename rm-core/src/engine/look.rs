@@ -7,7 +7,7 @@ use futures_util::stream::FuturesUnordered;
 
 use super::decide::{Glance, Next, decide};
 use super::{Account, Call, Done, Engine, Job};
-use crate::backend::{Cx, Look, Phase, Target};
+use crate::backend::{Cx, Look, Mark, Phase, Target};
 use crate::driver::Sight;
 use crate::error::Result;
 use crate::id::{RemoteId, ResourceId};
@@ -106,7 +106,7 @@ impl Engine {
             .iter()
             .map(|claim| self.target(&claim.row.record))
             .collect();
-        let mut sights = Sights::default();
+        let mut sights = Sights::of_own(&core.installation);
         let page = usize::try_from(cap.page).unwrap_or(1).max(1);
         for targets in targets.chunks(page) {
             let call = driver.observe(&cx, Look::These(targets));
@@ -139,17 +139,28 @@ fn unchanged(r: &ResourceRecord, sight: &Sight) -> bool {
 /// What one look has shown.
 #[derive(Debug, Default)]
 struct Sights {
+    installation: String,
     by_id: BTreeMap<RemoteId, Sight>,
     by_mark: BTreeMap<ResourceId, RemoteId>,
     by_name: BTreeMap<String, RemoteId>,
 }
 
 impl Sights {
+    fn of_own(installation: &str) -> Self {
+        Self {
+            installation: installation.to_owned(),
+            ..Self::default()
+        }
+    }
+
     fn add(&mut self, sight: Sight) {
-        // Of several that bear one mark, the living counts, then the younger.
+        let ours = |m: &&Mark| m.installation == self.installation;
+        // Of several of one mark or one name, what is ours counts, then the
+        // living, then the younger.
         let rank = |s: &Sight| {
-            let incarnation = s.mark.as_ref().map_or(0, |m| m.incarnation);
-            (s.phase != Phase::Gone, incarnation)
+            let mark = s.mark.as_ref().filter(ours);
+            let incarnation = mark.map_or(0, |m| m.incarnation);
+            (mark.is_some(), s.phase != Phase::Gone, incarnation)
         };
         let better = |known: Option<&RemoteId>| {
             known

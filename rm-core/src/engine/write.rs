@@ -288,16 +288,11 @@ pub(super) fn see(r: &mut ResourceRecord, state: State, reason: &str) {
 /// Takes over the site's name for it.
 pub(super) fn adopt(r: &mut ResourceRecord, sight: Option<&Sight>) {
     let Some(sight) = sight else { return };
+    let created = r.attempt.take_if(|a| a.effect == Effect::Create);
     if r.remote.is_none() {
         r.remote = Some(sight.id.clone());
+        r.made = created.map(|a| a.at);
         r.incarnation = r.incarnation.max(1);
-    }
-    // A create whose outcome was unknown is known now.
-    if r.attempt
-        .as_ref()
-        .is_some_and(|a| a.effect == Effect::Create)
-    {
-        r.attempt = None;
     }
 }
 
