@@ -21,8 +21,8 @@
 pub mod accounts;
 pub mod backend;
 mod bell;
-pub mod calls;
 pub mod caller;
+pub mod calls;
 pub mod catalog;
 pub mod clusters;
 pub mod copies;

@@ -348,6 +348,9 @@ impl<M: Model> Resource<M> {
 
 /// The intent to try again what failed.
 pub(crate) fn try_again(core: &Core, r: &mut ResourceRecord, batch: &mut Batch, by: &str) {
+    // What was held may be somebody else's: it is looked at before it is
+    // destroyed.
+    let held = r.seen == State::Quarantined;
     r.seen = if r.wanted == Wanted::Absent {
         State::Releasing
     } else {
@@ -356,7 +359,7 @@ pub(crate) fn try_again(core: &Core, r: &mut ResourceRecord, batch: &mut Batch, 
     // What is there and broken is changed once more; and an engine that is
     // looking at it now sees that something new is wanted.
     r.renew_intent();
-    r.tries = 0;
+    r.tries = u32::from(held);
     r.looks = 0;
     r.deadline = None;
     batch.events.push(core.event(
@@ -370,7 +373,9 @@ pub(crate) fn try_again(core: &Core, r: &mut ResourceRecord, batch: &mut Batch, 
 pub(crate) fn want_absent(core: &Core, r: &mut ResourceRecord, batch: &mut Batch, why: &str) {
     r.wanted = Wanted::Absent;
     r.renew_intent();
-    r.tries = 0;
+    // What is in quarantine may be somebody else's: it is not destroyed
+    // without another look, as a first try is.
+    r.tries = u32::from(r.seen == State::Quarantined);
     r.looks = 0;
     r.deadline = None;
     why.clone_into(&mut r.reason);

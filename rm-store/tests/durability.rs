@@ -78,7 +78,10 @@ async fn everything_is_there_when_it_is_opened_again() {
         done(&store, whole(&n.to_string(), n)).await;
     }
     let last = done(&store, put(record(1, "t2", &["v"]), Due::Keep)).await;
-    assert_eq!(store.claim(engine(1), LEASE, 4, &[]).await.unwrap().len(), 4);
+    assert_eq!(
+        store.claim(engine(1), LEASE, 4, &[]).await.unwrap().len(),
+        4
+    );
     drop(store);
 
     let store = SqliteStore::open(&path, env).unwrap();

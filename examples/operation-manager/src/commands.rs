@@ -2,7 +2,9 @@
 
 use std::process::ExitCode;
 
-use crate::cli::{BackendsCommand, Cli, Command, ConfigCommand, KeyCommand, StoreCommand, TokenCommand};
+use crate::cli::{
+    BackendsCommand, Cli, Command, ConfigCommand, KeyCommand, StoreCommand, TokenCommand,
+};
 use crate::client::Client;
 use crate::failure::{Failure, Result};
 use crate::output::{self, Output};

@@ -218,16 +218,7 @@ async fn change_size(
         .await?;
     let generation = changed.record().generation;
     let ready = StatusCode::OK;
-    settle(
-        call,
-        request,
-        changed,
-        generation,
-        wait,
-        ready,
-        Value::Null,
-    )
-    .await
+    settle(call, request, changed, generation, wait, ready, Value::Null).await
 }
 
 pub(super) async fn delete(call: &Call<'_>, request: &Request) -> Result<Reply> {

@@ -8,7 +8,8 @@ use rm_core::{Call, Result, Role};
 use serde_json::{Map, Value, json};
 
 use super::{
-    AFTER, LIMIT, RestOptions, callbacks, clusters, events, history, operations, orphans, schemas, view,
+    AFTER, LIMIT, RestOptions, callbacks, clusters, events, history, operations, orphans, schemas,
+    view,
 };
 use crate::door::{
     Access, Dialect, JsonContract, Method, Param, ParamKind, Reply, Request, Route,

@@ -129,8 +129,11 @@ async fn neither_answers_nor_logs_hold_a_secret() {
         .body
         .to_string();
     // A service's word, a good one and a forged one.
-    let words = [crate::support::SHARED, "another secret of enough characters"]
-        .map(|secret| interservice::token("HS256", &interservice::for_user("ann"), secret));
+    let words = [
+        crate::support::SHARED,
+        "another secret of enough characters",
+    ]
+    .map(|secret| interservice::token("HS256", &interservice::for_user("ann"), secret));
     for word in &words {
         let path = "/lambdalink/credentials/";
         let request = s

@@ -58,7 +58,10 @@ impl Clusters<'_> {
         else {
             return Ok(None);
         };
-        let Remembered { digest: before, got } = found.record.body.read()?;
+        let Remembered {
+            digest: before,
+            got,
+        } = found.record.body.read()?;
         if before != *digest {
             return Err(Error::new(
                 ErrorKind::Conflict,

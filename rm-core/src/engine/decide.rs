@@ -173,9 +173,15 @@ fn absent(r: &ResourceRecord, cap: &Capability, now: Timestamp, own: &Own<'_>) -
     // with Heat): so the name alone does not make a second create harmless.
     let late = attempt.at.plus(cap.late.max(cap.visibility));
     let may_come = "an earlier create may still take effect".to_owned();
+    // Where nothing is found without its id, not to find it proves nothing.
+    let findable = cap.list_by_owner
+        || matches!(
+            cap.create_key,
+            CreateKey::UniqueName | CreateKey::ClientUuid
+        );
     match (r.wanted, cap.create_key) {
         (Wanted::Absent, _) if now < late => Next::Wait(State::Releasing, may_come),
-        (Wanted::Absent, _) if cap.absence == Absence::None => {
+        (Wanted::Absent, _) if cap.absence == Absence::None || !findable => {
             Next::Quarantine("nobody can tell whether the last create took effect".to_owned())
         }
         (Wanted::Absent, _) => Next::Gone,
@@ -188,7 +194,7 @@ fn absent(r: &ResourceRecord, cap: &Capability, now: Timestamp, own: &Own<'_>) -
                 Next::Rest
             }
         }
-        (_, CreateKey::None) => {
+        (_, key) if key == CreateKey::None || (key == CreateKey::TagOnly && !findable) => {
             Next::Quarantine("nobody can tell whether the last create took effect".to_owned())
         }
         _ if r.deadline.is_some_and(|d| d <= now) => {
@@ -264,7 +270,7 @@ fn found(r: &ResourceRecord, cap: &Capability, s: &Sight, now: Timestamp, own: &
                 Next::Failed(r.reason.clone())
             } else if accepted(r, cap, Effect::Change, now) {
                 Next::Wait(State::Changing, s.reason.clone())
-            } else if cap.resize == Resize::None {
+            } else if cap.resize != Resize::InPlace {
                 Next::Failed("this backend cannot change what it has made".to_owned())
             } else {
                 Next::Act(Effect::Change)

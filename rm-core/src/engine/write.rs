@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::Engine;
 use super::decide::Next;
-use crate::backend::{Capability, Mark, Phase};
+use crate::backend::{Capability, Mark};
 use crate::driver::Sight;
 use crate::env::Timestamp;
 use crate::error::{Error, Result};
@@ -17,6 +17,9 @@ use crate::life::{State, Wanted};
 use crate::record::{Effect, ResourceRecord};
 use crate::resource;
 use crate::store::{Batch, Claim, Due, Expect, Fence, Key, Outcome, Refusal, Version, Versioned};
+
+/// How long something may take of which no call has said how long.
+const PATIENCE: Duration = Duration::from_secs(3600);
 
 impl Engine {
     /// What the backend guarantees for a record.
@@ -125,8 +128,6 @@ impl Engine {
     /// resource of which nobody hears anything becomes unknown.
     pub(super) async fn cannot_ask(&self, mut claim: Claim, e: &Error) {
         const SILENT: u32 = 3;
-        // Where the site is not even asked, nobody has said how long it takes.
-        const PATIENCE: Duration = Duration::from_secs(3600);
         let now = self.core.env.now();
         let wait = self.pause_after(e, claim.row.record.looks);
         let reason = format!("the site cannot be asked: {e}");
@@ -177,6 +178,10 @@ impl Engine {
                 self.write(&mut claim, Due::Release(now.plus(pause)), |r, _| {
                     adopt(r, sight);
                     r.looks = r.looks.saturating_add(1);
+                    if r.wanted == Wanted::Absent {
+                        // Also where it was never tried to destroy it.
+                        r.deadline.get_or_insert(now.plus(PATIENCE));
+                    }
                     see(r, state, &reason);
                 })
                 .await;
@@ -189,16 +194,10 @@ impl Engine {
                 .await;
             }
             Next::Failed(reason) => {
-                let gone = sight.is_none_or(|s| s.phase == Phase::Gone);
+                // Its name is kept although it seems to be gone: a list that
+                // was wrong once must not make us forget what is there.
                 self.write(&mut claim, sweep, |r, _| {
                     adopt(r, sight);
-                    if gone && r.remote.is_some() {
-                        // What is there no more has no name; a retry makes
-                        // another one. An attempt whose outcome is unknown
-                        // is not forgotten.
-                        r.remote = None;
-                        r.attempt = None;
-                    }
                     settle(r, State::Failed, sight, &reason);
                 })
                 .await;

@@ -242,25 +242,27 @@ impl SimCloud {
             let admitted = state.admit(cx, verb);
             let site = state.site(&self.config, name);
             site.advance(now);
-            let answered = listens(site, name).and(admitted).and_then(|()| match fault {
-                Some(Fault::LostBefore | Fault::Refused(_) | Fault::TooMany(_)) => {
-                    Err(Error::new(ErrorKind::Internal, "the fault answers"))
-                }
-                Some(Fault::Forgotten) => Ok(effect.forgotten()),
-                Some(Fault::Twice(after)) => {
-                    let done = site.apply(effect.clone(), now);
-                    // What was refused once is refused for good.
-                    if done.is_ok() {
-                        site.postpone(now.plus(after), effect);
+            let answered = listens(site, name)
+                .and(admitted)
+                .and_then(|()| match fault {
+                    Some(Fault::LostBefore | Fault::Refused(_) | Fault::TooMany(_)) => {
+                        Err(Error::new(ErrorKind::Internal, "the fault answers"))
                     }
-                    done
-                }
-                Some(Fault::Late(after)) => {
-                    site.postpone(now.plus(after), effect);
-                    Err(Error::new(ErrorKind::Internal, "the fault answers"))
-                }
-                _ => site.apply(effect, now),
-            });
+                    Some(Fault::Forgotten) => Ok(effect.forgotten()),
+                    Some(Fault::Twice(after)) => {
+                        let done = site.apply(effect.clone(), now);
+                        // What was refused once is refused for good.
+                        if done.is_ok() {
+                            site.postpone(now.plus(after), effect);
+                        }
+                        done
+                    }
+                    Some(Fault::Late(after)) => {
+                        site.postpone(now.plus(after), effect);
+                        Err(Error::new(ErrorKind::Internal, "the fault answers"))
+                    }
+                    _ => site.apply(effect, now),
+                });
             (number, fault, answered)
         };
         self.leave(cx, verb, number, fault, answered).await
@@ -320,7 +322,9 @@ impl State {
     /// Whether the credential is accepted, and may do this.
     pub(super) fn admit(&self, cx: &Cx<'_>, verb: Verb) -> Result<()> {
         let login = Login::read(cx)?;
-        let rules = self.accounts.get(&*login.account.unwrap_or("default".into()));
+        let rules = self
+            .accounts
+            .get(&*login.account.unwrap_or("default".into()));
         let password = login.password.as_deref();
         let accepted = match rules.and_then(|r| r.password.as_deref()) {
             Some(word) => password == Some(word),

@@ -353,9 +353,8 @@ mod tests {
         assert_eq!(usual.orphan_scan, Some(Duration::from_secs(3600)));
         assert_eq!(usual.reclaim_orphans_after, None);
         assert_eq!(usual.repair, Repair::Never);
-        let other = read(
-            "orphan_scan = \"never\"\nreclaim_orphans_after = \"2d\"\nrepair = \"recreate\"",
-        );
+        let other =
+            read("orphan_scan = \"never\"\nreclaim_orphans_after = \"2d\"\nrepair = \"recreate\"");
         assert_eq!(other.orphan_scan, None);
         let two_days = Duration::from_secs(2 * 24 * 3600);
         assert_eq!(other.reclaim_orphans_after, Some(two_days));
