@@ -19,6 +19,7 @@ mod many;
 mod mischief;
 mod report;
 mod schedule;
+mod setting;
 mod sibling;
 mod trial;
 

@@ -136,3 +136,31 @@ fn a_siblings_mark_of_the_same_resource_does_not_hide_ours() {
         assert_eq!(left[0].1.stamp, 1);
     });
 }
+
+#[test]
+fn what_a_site_only_said_that_it_did_is_not_gone_back_to() {
+    let scene = Scene::new(7);
+    scene.start_engine();
+    scene.run(async |s| {
+        let made = s.clusters().create(&s.alice, &s.own(1)).await.unwrap();
+        let id = made.cluster.id();
+        s.ready(&s.alice, id).await.unwrap();
+        s.cloud.inject(Rule::next(Verb::Change, Fault::Forgotten));
+        s.clusters()
+            .resize(&s.alice, id, Size::To(4))
+            .await
+            .unwrap();
+        s.world.sleep(secs(2)).await;
+        assert_eq!(s.cloud.count(Verb::Change), 1);
+        s.cloud
+            .inject(Rule::next(Verb::Change, Fault::Refused(ErrorKind::Invalid)));
+        s.clusters()
+            .resize(&s.alice, id, Size::To(2))
+            .await
+            .unwrap();
+        let now = s.ready(&s.alice, id).await.unwrap();
+        assert_eq!(now.record().seen, State::Ready, "{}", now.record().reason);
+        assert_eq!(now.spec().unwrap().slaves, 1);
+        assert_eq!(s.faults().await, Vec::<String>::new());
+    });
+}

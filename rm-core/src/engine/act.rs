@@ -347,14 +347,10 @@ impl Engine {
     pub(super) async fn accepted(&self, mut claim: Claim, state: State) {
         let now = self.core.env.now();
         let due = Due::Release(now.plus(self.pace(0)));
-        let spec = claim.row.record.place.spec.clone();
         self.write(&mut claim, due, |r, _| {
             if let Some(attempt) = &mut r.attempt {
                 attempt.accepted = true;
                 attempt.at = now;
-            }
-            if state == State::Changing {
-                r.seen_spec = Some(spec.clone());
             }
             r.looks = 1;
             // Counts the destroys that were accepted and led to nothing, too.

@@ -22,19 +22,22 @@ impl Engine {
         let before = &claim.row.record;
         let marked = sight.mark.as_ref().map(|m| m.generation);
         let there = (marked.unwrap_or(before.seen_generation), sight.phase);
-        // An earlier change of which nobody knew what came: it is seen now, or
-        // it may still take effect.
+        // An earlier change, which is done when it is seen and not when the
+        // site says yes; of which nobody knew what came, it may still take
+        // effect.
         let earlier = before
             .attempt
             .clone()
-            .filter(|a| a.effect == Effect::Change && !a.accepted);
+            .filter(|a| a.effect == Effect::Change);
         let landed = earlier
             .as_ref()
             .filter(|a| a.generation == there.0)
             .and_then(|a| a.spec.clone());
         let seen_spec = landed.clone().or_else(|| before.seen_spec.clone());
         let now = self.core.env.now();
-        let pending = earlier.filter(|a| a.generation > there.0 && now < a.at.plus(reach.cap.late));
+        let pending = earlier
+            .filter(|a| !a.accepted)
+            .filter(|a| a.generation > there.0 && now < a.at.plus(reach.cap.late));
         if before.remote.is_none() || landed.is_some() {
             // Learnt just now: it must not be lost to a crash.
             let learnt = |r: &mut ResourceRecord, _: &mut Batch| {

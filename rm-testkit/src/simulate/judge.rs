@@ -12,7 +12,7 @@ use rm_core::store::Versioned;
 
 use super::harm::{Found, Harm};
 use super::mischief::{Mischief, SKEW};
-use super::schedule::QUOTA;
+use super::setting::QUOTA;
 use crate::cloud::{Answer, Fault, Verb};
 use crate::scene::Scene;
 use crate::world::Trouble;

@@ -17,14 +17,14 @@ use crate::scene::{EngineTask, Scene};
 use crate::world::Trouble;
 
 /// Longer than any claim lasts.
-pub(super) const STALL: Duration = Duration::from_secs(45);
+pub(super) const STALL: Duration = Duration::from_secs(40);
 
 /// No clock is ever wrong by more than this, in milliseconds. What a backend
 /// declares about time (`late`, `visibility`) leaves room for two that are.
-pub(super) const SKEW: i64 = 3_000;
+pub(super) const SKEW: i64 = 2_000;
 
 /// Nothing takes effect later than so many seconds after nobody was told.
-const LATEST: u64 = 8;
+const LATEST: u64 = 6;
 
 const CHANGING: [Verb; 3] = [Verb::Create, Verb::Change, Verb::Destroy];
 const CALLS: [Verb; 4] = [Verb::Observe, Verb::Create, Verb::Change, Verb::Destroy];
@@ -93,7 +93,8 @@ impl Mischief {
             }
             Kind::Slow => self.call(s, &CALLS, Fault::Slow(lasts)),
             Kind::Duplicated => {
-                let soon = Duration::from_millis(self.rng.below(200));
+                // Sooner than anything could be destroyed meanwhile.
+                let soon = Duration::from_millis(self.rng.below(50));
                 let verbs = Self::changing(matches!(
                     self.key,
                     CreateKey::UniqueName | CreateKey::ClientToken | CreateKey::ClientUuid
@@ -122,7 +123,7 @@ impl Mischief {
                 s.cloud.inject(rule.times(seconds));
             }
             Kind::DeleteHangs => {
-                let longer = Duration::from_secs(60 + 10 * seconds);
+                let longer = Duration::from_secs(30 + 10 * seconds);
                 self.call(s, &[Verb::Destroy], Fault::Hangs(longer));
             }
             Kind::Away => {

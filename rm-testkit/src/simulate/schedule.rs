@@ -1,15 +1,13 @@
 //! One random schedule: engines, requests and faults, all by one seed.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use rm_core::backend::{Absence, CreateKey};
 use rm_core::clusters::{ClusterRequest, Reuse, Size};
 use rm_core::life::{State, Wanted};
-use rm_core::policy::{Policy, Quota};
-use rm_core::record::{Document, ResourceRecord};
+use rm_core::record::ResourceRecord;
 use rm_core::store::{By, Versioned};
 use rm_core::{Caller, ErrorKind};
 
@@ -17,25 +15,14 @@ use super::harm::{Found, Harm};
 use super::judge::Judge;
 use super::kind::{Kind, Suffered};
 use super::mischief::{Mischief, SKEW};
-use crate::cloud::SimConfig;
+use super::setting::{QUOTA, catalog, declare, lagging, tuned};
 use crate::rng::Rng;
 use crate::scene::Scene;
-
-/// How late lists are where they lag, and are declared to be.
-const LAG: Duration = Duration::from_secs(2);
-const VISIBILITY: Duration = Duration::from_secs(8);
 
 /// How much of each schedule there is at the least.
 pub(super) const OPERATIONS: u64 = 20;
 pub(super) const RESOURCES: u64 = 3;
 pub(super) const FAULTS: u64 = 4;
-
-/// What a tenant may have.
-pub(super) const QUOTA: Quota = Quota {
-    clusters: Some(6),
-    nodes: Some(24),
-    lease_seconds: None,
-};
 
 /// Everything must be at rest so soon after the last fault.
 const BOUND: Duration = Duration::from_secs(900);
@@ -80,6 +67,8 @@ struct Plan {
     sites: &'static [&'static str],
     key: CreateKey,
     absence: Absence,
+    /// How long it takes to make, change and destroy something.
+    takes: (u64, u64, u64),
     /// Which fault comes before which operation.
     faults: Vec<(u64, Kind)>,
 }
@@ -95,7 +84,7 @@ impl Plan {
         ];
         let number = FAULTS + 1 + rng.below(4);
         Self {
-            engines: if rng.chance(900) { 2 } else { 3 + rng.below(6) },
+            engines: if rng.chance(950) { 2 } else { 3 + rng.below(6) },
             sites: if rng.chance(250) {
                 &["north", "south"]
             } else {
@@ -106,6 +95,11 @@ impl Plan {
                 Absence::Tombstone
             } else {
                 Absence::NotListed
+            },
+            takes: if rng.chance(700) {
+                (140, 100, 80)
+            } else {
+                (1_500, 700, 400)
             },
             faults: (0..number)
                 .map(|_| (rng.below(OPERATIONS), Kind::ALL[rng.index(Kind::ALL.len())]))
@@ -118,7 +112,10 @@ impl Plan {
         let scene = Scene::builder(seed)
             .sites(self.sites)
             .catalog(catalog(self.sites)?)
-            .config(|c| lagging(c, lags))
+            .config(|c| {
+                lagging(c, lags);
+                (c.build_ms, c.change_ms, c.delete_ms) = self.takes;
+            })
             .policy(tuned)
             .build()?;
         declare(&scene, self.sites, lags);
@@ -128,47 +125,6 @@ impl Plan {
         });
         Ok(scene)
     }
-}
-
-/// A policy by which everything takes a fraction of the usual time.
-pub(super) fn tuned(p: &mut Policy) {
-    p.quota = QUOTA;
-    p.lease = Duration::from_secs(10);
-    p.sweep = Duration::from_secs(8);
-    p.destroy_tries = 5;
-}
-
-/// Lists are late, and declared to be.
-pub(super) fn lagging(c: &mut SimConfig, lags: bool) {
-    if lags {
-        c.visibility_ms = u64::try_from(VISIBILITY.as_millis()).unwrap_or(0);
-    }
-}
-
-/// What the sites say of themselves.
-pub(super) fn declare(scene: &Scene, sites: &[&str], lags: bool) {
-    for site in sites.iter().filter(|_| lags) {
-        scene.cloud.lag(site, LAG, false);
-    }
-    scene.cloud.declare(|c| {
-        c.call_timeout = Duration::from_secs(5);
-        // Twice what any effect takes, for clocks are not equal.
-        c.late = Duration::from_secs(20);
-        c.patience = Duration::from_secs(90);
-    });
-}
-
-/// The catalog of such sites, loaded once and shared by all schedules.
-pub(super) fn catalog(sites: &[&str]) -> rm_core::Result<&'static [Arc<Document>]> {
-    static LOADED: [OnceLock<Vec<Arc<Document>>>; 3] =
-        [OnceLock::new(), OnceLock::new(), OnceLock::new()];
-    let place = &LOADED[sites.len().min(2)];
-    if let Some(loaded) = place.get() {
-        return Ok(loaded);
-    }
-    let scene = Scene::builder(0).sites(sites).build()?;
-    let loaded = scene.run(async |s| s.catalog().await)?;
-    Ok(place.get_or_init(|| loaded))
 }
 
 /// Runs the schedule of a seed.
@@ -275,7 +231,7 @@ impl<'a> Run<'a> {
 
     async fn pause(&mut self) {
         let s = self.s;
-        let millis = self.rng.below(1200);
+        let millis = self.rng.below(800);
         s.world.sleep(Duration::from_millis(millis)).await;
         self.mischief.end(s, false).await;
         self.judge.restarted(s, s.restart_crashed());
@@ -293,7 +249,7 @@ impl<'a> Run<'a> {
             Ok(page) => page.items,
             Err(_) => return,
         };
-        if create || own.is_empty() || self.rng.chance(250) {
+        if create || own.is_empty() || self.rng.chance(120) {
             let reuse = if create || self.rng.chance(500) {
                 Reuse::Never
             } else {

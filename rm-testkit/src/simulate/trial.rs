@@ -10,7 +10,8 @@ use rm_core::{ErrorKind, ResourceId};
 use super::harm::{Found, Harm};
 use super::judge::Judge;
 use super::mischief::{SKEW, STALL};
-use super::schedule::{Run, catalog, tuned};
+use super::schedule::Run;
+use super::setting::{catalog, declare, lagging, tuned};
 use crate::cloud::{Fault, Verb};
 use crate::scene::Scene;
 use crate::store::StoreFault;
@@ -140,9 +141,13 @@ pub(super) fn trial(setting: Setting, faults: &[At]) -> rm_core::Result<Ran> {
         .sites(SITES)
         .catalog(catalog(SITES)?)
         .policy(tuned)
-        .config(|c| super::schedule::lagging(c, setting.lags))
+        .config(|c| lagging(c, setting.lags))
         .build()?;
-    super::schedule::declare(&scene, SITES, setting.lags);
+    declare(&scene, SITES, setting.lags);
+    // Two stalls in a row are no reason to give up.
+    scene
+        .cloud
+        .declare(|c| c.patience = Duration::from_secs(600));
     Ok(scene.run(async |s| {
         for _ in 0..2 {
             s.start_engine();
