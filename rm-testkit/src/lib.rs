@@ -10,6 +10,7 @@
 //! | the cloud that can be told to misbehave | [`SimCloud`], [`Fault`], [`Rule`] |
 //! | the store that can be told to misbehave | [`SimStore`], [`StoreFault`] |
 //! | all of it put together, with a catalog and callers | [`Scene`] |
+//! | the engine on it: many schedules, and every fault everywhere | [`simulate`] |
 //! | the simulated site of a real host | [`PLUGIN`], [`SimConfig`] |
 //! | whether a backend does what it declares, whatever goes wrong | [`conformance`] |
 //!
