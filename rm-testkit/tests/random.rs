@@ -7,7 +7,7 @@ use rm_testkit::simulate::{Kind, random, replay};
 
 #[test]
 fn whatever_happens_there_is_one_real_thing_for_each_resource() {
-    let all = random(0, 150, &mut |_, _| {});
+    let all = random(0, 150, &mut |_| {});
     assert!(all.failed.is_empty(), "{all}");
     assert_eq!(all.schedules, 150);
     assert!(all.engines >= 300 && all.resources >= 450, "{all}");

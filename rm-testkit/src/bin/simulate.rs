@@ -132,8 +132,18 @@ fn all_faults(options: &Options, result: &mut Value) -> bool {
 fn by_chance(options: &Options, result: &mut Value) -> bool {
     let schedules = options.schedules.unwrap_or(SCHEDULES);
     let mut progress = Progress::new();
-    let all = random(0, schedules, &mut |done, failed| {
-        progress.tell(|| format!("{done} of {schedules} schedules, {failed} of them with harm"));
+    let all = random(0, schedules, &mut |sofar| {
+        progress.tell(|| {
+            let done = sofar.schedules;
+            let seeds: Vec<String> = sofar.failed.keys().map(u64::to_string).collect();
+            match seeds.is_empty() {
+                true => format!("{done} of {schedules} schedules"),
+                false => format!(
+                    "{done} of {schedules} schedules, harm in {}",
+                    seeds.join(", ")
+                ),
+            }
+        });
     });
     let took = progress.seconds();
     let rare = all.rare();

@@ -100,8 +100,8 @@ impl Random {
 }
 
 /// Runs the schedules of so many seeds from the first one on. `tell` is told
-/// now and then how many are done and how many of them did harm.
-pub fn random(first: u64, schedules: u64, tell: &mut dyn FnMut(u64, usize)) -> Random {
+/// now and then what there is so far.
+pub fn random(first: u64, schedules: u64, tell: &mut dyn FnMut(&Random)) -> Random {
     let next = AtomicU64::new(0);
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let (done, chunks) = mpsc::channel::<Random>();
@@ -129,7 +129,7 @@ pub fn random(first: u64, schedules: u64, tell: &mut dyn FnMut(u64, usize)) -> R
         drop(done);
         for chunk in chunks {
             all.merge(chunk);
-            tell(all.schedules, all.failed.len());
+            tell(&all);
         }
     });
     all
