@@ -1,7 +1,9 @@
-//! The real clouds on loopback: `lab/openstack`, for people and for tests.
+//! Real systems on loopback, for people and for tests: clouds in
+//! `lab/openstack`, hosts of machines and containers in `lab/vm`.
 
 mod command;
 mod guard;
+mod traces;
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
@@ -9,31 +11,52 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use command::{Command, command};
 pub(crate) use guard::Guard;
+pub(crate) use traces::Traces;
 
 use crate::error::{At, Error, Result};
 use crate::install;
 use crate::paths;
 use crate::run::Run;
 
-/// How much of a cloud.
 #[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Keystone and Heat
+    /// OpenStack: Keystone and Heat
     Min,
-    /// and Nova, Neutron, Glance, Placement
+    /// OpenStack: Nova, Neutron, Glance and Placement, too
     Full,
+    /// A bridge and an image for containers of the lxc-* tools
+    Lxc,
+    /// A libvirtd with the drivers test, LXC and QEMU
+    Libvirt,
 }
 
 impl Kind {
+    pub(crate) const ALL: [Self; 4] = [Self::Min, Self::Full, Self::Lxc, Self::Libvirt];
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Min => "min",
             Self::Full => "full",
+            Self::Lxc => "lxc",
+            Self::Libvirt => "libvirt",
         }
+    }
+
+    pub(crate) fn is_cloud(self) -> bool {
+        matches!(self, Self::Min | Self::Full)
+    }
+
+    /// What is kept in a folder: a cloud's settings know which cloud.
+    fn of(dir: &Path) -> Self {
+        let kind = fs::read_to_string(dir.join("kind")).unwrap_or_default();
+        Self::ALL
+            .into_iter()
+            .find(|known| known.name() == kind.trim())
+            .unwrap_or(Self::Min)
     }
 }
 
-/// The script with all the verbs of a lab.
+/// The script with all the verbs of a cloud.
 pub(crate) fn script() -> PathBuf {
     paths::root().join("lab/openstack/bin/oslab.py")
 }
@@ -71,35 +94,64 @@ impl Lab {
         }
     }
 
+    /// Whether there is one, up or not.
     pub(crate) fn exists(&self) -> bool {
-        self.dir.join("settings.json").is_file()
+        let known_by = match self.kind.is_cloud() {
+            true => "settings.json",
+            false => "kind",
+        };
+        self.dir.join(known_by).is_file()
     }
 
     pub(crate) fn clouds(&self) -> PathBuf {
         self.dir.join("clouds.yaml")
     }
 
-    /// Bring it up; PORT_BASE counts only for a new one.
+    fn script(&self, verb: &str) -> Result<Run> {
+        match self.kind.is_cloud() {
+            true => oslab(verb),
+            false => Ok(Run::new(paths::root().join("lab/vm").join(verb))),
+        }
+    }
+
+    /// Install what a host of machines needs; a cloud does so as it comes up.
+    pub(crate) fn install(&self) -> Result<()> {
+        if self.kind.is_cloud() {
+            return Ok(());
+        }
+        let name = self.kind.name();
+        let run = self.script("install")?.arg(name);
+        run.run_as(&format!("lab {name}"))
+    }
+
+    /// Bring it up; PORT_BASE counts only for a new cloud, MORE for a cloud.
     pub(crate) fn up(&self, port_base: Option<u16>, more: &[String]) -> Result<()> {
-        let mut run = oslab(&format!("up-{}", self.kind.name()))?.arg(&self.dir);
+        let name = self.kind.name();
+        let mut run = match self.kind.is_cloud() {
+            true => self.script(&format!("up-{name}"))?.arg(&self.dir),
+            false => self.script("up")?.arg(name).arg(&self.dir),
+        };
         if let Some(base) = port_base {
             run = run.arg("--port-base").arg(base.to_string());
         }
-        run.args(more).run_as(&format!("lab {}", self.kind.name()))
+        run.args(more).run_as(&format!("lab {name}"))
     }
 
     pub(crate) fn down(&self) -> Result<()> {
-        oslab("down")?.arg(&self.dir).run()
+        self.script("down")?.arg(&self.dir).run()
     }
 
     pub(crate) fn status(&self) -> Result<()> {
-        oslab("status")?.arg(&self.dir).run()
+        self.script("status")?.arg(&self.dir).run()
     }
 
     /// Stop and remove what an earlier run left, and nothing that is no lab.
     pub(crate) fn clear(&self) -> Result<()> {
         if self.exists() {
             self.down()?;
+        }
+        // A host of machines takes its folder with it.
+        if self.exists() {
             fs::remove_dir_all(&self.dir).at(self.dir.display())?;
         }
         Ok(())

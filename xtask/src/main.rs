@@ -31,7 +31,7 @@ struct Cli {
 enum Command {
     /// Show an appliance becoming a running cluster, from nothing to nothing
     Demo(demo::Options),
-    /// Check and test everything, against real clouds
+    /// Check and test everything, against real clouds and hosts
     Test(tests::Options),
     /// Kill the real daemon many times while it works on a real cloud
     Crash(crash::Options),
@@ -39,7 +39,7 @@ enum Command {
     Simulate(simulate::Options),
     /// Measure, side by side with others
     Bench(bench::Options),
-    /// A real OpenStack on loopback
+    /// Real systems on loopback: OpenStack, LXC, libvirt
     #[command(subcommand)]
     Lab(lab::Command),
 }

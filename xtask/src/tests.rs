@@ -1,9 +1,11 @@
-//! `cargo xtask test`: everything, against real clouds.
+//! `cargo xtask test`: everything, against real clouds and hosts.
 
 mod clouds;
+mod hosts;
 mod steps;
 
 use clouds::Clouds;
+use hosts::Hosts;
 use steps::Steps;
 
 use crate::checks;
@@ -42,11 +44,13 @@ fn full() -> Result<()> {
         "  two real OpenStack clouds on 127.0.0.1: Keystone and Heat; and all of Nova, \
          Neutron, Glance, Placement",
     );
-    say("  fmt, clippy, deny, docs, dependencies; then, with the clouds, all tests");
+    say("  two hosts of machines and containers: LXC and libvirt");
+    say("  fmt, clippy, deny, docs, dependencies; then, with all of these, all tests");
     say("then random schedules in simulated worlds, and a release without them");
     let skips = Skips::begin()?;
     let mut steps = Steps::default();
     let mut clouds = Clouds::start()?;
+    let mut hosts = Hosts::start()?;
     steps.take("fmt", checks::fmt);
     steps.take("clippy", checks::clippy);
     steps.take("dependencies", checks::dependencies);
@@ -54,7 +58,9 @@ fn full() -> Result<()> {
     steps.take("docs", checks::docs);
     let compiled = steps.take("compile tests", compile);
     let environment = steps.take("clouds are up", || clouds.wait());
-    if let (Some(()), Some(environment)) = (compiled, environment) {
+    let of_hosts = steps.take("hosts are up", || hosts.wait());
+    if let (Some(()), Some(mut environment), Some(of_hosts)) = (compiled, environment, of_hosts) {
+        environment.extend(of_hosts);
         steps.take("tests", || unit_tests(&skips, &environment));
         steps.take("doc tests", doc_tests);
         steps.take("linkage", linkage::test);
@@ -62,6 +68,7 @@ fn full() -> Result<()> {
         say("no tests: see above");
     }
     steps.take("clouds are down", || clouds.stop());
+    steps.take("hosts are down", || hosts.stop());
     // These want the machine for themselves.
     steps.take("simulated worlds", simulate::some);
     steps.take("release", checks::release);

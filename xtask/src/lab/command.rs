@@ -14,24 +14,26 @@ pub(crate) enum Command {
         /// Where it is kept (default: target/lab/dev-KIND)
         #[arg(long)]
         dir: Option<PathBuf>,
-        /// The first of its ten ports (default: some that are free)
+        /// A cloud: the first of its ten ports (default: some that are free)
         #[arg(long)]
         port_base: Option<u16>,
-        /// How long a token lives
+        /// A cloud: how long a token lives
         #[arg(long)]
         token_seconds: Option<u32>,
-        /// How many stacks a project may have
+        /// A cloud: how many stacks a project may have
         #[arg(long)]
         max_stacks: Option<u32>,
     },
-    /// Stop one, or both of the default folders
+    /// Stop these, or what is in a folder, or all in default folders
     Down {
-        #[arg(long)]
+        kinds: Vec<Kind>,
+        #[arg(long, conflicts_with = "kinds")]
         dir: Option<PathBuf>,
     },
-    /// Show one, or both of the default folders
+    /// Show these, or what is in a folder, or all in default folders
     Status {
-        #[arg(long)]
+        kinds: Vec<Kind>,
+        #[arg(long, conflicts_with = "kinds")]
         dir: Option<PathBuf>,
     },
 }
@@ -52,7 +54,7 @@ pub(crate) fn command(command: &Command) -> Result<()> {
             let lab = Lab::new(*kind, dir);
             let base = match port_base {
                 Some(base) => Some(*base),
-                None if lab.exists() => None,
+                None if lab.exists() || !kind.is_cloud() => None,
                 None => Some(free_port_base(27200)?),
             };
             let options: Vec<String> = [
@@ -69,24 +71,27 @@ pub(crate) fn command(command: &Command) -> Result<()> {
             ));
             Ok(())
         }
-        Command::Down { dir } => each(dir.as_deref(), Lab::down),
-        Command::Status { dir } => each(dir.as_deref(), Lab::status),
+        Command::Down { kinds, dir } => each(kinds, dir.as_deref(), Lab::down),
+        Command::Status { kinds, dir } => each(kinds, dir.as_deref(), Lab::status),
     }
 }
 
-fn each(dir: Option<&Path>, act: impl Fn(&Lab) -> Result<()>) -> Result<()> {
-    // Which kind it is, its own settings know.
+fn each(kinds: &[Kind], dir: Option<&Path>, act: impl Fn(&Lab) -> Result<()>) -> Result<()> {
     if let Some(dir) = dir {
-        return act(&Lab::new(Kind::Min, absolute(dir)?));
+        let dir = absolute(dir)?;
+        return act(&Lab::new(Kind::of(&dir), dir));
     }
-    let labs: Vec<Lab> = [Kind::Min, Kind::Full]
-        .map(|kind| Lab::new(kind, default_dir(kind)))
-        .into_iter()
-        .filter(Lab::exists)
-        .collect();
+    let labs: Vec<Lab> = match kinds {
+        [] => Kind::ALL.as_slice(),
+        some => some,
+    }
+    .iter()
+    .map(|kind| Lab::new(*kind, default_dir(*kind)))
+    .filter(Lab::exists)
+    .collect();
     if labs.is_empty() {
         return Err(Error::new(
-            "there is no lab; `cargo xtask lab up min` makes one",
+            "there is no such lab; `cargo xtask lab up` makes one",
         ));
     }
     labs.iter().try_for_each(act)

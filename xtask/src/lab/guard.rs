@@ -3,7 +3,7 @@
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Stdio};
 
-use super::{Lab, oslab};
+use super::Lab;
 use crate::error::{At, Error, Result};
 
 /// A process of its own group that takes the labs down once the pipe from
@@ -12,8 +12,18 @@ use crate::error::{At, Error, Result};
 pub(crate) struct Guard(Child);
 
 impl Guard {
+    /// Over one lab or more, all of them clouds or none.
     pub(crate) fn over(labs: &[&Lab]) -> Result<Self> {
-        let run = oslab("guard")?.args(labs.iter().map(|lab| &lab.dir));
+        let [first, rest @ ..] = labs else {
+            return Err(Error::new("no lab to guard"));
+        };
+        if rest
+            .iter()
+            .any(|lab| lab.kind.is_cloud() != first.kind.is_cloud())
+        {
+            return Err(Error::new("one guard is for clouds alone, or for none"));
+        }
+        let run = first.script("guard")?.args(labs.iter().map(|lab| &lab.dir));
         let shown = run.shown().to_owned();
         let child = run
             .into_command()

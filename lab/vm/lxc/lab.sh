@@ -1,0 +1,109 @@
+# The lab of the lxc-* tools: a bridge of its own, and a folder for containers.
+# The bridge has an address of this machine, and leads nowhere else.
+
+lab_needs() {
+    need_root lxc 'links, mounts and cgroups'
+    need_packages lxc
+}
+
+lab_up() {
+    local dir=$1 began image number
+    image=$("$VM/image/build")
+    began=$(milliseconds)
+    mkdir "$dir/containers"
+    number=$(claim add_bridge)
+    echo "rmlxc$number" >"$dir/bridge"
+    ip address add "10.77.$number.1/24" dev "rmlxc$number"
+    ip address add "fd00:77:$number::1/64" dev "rmlxc$number" nodad
+    ip link set "rmlxc$number" up
+    cat >"$dir/lab.json.new" <<JSON
+{
+  "kind": "lxc",
+  "lxcpath": "$dir/containers",
+  "bridge": "rmlxc$number",
+  "ipv4": {"subnet": "10.77.$number.0/24", "host": "10.77.$number.1",
+           "first": "10.77.$number.10", "last": "10.77.$number.250"},
+  "ipv6": {"subnet": "fd00:77:$number::/64", "host": "fd00:77:$number::1",
+           "first": "fd00:77:$number::10", "last": "fd00:77:$number::ffff"},
+  "image": $(cat "$image/image.json")
+}
+JSON
+    mv "$dir/lab.json.new" "$dir/lab.json"
+    say "lxc: bridge rmlxc$number, 10.77.$number.0/24; ready after $(($(milliseconds) - began)) ms"
+}
+
+add_bridge() { ip link add "rmlxc$1" type bridge forward_delay 0; }
+
+lab_is_up() { ip link show "$(cat "$1/bridge")" >/dev/null 2>&1; }
+
+lab_status() {
+    ip -brief address show dev "$(cat "$1/bridge")"
+    lxc-ls -P "$1/containers" -f
+}
+
+lab_down() {
+    local dir=$1 bridge name names=()
+    bridge=$(cat "$dir/bridge" 2>/dev/null || true)
+    for name in "$dir"/containers/*/; do
+        [ -e "$name/config" ] && names+=("$(basename "$name")")
+    done
+    for name in "${names[@]}"; do
+        lxc-stop -P "$dir/containers" -n "$name" -k >/dev/null 2>&1 &
+    done
+    wait
+    kill_rest "$dir/containers"
+    unmount_below "$dir"
+    if [ -n "$bridge" ]; then
+        delete_links_on "$bridge"
+        ip link delete "$bridge" 2>/dev/null || true
+    fi
+    for name in "${names[@]}"; do remove_cgroups "lxc.payload.$name" "lxc.monitor.$name"; done
+    # What LXC's monitors pass through as they end, and leave.
+    remove_cgroups lxc.pivot
+    remove_locks "$dir/containers"
+}
+
+# What a monitor that was killed left behind: only processes that have our
+# folder on their command line or, in another mount namespace than ours,
+# something of it mounted.
+kill_rest() {
+    local containers=$1 file pid pids=()
+    while read -r file; do
+        pid=$(cut -d/ -f3 <<<"$file")
+        [[ $file == */mountinfo && $(readlink "/proc/$pid/ns/mnt") == $(readlink /proc/self/ns/mnt) ]] || pids+=("$pid")
+    done < <(
+        grep -laF "[lxc monitor] $containers " /proc/[0-9]*/cmdline 2>/dev/null
+        grep -lF "$containers/" /proc/[0-9]*/mountinfo 2>/dev/null
+    )
+    [ ${#pids[@]} = 0 ] || kill -KILL "${pids[@]}" 2>/dev/null || true
+    for pid in "${pids[@]}"; do wait_for 5 has_ended "$pid" || say "lxc: process $pid does not end"; done
+}
+
+unmount_below() {
+    local where
+    while read -r _ where _; do
+        if [[ $where == "$1"/* ]]; then umount -l "$where"; fi
+    done < <(tac /proc/self/mounts)
+}
+
+delete_links_on() {
+    local link
+    for link in /sys/class/net/"$1"/brif/*; do
+        [ -e "$link" ] && ip link delete "$(basename "$link")" 2>/dev/null || true
+    done
+}
+
+# Those of these names in which nothing is, in all hierarchies.
+remove_cgroups() {
+    local name
+    for name in "$@"; do
+        find /sys/fs/cgroup -depth -type d '(' -path "*/$name" -o -path "*/$name/*" ')' -exec rmdir {} + 2>/dev/null || true
+    done
+}
+
+# LXC keeps a lock for each container in a folder named after all of its path.
+remove_locks() {
+    local locks=run/lxc/lock$1
+    rm -rf "/$locks"
+    (cd / && rmdir -p "$(dirname "$locks")" 2>/dev/null) || true
+}
