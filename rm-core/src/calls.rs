@@ -14,6 +14,7 @@ use crate::driver::{Driver, Sight};
 use crate::env::Timestamp;
 use crate::error::Result;
 use crate::id::RemoteId;
+use crate::life::Wanted;
 use crate::model::Json;
 use crate::store::Page;
 
@@ -118,6 +119,10 @@ impl Driver for Observed {
 
     fn nodes(&self, spec: &Json) -> Result<u64> {
         self.driver.nodes(spec)
+    }
+
+    fn wanted(&self, spec: &Json) -> Result<Wanted> {
+        self.driver.wanted(spec)
     }
 
     fn probe(&self, spec: &Json, view: &Json) -> Result<Option<(String, u16)>> {

@@ -239,6 +239,7 @@ impl<'a> Clusters<'a> {
                     .unwrap_or_else(|| appliance.name.clone()),
                 until,
                 needs: needed.ids,
+                reserve: false,
             };
             let Candidate { manager, want } = candidates
                 .iter()

@@ -158,8 +158,7 @@ impl Needed {
         });
         let terms = Terms {
             name: want.spec.name.clone(),
-            until: None,
-            needs: Vec::new(),
+            ..Terms::default()
         };
         let (id, _) = manager.prepare(&who, &offers, &terms, &mut self.batch)?;
         // Those for whom it is brought hear of it. It is not theirs.

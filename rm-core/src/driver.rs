@@ -10,7 +10,8 @@ use crate::backend::{Backend, Capability, Cx, Look, Mark, Offer, Phase, Seen};
 use crate::catalog::Site;
 use crate::error::Result;
 use crate::id::RemoteId;
-use crate::model::{Json, Model};
+use crate::life::Wanted;
+use crate::model::{Json, Model, wanted};
 use crate::store::Page;
 
 /// What is seen, with the view as JSON.
@@ -31,6 +32,7 @@ pub(crate) trait Driver: fmt::Debug + Send + Sync {
     fn model(&self) -> TypeId;
     fn capability(&self, site: &Site) -> Capability;
     fn nodes(&self, spec: &Json) -> Result<u64>;
+    fn wanted(&self, spec: &Json) -> Result<Wanted>;
     fn probe(&self, spec: &Json, view: &Json) -> Result<Option<(String, u16)>>;
     async fn offers(&self, cx: &Cx<'_>, spec: &Json) -> Result<Vec<Offer>>;
     async fn observe(&self, cx: &Cx<'_>, look: Look<'_, Json>) -> Result<Page<Sight>>;
@@ -67,6 +69,10 @@ impl<M: Model> Driver for Erased<M> {
 
     fn nodes(&self, spec: &Json) -> Result<u64> {
         Ok(M::nodes(&spec.read()?))
+    }
+
+    fn wanted(&self, spec: &Json) -> Result<Wanted> {
+        Ok(wanted::<M>(&spec.read()?))
     }
 
     fn probe(&self, spec: &Json, view: &Json) -> Result<Option<(String, u16)>> {

@@ -16,6 +16,7 @@ use crate::env::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::Core;
 use crate::id::{CatalogId, HoldId, ResourceId};
+use crate::life::Wanted;
 use crate::model::{Json, Model};
 use crate::quota::quota_counts;
 use crate::record::{Document, Hold, Place, ResourceRecord};
@@ -41,7 +42,7 @@ pub struct Want<M: Model> {
 }
 
 /// How a resource is to be called and held.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Terms {
     /// A name for people.
     pub name: String,
@@ -49,6 +50,9 @@ pub struct Terms {
     pub until: Option<Timestamp>,
     /// What must be ready first.
     pub needs: Vec<ResourceId>,
+    /// Whether only its place is kept, and nothing is made before it is
+    /// started.
+    pub reserve: bool,
 }
 
 /// The database of the resources of a kind, on the sites it serves.
@@ -199,6 +203,10 @@ impl<M: Model> ResourceManager<M> for Managed<M> {
         }
         let place = places.remove(0);
         let nodes = self.driver.nodes(&place.spec)?;
+        let wanted = match terms.reserve {
+            true => Wanted::Reserved,
+            false => self.driver.wanted(&place.spec)?,
+        };
         let now = core.env.now();
         let id = ResourceId::new(&*core.env);
         let hold = Hold {
@@ -225,6 +233,7 @@ impl<M: Model> ResourceManager<M> for Managed<M> {
         let record = ResourceRecord {
             fallbacks: places,
             needs: terms.needs.clone(),
+            wanted,
             holds: vec![hold],
             nodes,
             ..ResourceRecord::new(id, kind, tenant, terms.name.clone(), place, now)

@@ -8,6 +8,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::id::CatalogId;
+use crate::life::Wanted;
+
+mod node;
+
+pub use node::{
+    Action, Address, Interface, Node, NodeImage, NodeInterface, NodeSpec, NodeUser, NodeView,
+    Power, Request,
+};
 
 /// Fixes what is wanted and what is seen of a family of kinds.
 ///
@@ -25,9 +33,24 @@ pub trait Model: fmt::Debug + Send + Sync + 'static {
         1
     }
 
+    /// Where the spec says whether the thing runs. A model that has no such
+    /// place knows no start and no stop.
+    fn power(_spec: &mut Self::Spec) -> Option<&mut Power> {
+        None
+    }
+
     /// What must accept a TCP connection before the resource counts as ready.
     fn probe(_spec: &Self::Spec, _view: &Self::View) -> Option<(String, u16)> {
         None
+    }
+}
+
+/// What a spec means for the life of its resource: to be there, and to run or
+/// not.
+pub(crate) fn wanted<M: Model>(spec: &M::Spec) -> Wanted {
+    match M::power(&mut spec.clone()) {
+        None | Some(Power::Running) => Wanted::Running,
+        Some(Power::Stopped | Power::Suspended) => Wanted::Stopped,
     }
 }
 

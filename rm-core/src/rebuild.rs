@@ -275,6 +275,7 @@ impl<'a> Rebuild<'a> {
             since: now,
         };
         Ok(ResourceRecord {
+            wanted: account.driver.wanted(&spec)?,
             generation,
             fits_from: generation,
             seen: State::Unknown,

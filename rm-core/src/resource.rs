@@ -14,7 +14,7 @@ use crate::host::Core;
 use crate::id::{HoldId, ResourceId};
 use crate::life::{State, Verb, Wanted};
 use crate::manager::KEYS;
-use crate::model::{Json, Model};
+use crate::model::{Json, Model, wanted};
 use crate::quota::{counts, over_quota};
 use crate::record::{Hold, ResourceRecord};
 use crate::store::{Batch, Due, Expect, Key, Outcome, Refusal, Version, Versioned};
@@ -22,6 +22,7 @@ use crate::visible::see;
 
 mod adopt;
 mod holder;
+mod power;
 
 use holder::{holder, own_hold};
 
@@ -456,6 +457,9 @@ fn respec<M: Model>(
         .extend(counts(&r.tenant.0, 0, more, quota.clusters, quota.nodes));
     r.nodes = nodes;
     r.place.spec = Json::of(&after)?;
+    if r.wanted != Wanted::Reserved {
+        r.wanted = wanted::<M>(&after);
+    }
     // What was ranked for the old spec says nothing about the new one.
     r.fallbacks.clear();
     r.renew_intent();
@@ -464,7 +468,7 @@ fn respec<M: Model>(
     batch.events.push(core.event(
         r,
         "change-requested",
-        serde_json::json!({"by": by, "generation": r.generation, "nodes": nodes}),
+        serde_json::json!({"by": by, "wanted": r.wanted, "generation": r.generation, "nodes": nodes}),
     ));
     Ok(())
 }

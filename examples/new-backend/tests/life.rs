@@ -46,8 +46,7 @@ async fn reserve(host: &Host, text: &str) -> Result<ResourceId> {
     };
     let terms = Terms {
         name: "a file".to_owned(),
-        until: None,
-        needs: Vec::new(),
+        ..Terms::default()
     };
     let mut batch = Batch::default();
     let offers = manager(host)?.offers(&ann(), &want).await?;

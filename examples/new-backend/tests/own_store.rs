@@ -61,8 +61,7 @@ impl Process {
         };
         let terms = Terms {
             name: "a file".to_owned(),
-            until: None,
-            needs: Vec::new(),
+            ..Terms::default()
         };
         let kind = Kind::from_static("file");
         let manager = self.host.managers().serving::<File>(&kind)?.remove(0);

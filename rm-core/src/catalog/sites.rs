@@ -154,18 +154,23 @@ impl Catalog {
 
 /// Refuses what is not an address that a site could have.
 fn check_url(url: &str) -> Result<()> {
-    let rest = url
-        .strip_prefix("http://")
-        .or_else(|| url.strip_prefix("https://"))
-        .or_else(|| url.strip_prefix("file:"))
-        .or_else(|| url.strip_prefix("sim:"));
-    let good = rest.is_some_and(|rest| {
-        !rest.is_empty() && !rest.contains('@') && !rest.contains(char::is_whitespace)
+    // Of libvirt's addresses (`xen+tls://host/`) the part after the sign says
+    // how the host is reached.
+    let good = url.split_once(':').is_some_and(|(scheme, rest)| {
+        let (scheme, reached) = scheme.split_once('+').unwrap_or((scheme, ""));
+        let known = match scheme {
+            "http" | "https" => reached.is_empty() && rest.starts_with("//"),
+            "file" | "sim" => reached.is_empty(),
+            "xen" | "lxc" | "qemu" | "test" => ["", "unix", "tcp", "tls"].contains(&reached),
+            _ => false,
+        };
+        let rest = rest.strip_prefix("//").unwrap_or(rest);
+        known && !rest.is_empty() && !rest.contains('@') && !rest.contains(char::is_whitespace)
     });
     if good && url.len() <= 2000 {
         return Ok(());
     }
     Err(Error::invalid("that is not the address of a site").advice(
-        "write http://host:port/path or https://host/path, without a user or password in it",
+        "write http://host:port/path or https://host/path, file:/path for this machine, or libvirt's address of a host (xen+tls://host/), without a user or password in it",
     ))
 }

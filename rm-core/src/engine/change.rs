@@ -11,7 +11,7 @@ use super::write::{adopt, see};
 use crate::backend::{Cx, Phase};
 use crate::driver::Sight;
 use crate::error::{self, Error, ErrorKind};
-use crate::life::State;
+use crate::life::{State, Wanted};
 use crate::model::Json;
 use crate::quota::counts;
 use crate::record::{Effect, ResourceRecord};
@@ -118,6 +118,7 @@ impl Engine {
         let core = &*self.core;
         let generation = claim.row.record.generation;
         let nodes = reach.driver.nodes(spec).unwrap_or(claim.row.record.nodes);
+        let wanted = reach.driver.wanted(spec).unwrap_or(Wanted::Running);
         let due = Due::Release(core.env.now());
         self.write(&mut claim, due, |r, batch| {
             r.attempt = None;
@@ -131,10 +132,11 @@ impl Engine {
                 .extend(counts(&r.tenant.0, 0, less, None, None));
             r.nodes = nodes;
             r.place.spec = spec.clone();
+            r.wanted = wanted;
             batch.events.push(core.event(
                 r,
                 "change-refused",
-                json!({"generation": generation, "reason": e.to_string()}),
+                json!({"wanted": wanted, "generation": generation, "reason": e.to_string()}),
             ));
             r.take_back(there, e.to_string());
             let state = match (phase, &r.view) {

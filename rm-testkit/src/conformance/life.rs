@@ -103,8 +103,7 @@ impl<'a, M: Model> Life<'a, M> {
         let offer = manager.only(&want).await?;
         let terms = Terms {
             name: "conformance".to_owned(),
-            until: None,
-            needs: Vec::new(),
+            ..Terms::default()
         };
         let mut batch = Batch::default();
         let (id, _) = manager.prepare(&s.who, &[offer], &terms, &mut batch)?;

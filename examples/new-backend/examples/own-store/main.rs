@@ -41,8 +41,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         None => {
             let want = want(&host, &who, &folder, text).await?;
             let offers = manager.offers(&who, &want).await?;
-            let (name, until, needs) = ("a file".to_owned(), None, Vec::new());
-            let terms = Terms { name, until, needs };
+            let name = "a file".to_owned();
+            let terms = Terms { name, ..Terms::default() };
             let mut batch = Batch::default();
             let (id, _) = manager.prepare(&who, &offers, &terms, &mut batch)?;
             host.store().commit(batch).await?;

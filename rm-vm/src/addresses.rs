@@ -1,0 +1,354 @@
+//! Which addresses a node gets: the first free ones, from a place of the pool
+//! that follows from its name.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use rm_core::model::{Address, Interface, NodeInterface};
+use rm_core::{Error, ErrorKind, Result};
+
+use crate::config::{Pool, SiteConfig};
+use crate::driver::Nic;
+use crate::mark::Record;
+
+/// What the domains of a host have, but one of them.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    addresses: BTreeSet<IpAddr>,
+    macs: BTreeSet<String>,
+}
+
+impl Taken {
+    /// As the metadata of all domains say, of whatever installation.
+    pub(crate) fn of(notes: &[(String, String)], but: &str) -> Self {
+        let mut taken = Self::default();
+        for (name, metadata) in notes {
+            if name == but {
+                continue;
+            }
+            for nic in Record::read(Some(metadata))
+                .into_iter()
+                .flat_map(|r| r.nics)
+            {
+                taken.addresses.extend(nic.addresses.iter().map(|a| a.ip));
+                taken.macs.insert(nic.mac);
+            }
+        }
+        taken
+    }
+
+    /// Whether somebody else has one of these, too.
+    pub(crate) fn any(&self, nics: &[NodeInterface]) -> bool {
+        nics.iter().any(|nic| {
+            self.macs.contains(&nic.mac)
+                || nic.addresses.iter().any(|a| self.addresses.contains(&a.ip))
+        })
+    }
+
+    /// Takes these, too.
+    pub(crate) fn also(&mut self, nics: &[NodeInterface]) {
+        for nic in nics {
+            self.addresses.extend(nic.addresses.iter().map(|a| a.ip));
+            self.macs.insert(nic.mac.clone());
+        }
+    }
+}
+
+/// The interfaces of a node of this name, complete.
+///
+/// # Errors
+///
+/// [`ErrorKind::Conflict`] where an address that is asked for is taken or
+/// asked for twice, [`ErrorKind::NoCapacity`] where a pool is empty,
+/// [`ErrorKind::Invalid`] where nobody says which bridge.
+pub(crate) fn choose(
+    name: &str,
+    wanted: &[Interface],
+    site: &SiteConfig,
+    taken: &mut Taken,
+) -> Result<Vec<NodeInterface>> {
+    let usual = [Interface::default()];
+    let wanted = match wanted {
+        // A host without a network is good for nodes without one.
+        [] if site.bridge.is_none() => &[],
+        [] => &usual[..],
+        some => some,
+    };
+    let mut nics = Vec::with_capacity(wanted.len());
+    // What is asked for by name is not given to another interface first.
+    for asked in wanted.iter().flat_map(|i| &i.addresses) {
+        if !taken.addresses.insert(asked.ip) {
+            return Err(is_taken(&format!("the address {}", asked.ip)));
+        }
+    }
+    for (at, interface) in wanted.iter().enumerate() {
+        let bridge = interface.bridge.as_ref().or(site.bridge.as_ref());
+        let Some(bridge) = bridge.cloned() else {
+            return Err(Error::invalid(
+                "an interface names no bridge, and the host has no usual one",
+            )
+            .advice("name one, or say bridge in the site's section of the configuration"));
+        };
+        let mac = match &interface.mac {
+            Some(mac) => mac.clone(),
+            None => mac(name, at),
+        };
+        if !taken.macs.insert(mac.clone()) {
+            return Err(is_taken(&format!("the hardware address {mac}")));
+        }
+        let mut addresses = interface.addresses.clone();
+        if addresses.is_empty() {
+            let pools: Vec<&Pool> = site.pools.iter().filter(|p| is_for(p, &bridge)).collect();
+            for four in [true, false] {
+                let family = pools.iter().filter(|p| p.first.is_ipv4() == four);
+                addresses.extend(free(&format!("{name}/{at}"), family.copied(), taken)?);
+            }
+        }
+        taken.addresses.extend(addresses.iter().map(|a| a.ip));
+        nics.push(NodeInterface {
+            bridge,
+            vlan: interface.vlan,
+            mac,
+            addresses,
+        });
+    }
+    Ok(nics)
+}
+
+/// As the driver wants them, with the gateways of the pools.
+pub(crate) fn nics(given: &[NodeInterface], site: &SiteConfig) -> Vec<Nic> {
+    let mut routed = BTreeSet::new();
+    let mut gateways = |nic: &NodeInterface| -> Vec<IpAddr> {
+        let of = |address: &Address| {
+            let pool = site
+                .pools
+                .iter()
+                .find(|p| is_for(p, &nic.bridge) && network(p, address.ip))?;
+            // A guest has one way out a family.
+            routed.insert(address.ip.is_ipv4()).then_some(pool.gateway?)
+        };
+        nic.addresses.iter().filter_map(of).collect()
+    };
+    given
+        .iter()
+        .map(|nic| Nic {
+            bridge: nic.bridge.clone(),
+            vlan: nic.vlan,
+            mac: nic.mac.clone(),
+            addresses: nic.addresses.clone(),
+            gateways: gateways(nic),
+        })
+        .collect()
+}
+
+/// For how many nodes more of this shape the pools have addresses; absent
+/// where they take none.
+pub(crate) fn room(wanted: &[Interface], site: &SiteConfig, taken: &Taken) -> Option<u64> {
+    let usual = [Interface::default()];
+    let wanted = if wanted.is_empty() {
+        &usual[..]
+    } else {
+        wanted
+    };
+    let from_pools = |four: bool| -> Option<u64> {
+        let pools = site.pools.iter().filter(|p| p.first.is_ipv4() == four);
+        let all: u128 = pools.clone().filter_map(size).fold(0, u128::saturating_add);
+        let inside = |ip: &&IpAddr| pools.clone().any(|p| holds(p, **ip));
+        let used = taken.addresses.iter().filter(inside).count();
+        let each = wanted.iter().filter(|i| i.addresses.is_empty()).count();
+        let left = all.saturating_sub(u128::try_from(used).unwrap_or(u128::MAX));
+        let each = u128::try_from(each).unwrap_or(u128::MAX);
+        (all > 0 && each > 0).then(|| u64::try_from(left / each).unwrap_or(u64::MAX))
+    };
+    [from_pools(true), from_pools(false)]
+        .into_iter()
+        .flatten()
+        .min()
+}
+
+/// A hardware address that follows from a name, of those that are nobody's.
+fn mac(name: &str, at: usize) -> String {
+    let hash = digest(&SHA256, format!("mac/{name}/{at}").as_bytes());
+    let h = hash.as_ref();
+    format!(
+        "02:{:02x}:{:02x}:{:02x}:{:02x}:{:02x}",
+        h[0], h[1], h[2], h[3], h[4]
+    )
+}
+
+/// The first address of these pools that nobody has, from a place that follows
+/// from the seed; none where there are no pools.
+fn free<'a>(
+    seed: &str,
+    pools: impl Iterator<Item = &'a Pool>,
+    taken: &Taken,
+) -> Result<Option<Address>> {
+    let mut any = false;
+    for pool in pools {
+        any = true;
+        let Some(size) = size(pool) else { continue };
+        let hash = digest(&SHA256, seed.as_bytes());
+        let start = hash.as_ref()[..8]
+            .iter()
+            .fold(0u128, |n, b| n << 8 | u128::from(*b))
+            % size;
+        // Among one more than are taken at least one is free.
+        let most = u128::try_from(taken.addresses.len()).unwrap_or(u128::MAX) + 2;
+        let first = number(pool.first);
+        for step in 0..size.min(most) {
+            let ip = address(pool, first + (start + step) % size);
+            let own = pool.gateway == Some(ip) || taken.addresses.contains(&ip);
+            if let (false, prefix) = (own, pool.prefix) {
+                return Ok(Some(Address { ip, prefix }));
+            }
+        }
+    }
+    if any {
+        return Err(Error::new(
+            ErrorKind::NoCapacity,
+            "the host has no address left in its pools",
+        )
+        .advice("delete a node there, or give the host's section of the configuration more"));
+    }
+    Ok(None)
+}
+
+fn is_taken(what: &str) -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        format!("{what} is another node's on this host already"),
+    )
+    .advice("ask for another one, or for none and take what is free")
+}
+
+fn is_for(pool: &Pool, bridge: &str) -> bool {
+    pool.bridge.as_deref().is_none_or(|of| of == bridge)
+}
+
+/// How many addresses; none where the ends are of two families or swapped.
+fn size(pool: &Pool) -> Option<u128> {
+    let same = pool.first.is_ipv4() == pool.last.is_ipv4();
+    let between = number(pool.last).checked_sub(number(pool.first))?;
+    same.then(|| between.saturating_add(1))
+}
+
+fn holds(pool: &Pool, ip: IpAddr) -> bool {
+    pool.first.is_ipv4() == ip.is_ipv4() && pool.first <= ip && ip <= pool.last
+}
+
+/// Whether an address is in the network that the pool is a part of.
+fn network(pool: &Pool, ip: IpAddr) -> bool {
+    let width: u32 = if ip.is_ipv4() { 32 } else { 128 };
+    let host = width.saturating_sub(u32::from(pool.prefix));
+    let net = |ip| number(ip).checked_shr(host).unwrap_or(0);
+    pool.first.is_ipv4() == ip.is_ipv4() && net(pool.first) == net(ip)
+}
+
+fn number(ip: IpAddr) -> u128 {
+    match ip {
+        IpAddr::V4(ip) => u128::from(ip.to_bits()),
+        IpAddr::V6(ip) => ip.to_bits(),
+    }
+}
+
+fn address(pool: &Pool, number: u128) -> IpAddr {
+    match pool.first {
+        IpAddr::V4(_) => IpAddr::V4(u32::try_from(number).unwrap_or(u32::MAX).into()),
+        IpAddr::V6(_) => IpAddr::V6(number.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pool(first: &str, last: &str, prefix: u8) -> Pool {
+        Pool {
+            first: first.parse().unwrap(),
+            last: last.parse().unwrap(),
+            prefix,
+            gateway: None,
+            bridge: None,
+        }
+    }
+
+    fn site(pools: Vec<Pool>) -> SiteConfig {
+        SiteConfig {
+            bridge: Some("br0".to_owned()),
+            pools,
+        }
+    }
+
+    #[test]
+    fn each_gets_an_address_of_its_own_until_there_is_none() {
+        let site = site(vec![
+            pool("10.0.0.10", "10.0.0.13", 24),
+            pool("fd00::1", "fd00::ffff:ffff:ffff", 64),
+        ]);
+        let mut taken = Taken::default();
+        let mut seen = BTreeSet::new();
+        for n in 0..4 {
+            assert_eq!(room(&[], &site, &taken), Some(4 - n));
+            let nics = choose(&format!("rm-{n}"), &[], &site, &mut taken).unwrap();
+            assert_eq!(nics[0].addresses.len(), 2, "one of each family");
+            assert_eq!(nics[0].addresses[0].prefix, 24);
+            assert!(seen.insert(nics[0].addresses[0].ip));
+        }
+        let full = choose("rm-4", &[], &site, &mut taken).unwrap_err();
+        assert_eq!(full.kind(), ErrorKind::NoCapacity);
+    }
+
+    #[test]
+    fn the_same_name_gets_the_same_again() {
+        let site = site(vec![pool("10.0.0.10", "10.0.0.200", 24)]);
+        let give = |name| choose(name, &[], &site, &mut Taken::default()).unwrap();
+        assert_eq!(give("rm-a"), give("rm-a"));
+        assert_ne!(give("rm-a")[0].mac, give("rm-b")[0].mac);
+    }
+
+    #[test]
+    fn no_two_have_one_address() {
+        let site = site(vec![pool("10.0.0.10", "10.0.0.12", 24)]);
+        let asked = |ip: &str| Interface {
+            addresses: vec![format!("{ip}/24").parse().unwrap()],
+            ..Interface::default()
+        };
+        let mut taken = Taken::default();
+        choose("rm-a", &[asked("10.0.0.11")], &site, &mut taken).unwrap();
+        let again = choose("rm-b", &[asked("10.0.0.11")], &site, &mut taken).unwrap_err();
+        assert_eq!(again.kind(), ErrorKind::Conflict);
+        let twice = [asked("10.0.0.50"), asked("10.0.0.50")];
+        let twice = choose("rm-c", &twice, &site, &mut Taken::default()).unwrap_err();
+        assert_eq!(twice.kind(), ErrorKind::Conflict);
+        // What a request names is not given to its other interface.
+        let both = [Interface::default(), asked("10.0.0.12")];
+        let nics = choose("rm-d", &both, &site, &mut taken).unwrap();
+        assert_eq!(nics[0].addresses[0].ip.to_string(), "10.0.0.10");
+    }
+
+    #[test]
+    fn a_gateway_is_given_to_nobody_and_to_everybody_as_the_way_out() {
+        let mut own = pool("10.0.0.1", "10.0.0.2", 24);
+        own.gateway = Some("10.0.0.1".parse().unwrap());
+        let site = site(vec![own]);
+        let given = choose("rm-a", &[], &site, &mut Taken::default()).unwrap();
+        assert_eq!(given[0].addresses[0].ip.to_string(), "10.0.0.2");
+        let nics = nics(&given, &site);
+        assert_eq!(nics[0].gateways, ["10.0.0.1".parse::<IpAddr>().unwrap()]);
+    }
+
+    #[test]
+    fn absurd_pools_are_empty_and_no_panic() {
+        for absurd in [
+            pool("10.0.0.9", "10.0.0.1", 24),
+            pool("10.0.0.9", "::1", 24),
+        ] {
+            let site = site(vec![absurd]);
+            let e = choose("rm-a", &[], &site, &mut Taken::default()).unwrap_err();
+            assert_eq!(e.kind(), ErrorKind::NoCapacity);
+        }
+        let all = pool("::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 0);
+        assert!(choose("rm-a", &[], &site(vec![all]), &mut Taken::default()).is_ok());
+    }
+}

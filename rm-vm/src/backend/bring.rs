@@ -1,0 +1,306 @@
+//! Bringing a node that is there to what is wanted of it, from whatever it is
+//! now: also what is left of a create or a change that was cut off.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rm_core::backend::Mark;
+use rm_core::model::{Action, NodeSpec, Power, Request};
+use rm_core::{Error, ErrorKind, Result};
+
+use super::make::definition;
+use super::{not_ours, only};
+use crate::driver::{self, Domain, Image, Size, State};
+use crate::failure::failure;
+use crate::hosts::Host;
+use crate::mark::{Begun, Record};
+
+/// A node and what is wanted of it.
+pub(super) struct Bring {
+    pub(super) host: Arc<Host>,
+    pub(super) image: Image,
+    pub(super) grace: Duration,
+    pub(super) name: String,
+    pub(super) mark: Mark,
+    pub(super) spec: NodeSpec,
+}
+
+impl Bring {
+    pub(super) async fn run(self) -> Result<()> {
+        let _turn = self.host.turn(&self.name).await;
+        let domain = self.look().await.map_err(|e| self.failed(e))?;
+        let ours = Record::read(domain.metadata.as_deref()).filter(|r| {
+            (&r.mark.installation, r.mark.resource) == (&self.mark.installation, self.mark.resource)
+        });
+        let Some(record) = ours else {
+            return Err(not_ours(&self.host, &self.name));
+        };
+        self.check(&domain, &record)?;
+        let mut steps = Steps {
+            of: &self,
+            state: domain.state,
+            boot: domain.boot.clone(),
+            record,
+            touched: false,
+        };
+        match steps.run(domain.size).await {
+            Ok(()) => Ok(()),
+            // Where a part was done, what is left is done by a later change.
+            Err(e) if steps.touched => Err(self.failed(e).effect_unknown().temporary()),
+            Err(e) => Err(self.failed(e)),
+        }
+    }
+
+    fn failed(&self, e: driver::Error) -> Error {
+        failure(&self.host.name, "change node", e)
+    }
+
+    async fn look(&self) -> driver::Result<Domain> {
+        let found = self
+            .host
+            .driver
+            .these(std::slice::from_ref(&self.name))
+            .await?;
+        only(found).ok_or_else(|| driver::Error::NotFound(self.name.clone()))
+    }
+
+    /// What cannot be done with it is refused before anything is.
+    fn check(&self, domain: &Domain, record: &Record) -> Result<()> {
+        let (old, new, cannot) = (&record.spec, &self.spec, |what: String| {
+            Err(Error::new(ErrorKind::Unsupported, what).site(&*self.host.name))
+        });
+        if record.mark.generation > self.mark.generation {
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                format!(
+                    "{}: {:?} was changed by a newer request already",
+                    self.host.name, self.name
+                ),
+            ));
+        }
+        if (&old.interfaces, old.disk_gib) != (&new.interfaces, new.disk_gib) {
+            return cannot("interfaces and the size of the disk cannot be changed".to_owned())
+                .map_err(|e: Error| e.advice("ask for another node"));
+        }
+        let pending: Vec<&Request> = self.pending(record).collect();
+        let anew = pending.iter().any(|r| r.action == Action::Reimage);
+        if !anew && born(old) != born(new) {
+            return cannot(
+                "image, hostname, users, user data and boot commands are what a node is born with"
+                    .to_owned(),
+            )
+            .map_err(|e: Error| e.advice("ask for a reimage in the same change"));
+        }
+        let mut snapshots = domain.snapshots.clone();
+        for request in pending {
+            let begun = record.begun.as_ref().is_some_and(|b| b.request == *request);
+            match &request.action {
+                Action::Snapshot(name) if !begun && snapshots.contains(name) => {
+                    return Err(Error::new(
+                        ErrorKind::Conflict,
+                        format!("there is a snapshot {name:?} of this node already"),
+                    )
+                    .advice("choose another name"));
+                }
+                Action::Snapshot(name) => snapshots.push(name.clone()),
+                Action::Restore(name) if !snapshots.contains(name) => {
+                    return Err(Error::new(
+                        ErrorKind::Conflict,
+                        format!("there is no snapshot {name:?} of this node"),
+                    )
+                    .advice(format!("the snapshots are: {}", snapshots.join(", "))));
+                }
+                _ => {}
+            }
+        }
+        let features = self.host.driver.features();
+        let runs = domain.state != State::Stopped && new.power != Power::Stopped;
+        let (was, shall) = (domain.size, size(new));
+        if runs && was.memory_mib != shall.memory_mib && !features.live_memory {
+            return cannot("this kind of host cannot change the memory of what runs".to_owned())
+                .map_err(|e: Error| e.advice("stop the node first"));
+        }
+        if runs && was.vcpus != shall.vcpus && !features.live_vcpus {
+            return cannot(
+                "this kind of host cannot change the processors of what runs".to_owned(),
+            )
+            .map_err(|e: Error| e.advice("stop the node first"));
+        }
+        Ok(())
+    }
+
+    /// What was asked for and not done yet. A node that was never whole is new.
+    fn pending<'a>(&'a self, record: &'a Record) -> impl Iterator<Item = &'a Request> {
+        let new = record.mark.generation == 0;
+        self.spec
+            .requests
+            .iter()
+            .filter(move |r| !new && r.number > record.done)
+    }
+}
+
+/// What a node is born with.
+fn born(spec: &NodeSpec) -> impl PartialEq + '_ {
+    (
+        &spec.image.sha256,
+        &spec.hostname,
+        &spec.users,
+        &spec.user_data,
+        &spec.boot_commands,
+    )
+}
+
+fn size(spec: &NodeSpec) -> Size {
+    Size {
+        vcpus: spec.vcpus,
+        memory_mib: spec.memory_mib,
+    }
+}
+
+/// Step by step, and what is known of the domain after each.
+struct Steps<'a> {
+    of: &'a Bring,
+    state: State,
+    boot: Option<String>,
+    record: Record,
+    touched: bool,
+}
+
+impl Steps<'_> {
+    async fn run(&mut self, was: Size) -> driver::Result<()> {
+        let (of, driver) = (self.of, &self.of.host.driver);
+        if of.spec.power == Power::Stopped {
+            self.stop().await?;
+        }
+        let pending: Vec<Request> = of.pending(&self.record).cloned().collect();
+        for request in &pending {
+            self.carry_out(request).await?;
+        }
+        if was != size(&of.spec) {
+            driver.resize(&of.name, size(&of.spec)).await?;
+            self.touched = true;
+        }
+        match of.spec.power {
+            Power::Stopped => {}
+            Power::Running => self.run_on().await?,
+            Power::Suspended if self.state == State::Suspended => {}
+            Power::Suspended => {
+                self.run_on().await?;
+                driver.suspend(&of.name).await?;
+                self.touched = true;
+            }
+        }
+        self.record.mark = of.mark.clone();
+        self.record.spec = of.spec.clone();
+        if let Some(last) = of.spec.requests.last() {
+            self.record.done = self.record.done.max(last.number);
+        }
+        self.note().await
+    }
+
+    async fn carry_out(&mut self, request: &Request) -> driver::Result<()> {
+        let begun = self.record.begun.take().filter(|b| b.request == *request);
+        let begun = begun.unwrap_or_else(|| Begun {
+            request: request.clone(),
+            boot: self.boot.clone(),
+        });
+        // What does not run is not rebooted, and one that was begun in another
+        // boot has taken place.
+        let same_boot = begun.boot.is_some() && begun.boot == self.boot;
+        self.record.begun = Some(begun);
+        self.note().await?;
+        if let Err(e) = self.act(&request.action, same_boot).await {
+            if !matches!(e, driver::Error::Unclear(_)) {
+                self.record.begun = None;
+                // The error says more than that this could not be noted.
+                let _ = self.note().await;
+            }
+            return Err(e);
+        }
+        self.record.begun = None;
+        self.record.done = request.number;
+        self.note().await
+    }
+
+    async fn act(&mut self, action: &Action, same_boot: bool) -> driver::Result<()> {
+        let (of, driver) = (self.of, &self.of.host.driver);
+        match action {
+            Action::Reboot if same_boot => {
+                self.stop().await?;
+                if of.spec.power != Power::Stopped {
+                    self.run_on().await?;
+                }
+                self.boot = of.look().await?.boot;
+            }
+            Action::Reboot => {}
+            Action::Snapshot(name) => driver.snapshot(&of.name, name).await?,
+            Action::Restore(name) => {
+                self.stop().await?;
+                driver.restore(&of.name, name).await?;
+            }
+            Action::Reimage => {
+                self.stop().await?;
+                driver.bring(&of.image).await?;
+                let nics = &self.record.nics;
+                let new = definition(&of.host, &of.name, &of.image, &of.spec, nics, String::new());
+                driver.reimage(&new).await?;
+                let NodeSpec {
+                    image,
+                    hostname,
+                    users,
+                    user_data,
+                    boot_commands,
+                    ..
+                } = of.spec.clone();
+                self.record.spec = NodeSpec {
+                    image,
+                    hostname,
+                    users,
+                    user_data,
+                    boot_commands,
+                    ..self.record.spec.clone()
+                };
+            }
+        }
+        Ok(())
+    }
+
+    /// It runs, wherever it was.
+    async fn run_on(&mut self) -> driver::Result<()> {
+        let (of, driver) = (self.of, &self.of.host.driver);
+        match self.state {
+            State::Running => return Ok(()),
+            State::Suspended => driver.resume(&of.name).await?,
+            State::Stopped | State::Crashed | State::Moving => driver.start(&of.name).await?,
+        }
+        self.moved(State::Running);
+        Ok(())
+    }
+
+    async fn stop(&mut self) -> driver::Result<()> {
+        if self.state != State::Stopped {
+            // What stands still cannot be asked.
+            let grace = match self.state {
+                State::Running => self.of.grace,
+                _ => Duration::ZERO,
+            };
+            self.of.host.driver.stop(&self.of.name, grace).await?;
+            self.moved(State::Stopped);
+        }
+        Ok(())
+    }
+
+    fn moved(&mut self, to: State) {
+        self.state = to;
+        self.touched = true;
+    }
+
+    /// Writes down how far it is.
+    async fn note(&mut self) -> driver::Result<()> {
+        let metadata = self
+            .record
+            .write()
+            .map_err(|e| driver::Error::Failed(e.to_string()))?;
+        self.of.host.driver.annotate(&self.of.name, &metadata).await
+    }
+}

@@ -1,0 +1,176 @@
+//! Making a node: addresses chosen, the domain defined, started, and told to be
+//! whole.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rm_core::backend::Mark;
+use rm_core::model::{NodeInterface, NodeSpec, Power};
+use rm_core::{Error, ErrorKind, Result};
+
+use crate::addresses::{self, Taken};
+use crate::driver::{self, Definition, Image, Seed, Size};
+use crate::failure::failure;
+use crate::hosts::Host;
+use crate::mark::Record;
+
+/// How often addresses are chosen anew that somebody else has chosen, too.
+const CHOICES: u32 = 8;
+
+/// A node that is to be made.
+pub(super) struct Make {
+    pub(super) host: Arc<Host>,
+    pub(super) image: Image,
+    pub(super) mark: Mark,
+    pub(super) spec: NodeSpec,
+}
+
+impl Make {
+    /// All of it or nothing, unless the process ends in the middle: then what
+    /// is there bears generation 0 and is brought to its spec by a change.
+    pub(super) async fn run(self) -> Result<()> {
+        let name = self.mark.name();
+        let _turn = self.host.turn(&name).await;
+        let mut record = self.define(&name).await?;
+        if let Err(e) = self.begin(&name, &mut record).await {
+            return Err(self.undo(&name, e).await);
+        }
+        Ok(())
+    }
+
+    /// Defines it with addresses that nobody else has.
+    async fn define(&self, name: &str) -> Result<Record> {
+        let host = &self.host;
+        let failed = |e| failure(&host.name, "create node", e);
+        let _making = host.making.lock().await;
+        let notes = host.driver.notes().await.map_err(failed)?;
+        let mut taken = Taken::of(&notes, name);
+        for _ in 0..CHOICES {
+            let nics = addresses::choose(name, &self.spec.interfaces, &host.site, &mut taken)?;
+            let record = Record {
+                mark: Mark {
+                    generation: 0,
+                    ..self.mark.clone()
+                },
+                spec: self.spec.clone(),
+                nics,
+                done: 0,
+                begun: None,
+            };
+            let new = definition(
+                host,
+                name,
+                &self.image,
+                &self.spec,
+                &record.nics,
+                record.write()?,
+            );
+            host.driver.define(&new).await.map_err(failed)?;
+            // Another manager may have chosen at the same moment: of two that
+            // look after they have defined, at least one sees the other.
+            let notes = match host.driver.notes().await {
+                Ok(notes) => notes,
+                Err(e) => return Err(self.undo(name, failed(e)).await),
+            };
+            let others = Taken::of(&notes, name);
+            if !others.any(&record.nics) {
+                return Ok(record);
+            }
+            host.driver
+                .undefine(name)
+                .await
+                .map_err(|e| failed(e).effect_unknown())?;
+            taken = others;
+            taken.also(&record.nics);
+        }
+        Err(Error::new(
+            ErrorKind::NoCapacity,
+            format!(
+                "{}: others choose the same addresses at the same moment",
+                host.name
+            ),
+        )
+        .advice("it is tried again by itself; give each manager pools of its own")
+        .site(&*host.name))
+    }
+
+    async fn begin(&self, name: &str, record: &mut Record) -> driver::Result<()> {
+        let driver = &self.host.driver;
+        if self.spec.power != Power::Stopped {
+            driver.start(name).await?;
+        }
+        if self.spec.power == Power::Suspended {
+            driver.suspend(name).await?;
+        }
+        record.mark.generation = self.mark.generation;
+        // What is made now is as new as anything that was asked for before.
+        record.done = self.spec.requests.last().map_or(0, |r| r.number);
+        let metadata = record
+            .write()
+            .map_err(|e| driver::Error::Failed(e.to_string()))?;
+        driver.annotate(name, &metadata).await
+    }
+
+    /// Takes away what was made in vain.
+    async fn undo(&self, name: &str, e: impl Into<Undone>) -> Error {
+        let host = &self.host;
+        let error = match e.into() {
+            Undone::Driver(e) => failure(&host.name, "create node", e),
+            Undone::House(e) => e,
+        };
+        let stopped = host.driver.stop(name, Duration::ZERO).await;
+        match (stopped, host.driver.undefine(name).await) {
+            (_, Ok(())) => error,
+            (_, Err(e)) => {
+                tracing::warn!(%name, error = %e, "what was made in vain is still there");
+                error.effect_unknown()
+            }
+        }
+    }
+}
+
+/// What a node could not be made for.
+enum Undone {
+    Driver(driver::Error),
+    House(Error),
+}
+
+impl From<driver::Error> for Undone {
+    fn from(e: driver::Error) -> Self {
+        Self::Driver(e)
+    }
+}
+
+impl From<Error> for Undone {
+    fn from(e: Error) -> Self {
+        Self::House(e)
+    }
+}
+
+/// A domain of this spec, with these interfaces.
+pub(super) fn definition(
+    host: &Host,
+    name: &str,
+    image: &Image,
+    spec: &NodeSpec,
+    given: &[NodeInterface],
+    metadata: String,
+) -> Definition {
+    Definition {
+        name: name.to_owned(),
+        size: Size {
+            vcpus: spec.vcpus,
+            memory_mib: spec.memory_mib,
+        },
+        image: image.clone(),
+        disk_mib: spec.disk_gib.map(|gib| gib * 1024),
+        nics: addresses::nics(given, &host.site),
+        seed: Seed {
+            hostname: spec.hostname.clone().unwrap_or_else(|| name.to_owned()),
+            users: spec.users.clone(),
+            user_data: spec.user_data.clone(),
+            boot_commands: spec.boot_commands.clone(),
+        },
+        metadata,
+    }
+}

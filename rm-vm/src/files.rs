@@ -1,0 +1,169 @@
+//! Files and folders of containers: put in place in one step, locked while
+//! something is done with them, removed with their mark last.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use crate::driver::{Error, Result};
+
+/// Writes a file aside and puts it in its place in one step.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let aside = path.with_extension("new");
+    let mut file = File::create(&aside)?;
+    file.write_all(bytes)?;
+    file.sync_data()?;
+    fs::rename(&aside, path)
+}
+
+/// A folder that nobody else does anything with, in whatever process, until
+/// this is dropped. Nothing where there is no such folder.
+pub(crate) fn lock(folder: &Path) -> Result<Option<File>> {
+    loop {
+        let lock = match File::open(folder) {
+            Ok(lock) => lock,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(told(folder, &e)),
+        };
+        lock.lock().map_err(|e| told(folder, &e))?;
+        // While we waited it may have been removed, and another made.
+        let (ours, there) = (lock.metadata(), fs::symlink_metadata(folder));
+        match (ours, there) {
+            (Ok(ours), Ok(there)) if (ours.dev(), ours.ino()) == (there.dev(), there.ino()) => {
+                return Ok(Some(lock));
+            }
+            (_, Err(e)) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            (Err(e), _) | (_, Err(e)) => return Err(told(folder, &e)),
+            _ => {}
+        }
+    }
+}
+
+/// Removes a folder; what is named last goes last, so that whose it is can be
+/// told as long as something is there.
+pub(crate) fn remove(folder: &Path, last: &[&str]) -> io::Result<()> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(e),
+    };
+    for entry in entries {
+        let entry = entry?;
+        if last.iter().any(|name| entry.file_name() == *name) {
+            continue;
+        }
+        away(&entry.path(), entry.file_type()?.is_dir())?;
+    }
+    for name in last {
+        away(&folder.join(name), false)?;
+    }
+    match fs::remove_dir(folder) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}
+
+/// Removes one entry, whatever it is; links are not followed.
+fn away(path: &Path, is_dir: bool) -> io::Result<()> {
+    let gone = match is_dir {
+        true => fs::remove_dir_all(path),
+        false => fs::remove_file(path),
+    };
+    match gone {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}
+
+/// Removes what was begun aside and whose maker is gone: it holds the lock as
+/// long as it works.
+pub(crate) fn sweep(parent: &Path, prefix: &str) -> io::Result<()> {
+    for entry in fs::read_dir(parent)? {
+        let entry = entry?;
+        let left = entry.file_name().to_string_lossy().starts_with(prefix);
+        if left
+            && let Ok(lock) = File::open(entry.path())
+            && lock.try_lock().is_ok()
+        {
+            away(&entry.path(), entry.file_type()?.is_dir())?;
+        }
+    }
+    Ok(())
+}
+
+/// A folder of our own, aside; it is locked, and goes with this unless it was
+/// put in its place.
+#[derive(Debug)]
+pub(crate) struct Aside {
+    path: PathBuf,
+    _lock: File,
+    placed: bool,
+}
+
+impl Aside {
+    /// A new one below `parent`, whose name begins with this.
+    pub(crate) fn make(parent: &Path, prefix: &str) -> Result<Self> {
+        static COUNT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+        let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let path = parent.join(format!("{prefix}{}-{count}", std::process::id()));
+        let make = || {
+            fs::create_dir(&path)?;
+            let lock = File::open(&path)?;
+            lock.lock()?;
+            Ok(lock)
+        };
+        match make() {
+            Ok(lock) => Ok(Self {
+                path,
+                _lock: lock,
+                placed: false,
+            }),
+            Err(e) => Err(told(&path, &e)),
+        }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Puts it where it belongs, in one step; false where that is taken.
+    pub(crate) fn place(mut self, at: &Path) -> Result<bool> {
+        match fs::rename(&self.path, at) {
+            Ok(()) => {
+                self.placed = true;
+                Ok(true)
+            }
+            Err(e)
+                if matches!(
+                    e.kind(),
+                    io::ErrorKind::AlreadyExists
+                        | io::ErrorKind::DirectoryNotEmpty
+                        | io::ErrorKind::NotADirectory
+                ) =>
+            {
+                Ok(false)
+            }
+            Err(e) => Err(told(at, &e)),
+        }
+    }
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        if !self.placed {
+            // What cannot be removed now is found by the next sweep.
+            let _ = fs::remove_dir_all(&self.path);
+        }
+    }
+}
+
+/// What the machine says of a path.
+pub(crate) fn told(path: &Path, e: &io::Error) -> Error {
+    let what = format!("{}: {e}", path.display());
+    match e.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::NoRoom(what),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Error::Denied(what),
+        _ => Error::Unavailable(what),
+    }
+}

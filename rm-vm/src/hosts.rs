@@ -1,0 +1,97 @@
+//! One driver a host, shared by all calls, and what must happen one after the
+//! other there.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use rm_core::backend::Cx;
+use rm_core::{CatalogId, Result};
+use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
+
+use crate::config::{Config, SiteConfig};
+use crate::driver::Driver;
+
+/// Opens the driver of a site, without asking the host anything.
+pub type Open = fn(&Cx<'_>, &Config) -> Result<Arc<dyn Driver>>;
+
+/// A credential has another driver after its secret was rotated.
+type Key = (CatalogId, CatalogId, u32);
+
+/// The hosts that were asked for something.
+pub(crate) struct Hosts {
+    config: Config,
+    open: Open,
+    known: Mutex<BTreeMap<Key, Arc<Host>>>,
+}
+
+impl fmt::Debug for Hosts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hosts").finish_non_exhaustive()
+    }
+}
+
+impl Hosts {
+    pub(crate) fn new(config: Config, open: Open) -> Self {
+        Self {
+            config,
+            open,
+            known: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The host of a call.
+    pub(crate) fn of(&self, cx: &Cx<'_>) -> Result<Arc<Host>> {
+        let key = (cx.site.id, cx.credential.id, cx.credential.revision);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(host) = known.get(&key) {
+            return Ok(Arc::clone(host));
+        }
+        let site = self.config.sites.get(&cx.site.name).cloned();
+        let host = Arc::new(Host {
+            name: cx.site.name.clone(),
+            driver: (self.open)(cx, &self.config)?,
+            site: site.unwrap_or_default(),
+            making: Turn::default(),
+            turns: Mutex::default(),
+        });
+        known.retain(|(site, credential, _), _| (*site, *credential) != (key.0, key.1));
+        known.insert(key, Arc::clone(&host));
+        Ok(host)
+    }
+}
+
+/// One host.
+#[derive(Debug)]
+pub(crate) struct Host {
+    /// The site's name.
+    pub(crate) name: String,
+    pub(crate) driver: Arc<dyn Driver>,
+    pub(crate) site: SiteConfig,
+    /// Held while addresses are chosen.
+    pub(crate) making: Turn<()>,
+    turns: Mutex<BTreeMap<String, Weak<Turn<()>>>>,
+}
+
+impl Host {
+    /// Waits until nothing else is done with this domain.
+    pub(crate) async fn turn(&self, name: &str) -> OwnedMutexGuard<()> {
+        let turn = {
+            let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+            turns.retain(|_, turn| turn.strong_count() > 0);
+            match turns.get(name).and_then(Weak::upgrade) {
+                Some(turn) => turn,
+                None => {
+                    let turn = Arc::new(Turn::default());
+                    turns.insert(name.to_owned(), Arc::downgrade(&turn));
+                    turn
+                }
+            }
+        };
+        turn.lock_owned().await
+    }
+}

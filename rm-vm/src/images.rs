@@ -1,0 +1,164 @@
+//! Archives of root file systems, unpacked once for all containers of a host.
+//!
+//! An image is there under its checksum and is there only whole: it is unpacked
+//! aside while its checksum is taken, and put in its place when that is right.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader, Read, Seek as _};
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::digest::{Context, SHA256};
+
+use crate::driver::{Error, Image, Result};
+use crate::files::{self, Aside, told};
+
+mod unpack;
+
+/// What folders that are begun aside are called.
+const ASIDE: &str = ".new-";
+
+/// Images of one host.
+#[derive(Debug)]
+pub struct Images {
+    folder: PathBuf,
+    most: u64,
+}
+
+impl Images {
+    /// Kept in this folder, and unpacked to at most so many MiB each.
+    pub fn at(folder: &Path, most_mib: u64) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            most: most_mib.saturating_mul(1 << 20),
+        }
+    }
+
+    /// The root file system of an image that was brought.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Image`] where it was not.
+    pub fn root(&self, image: &Image) -> Result<PathBuf> {
+        let root = self.place(image)?.join("rootfs");
+        match root.is_dir() {
+            true => Ok(root),
+            false => Err(wrong(image, "is not on the host yet")),
+        }
+    }
+
+    /// Unpacks an image, unless it is there, and answers its root. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Image`] where its bytes are not what they should be or cannot
+    /// be read: then nothing of it stays.
+    pub fn bring(&self, image: &Image) -> Result<PathBuf> {
+        if let Ok(root) = self.root(image) {
+            return Ok(root);
+        }
+        if image.format != "rootfs" {
+            return Err(wrong(
+                image,
+                "is not of the format rootfs, an archive of a root file system",
+            ));
+        }
+        let place = self.place(image)?;
+        fs::create_dir_all(&self.folder).map_err(|e| told(&self.folder, &e))?;
+        // One at a time: who waits finds it done.
+        let _turn = files::lock(&self.folder)?;
+        if let Ok(root) = self.root(image) {
+            return Ok(root);
+        }
+        files::sweep(&self.folder, ASIDE).map_err(|e| told(&self.folder, &e))?;
+        let aside = Aside::make(&self.folder, ASIDE)?;
+        let root = aside.path().join("rootfs");
+        fs::create_dir(&root).map_err(|e| told(&root, &e))?;
+        self.unpack(image, &root)?;
+        aside.place(&place)?;
+        Ok(place.join("rootfs"))
+    }
+
+    fn place(&self, image: &Image) -> Result<PathBuf> {
+        let digits = image.sha256.bytes().all(|b| b.is_ascii_hexdigit());
+        match digits && image.sha256.len() == 64 {
+            true => Ok(self.folder.join(&image.sha256)),
+            false => Err(wrong(image, "has no SHA-256")),
+        }
+    }
+
+    fn unpack(&self, image: &Image, root: &Path) -> Result<()> {
+        let Some(path) = image.source.strip_prefix("file:") else {
+            return Err(wrong(
+                image,
+                "is not in a file of this machine; give it a source that begins with file:",
+            ));
+        };
+        let path = Path::new(path.strip_prefix("//").unwrap_or(path));
+        let unread = |e: io::Error| wrong(image, &format!("cannot be read: {e}"));
+        let mut file = File::open(path).map_err(unread)?;
+        if !file.metadata().map_err(unread)?.is_file() {
+            return Err(wrong(image, "is not a file"));
+        }
+        let mut first = [0; 6];
+        let n = file.read(&mut first).map_err(unread)?;
+        file.rewind().map_err(unread)?;
+        let mut bytes = Summed {
+            from: BufReader::with_capacity(1 << 16, file),
+            sum: Context::new(&SHA256),
+        };
+        let unpacked = match &first[..n] {
+            [0x1f, 0x8b, ..] => {
+                let mut plain = flate2::read::MultiGzDecoder::new(&mut bytes);
+                unpack::archive(&mut plain, root, self.most)
+            }
+            b"\xfd7zXZ\0" | [0x28, 0xb5, 0x2f, 0xfd, ..] | [b'B', b'Z', b'h', ..] => {
+                Err(unpack::Wrong::Archive(
+                    "is packed with xz, zstd or bzip2; pack it with gzip".to_owned(),
+                ))
+            }
+            _ => unpack::archive(&mut bytes, root, self.most),
+        };
+        // The checksum is of all bytes, those after the archive's end, too. It
+        // tells more than what was found wrong on the way.
+        io::copy(&mut bytes, &mut io::sink()).map_err(unread)?;
+        let sum = hex(bytes.sum.finish().as_ref());
+        if sum != image.sha256 {
+            return Err(wrong(
+                image,
+                &format!("has another checksum: its bytes are {sum}"),
+            ));
+        }
+        unpacked.map_err(|e| match e {
+            unpack::Wrong::Archive(why) => wrong(image, &why),
+            unpack::Wrong::Host(path, e) => told(&path, &e),
+        })
+    }
+}
+
+/// Takes the checksum of what is read.
+struct Summed<R> {
+    from: R,
+    sum: Context,
+}
+
+impl<R: Read> Read for Summed<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.from.read(buf)?;
+        self.sum.update(&buf[..n]);
+        Ok(n)
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+fn wrong(image: &Image, why: &str) -> Error {
+    Error::Image {
+        name: image.name.clone(),
+        why: why.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

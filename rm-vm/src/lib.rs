@@ -1,0 +1,25 @@
+//! Nodes: virtual machines and containers on hosts. A site is a host.
+//!
+//! * [`plugin`]: what a host program links: [`PLUGIN`].
+//! * [`backend`]: nodes as domains of a driver.
+//! * [`driver`]: the trait behind which hosts are.
+//! * [`lxc`]: containers by the tools of LXC, on this machine.
+//! * [`images`]: archives of root file systems, checked and unpacked once.
+//! * [`config`]: the section `[vm]` of the configuration.
+
+mod addresses;
+pub mod backend;
+pub mod config;
+pub mod driver;
+mod failure;
+mod files;
+mod hosts;
+pub mod images;
+pub mod lxc;
+mod mark;
+pub mod plugin;
+mod seed;
+mod spec;
+
+pub use hosts::Open;
+pub use plugin::PLUGIN;

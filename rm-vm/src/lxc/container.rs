@@ -1,0 +1,424 @@
+//! Containers as folders, and what is done with them. Everything here blocks.
+
+use std::fs;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use super::config::{self, Cgroups, Place};
+use super::tools::{self, Info};
+use crate::driver::{Definition, Domain, Error, Result, Size, State};
+use crate::files::{self, Aside, told};
+use crate::images::Images;
+use crate::seed;
+
+const CONFIG: &str = "config";
+const RECORD: &str = "rm.json";
+const OVERLAY: &str = "overlay";
+const SNAPSHOTS: &str = "snapshots";
+const LOG: &str = "start.log";
+pub(super) const CONSOLE: &str = "console.log";
+/// What folders that are begun aside are called.
+const ASIDE: &str = ".new-";
+
+/// How long a stop that was asked for may take beside its grace.
+const SLACK: Duration = Duration::from_secs(10);
+
+/// All containers below one path.
+#[derive(Debug)]
+pub(super) struct Containers {
+    path: PathBuf,
+    images: Images,
+    cgroups: Cgroups,
+}
+
+impl Containers {
+    pub(super) fn at(path: &Path, images: Images) -> Self {
+        Self {
+            path: path.to_owned(),
+            images,
+            cgroups: Cgroups::of_this_machine(),
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn images(&self) -> &Images {
+        &self.images
+    }
+
+    pub(super) fn list(&self) -> Result<Vec<Domain>> {
+        self.these(&self.names()?)
+    }
+
+    pub(super) fn these(&self, names: &[String]) -> Result<Vec<Domain>> {
+        let sockets = tools::Sockets::now();
+        let found = names.iter().map(|name| self.domain(name, &sockets));
+        found.filter_map(Result::transpose).collect()
+    }
+
+    pub(super) fn notes(&self) -> Result<Vec<(String, String)>> {
+        let mut notes = Vec::new();
+        for name in self.names()? {
+            let metadata = read(&self.path.join(&name).join(RECORD))?;
+            notes.extend(metadata.map(|metadata| (name, metadata)));
+        }
+        Ok(notes)
+    }
+
+    /// The folders that may be containers.
+    fn names(&self) -> Result<Vec<String>> {
+        let entries = match fs::read_dir(&self.path) {
+            Ok(entries) => entries,
+            // Nothing was made there yet; what is not mounted looks the same,
+            // so its parent must be there.
+            Err(e) if e.kind() == io::ErrorKind::NotFound && self.is_new() => return Ok(Vec::new()),
+            Err(e) => return Err(told(&self.path, &e)),
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(|e| told(&self.path, &e))?.file_name();
+            // What cannot be a name of ours is somebody else's affair.
+            let name = name.into_string().ok();
+            names.extend(name.filter(|name| crate::driver::name(name).is_ok()));
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    fn is_new(&self) -> bool {
+        self.path.parent().is_some_and(Path::exists)
+    }
+
+    fn domain(&self, name: &str, sockets: &tools::Sockets) -> Result<Option<Domain>> {
+        let folder = self.folder(name)?;
+        let metadata = read(&folder.join(RECORD))?;
+        let config = read(&folder.join(CONFIG))?;
+        if metadata.is_none() && config.is_none() {
+            return Ok(None);
+        }
+        let info = match sockets.may_run(&self.path, name) {
+            true => tools::info(&self.path, name)?,
+            false => Info::STOPPED,
+        };
+        let mut snapshots = Vec::new();
+        for entry in fs::read_dir(folder.join(SNAPSHOTS))
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            let name = entry.file_name().into_string().ok();
+            snapshots.extend(name.filter(|name| crate::driver::name(name).is_ok()));
+        }
+        snapshots.sort_unstable();
+        Ok(Some(Domain {
+            name: name.to_owned(),
+            state: info.state,
+            boot: info.init.and_then(boot),
+            size: config::size(config.as_deref().unwrap_or_default()),
+            metadata,
+            snapshots,
+        }))
+    }
+
+    /// Where a container is; the name was checked and is checked once more.
+    fn folder(&self, name: &str) -> Result<PathBuf> {
+        Ok(self.path.join(crate::driver::name(name)?))
+    }
+
+    /// The folder of one that is there, and its lock.
+    fn locked(&self, name: &str) -> Result<(PathBuf, fs::File)> {
+        let folder = self.folder(name)?;
+        match files::lock(&folder)? {
+            Some(lock) => Ok((folder, lock)),
+            None => Err(Error::NotFound(name.to_owned())),
+        }
+    }
+
+    pub(super) fn define(&self, new: &Definition) -> Result<()> {
+        let folder = self.folder(&new.name)?;
+        let lower = self.images.root(&new.image)?;
+        fs::create_dir_all(&self.path).map_err(|e| told(&self.path, &e))?;
+        files::sweep(&self.path, ASIDE).map_err(|e| told(&self.path, &e))?;
+        if new.disk_mib.is_some() {
+            return Err(Error::Unsupported {
+                driver: "lxc",
+                what: "give a disk a size",
+            });
+        }
+        let aside = Aside::make(&self.path, ASIDE)?;
+        let text = self.disk(&aside.path().join(OVERLAY), &folder, &lower, new)?;
+        files::replace(&aside.path().join(CONFIG), text.as_bytes())
+            .map_err(|e| told(&folder, &e))?;
+        files::replace(&aside.path().join(RECORD), new.metadata.as_bytes())
+            .map_err(|e| told(&folder, &e))?;
+        private(aside.path()).map_err(|e| told(&folder, &e))?;
+        match aside.place(&folder)? {
+            true => Ok(()),
+            false => Err(Error::Exists(new.name.clone())),
+        }
+    }
+
+    /// A disk with its seed, and the configuration that goes with it.
+    fn disk(
+        &self,
+        overlay: &Path,
+        folder: &Path,
+        lower: &Path,
+        new: &Definition,
+    ) -> Result<String> {
+        let delta = overlay.join("delta");
+        for path in [overlay, &delta, &overlay.join("work")] {
+            fs::create_dir(path).map_err(|e| told(path, &e))?;
+        }
+        let guest = seed::plant(lower, &delta, &new.name, &new.seed)?;
+        let place = Place {
+            lower,
+            folder,
+            init: guest.init,
+            halt: guest.halt,
+        };
+        Ok(config::write(new, &place, self.cgroups))
+    }
+
+    pub(super) fn annotate(&self, name: &str, metadata: &str) -> Result<()> {
+        let (folder, _lock) = self.locked(name)?;
+        let record = folder.join(RECORD);
+        if !record.exists() {
+            return Err(Error::NotFound(name.to_owned()));
+        }
+        files::replace(&record, metadata.as_bytes()).map_err(|e| told(&record, &e))
+    }
+
+    pub(super) fn start(&self, name: &str) -> Result<()> {
+        let (folder, _lock) = self.locked(name)?;
+        let log = folder.join(LOG);
+        let _ = fs::remove_file(&log);
+        let Err(words) = tools::start(&self.path, name, &log)? else {
+            return Ok(());
+        };
+        match tools::info(&self.path, name)?.state {
+            State::Running => Ok(()),
+            State::Stopped => {
+                let why = fs::read(&log).map_or(words, |log| tools::words(&log));
+                Err(Error::Failed(format!("{name:?} does not start: {why}")))
+            }
+            state => Err(Error::NotNow {
+                name: name.to_owned(),
+                state,
+                wanted: "started",
+            }),
+        }
+    }
+
+    pub(super) fn stop(&self, name: &str, grace: Duration) -> Result<()> {
+        let (_, _lock) = self.locked(name)?;
+        let asked = tools::stop(&self.path, name, grace)?;
+        let Err(words) = asked else { return Ok(()) };
+        let stopped = || tools::info(&self.path, name).map(|i| i.state == State::Stopped);
+        if stopped()? || tools::wait(&self.path, name, "STOPPED", SLACK)? {
+            return Ok(());
+        }
+        Err(Error::Unclear(format!("{name:?} does not stop: {words}")))
+    }
+
+    pub(super) fn undefine(&self, name: &str) -> Result<()> {
+        let (folder, _lock) = self.locked(name)?;
+        self.still(name, "removed")?;
+        files::remove(&folder, &[CONFIG, RECORD])
+            .map_err(|e| Error::Unclear(format!("{name:?} is removed in part: {e}")))
+    }
+
+    pub(super) fn freeze(&self, name: &str, still: bool) -> Result<()> {
+        let (_, _lock) = self.locked(name)?;
+        let Err(words) = tools::freeze(&self.path, name, still)? else {
+            return Ok(());
+        };
+        let wanted = if still {
+            State::Suspended
+        } else {
+            State::Running
+        };
+        match tools::info(&self.path, name)?.state {
+            state if state == wanted => Ok(()),
+            State::Stopped => Err(Error::NotNow {
+                name: name.to_owned(),
+                state: State::Stopped,
+                wanted: if still { "suspended" } else { "resumed" },
+            }),
+            _ => Err(Error::Unclear(format!(
+                "{name:?} is not {}: {words}",
+                wanted.as_str()
+            ))),
+        }
+    }
+
+    pub(super) fn resize(&self, name: &str, size: Size) -> Result<()> {
+        let (folder, _lock) = self.locked(name)?;
+        let file = folder.join(CONFIG);
+        let text = read(&file)?.ok_or_else(|| Error::NotFound(name.to_owned()))?;
+        if tools::info(&self.path, name)?.state != State::Stopped {
+            for (key, value) in self.cgroups.limits(size) {
+                if let Err(words) = tools::limit(&self.path, name, key, &value)? {
+                    // The next start would make it so all the same.
+                    return Err(Error::Failed(format!(
+                        "the limit {key} of {name:?} is not taken: {words}"
+                    )));
+                }
+            }
+        }
+        let text = config::resized(&text, size, self.cgroups);
+        files::replace(&file, text.as_bytes()).map_err(|e| told(&file, &e))
+    }
+
+    pub(super) fn snapshot(&self, name: &str, snapshot: &str) -> Result<()> {
+        let (folder, _lock) = self.locked(name)?;
+        let (all, at) = (
+            folder.join(SNAPSHOTS),
+            folder.join(SNAPSHOTS).join(snapshot),
+        );
+        if at.exists() {
+            return Ok(());
+        }
+        fs::create_dir_all(&all).map_err(|e| told(&all, &e))?;
+        let state = tools::info(&self.path, name)?.state;
+        let aside = Aside::make(&all, ASIDE)?;
+        // While it is copied nothing is written.
+        let frozen = state == State::Running;
+        if frozen {
+            let _ = tools::freeze(&self.path, name, true)?;
+        }
+        let copied = copy(&folder.join(OVERLAY).join("delta"), aside.path());
+        if frozen {
+            let _ = tools::freeze(&self.path, name, false)?;
+        }
+        copied?;
+        let config = fs::copy(folder.join(CONFIG), aside.path().join(CONFIG));
+        config.map_err(|e| told(&folder, &e))?;
+        aside.place(&at).map(|_| ())
+    }
+
+    pub(super) fn restore(&self, name: &str, snapshot: &str) -> Result<()> {
+        let (folder, _lock) = self.locked(name)?;
+        self.still(name, "restored")?;
+        let from = folder.join(SNAPSHOTS).join(snapshot);
+        let born = read(&from.join(CONFIG))?;
+        let born =
+            born.ok_or_else(|| Error::invalid(format!("{name:?} has no snapshot {snapshot:?}")))?;
+        files::sweep(&folder, ASIDE).map_err(|e| told(&folder, &e))?;
+        let aside = Aside::make(&folder, ASIDE)?;
+        copy(&from.join("delta"), aside.path())?;
+        fs::create_dir(aside.path().join("work")).map_err(|e| told(&folder, &e))?;
+        let now = read(&folder.join(CONFIG))?.unwrap_or_default();
+        self.swap(&folder, aside, &config::reborn(&now, &born))
+    }
+
+    pub(super) fn reimage(&self, new: &Definition) -> Result<()> {
+        let (folder, _lock) = self.locked(&new.name)?;
+        self.still(&new.name, "made anew")?;
+        let lower = self.images.root(&new.image)?;
+        files::sweep(&folder, ASIDE).map_err(|e| told(&folder, &e))?;
+        let aside = Aside::make(&folder, ASIDE)?;
+        let disk = aside.path().join(OVERLAY);
+        let text = self.disk(&disk, &folder, &lower, new)?;
+        let fresh = Aside::make(&folder, ASIDE)?;
+        for part in ["delta", "work"] {
+            fs::rename(disk.join(part), fresh.path().join(part)).map_err(|e| told(&folder, &e))?;
+        }
+        self.swap(&folder, fresh, &text)
+    }
+
+    /// Puts another disk in the place of the old one. A crash in between leaves
+    /// a container without a disk, for which this is done once more.
+    fn swap(&self, folder: &Path, disk: Aside, config: &str) -> Result<()> {
+        let failed = |e: io::Error| Error::Unclear(format!("{}: {e}", folder.display()));
+        files::remove(&folder.join(OVERLAY), &[]).map_err(failed)?;
+        files::replace(&folder.join(CONFIG), config.as_bytes()).map_err(failed)?;
+        disk.place(&folder.join(OVERLAY)).map(|_| ())
+    }
+
+    pub(super) fn console(&self, name: &str, most: usize) -> Result<Vec<u8>> {
+        let log = self.folder(name)?.join(CONSOLE);
+        let tail = || -> io::Result<Vec<u8>> {
+            let mut file = fs::File::open(&log)?;
+            let most = u64::try_from(most).unwrap_or(u64::MAX);
+            let from = file.metadata()?.len().saturating_sub(most);
+            file.seek(SeekFrom::Start(from))?;
+            let mut bytes = Vec::new();
+            file.take(most).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        match tail() {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            bytes => bytes.map_err(|e| told(&log, &e)),
+        }
+    }
+
+    /// Refuses what is possible only with one that does not run.
+    fn still(&self, name: &str, wanted: &'static str) -> Result<()> {
+        match tools::info(&self.path, name)?.state {
+            State::Stopped => Ok(()),
+            state => Err(Error::NotNow {
+                name: name.to_owned(),
+                state,
+                wanted,
+            }),
+        }
+    }
+}
+
+/// A text file; nothing where there is none.
+fn read(path: &Path) -> Result<Option<String>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+        Err(e)
+            if matches!(
+                e.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            Ok(None)
+        }
+        Err(e) => Err(told(path, &e)),
+    }
+}
+
+/// Copies a folder into another one with everything that an overlay keeps:
+/// owners, devices that stand for what was removed, attributes.
+fn copy(from: &Path, into: &Path) -> Result<()> {
+    let done = Command::new("cp")
+        .arg("-a")
+        .arg("--")
+        .arg(from)
+        .arg(into)
+        .output();
+    let done = done.map_err(|e| told(from, &e))?;
+    match done.status.success() {
+        true => Ok(()),
+        false => Err(Error::NoRoom(format!(
+            "a disk cannot be copied: {}",
+            tools::words(&done.stderr)
+        ))),
+    }
+}
+
+fn private(folder: &Path) -> io::Result<()> {
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
+}
+
+/// Another one for each start: a container's first process, and when it began.
+fn boot(init: u32) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{init}/stat")).ok()?;
+    // After the name, which may hold anything, begin is the 20th word.
+    let begin = stat
+        .rsplit_once(')')?
+        .1
+        .split_whitespace()
+        .nth(19)?
+        .to_owned();
+    Some(format!("{init}-{begin}"))
+}
