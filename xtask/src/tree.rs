@@ -123,7 +123,7 @@ fn arrows(metadata: &Value) -> Vec<String> {
 fn is_forbidden(from: &str, to: &str) -> bool {
     let ours = to.starts_with("rm-");
     match from {
-        "rm-core" => ours,
+        "rm-core" | "rm-libvirt" => ours,
         "rm-testkit" | "rm-store" => ours && to != "rm-core",
         "rm-adapters" => to == "rm-store" || BACKENDS.contains(&to),
         "rm-gcube" => to == "rm-store" || BACKENDS.contains(&to),
@@ -149,6 +149,7 @@ mod tests {
     fn arrows_run_one_way() {
         assert!(is_forbidden("rm-core", "rm-store"));
         assert!(is_forbidden("rm-openstack", "rm-vm"));
+        assert!(is_forbidden("rm-libvirt", "rm-core"));
         assert!(is_forbidden("rm-adapters", "rm-openstack"));
         assert!(!is_forbidden("rm-gcube", "rm-adapters"));
         assert!(!is_forbidden("rm-openstack", "rm-core"));
