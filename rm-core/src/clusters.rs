@@ -248,7 +248,7 @@ impl<'a> Clusters<'a> {
             let (id, hold) = manager.prepare(who, &offers, &terms, &mut batch)?;
             let catalog = &self.core.catalog;
             match catalog
-                .still(want.spec.implementation, want.credential)
+                .still(Some(want.spec.implementation), want.credential)
                 .await?
             {
                 Some(still) => batch.expect.extend(still),

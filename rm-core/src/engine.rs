@@ -42,7 +42,7 @@ type Account = (String, CatalogId, CatalogId);
 /// others.
 const SHARE: usize = 4;
 
-/// How long an account is left alone while calls wait for a free slot.
+/// How long an account is left alone at most while many calls are under way.
 const BUSY: Duration = Duration::from_secs(8);
 
 /// The engine of one host. Several, in one process or in many, may share a
@@ -95,18 +95,19 @@ impl Desk {
     }
 
     /// Not before this is the account looked at again: the more there are
-    /// under way, the less often, so that a look costs each of them the same.
-    /// It comes nearer as the queue gets shorter.
+    /// under way, the less often, so that looks stay a small part of what the
+    /// site has to do. It comes nearer as there are fewer.
     fn next_look(&self) -> Timestamp {
         let waiting = self.waiting.max(self.looks.len());
         let under_way = u64::try_from(waiting + self.jobs.len()).unwrap_or(50);
-        let by_number = Duration::from_millis((100 * under_way).clamp(100, 5_000));
-        self.looked.plus(if self.jobs.is_empty() {
-            by_number
-        } else {
-            // Those in the queue keep the site busy; looking would only
-            // compete with them.
-            by_number.max(BUSY)
+        // A hundred: 8 s. Ten: a quarter of a second.
+        let by_number = Duration::from_millis((under_way * under_way.isqrt() * 8).max(100));
+        // Calls keep the site busy; looking would only compete with them, and
+        // miss what they are about to make.
+        let many_calls = self.acting > 1 && self.acting > self.slots / 2;
+        self.looked.plus(match self.jobs.is_empty() && !many_calls {
+            true => by_number.min(BUSY),
+            false => BUSY,
         })
     }
 

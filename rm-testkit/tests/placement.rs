@@ -122,6 +122,28 @@ fn no_room_at_the_first_attempt_leads_to_the_next_site() {
 }
 
 #[test]
+fn a_place_whose_credential_was_removed_is_no_place_to_go_to() {
+    let scene = Scene::builder(1).sites(&["east", "west"]).build().unwrap();
+    scene.run(async |s| {
+        let full = Fault::Refused(ErrorKind::NoCapacity);
+        s.cloud.inject(Rule::next(Verb::Create, full).at("east"));
+        let made = s.clusters().create(&s.alice, &s.request(3)).await.unwrap();
+        assert_eq!(made.cluster.record().place.site_name, "east");
+        let catalog = s.door.catalog();
+        catalog
+            .remove_credential(&s.alice, "physics-west")
+            .await
+            .unwrap();
+        s.start_engine();
+        let now = s.ready(&s.alice, made.cluster.id()).await.unwrap();
+        // There is only the first place left, which takes it the next time.
+        assert_eq!(now.record().seen, State::Ready);
+        assert_eq!(now.record().place.site_name, "east");
+        assert!(!s.story(now.id()).await.contains("cluster.moved"));
+    });
+}
+
+#[test]
 fn an_attempt_that_may_have_had_an_effect_is_not_repeated_elsewhere() {
     for fault in [Fault::LostBefore, Fault::LostAfter] {
         let scene = two();

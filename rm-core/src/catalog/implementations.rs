@@ -347,18 +347,17 @@ impl Catalog {
         }
     }
 
-    /// What must still be true when a cluster is made by these: that neither
+    /// What must still be true when something is made by these: that neither
     /// was changed or removed. Nothing where one is gone already.
     pub(crate) async fn still(
         &self,
-        implementation: CatalogId,
+        implementation: Option<CatalogId>,
         credential: CatalogId,
     ) -> Result<Option<Vec<Expect>>> {
         let mut expect = Vec::with_capacity(2);
-        for (space, id) in [
-            (Implementation::SPACE, implementation.to_string()),
-            (Credential::SPACE, credential.to_string()),
-        ] {
+        let implementation = implementation.map(|id| (Implementation::SPACE, id.to_string()));
+        let credential = Some((Credential::SPACE, credential.to_string()));
+        for (space, id) in [implementation, credential].into_iter().flatten() {
             match self.store.document(space, &id).await? {
                 Some(found) if !found.record.indexes.is_empty() => {
                     expect.push(Expect::Version(

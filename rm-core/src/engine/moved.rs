@@ -1,5 +1,6 @@
 //! Where a resource goes that its first place will not make.
 
+use serde::Deserialize;
 use serde_json::json;
 
 use super::Engine;
@@ -7,12 +8,29 @@ use super::write::see;
 use crate::copies::{Needed, needed_at, needed_no_more};
 use crate::env::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
+use crate::id::CatalogId;
 use crate::life::{State, Wanted};
 use crate::manager::{KEYS, key_document};
 use crate::model::Json;
 use crate::quota::counts;
-use crate::record::{Effect, ResourceRecord};
+use crate::record::{Effect, Place, ResourceRecord};
 use crate::store::{Claim, Due, Expect, Key, Version};
+
+/// What a spec says of what makes it.
+#[derive(Deserialize)]
+struct MadeBy {
+    #[serde(default)]
+    implementation: Option<CatalogId>,
+}
+
+/// What is known of the next place when the resource moves there.
+struct There {
+    /// The version of the key it has now, and whether that of the place is
+    /// free.
+    keys: (Option<Version>, bool),
+    needed: Needed,
+    still: Vec<Expect>,
+}
 
 impl Engine {
     /// Nothing was made here: the next best place.
@@ -30,14 +48,35 @@ impl Engine {
             let Some(place) = claim.row.record.fallbacks.first() else {
                 return;
             };
+            let still = match self.still(place).await {
+                Ok(Some(still)) => still,
+                Ok(None) => {
+                    let why = Error::new(ErrorKind::NotFound, "it is in the catalog no more");
+                    return self.pass_over(claim, now, &why).await;
+                }
+                Err(e) => return self.cannot_ask(claim, &e).await,
+            };
             let needed = match needed_at(&self.core, &claim.row.record.tenant, place).await {
                 Ok(needed) => needed,
                 Err(why) => return self.pass_over(claim, now, &why).await,
             };
-            if self.move_on(&mut claim, keys, &needed, now, e).await {
+            let there = There {
+                keys,
+                needed,
+                still,
+            };
+            if self.move_on(&mut claim, &there, now, e).await {
                 return;
             }
         }
+    }
+
+    /// What must be in the catalog yet when the resource goes to this place:
+    /// whatever only a place to fall back to uses can be removed meanwhile.
+    async fn still(&self, place: &Place) -> Result<Option<Vec<Expect>>> {
+        let made: MadeBy = place.spec.read()?;
+        let catalog = &self.core.catalog;
+        catalog.still(made.implementation, place.credential).await
     }
 
     /// In which version the resource has its key, if it has it, and whether
@@ -57,8 +96,8 @@ impl Engine {
         Ok((own, free))
     }
 
-    /// The next place cannot have the images that are needed there: it is no
-    /// place to go to.
+    /// The next place cannot have the images that are needed there, or what
+    /// would make it there was removed: it is no place to go to.
     async fn pass_over(&self, mut claim: Claim, now: Timestamp, why: &Error) {
         tracing::info!(resource = %claim.row.record.id, error = %why, "a place is passed over");
         self.write(&mut claim, Due::Release(now), |r, _| {
@@ -72,15 +111,14 @@ impl Engine {
         .await;
     }
 
-    async fn move_on(
-        &self,
-        claim: &mut Claim,
-        (own, free): (Option<Version>, bool),
-        needed: &Needed,
-        now: Timestamp,
-        e: &Error,
-    ) -> bool {
+    async fn move_on(&self, claim: &mut Claim, there: &There, now: Timestamp, e: &Error) -> bool {
         let core = &*self.core;
+        let There {
+            keys,
+            needed,
+            still,
+        } = there;
+        let (own, free) = *keys;
         self.write(claim, Due::Release(now), |r, batch| {
             if r.fallbacks.is_empty() || r.wanted == Wanted::Absent {
                 // Nothing was begun, and nobody wants it any more.
@@ -125,6 +163,7 @@ impl Engine {
             r.place = next;
             batch.counts.extend(needed_no_more(&r.needs));
             needed.put(batch);
+            batch.expect.extend(still.iter().cloned());
             r.needs.clone_from(&needed.ids);
             r.attempt = None;
             r.incarnation = 0;
