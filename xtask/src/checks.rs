@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::install;
+use crate::linkage;
 use crate::run::Run;
 use crate::tree;
 
@@ -53,7 +54,8 @@ pub(crate) fn dependencies() -> Result<()> {
 pub(crate) fn release() -> Result<()> {
     tree::released()?;
     Run::cargo()
-        .args(["build", "--release", "--locked"])
+        .args(["build", "--locked"])
+        .args(linkage::PROFILE)
         .args(RELEASED)
         .run()
 }
