@@ -75,6 +75,8 @@ class Configuration:
             'token': {'provider': 'fernet',
                       'expiration': self.lab.settings['token_seconds']},
             'fernet_tokens': {'key_repository': self.lab.etc / 'fernet-keys'},
+            # Not used, but Keystone wants to see it: in /etc by default.
+            'fernet_receipts': {'key_repository': self.lab.etc / 'fernet-keys'},
             'credential': {'key_repository': self.lab.etc / 'credential-keys'},
             'identity': {'password_hash_rounds': PASSWORD_HASH_ROUNDS},
             'cache': {'enabled': 'true', 'backend': 'dogpile.cache.memory'},
