@@ -277,6 +277,7 @@ mod tests {
         SiteConfig {
             bridge: Some("br0".to_owned()),
             pools,
+            ..SiteConfig::default()
         }
     }
 

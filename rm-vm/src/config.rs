@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -46,6 +47,9 @@ impl Default for Config {
 pub struct SiteConfig {
     /// The bridge of interfaces that name none.
     pub bridge: Option<String>,
+    /// The folder on this machine where containers of libvirt and their images
+    /// are kept.
+    pub storage: Option<PathBuf>,
     /// Addresses that are ours to give to nodes on this host, and nobody
     /// else's.
     pub pools: Vec<Pool>,
@@ -90,6 +94,7 @@ pub(crate) fn schema() -> Value {
         "additionalProperties": false,
         "properties": {
             "bridge": text("the bridge of interfaces that name none"),
+            "storage": text("the folder on this machine where containers of libvirt and their images are kept"),
             "pools": {"type": "array", "items": pool, "description": "addresses that are ours to give to nodes on this host"},
         },
     });

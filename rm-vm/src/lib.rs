@@ -3,6 +3,7 @@
 //! * [`plugin`]: what a host program links: [`PLUGIN`].
 //! * [`backend`]: nodes as domains of a driver.
 //! * [`driver`]: the trait behind which hosts are.
+//! * [`libvirt`]: containers and machines by libvirt, on this machine or another.
 //! * [`lxc`]: containers by the tools of LXC, on this machine.
 //! * [`images`]: archives of root file systems, checked and unpacked once.
 //! * [`config`]: the section `[vm]` of the configuration.
@@ -15,6 +16,7 @@ mod failure;
 mod files;
 mod hosts;
 pub mod images;
+pub mod libvirt;
 pub mod lxc;
 mod mark;
 pub mod plugin;

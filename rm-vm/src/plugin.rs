@@ -9,10 +9,13 @@ use rm_core::registry::{PluginFn, PluginInfo, Registries};
 
 use crate::backend::{LXC, Nodes};
 use crate::config::{Config, schema};
-use crate::lxc;
+use crate::{libvirt, lxc};
 
 /// The API type of sites that are this machine's own containers.
 pub const LXC_API: &str = "lxc";
+
+/// The API type of sites that are containers of a libvirt on this machine.
+pub const LIBVIRT_LXC_API: &str = "libvirt-lxc";
 
 /// Nodes on hosts.
 pub static PLUGIN: PluginFn<Config> = PluginFn {
@@ -31,7 +34,21 @@ fn install(config: Config, registries: &mut Registries) -> Result<()> {
         api: LXC_API.to_owned(),
         media: Vec::new(),
     };
-    registries.backend::<Node>("vm.lxc", serves, Arc::new(Nodes::new(config, lxc::open)))
+    registries.backend::<Node>(
+        "vm.lxc",
+        serves,
+        Arc::new(Nodes::new(config.clone(), lxc::open)),
+    )?;
+    let serves = Serves {
+        kind: LXC,
+        api: LIBVIRT_LXC_API.to_owned(),
+        media: Vec::new(),
+    };
+    registries.backend::<Node>(
+        "vm.libvirt-lxc",
+        serves,
+        Arc::new(Nodes::new(config, libvirt::open)),
+    )
 }
 
 rm_core::submit_plugin!(&PLUGIN);

@@ -1,0 +1,448 @@
+//! Domains of libvirt: containers, machines of Xen, and those of its driver for
+//! tests, which exist in it alone.
+//!
+//! A domain is defined with its metadata in one call, so it is never there
+//! without its mark. libvirt's codes for "it runs already" differ from driver
+//! to driver; so what a call that failed has left is asked for, not guessed.
+
+mod events;
+mod failure;
+mod kind;
+mod look;
+mod metadata;
+mod read;
+mod roots;
+mod xml;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use rm_core::backend::Cx;
+use rm_libvirt::{
+    Affect, Client, Code, CreateFlags, DestroyFlags, Domain as Handle, Error as Said, ListFlags,
+    Transport, Uri, XmlFlags,
+};
+
+use crate::config::Config;
+use crate::driver::{
+    Definition, Domain, Driver, Error, Event, Features, Host, Image, Result, Size, State, name,
+};
+use failure::failure;
+use kind::Kind;
+use roots::Roots;
+use xml::Boot;
+
+/// So many domains are asked about at once; the client itself sends fewer.
+const AT_ONCE: usize = 32;
+
+/// The domains of one libvirt.
+#[derive(Debug, Clone)]
+pub struct Libvirt {
+    kind: Kind,
+    uri: String,
+    client: Client,
+    roots: Option<Arc<Roots>>,
+}
+
+/// Opens the libvirt of a site, whose address is a URI of libvirt.
+pub(crate) fn open(cx: &Cx<'_>, config: &Config) -> rm_core::Result<Arc<dyn Driver>> {
+    let site = config.sites.get(&cx.site.name);
+    let storage = site.and_then(|site| site.storage.as_deref());
+    let timeout = Duration::from_secs(config.call_timeout_seconds);
+    let libvirt = Libvirt::at(&cx.site.url, storage, config.image_mib, timeout)
+        .map_err(|e| crate::failure::failure(&cx.site.name, "open host", e))?;
+    Ok(Arc::new(libvirt))
+}
+
+impl Libvirt {
+    /// The libvirt of this URI. Containers and their images are kept in the
+    /// folder `storage` of this machine; images unpack to at most so many MiB.
+    /// The connection is kept by a task of tokio, until the last clone is gone.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for what is no URI of a driver that is known, and for
+    /// containers that are not on this machine.
+    pub fn at(
+        uri: &str,
+        storage: Option<&Path>,
+        image_mib: u64,
+        timeout: Duration,
+    ) -> Result<Self> {
+        let uri: Uri = uri.parse().map_err(|e: Said| failure("", &e))?;
+        let Some(kind) = Kind::of(&uri.driver) else {
+            return Err(Error::invalid(format!(
+                "libvirt's driver {:?} is not known here; there are lxc, test and xen",
+                uri.driver
+            )));
+        };
+        let roots = match (kind, storage, &uri.transport) {
+            (Kind::Lxc, Some(folder), Transport::Unix { .. }) if folder.is_absolute() => {
+                Some(Arc::new(Roots::at(folder, image_mib)))
+            }
+            (Kind::Lxc, ..) => {
+                return Err(Error::invalid(
+                    "containers of libvirt are made on this machine: give a URI with a socket, and an absolute path as the site's storage",
+                ));
+            }
+            _ => None,
+        };
+        let shown = uri.to_string();
+        let mut config = rm_libvirt::Config::new(uri);
+        config.call_timeout = timeout;
+        let (client, connection) = Client::new(config);
+        tokio::spawn(connection.run());
+        Ok(Self {
+            kind,
+            uri: shown,
+            client,
+            roots,
+        })
+    }
+
+    async fn handle(&self, of: &str) -> Result<Handle> {
+        let found = self.client.domain_by_name(name(of)?).await;
+        found.map_err(|e| failure(of, &e))
+    }
+
+    /// Runs what blocks on the roots beside everything else.
+    async fn on_roots<T: Send + 'static>(
+        &self,
+        what: impl FnOnce(&Roots) -> Result<T> + Send + 'static,
+    ) -> Result<Option<T>> {
+        let Some(roots) = self.roots.clone() else {
+            return Ok(None);
+        };
+        let done = tokio::task::spawn_blocking(move || what(&roots)).await;
+        done.map(|done| done.map(Some)).unwrap_or_else(|_| {
+            Err(Error::Unclear(
+                "a call on a container was cut off by a defect of this program".to_owned(),
+            ))
+        })
+    }
+
+    /// What became of a call that was to bring a domain from one state to
+    /// another.
+    async fn settled(
+        &self,
+        of: &Handle,
+        done: Result<(), Said>,
+        [from, to]: [State; 2],
+        wanted: &'static str,
+    ) -> Result<()> {
+        let Err(said) = done else {
+            return Ok(());
+        };
+        let error = failure(&of.name, &said);
+        if !matches!(said, Said::Remote { .. }) || matches!(error, Error::NotFound(_)) {
+            return Err(error);
+        }
+        match self.state(of).await? {
+            state if state == to => Ok(()),
+            state if state == from => Err(Error::Failed(said.to_string())),
+            State::Moving => Err(Error::Unclear(said.to_string())),
+            state => Err(Error::NotNow {
+                name: of.name.clone(),
+                state,
+                wanted,
+            }),
+        }
+    }
+
+    /// Defines what is written, unless there is a domain of this name.
+    async fn define_new(&self, new: &Definition, boot: &Boot<'_>) -> Result<()> {
+        let xml = xml::domain(self.kind, new, None, boot)?;
+        let Err(said) = self.client.define_xml(&xml).await else {
+            return Ok(());
+        };
+        // That the name is taken has no code of its own.
+        if said.code() == Some(Code::OPERATION_FAILED) && self.handle(&new.name).await.is_ok() {
+            return Err(Error::Exists(new.name.clone()));
+        }
+        Err(failure(&new.name, &said))
+    }
+
+    async fn define_container(&self, new: &Definition) -> Result<()> {
+        let definition = new.clone();
+        let prepared = self
+            .on_roots(move |roots| roots.prepare(&definition))
+            .await?;
+        // Of two who make the same one, one comes to see that it is there.
+        let _lock = self.on_roots(Roots::lock).await?;
+        self.absent(&new.name).await?;
+        let of = new.name.clone();
+        let placed = self.on_roots(move |roots| {
+            let Some(prepared) = prepared else {
+                return Err(Error::NotFound(of));
+            };
+            let init = prepared.init;
+            roots.place(prepared, &of)?;
+            Ok((roots.root(&of), init))
+        });
+        let Some((root, init)) = placed.await? else {
+            return Err(self.cannot("make containers"));
+        };
+        let defined = self
+            .define_new(new, &Boot::Root { root: &root, init })
+            .await;
+        if defined
+            .as_ref()
+            .is_err_and(|e| !matches!(e, Error::Unclear(_)))
+        {
+            let of = new.name.clone();
+            self.on_roots(move |roots| roots.remove(&of)).await?;
+        }
+        defined
+    }
+
+    async fn absent(&self, of: &str) -> Result<()> {
+        match self.handle(of).await {
+            Ok(_) => Err(Error::Exists(of.to_owned())),
+            Err(Error::NotFound(_)) => Ok(()),
+            Err(e) => Err(e),
+        }
+    }
+}
+
+#[async_trait]
+impl Driver for Libvirt {
+    fn name(&self) -> &'static str {
+        self.kind.name()
+    }
+
+    fn features(&self) -> Features {
+        self.kind.features()
+    }
+
+    async fn host(&self) -> Result<Host> {
+        let asked = async { tokio::try_join!(self.client.node_info(), self.client.free_memory()) };
+        let (node, free) = asked.await.map_err(|e| failure("", &e))?;
+        Ok(Host {
+            cpus: node.cpus,
+            memory_mib: node.memory_kib / 1024,
+            free_memory_mib: free >> 20,
+            free_disk_mib: self.on_roots(|roots| Ok(roots.free_mib())).await?.flatten(),
+        })
+    }
+
+    async fn list(&self) -> Result<Vec<Domain>> {
+        let all = self.client.list_domains(ListFlags::default()).await;
+        let all = stream::iter(all.map_err(|e| failure("", &e))?);
+        let looks = all.map(|handle| async move { self.look(&handle).await });
+        let found = looks.buffer_unordered(AT_ONCE).try_collect::<Vec<_>>();
+        let mut domains: Vec<Domain> = found.await?.into_iter().flatten().collect();
+        domains.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(domains)
+    }
+
+    async fn these(&self, names: &[String]) -> Result<Vec<Domain>> {
+        let names = stream::iter(names.to_vec());
+        let looks = names.map(|name| async move {
+            match self.handle(&name).await {
+                Ok(handle) => self.look(&handle).await,
+                Err(Error::NotFound(_)) => Ok(None),
+                Err(e) => Err(e),
+            }
+        });
+        let found = looks.buffered(AT_ONCE).try_collect::<Vec<_>>();
+        Ok(found.await?.into_iter().flatten().collect())
+    }
+
+    async fn notes(&self) -> Result<Vec<(String, String)>> {
+        let all = self.client.list_domains(ListFlags::default()).await;
+        let all = stream::iter(all.map_err(|e| failure("", &e))?);
+        let asked = all.map(|handle| async move {
+            let note = self.note(&handle).await?;
+            Ok(note.map(|note| (handle.name, note)))
+        });
+        let found = asked.buffer_unordered(AT_ONCE).try_collect::<Vec<_>>();
+        Ok(found.await?.into_iter().flatten().collect())
+    }
+
+    async fn bring(&self, image: &Image) -> Result<()> {
+        let image = image.clone();
+        let brought = self.on_roots(move |roots| roots.bring(&image));
+        brought.await.map(drop)
+    }
+
+    async fn define(&self, new: &Definition) -> Result<()> {
+        name(&new.name)?;
+        match self.kind {
+            Kind::Test => {
+                self.absent(&new.name).await?;
+                self.define_new(new, &Boot::Nothing).await
+            }
+            Kind::Lxc => self.define_container(new).await,
+            Kind::Xen => {
+                self.absent(&new.name).await?;
+                self.define_new(new, &Boot::kernel_of(&new.image)?).await
+            }
+        }
+    }
+
+    async fn annotate(&self, of: &str, text: &str) -> Result<()> {
+        let handle = self.handle(of).await?;
+        let element = metadata::alone(text);
+        let mut tries = 0;
+        loop {
+            // The running domain and its definition, in one step.
+            let lives = match self.is_active(&handle).await? {
+                true => Affect::LIVE | Affect::CONFIG,
+                false => Affect::CONFIG,
+            };
+            let (uri, prefix) = (metadata::NAMESPACE, metadata::PREFIX);
+            let put = self
+                .client
+                .set_metadata(&handle, uri, prefix, Some(&element), lives);
+            match put.await {
+                // It stopped or started in between.
+                Err(e) if e.code() == Some(Code::OPERATION_INVALID) && tries < 3 => tries += 1,
+                put => return put.map_err(|e| failure(of, &e)),
+            }
+        }
+    }
+
+    async fn start(&self, of: &str) -> Result<()> {
+        let handle = self.handle(of).await?;
+        let started = self.client.create(&handle, CreateFlags::default()).await;
+        let way = [State::Stopped, State::Running];
+        self.settled(&handle, started.map(drop), way, "started")
+            .await
+    }
+
+    async fn stop(&self, of: &str, grace: Duration) -> Result<()> {
+        let handle = self.handle(of).await?;
+        let state = self.state(&handle).await?;
+        if state == State::Stopped {
+            return Ok(());
+        }
+        // Who stands still hears no question.
+        if !grace.is_zero() && state == State::Running && self.asked_to_stop(&handle, grace).await?
+        {
+            return Ok(());
+        }
+        let ended = self.client.destroy(&handle, DestroyFlags::default()).await;
+        let way = [State::Running, State::Stopped];
+        self.settled(&handle, ended, way, "stopped").await
+    }
+
+    async fn undefine(&self, of: &str) -> Result<()> {
+        let handle = self.handle(of).await?;
+        match self.state(&handle).await? {
+            State::Stopped | State::Crashed => {}
+            state => {
+                return Err(Error::NotNow {
+                    name: of.to_owned(),
+                    state,
+                    wanted: "removed",
+                });
+            }
+        }
+        // The domain goes last, for it says whose all this is.
+        let name = of.to_owned();
+        self.on_roots(move |roots| roots.remove(&name)).await?;
+        let undefined = self.client.undefine(&handle, self.kind.undefine()).await;
+        undefined.map_err(|e| failure(of, &e))
+    }
+
+    async fn suspend(&self, of: &str) -> Result<()> {
+        let handle = self.handle(of).await?;
+        let suspended = self.client.suspend(&handle).await;
+        let way = [State::Running, State::Suspended];
+        self.settled(&handle, suspended, way, "suspended").await
+    }
+
+    async fn resume(&self, of: &str) -> Result<()> {
+        let handle = self.handle(of).await?;
+        let resumed = self.client.resume(&handle).await;
+        let way = [State::Suspended, State::Running];
+        self.settled(&handle, resumed, way, "resumed").await
+    }
+
+    async fn resize(&self, of: &str, size: Size) -> Result<()> {
+        let handle = self.handle(of).await?;
+        let failed = |e: Said| failure(of, &e);
+        if !self.is_active(&handle).await? {
+            let xml = self
+                .client
+                .xml(&handle, XmlFlags::INACTIVE)
+                .await
+                .map_err(failed)?;
+            let resized = xml::resized(self.kind, &xml, size)?;
+            return self
+                .client
+                .define_xml(&resized)
+                .await
+                .map(drop)
+                .map_err(failed);
+        }
+        let xml = self
+            .client
+            .xml(&handle, XmlFlags::default())
+            .await
+            .map_err(failed)?;
+        let read = read::domain(&xml)?;
+        if size.memory_mib > read.most.memory_mib || size.vcpus > read.most.vcpus {
+            return Err(Error::invalid(format!(
+                "{of:?} can have at most {} MiB of memory and {} processors while it runs; stop it first",
+                read.most.memory_mib, read.most.vcpus
+            )));
+        }
+        // Not every driver takes both lives in one call.
+        let mut touched = false;
+        for life in [Affect::LIVE, Affect::CONFIG] {
+            if size.memory_mib != read.size.memory_mib {
+                let set = self.client.set_memory(&handle, size.memory_mib << 10, life);
+                set.await.map_err(|e| partly(touched, failed(e)))?;
+                touched = true;
+            }
+            if size.vcpus != read.size.vcpus {
+                let set = self.client.set_vcpus(&handle, size.vcpus, life);
+                set.await.map_err(|e| partly(touched, failed(e)))?;
+                touched = true;
+            }
+        }
+        Ok(())
+    }
+
+    async fn reimage(&self, new: &Definition) -> Result<()> {
+        let handle = self.handle(&new.name).await?;
+        let definition = Definition {
+            metadata: self.note(&handle).await?.unwrap_or_default(),
+            ..new.clone()
+        };
+        let of = definition.clone();
+        let anew = self.on_roots(move |roots| {
+            let prepared = roots.prepare(&of)?;
+            let init = prepared.init;
+            roots.place(prepared, &of.name)?;
+            Ok((roots.root(&of.name), init))
+        });
+        let Some((root, init)) = anew.await? else {
+            return Err(self.cannot("make a disk anew"));
+        };
+        let boot = Boot::Root { root: &root, init };
+        let xml = xml::domain(self.kind, &definition, Some(handle.uuid), &boot)?;
+        let defined = self.client.define_xml(&xml).await;
+        defined.map(drop).map_err(|e| failure(&new.name, &e))
+    }
+
+    fn console_hint(&self, name: &str) -> Option<String> {
+        (self.kind != Kind::Test).then(|| format!("virsh -c {} console {name}", self.uri))
+    }
+
+    fn events(&self) -> Option<BoxStream<'static, Event>> {
+        Some(events::stream(self.client.events()))
+    }
+}
+
+/// An error after which something was changed all the same.
+fn partly(touched: bool, e: Error) -> Error {
+    match touched {
+        true => Error::Unclear(e.to_string()),
+        false => e,
+    }
+}

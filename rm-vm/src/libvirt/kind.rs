@@ -1,0 +1,102 @@
+//! What libvirt's drivers have in common and where they differ.
+
+use rm_libvirt::{ShutdownFlags, UndefineFlags};
+
+use crate::driver::{Features, Size};
+
+/// One of libvirt's drivers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Domains that exist in libvirt alone.
+    Test,
+    /// Containers.
+    Lxc,
+    /// Paravirtualized machines of Xen.
+    Xen,
+}
+
+impl Kind {
+    /// By its name in a URI.
+    pub(super) fn of(driver: &str) -> Option<Self> {
+        match driver {
+            "test" => Some(Self::Test),
+            "lxc" => Some(Self::Lxc),
+            "xen" => Some(Self::Xen),
+            _ => None,
+        }
+    }
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Test => "libvirt-test",
+            Self::Lxc => "libvirt-lxc",
+            Self::Xen => "libvirt-xen",
+        }
+    }
+
+    /// As a domain's XML names it.
+    pub(super) const fn domain_type(self) -> &'static str {
+        match self {
+            Self::Test => "test",
+            Self::Lxc => "lxc",
+            Self::Xen => "xen",
+        }
+    }
+
+    pub(super) const fn features(self) -> Features {
+        let test = matches!(self, Self::Test);
+        let lxc = matches!(self, Self::Lxc);
+        Features {
+            live_memory: !lxc,
+            live_vcpus: test,
+            suspend: true,
+            snapshots: false,
+            reimage: lxc,
+            disk_size: false,
+            vlans: false,
+            seed: lxc,
+            console: false,
+            events: true,
+        }
+    }
+
+    /// The greatest size to which a domain of this size can be brought while it
+    /// runs, for that is fixed when it starts.
+    pub(super) const fn most(self, size: Size) -> Size {
+        let Features {
+            live_memory,
+            live_vcpus,
+            ..
+        } = self.features();
+        Size {
+            memory_mib: if live_memory {
+                size.memory_mib.saturating_mul(4)
+            } else {
+                size.memory_mib
+            },
+            vcpus: if live_vcpus {
+                size.vcpus.saturating_mul(4)
+            } else {
+                size.vcpus
+            },
+        }
+    }
+
+    /// How a guest is asked to stop. A container is only asked by a signal:
+    /// asked by the pipe of an old init, libvirt says that it worked.
+    pub(super) fn shutdown(self) -> ShutdownFlags {
+        match self {
+            Self::Lxc => ShutdownFlags::SIGNAL,
+            Self::Test | Self::Xen => ShutdownFlags::default(),
+        }
+    }
+
+    /// What goes together with a definition, as far as the driver has it.
+    pub(super) fn undefine(self) -> UndefineFlags {
+        match self {
+            Self::Test => UndefineFlags::MANAGED_SAVE | UndefineFlags::SNAPSHOTS_METADATA,
+            Self::Lxc => UndefineFlags::default(),
+            Self::Xen => UndefineFlags::MANAGED_SAVE,
+        }
+    }
+}

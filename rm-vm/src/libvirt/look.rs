@@ -1,0 +1,111 @@
+//! Looking at a domain, and waiting for what becomes of it.
+
+use std::time::Duration;
+
+use rm_libvirt::{Affect, Code, Domain as Handle, Event, Events, State as Doing, XmlFlags};
+
+use super::failure::failure;
+use super::{Libvirt, read};
+use crate::driver::{Domain, Error, Result, State};
+
+impl Libvirt {
+    /// A domain as it is now; nothing where it is gone.
+    pub(super) async fn look(&self, handle: &Handle) -> Result<Option<Domain>> {
+        let asked = async {
+            tokio::try_join!(
+                self.client.xml(handle, XmlFlags::default()),
+                self.client.state(handle)
+            )
+        };
+        let (xml, (doing, _)) = match asked.await {
+            Ok(told) => told,
+            Err(e) if e.code() == Some(Code::NO_DOMAIN) => return Ok(None),
+            Err(e) => return Err(failure(&handle.name, &e)),
+        };
+        let read = read::domain(&xml)?;
+        Ok(Some(Domain {
+            name: handle.name.clone(),
+            state: state(doing, handle.id.is_some()),
+            boot: handle.id.map(|id| id.to_string()),
+            size: read.size,
+            metadata: read.metadata,
+            snapshots: Vec::new(),
+        }))
+    }
+
+    /// Our text in the domain's metadata, if there is one.
+    pub(super) async fn note(&self, handle: &Handle) -> Result<Option<String>> {
+        let uri = super::metadata::NAMESPACE;
+        match self.client.metadata(handle, uri, Affect::CONFIG).await {
+            Ok(element) => Ok(read::element(&element)),
+            Err(e) => match e.code() {
+                Some(Code::NO_DOMAIN | Code::NO_DOMAIN_METADATA) => Ok(None),
+                // A domain that is not defined has no metadata for later.
+                Some(Code::OPERATION_INVALID) => Ok(None),
+                _ => Err(failure(&handle.name, &e)),
+            },
+        }
+    }
+
+    pub(super) async fn state(&self, handle: &Handle) -> Result<State> {
+        let told = self.client.state(handle).await;
+        let (doing, _) = told.map_err(|e| failure(&handle.name, &e))?;
+        Ok(state(doing, true))
+    }
+
+    pub(super) async fn is_active(&self, handle: &Handle) -> Result<bool> {
+        let told = self.client.state(handle).await;
+        let (doing, _) = told.map_err(|e| failure(&handle.name, &e))?;
+        Ok(doing.is_active())
+    }
+
+    /// Asks it to stop, and whether it did so in time.
+    pub(super) async fn asked_to_stop(&self, handle: &Handle, grace: Duration) -> Result<bool> {
+        // Heard from before the question on, so that no answer is overheard.
+        let mut events = self.client.events();
+        match self.client.shutdown(handle, self.kind.shutdown()).await {
+            Ok(()) => {}
+            // Who cannot be asked is not asked.
+            Err(rm_libvirt::Error::Remote { .. }) => return Ok(false),
+            Err(e) => return Err(failure(&handle.name, &e)),
+        }
+        let stopped = self.stopped(handle, &mut events);
+        match tokio::time::timeout(grace, stopped).await {
+            Ok(stopped) => stopped.map(|()| true),
+            Err(_) => Ok(false),
+        }
+    }
+
+    async fn stopped(&self, handle: &Handle, events: &mut Events) -> Result<()> {
+        loop {
+            if self.state(handle).await? == State::Stopped {
+                return Ok(());
+            }
+            loop {
+                match events.next().await {
+                    Some(Event::Lifecycle(life)) if life.domain.uuid != handle.uuid => {}
+                    Some(Event::Disconnected(_)) => {}
+                    Some(_) => break,
+                    None => {
+                        return Err(Error::Unavailable(
+                            "libvirt is not heard any more".to_owned(),
+                        ));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What libvirt's word means. Xen does not say what one does that could run and
+/// does nothing.
+fn state(doing: Doing, is_active: bool) -> State {
+    match doing {
+        Doing::Running | Doing::Blocked => State::Running,
+        Doing::NoState if is_active => State::Running,
+        Doing::NoState | Doing::Shutoff => State::Stopped,
+        Doing::Paused | Doing::PmSuspended => State::Suspended,
+        Doing::Crashed => State::Crashed,
+        _ => State::Moving,
+    }
+}

@@ -1,0 +1,119 @@
+//! The file systems of containers, in folders of this machine.
+//!
+//! A container's folder is made aside and put in its place before the container
+//! is defined, and removed before it is undefined: what is there without a
+//! container is half-made or half-removed, and nobody's.
+
+use std::fs::{self, File};
+use std::os::unix::fs::{MetadataExt, lchown, symlink};
+use std::path::{Path, PathBuf};
+
+use crate::driver::{Definition, Error, Image, Result};
+use crate::files::{self, Aside, told};
+use crate::images::Images;
+use crate::seed;
+
+/// What folders that are begun aside are called.
+const ASIDE: &str = ".new-";
+
+/// Where images and containers are kept.
+#[derive(Debug)]
+pub(super) struct Roots {
+    folder: PathBuf,
+    images: Images,
+}
+
+/// A root that is made and not in its place yet.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    aside: Aside,
+    /// The program that is the container's first process.
+    pub(super) init: &'static str,
+}
+
+impl Roots {
+    pub(super) fn at(folder: &Path, image_mib: u64) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            images: Images::at(&folder.join(".images"), image_mib),
+        }
+    }
+
+    pub(super) fn bring(&self, image: &Image) -> Result<()> {
+        self.images.bring(image).map(drop)
+    }
+
+    /// Nobody else puts roots in their places until this is dropped. Blocks.
+    pub(super) fn lock(&self) -> Result<Option<File>> {
+        files::lock(&self.folder)
+    }
+
+    /// Makes the root of a container: a copy of the image with the seed in it.
+    /// Blocks.
+    pub(super) fn prepare(&self, new: &Definition) -> Result<Prepared> {
+        let image = self.images.root(&new.image)?;
+        files::sweep(&self.folder, ASIDE).map_err(|e| told(&self.folder, &e))?;
+        let aside = Aside::make(&self.folder, ASIDE)?;
+        let root = aside.path().join("rootfs");
+        copy(&image, &root)?;
+        let guest = seed::plant(&image, &root, &new.name, &new.seed)?;
+        Ok(Prepared {
+            aside,
+            init: guest.init.unwrap_or("/sbin/init"),
+        })
+    }
+
+    /// Where a container's root is.
+    pub(super) fn root(&self, name: &str) -> PathBuf {
+        self.folder.join(name).join("rootfs")
+    }
+
+    /// Puts a root in its place, and what is there away: what was left by one
+    /// who was cut off, or what shall be made anew. Blocks.
+    pub(super) fn place(&self, prepared: Prepared, name: &str) -> Result<()> {
+        self.remove(name)?;
+        match prepared.aside.place(&self.folder.join(name))? {
+            true => Ok(()),
+            false => Err(Error::Exists(name.to_owned())),
+        }
+    }
+
+    /// Removes a container's root, if there is one. Blocks.
+    pub(super) fn remove(&self, name: &str) -> Result<()> {
+        let place = self.folder.join(name);
+        files::remove(&place, &[]).map_err(|e| told(&place, &e))
+    }
+
+    /// The room that is left.
+    pub(super) fn free_mib(&self) -> Option<u64> {
+        let there = self.folder.ancestors().find(|path| path.exists())?;
+        let facts = rustix::fs::statvfs(there).ok()?;
+        Some(facts.f_bavail.checked_mul(facts.f_frsize)? >> 20)
+    }
+}
+
+/// Copies a folder with owners, rights and links; links are not followed.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    let there = fs::symlink_metadata(from).map_err(|e| told(from, &e))?;
+    let here = |e| told(to, &e);
+    if there.is_symlink() {
+        let target = fs::read_link(from).map_err(|e| told(from, &e))?;
+        symlink(target, to).map_err(here)?;
+        return lchown(to, Some(there.uid()), Some(there.gid())).map_err(here);
+    }
+    if there.is_dir() {
+        fs::create_dir(to).map_err(here)?;
+        for entry in fs::read_dir(from).map_err(|e| told(from, &e))? {
+            let entry = entry.map_err(|e| told(from, &e))?;
+            copy(&entry.path(), &to.join(entry.file_name()))?;
+        }
+    } else if there.is_file() {
+        fs::copy(from, to).map_err(here)?;
+    } else {
+        // Devices and pipes are the host's to give.
+        return Ok(());
+    }
+    lchown(to, Some(there.uid()), Some(there.gid())).map_err(here)?;
+    // After the owner, which takes away what lets a program be another's.
+    fs::set_permissions(to, there.permissions()).map_err(here)
+}

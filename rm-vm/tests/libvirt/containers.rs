@@ -1,0 +1,101 @@
+//! Containers of libvirt that do something.
+
+use std::time::Duration;
+
+use rm_vm::driver::{Definition, Driver, Error, Image};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::lab::{Lab, clear, storage};
+
+/// What the guest serves at this path, once it does.
+async fn served(address: &str, path: &str) -> String {
+    let ask = async {
+        loop {
+            if let Ok(mut line) = TcpStream::connect((address, 80)).await {
+                let asked = format!("GET {path} HTTP/1.0\r\n\r\n");
+                let _ = line.write_all(asked.as_bytes()).await;
+                let mut said = String::new();
+                if line.read_to_string(&mut said).await.is_ok() && said.contains("200 OK") {
+                    break said;
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let patience = Duration::from_secs(60);
+    tokio::time::timeout(patience, ask).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_container_answers_at_the_address_it_was_given() {
+    let Some(lab) = Lab::of_this_run("a_container_answers_at_the_address_it_was_given") else {
+        return;
+    };
+    let storage = storage(&lab);
+    let driver = lab.open("lxc", Some(storage.path()));
+    let nic = lab.nic(40);
+    let address = nic.addresses[0].ip.to_string();
+    let mut new = Definition {
+        nics: vec![nic],
+        ..lab.definition("rm-answers")
+    };
+    new.seed.boot_commands = vec!["echo first boot > /srv/www/told".to_owned()];
+    clear(&driver, &new.name).await;
+    driver.bring(&new.image).await.unwrap();
+    driver.define(&new).await.unwrap();
+    driver.start(&new.name).await.unwrap();
+    let said = served(&address, "/cgi-bin/whoami").await;
+    assert!(said.contains("rm-answers"), "{said}");
+    let said = served(&address, "/told").await;
+    assert!(said.contains("first boot"), "{said}");
+
+    // Its disk is made anew, with another seed; whose it is stays.
+    driver
+        .stop(&new.name, Duration::from_secs(20))
+        .await
+        .unwrap();
+    let anew = Definition {
+        metadata: String::new(),
+        seed: rm_vm::driver::Seed {
+            boot_commands: vec!["echo anew > /srv/www/told".to_owned()],
+            ..new.seed.clone()
+        },
+        ..new.clone()
+    };
+    driver.reimage(&anew).await.unwrap();
+    driver.start(&new.name).await.unwrap();
+    let said = served(&address, "/told").await;
+    assert!(said.contains("anew"), "{said}");
+    let there = crate::lab::only(&driver, &new.name).await;
+    assert_eq!(there.metadata, Some(new.metadata.clone()));
+    clear(&driver, &new.name).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bad_image_leaves_nothing() {
+    let Some(lab) = Lab::of_this_run("a_bad_image_leaves_nothing") else {
+        return;
+    };
+    let storage = storage(&lab);
+    let driver = lab.open("lxc", Some(storage.path()));
+    let wrong = Definition {
+        image: Image {
+            sha256: "0".repeat(64),
+            ..lab.image()
+        },
+        ..lab.definition("rm-wrong")
+    };
+    let brought = driver.bring(&wrong.image).await.unwrap_err();
+    assert!(matches!(brought, Error::Image { .. }), "{brought}");
+    let defined = driver.define(&wrong).await.unwrap_err();
+    assert!(matches!(defined, Error::Image { .. }), "{defined}");
+    assert_eq!(
+        driver
+            .these(std::slice::from_ref(&wrong.name))
+            .await
+            .unwrap(),
+        []
+    );
+    assert!(!storage.path().join("rm-wrong").exists());
+}

@@ -1,0 +1,230 @@
+//! What every driver promises, by libvirt's drivers for tests and containers.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use rm_vm::driver::{Definition, Driver, Error, Event, Size, State};
+use rm_vm::libvirt::Libvirt;
+
+use crate::lab::{Lab, clear, only, storage};
+
+const GRACE: Duration = Duration::from_secs(20);
+
+async fn life(driver: &Libvirt, new: &Definition) {
+    let name = &new.name;
+    clear(driver, name).await;
+    driver.bring(&new.image).await.unwrap();
+    driver.define(new).await.unwrap();
+    let again = driver.define(new).await.unwrap_err();
+    assert!(matches!(again, Error::Exists(_)), "{again}");
+
+    let there = only(driver, name).await;
+    assert_eq!((there.state, there.size), (State::Stopped, new.size));
+    assert_eq!(
+        (there.boot, there.metadata.as_ref()),
+        (None, Some(&new.metadata))
+    );
+    let listed = driver.list().await.unwrap();
+    assert!(
+        listed
+            .iter()
+            .any(|d| d.name == *name && d.metadata.as_ref() == Some(&new.metadata))
+    );
+
+    // Each call can be repeated.
+    for _ in 0..2 {
+        driver.start(name).await.unwrap();
+    }
+    let first = only(driver, name).await;
+    assert_eq!(first.state, State::Running);
+    assert!(first.boot.is_some());
+    let early = driver.undefine(name).await.unwrap_err();
+    assert!(
+        matches!(
+            early,
+            Error::NotNow {
+                state: State::Running,
+                ..
+            }
+        ),
+        "{early}"
+    );
+
+    for _ in 0..2 {
+        driver.suspend(name).await.unwrap();
+    }
+    assert_eq!(only(driver, name).await.state, State::Suspended);
+    let now = driver.start(name).await.unwrap_err();
+    assert!(
+        matches!(
+            now,
+            Error::NotNow {
+                state: State::Suspended,
+                ..
+            }
+        ),
+        "{now}"
+    );
+    for _ in 0..2 {
+        driver.resume(name).await.unwrap();
+    }
+    assert_eq!(only(driver, name).await.state, State::Running);
+
+    // It is noted with what runs and with what will run.
+    driver.annotate(name, "while it ran").await.unwrap();
+    let noted = ("while it ran".to_owned(), only(driver, name).await.metadata);
+    assert_eq!(noted.1.as_ref(), Some(&noted.0));
+    for _ in 0..2 {
+        driver.stop(name, GRACE).await.unwrap();
+    }
+    let stopped = only(driver, name).await;
+    assert_eq!(
+        (stopped.state, stopped.metadata),
+        (State::Stopped, Some(noted.0.clone()))
+    );
+    assert!(
+        driver
+            .notes()
+            .await
+            .unwrap()
+            .contains(&(name.clone(), noted.0))
+    );
+
+    let size = Size {
+        vcpus: 2,
+        memory_mib: 96,
+    };
+    driver.resize(name, size).await.unwrap();
+    assert_eq!(only(driver, name).await.size, size);
+    driver.start(name).await.unwrap();
+    let second = only(driver, name).await;
+    assert_eq!((second.state, second.size), (State::Running, size));
+    assert!(second.boot.is_some());
+    driver.stop(name, Duration::ZERO).await.unwrap();
+
+    driver.undefine(name).await.unwrap();
+    assert_eq!(driver.these(std::slice::from_ref(name)).await.unwrap(), []);
+    for gone in [driver.start(name).await, driver.undefine(name).await] {
+        assert!(matches!(gone, Err(Error::NotFound(_))), "{gone:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_domain_for_tests_keeps_the_contract() {
+    let Some(lab) = Lab::of_this_run("a_domain_for_tests_keeps_the_contract") else {
+        return;
+    };
+    let driver = lab.open("test", None);
+    life(&driver, &lab.definition("rm-contract")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_container_keeps_the_contract() {
+    let Some(lab) = Lab::of_this_run("a_container_keeps_the_contract") else {
+        return;
+    };
+    let storage = storage(&lab);
+    let driver = lab.open("lxc", Some(storage.path()));
+    life(&driver, &lab.definition("rm-contract")).await;
+    // Nothing of it is left but the image.
+    let left: Vec<_> = std::fs::read_dir(storage.path()).unwrap().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_runs_gets_another_size_up_to_its_most() {
+    let Some(lab) = Lab::of_this_run("what_runs_gets_another_size_up_to_its_most") else {
+        return;
+    };
+    let driver = lab.open("test", None);
+    let new = lab.definition("rm-live");
+    clear(&driver, "rm-live").await;
+    driver.define(&new).await.unwrap();
+    driver.start("rm-live").await.unwrap();
+    let size = |vcpus, memory_mib| Size { vcpus, memory_mib };
+    driver.resize("rm-live", size(3, 200)).await.unwrap();
+    assert_eq!(only(&driver, "rm-live").await.size, size(3, 200));
+    let much = driver.resize("rm-live", size(3, 300)).await.unwrap_err();
+    assert!(
+        matches!(&much, Error::Invalid(why) if why.contains("256 MiB")),
+        "{much}"
+    );
+    assert_eq!(only(&driver, "rm-live").await.size, size(3, 200));
+    clear(&driver, "rm-live").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_that_define_one_name_one_does() {
+    let Some(lab) = Lab::of_this_run("of_two_that_define_one_name_one_does") else {
+        return;
+    };
+    let storage = storage(&lab);
+    for uri in ["test", "lxc"] {
+        let one = lab.open(uri, Some(storage.path()));
+        let other = lab.open(uri, Some(storage.path()));
+        let new = lab.definition("rm-race");
+        one.bring(&new.image).await.unwrap();
+        for _ in 0..4 {
+            clear(&one, "rm-race").await;
+            let (a, b) = tokio::join!(one.define(&new), other.define(&new));
+            let exists = |r: &Result<(), Error>| matches!(r, Err(Error::Exists(_)));
+            assert!(
+                a.is_ok() && exists(&b) || b.is_ok() && exists(&a),
+                "{uri}: {a:?} {b:?}"
+            );
+            one.start("rm-race").await.unwrap();
+        }
+        clear(&one, "rm-race").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_somebody_else_does_is_told() {
+    let Some(lab) = Lab::of_this_run("what_somebody_else_does_is_told") else {
+        return;
+    };
+    let driver = lab.open("test", None);
+    let new = lab.definition("rm-told");
+    clear(&driver, "rm-told").await;
+    driver.define(&new).await.unwrap();
+    driver.start("rm-told").await.unwrap();
+    let events = driver.events().unwrap();
+    let ours = |event: &Event| std::future::ready(event.name == "rm-told");
+    let mut events = std::pin::pin!(events.filter(ours));
+    // Who listens is heard of when it is answered.
+    driver.host().await.unwrap();
+
+    let somebody = lab.somebody("test");
+    let domain = somebody.domain_by_name("rm-told").await.unwrap();
+    somebody.suspend(&domain).await.unwrap();
+    assert_eq!(events.next().await.unwrap().state, Some(State::Suspended));
+    let end = somebody.destroy(&domain, rm_libvirt::DestroyFlags::default());
+    end.await.unwrap();
+    assert_eq!(events.next().await.unwrap().state, Some(State::Stopped));
+    assert_eq!(only(&driver, "rm-told").await.state, State::Stopped);
+    clear(&driver, "rm-told").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn names_that_mean_something_elsewhere_reach_nobody() {
+    let Some(lab) = Lab::of_this_run("names_that_mean_something_elsewhere_reach_nobody") else {
+        return;
+    };
+    let driver = lab.open("test", None);
+    for bad in ["../x", "a/b", "<x/>", "a\nb", "a'b", "", "a b"] {
+        let new = Definition {
+            name: bad.to_owned(),
+            ..lab.definition("x")
+        };
+        for refused in [driver.define(&new).await, driver.start(bad).await] {
+            assert!(
+                matches!(refused, Err(Error::Invalid(_))),
+                "{bad:?}: {refused:?}"
+            );
+        }
+        let listed = driver.list().await.unwrap();
+        assert!(listed.iter().all(|domain| domain.name != bad));
+    }
+    assert!(Libvirt::at("qemu+ssh://x/", None, 1, GRACE).is_err());
+    assert!(Libvirt::at("lxc:///", None, 1, GRACE).is_err());
+}
