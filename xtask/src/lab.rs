@@ -28,10 +28,12 @@ pub(crate) enum Kind {
     Lxc,
     /// A libvirtd with the drivers test, LXC and QEMU
     Libvirt,
+    /// Xen and libvirt in an emulated machine
+    Xen,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 4] = [Self::Min, Self::Full, Self::Lxc, Self::Libvirt];
+    pub(crate) const ALL: [Self; 5] = [Self::Min, Self::Full, Self::Lxc, Self::Libvirt, Self::Xen];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -39,6 +41,7 @@ impl Kind {
             Self::Full => "full",
             Self::Lxc => "lxc",
             Self::Libvirt => "libvirt",
+            Self::Xen => "xen",
         }
     }
 

@@ -39,7 +39,7 @@ enum Command {
     Simulate(simulate::Options),
     /// Measure, side by side with others
     Bench(bench::Options),
-    /// Real systems on loopback: OpenStack, LXC, libvirt
+    /// Real systems on loopback: OpenStack, LXC, libvirt, Xen
     #[command(subcommand)]
     Lab(lab::Command),
 }

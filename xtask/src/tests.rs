@@ -44,7 +44,7 @@ fn full() -> Result<()> {
         "  two real OpenStack clouds on 127.0.0.1: Keystone and Heat; and all of Nova, \
          Neutron, Glance, Placement",
     );
-    say("  two hosts of machines and containers: LXC and libvirt");
+    say("  three hosts of machines and containers: LXC, libvirt, Xen in an emulated machine");
     say("  fmt, clippy, deny, docs, dependencies; then, with all of these, all tests");
     say("then random schedules in simulated worlds, and a release without them");
     let skips = Skips::begin()?;

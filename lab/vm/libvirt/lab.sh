@@ -7,6 +7,7 @@
 # All links and mounts that it makes are in them, and all processes end with
 # their first.
 . "$VM/libvirt/certificates.sh"
+. "$VM/libvirt/cgroups.sh"
 . "$VM/libvirt/configuration.sh"
 
 lab_needs() {
@@ -67,17 +68,8 @@ add_veth() { ip link add "rmvirt$1" type veth peer name "rmvirt$1-in"; }
 
 # start_namespaces DIR LINK NUMBER
 start_namespaces() {
-    local dir=$1 link=$2 number=$3 pid folder
-    # In each hierarchy a cgroup below our own, all for the lab.
-    for folder in $(own_cgroups); do
-        echo "$folder/$link" >>"$dir/cgroups"
-        mkdir -p "$folder/$link"
-        # A new cpuset takes nobody until it has something to give.
-        if [ -e "$folder/cgroup.clone_children" ] && [ -e "$folder/cpuset.cpus" ]; then
-            cat "$folder/cpuset.cpus" >"$folder/$link/cpuset.cpus"
-            cat "$folder/cpuset.mems" >"$folder/$link/cpuset.mems"
-        fi
-    done
+    local dir=$1 link=$2 number=$3 pid
+    make_cgroups "$link" >"$dir/cgroups"
     (
         while read -r folder; do echo "$BASHPID" >"$folder/cgroup.procs"; done <"$dir/cgroups"
         exec setsid unshare --mount --propagation slave --net --pid --cgroup --fork --kill-child \
@@ -88,21 +80,10 @@ start_namespaces() {
     echo "$pid" >"$dir/pid"
     wait_for 5 has_own_net "$pid"
     ip link set "$link-in" netns "$pid"
+    if has_version_2_alone; then leave_cgroup "$pid" "/sys/fs/cgroup/$link"; fi
 }
 
 has_own_net() { [ "$(readlink "/proc/$1/ns/net")" != "$(readlink /proc/self/ns/net)" ]; }
-
-# Our own cgroup's folder in each hierarchy.
-own_cgroups() {
-    local controllers path mounted
-    while IFS=: read -r _ controllers path; do
-        case $controllers in
-        '') mounted=$(findmnt -n -o TARGET -t cgroup2 | head -n 1) ;;
-        *) mounted=$(findmnt -n -o TARGET -t cgroup -O "$controllers" | head -n 1) ;;
-        esac
-        [ -z "$mounted" ] || echo "$mounted${path%/}"
-    done </proc/self/cgroup
-}
 
 socket_uri() { echo "${2/:/+unix:}?socket=$1/sock/libvirt-sock"; }
 answers() { timeout 5 virsh -q -c "$(socket_uri "$1" test:///default)" version >/dev/null 2>&1; }
@@ -132,5 +113,3 @@ lab_down() {
         wait_for 10 remove_cgroup "$folder" || say "libvirt: $folder does not go"
     done <"$dir/cgroups"
 }
-
-remove_cgroup() { [ ! -e "$1" ] || find "$1" -depth -type d -exec rmdir {} + 2>/dev/null; }

@@ -20,7 +20,7 @@ lab_up() {
 {
   "kind": "lxc",
   "lxcpath": "$dir/containers",
-  "bridge": "rmlxc$number",
+  "bridge": "rmlxc$number", "vlans": $(has_vlans "rmlxc$number"),
   "ipv4": {"subnet": "10.77.$number.0/24", "host": "10.77.$number.1",
            "first": "10.77.$number.10", "last": "10.77.$number.250"},
   "ipv6": {"subnet": "fd00:77:$number::/64", "host": "fd00:77:$number::1",
@@ -32,7 +32,12 @@ JSON
     say "lxc: bridge rmlxc$number, 10.77.$number.0/24; ready after $(($(milliseconds) - began)) ms"
 }
 
-add_bridge() { ip link add "rmlxc$1" type bridge forward_delay 0; }
+# With VLANs, where the kernel's bridges have them.
+add_bridge() {
+    ip link add "rmlxc$1" type bridge forward_delay 0 vlan_filtering 1 ||
+        ip link add "rmlxc$1" type bridge forward_delay 0
+}
+has_vlans() { grep -qsx 1 "/sys/class/net/$1/bridge/vlan_filtering" && echo true || echo false; }
 
 lab_is_up() { ip link show "$(cat "$1/bridge")" >/dev/null 2>&1; }
 

@@ -8,7 +8,11 @@ use crate::error::{Error, Result};
 use crate::lab::{self, Guard, Kind, Lab, Traces};
 
 /// What each is handed over as: the folder that has its `lab.json`.
-const HOSTS: [(Kind, &str); 2] = [(Kind::Lxc, "RM_LAB_LXC"), (Kind::Libvirt, "RM_LAB_LIBVIRT")];
+const HOSTS: [(Kind, &str); 3] = [
+    (Kind::Lxc, "RM_LAB_LXC"),
+    (Kind::Libvirt, "RM_LAB_LIBVIRT"),
+    (Kind::Xen, "RM_LAB_XEN"),
+];
 
 #[derive(Debug)]
 pub(crate) struct Hosts {

@@ -1,0 +1,140 @@
+# The lab of Xen: a machine emulated by QEMU (no KVM: Xen does not run below
+# every one) with Xen 4.17 and libvirt in it. It is booted once and saved; each
+# lab goes on from there, in about a second. All its ports are on loopback.
+
+MEMORY=1536
+PROCESSORS=2
+# The addresses that guests take, and whose ssh is a port of this machine.
+GUESTS=8
+
+lab_needs() {
+    need_packages xen
+}
+
+lab_up() {
+    local dir=$1 began image saved base
+    image=$("$VM/xen/build")
+    saved=$(saved_machine "$image")
+    began=$(milliseconds)
+    copy_disk "$image" "$saved" "$dir/disk.qcow2"
+    base=$(free_ports)
+    start_machine "$image" "$dir" "$base" -monitor none -loadvm ready </dev/null
+    wait_for 60 answers_or_died "$dir" "$base" && runs "$dir" || {
+        tail -n 20 "$dir"/*.log >&2
+        die "Xen does not answer; the end of what it said is above"
+    }
+    cat >"$dir/lab.json.new" <<JSON
+{
+  "kind": "xen",
+  "uri": "xen+tcp://127.0.0.1:$((base + 1))/",
+  "tcp": {"host": "127.0.0.1", "port": $((base + 1))},
+  "uris": {"xen": "xen:///system"},
+  "ssh": {"host": "127.0.0.1", "port": $base, "user": "root", "key": "$image/id_ed25519"},
+  "bridge": "xenbr0",
+  "ipv4": {"subnet": "10.0.2.0/24", "gateway": "10.0.2.2", "first": "10.0.2.100", "last": "10.0.2.$((99 + GUESTS))"},
+  "guest_ssh": {$(for guest in $(seq 0 $((GUESTS - 1))); do
+      printf '%s"10.0.2.%s": %s' "$([ "$guest" = 0 ] || echo ', ')" $((100 + guest)) $((base + 2 + guest))
+  done)},
+  "machine": {"kernel": "/var/lib/xenlab/vmlinux", "initrd": "/var/lib/xenlab/initrd",
+              "cmdline": "console=hvc0 quiet", "memory_mib": 96},
+  "idle": {"kernel": "/var/lib/xenlab/idlepv", "memory_mib": 8},
+  "pool": "default", "pool_path": "/var/lib/libvirt/images"
+}
+JSON
+    mv "$dir/lab.json.new" "$dir/lab.json"
+    say "xen: xen+tcp://127.0.0.1:$((base + 1))/; ready after $(($(milliseconds) - began)) ms"
+}
+
+# start_machine IMAGE DIR PORTS OPTION...: in the background, as DIR/pid, with
+# our stdin
+start_machine() {
+    local image=$1 dir=$2 base=$3 forwards guest; shift 3
+    forwards="hostfwd=tcp:127.0.0.1:$base-:22,hostfwd=tcp:127.0.0.1:$((base + 1))-:16509"
+    for guest in $(seq 0 $((GUESTS - 1))); do
+        forwards+=",hostfwd=tcp:127.0.0.1:$((base + 2 + guest))-10.0.2.$((100 + guest)):22"
+    done
+    : >"$dir/console.log"
+    setsid qemu-system-x86_64 -name xenlab -M q35 -accel tcg,thread=multi,tb-size=512 \
+        -cpu qemu64,+svm,+npt,+x2apic -smp "$PROCESSORS" -m "$MEMORY" -display none -vga none -no-reboot \
+        -serial "file:$dir/console.log" \
+        -kernel "$image/xen" -append "console=com1 com1=115200,8n1 dom0_mem=512M,max:512M dom0_max_vcpus=$PROCESSORS loglvl=warning guest_loglvl=warning noreboot" \
+        -initrd "$image/vmlinux console=hvc0 quiet panic=-1,$image/boot.cpio" \
+        -drive "file=$dir/disk.qcow2,if=virtio,format=qcow2,cache=unsafe" \
+        -netdev "user,id=n0,$forwards" -device virtio-net-pci,netdev=n0,romfile= \
+        "$@" <&0 >"$dir/qemu.log" 2>&1 &
+    echo $! >"$dir/pid"
+    disown
+}
+
+# The machine as it was when libvirt first answered, in a disk of its own over
+# that of the image. Another QEMU cannot go on from there. Prints the file.
+saved_machine() {
+    local image=$1 saved
+    saved=$image/ready-$(qemu-system-x86_64 --version | head -n 1 | sha256sum | cut -c1-8).qcow2
+    if [ ! -e "$saved" ]; then
+        exec 8<"$image"
+        flock 8
+        [ -e "$saved" ] || boot_and_save "$image" "$saved" 8<&-
+        exec 8<&-
+    fi
+    echo "$saved"
+}
+
+boot_and_save() {
+    local image=$1 saved=$2 began boot monitor
+    began=$(milliseconds)
+    say "xen: booting it, for the first time (half a minute)"
+    boot=$(mktemp -d -p "$image")
+    mkfifo "$boot/monitor"
+    qemu-img create -q -f qcow2 -b "$image/dom0.qcow2" -F qcow2 "$boot/disk.qcow2"
+    exec {monitor}<>"$boot/monitor"
+    start_machine "$image" "$boot" "$(free_ports)" -monitor stdio <"$boot/monitor" {monitor}>&-
+    if wait_for 240 booted_or_died "$boot" && runs "$boot"; then
+        printf 'stop\nsavevm ready\nquit\n' >&"$monitor"
+        wait_for 60 has_ended "$(cat "$boot/pid")" || true
+    fi
+    if runs "$boot" || ! qemu-img snapshot -l "$boot/disk.qcow2" | grep -q ready; then
+        ! runs "$boot" || end_process "$(cat "$boot/pid")" 10
+        tail -n 30 "$boot"/*.log >&2
+        rm -rf "$boot"
+        die "Xen did not boot; the end of what it said is above"
+    fi
+    exec {monitor}>&-
+    # Relative, so that the folder can be moved.
+    qemu-img rebase -u -f qcow2 -b dom0.qcow2 -F qcow2 "$boot/disk.qcow2"
+    mv "$boot/disk.qcow2" "$saved"
+    rm -rf "$boot"
+    say "xen: booted and saved in $((($(milliseconds) - began) / 1000)) s"
+}
+
+# copy_disk IMAGE SAVED FILE
+copy_disk() {
+    cp --reflink=auto "$2" "$3"
+    qemu-img rebase -u -f qcow2 -b "$1/dom0.qcow2" -F qcow2 "$3"
+}
+
+# The first of some ports that are all free.
+free_ports() {
+    local base used port
+    used=$(ss -Hltn | awk '{ sub(/.*:/, "", $4); print $4 }')
+    for base in $(seq 16600 20 17580); do
+        for port in $(seq "$base" $((base + 1 + GUESTS))); do
+            ! grep -qx "$port" <<<"$used" || continue 2
+        done
+        echo "$base"
+        return
+    done
+    die "no free ports from 16600 on"
+}
+
+runs() { lives "$(cat "$1/pid" 2>/dev/null)" "$1/disk.qcow2"; }
+booted_or_died() { grep -q DOM0-READY "$1/console.log" || ! runs "$1"; }
+answers() { timeout 5 virsh -q -c "xen+tcp://127.0.0.1:$1/" version >/dev/null 2>&1; }
+answers_or_died() { answers "$(($2 + 1))" || ! runs "$1"; }
+
+lab_is_up() { runs "$1"; }
+lab_status() { virsh -c "$(sed -n 's/.*"uri": "\(.*\)",/\1/p' "$1/lab.json")" list --all; }
+
+lab_down() {
+    ! runs "$1" || end_process "$(cat "$1/pid")" 10
+}
