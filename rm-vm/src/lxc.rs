@@ -39,7 +39,7 @@ pub struct Lxc {
 
 /// Opens the containers of a site: its address is `file:` and the path that the
 /// tools call `lxcpath`.
-pub(crate) fn open(cx: &Cx<'_>, config: &Config) -> rm_core::Result<Arc<dyn Driver>> {
+pub fn open(cx: &Cx<'_>, config: &Config) -> rm_core::Result<Arc<dyn Driver>> {
     let path = cx.site.url.strip_prefix("file:").unwrap_or_default();
     let path = path.strip_prefix("//").unwrap_or(path);
     let lxc = Lxc::at(Path::new(path), config.image_mib)
