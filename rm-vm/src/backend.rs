@@ -1,5 +1,6 @@
 //! Nodes as domains of a driver.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -184,7 +185,8 @@ impl Backend<Node> for Nodes {
         };
         let items = match look {
             Look::These(targets) => {
-                let names: Vec<String> = targets.iter().map(name).collect();
+                let names: BTreeSet<String> = targets.iter().map(name).collect();
+                let names: Vec<String> = names.into_iter().collect();
                 let found = self.these(cx, &names).await?;
                 found.iter().map(|d| self.seen(d)).collect()
             }

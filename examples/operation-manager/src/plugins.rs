@@ -9,6 +9,8 @@ use crate::failure::{Failure, Result};
 pub(crate) fn linked() -> Vec<&'static dyn Plugin> {
     vec![
         &rm_openstack::PLUGIN,
+        #[cfg(feature = "vm")]
+        &rm_vm::PLUGIN,
         #[cfg(feature = "sim")]
         &rm_testkit::PLUGIN,
     ]

@@ -59,7 +59,8 @@ pub(super) async fn life<M: Model>(s: &Stage<M>, plan: Plan) -> Verdict {
         life.end().await?;
         ensure!(
             s.faulty.calm(),
-            "nothing went wrong: the check shows nothing"
+            "nothing went wrong: the check shows nothing {:?}",
+            life.held
         );
         life.verdict()
     })

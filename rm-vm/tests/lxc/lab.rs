@@ -152,9 +152,8 @@ impl Lab {
 
     /// The containers that bear a mark, and the mark.
     pub(crate) fn marked(&self) -> Vec<(String, Mark)> {
-        let folders = match std::fs::read_dir(&self.path) {
-            Ok(folders) => folders,
-            Err(_) => return Vec::new(),
+        let Ok(folders) = std::fs::read_dir(&self.path) else {
+            return Vec::new();
         };
         let mark = |name: String| {
             let text = std::fs::read(self.path.join(&name).join("rm.json")).ok()?;
@@ -168,7 +167,6 @@ impl Lab {
 
 /// A host program with the lab as its site.
 pub(crate) struct Program {
-    pub(crate) lab: Lab,
     pub(crate) host: Arc<Host>,
     pub(crate) operator: Caller,
     pub(crate) user: Caller,
@@ -198,7 +196,6 @@ impl Program {
         let engine = host.engine();
         let engine = tokio::spawn(async move { engine.run(std::future::pending()).await });
         let program = Self {
-            lab: lab.clone(),
             host,
             operator: Caller::operator("op", "ops"),
             user: Caller::user("ada", "physics"),
