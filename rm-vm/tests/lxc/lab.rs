@@ -19,6 +19,7 @@ use rm_core::store::{Batch, Outcome};
 use rm_core::{Caller, Host, ResourceId, Result};
 use rm_vm::backend::LXC;
 use rm_vm::config::Config;
+use rm_vm::plugin::LXC_API;
 use serde_json::{Value, json};
 
 #[derive(Debug)]
@@ -213,11 +214,10 @@ impl Program {
     }
 
     pub(crate) fn manager(&self) -> Arc<dyn ResourceManager<Node>> {
-        self.host
-            .managers()
-            .serving::<Node>(&LXC)
+        let all = self.host.managers().serving::<Node>(&LXC).unwrap();
+        all.into_iter()
+            .find(|manager| manager.serves().api == LXC_API)
             .unwrap()
-            .remove(0)
     }
 
     /// Asks for a node; the refusal of what cannot be.
