@@ -46,11 +46,10 @@ impl Taken {
         })
     }
 
-    /// Takes these, too.
-    pub(crate) fn also(&mut self, nics: &[NodeInterface]) {
+    /// The addresses of these are not to be chosen again.
+    pub(crate) fn pass_over(&mut self, nics: &[NodeInterface]) {
         for nic in nics {
             self.addresses.extend(nic.addresses.iter().map(|a| a.ip));
-            self.macs.insert(nic.mac.clone());
         }
     }
 }
@@ -326,6 +325,19 @@ mod tests {
         let both = [Interface::default(), asked("10.0.0.12")];
         let nics = choose("rm-d", &both, &site, &mut taken).unwrap();
         assert_eq!(nics[0].addresses[0].ip.to_string(), "10.0.0.10");
+    }
+
+    #[test]
+    fn who_chose_what_another_one_has_too_chooses_again() {
+        let site = site(vec![pool("10.0.0.10", "10.0.0.11", 24)]);
+        let first = choose("rm-a", &[], &site, &mut Taken::default()).unwrap();
+        let mut others = Taken::default();
+        assert!(!others.any(&first));
+        others.pass_over(&first);
+        assert!(others.any(&first));
+        let second = choose("rm-a", &[], &site, &mut others).unwrap();
+        assert_eq!(second[0].mac, first[0].mac);
+        assert_ne!(second[0].addresses, first[0].addresses);
     }
 
     #[test]

@@ -81,7 +81,9 @@ impl Make {
                 .await
                 .map_err(|e| failed(e).effect_unknown())?;
             taken = others;
-            taken.also(&record.nics);
+            if self.spec.interfaces.iter().all(|i| i.addresses.is_empty()) {
+                taken.pass_over(&record.nics);
+            }
         }
         Err(Error::new(
             ErrorKind::NoCapacity,

@@ -182,8 +182,17 @@ impl Drop for Program {
 
 impl Program {
     pub(crate) async fn on(lab: &Lab) -> Self {
+        Self::of(
+            lab,
+            &format!("t{:012x}", RealEnv.random() >> 16),
+            lab.section(),
+        )
+        .await
+    }
+
+    /// Of an installation of this name, with this section, and a new store.
+    pub(crate) async fn of(lab: &Lab, installation: &str, section: Value) -> Self {
         let env: Arc<dyn Env> = Arc::new(RealEnv);
-        let installation = format!("t{:012x}", RealEnv.random() >> 16);
         let policy = Policy {
             sweep: Duration::from_secs(1),
             ..Policy::default()
@@ -191,7 +200,7 @@ impl Program {
         let mut builder = Host::builder(env).policy(policy).installation(installation);
         builder
             .registries()
-            .install(&rm_vm::PLUGIN, Some(&lab.section()))
+            .install(&rm_vm::PLUGIN, Some(&section))
             .unwrap();
         let host = Arc::new(builder.build().unwrap());
         let engine = host.engine();

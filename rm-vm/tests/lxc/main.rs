@@ -13,5 +13,6 @@
 )]
 
 mod conformance;
+mod faults;
 mod lab;
 mod life;
