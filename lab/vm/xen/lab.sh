@@ -14,7 +14,7 @@ lab_needs() {
 lab_up() {
     local dir=$1 began image saved base
     image=$("$VM/xen/build")
-    saved=$(saved_machine "$image")
+    saved=$(saved_machine "$image" "$dir")
     began=$(milliseconds)
     copy_disk "$image" "$saved" "$dir/disk.qcow2"
     base=$(free_ports)
@@ -26,18 +26,17 @@ lab_up() {
     cat >"$dir/lab.json.new" <<JSON
 {
   "kind": "xen",
-  "uri": "xen+tcp://127.0.0.1:$((base + 1))/",
-  "tcp": {"host": "127.0.0.1", "port": $((base + 1))},
-  "uris": {"xen": "xen:///system"},
+  "uris": {"xen": "xen+tcp://127.0.0.1:$((base + 1))/"},
   "ssh": {"host": "127.0.0.1", "port": $base, "user": "root", "key": "$image/id_ed25519"},
   "bridge": "xenbr0",
-  "ipv4": {"subnet": "10.0.2.0/24", "gateway": "10.0.2.2", "first": "10.0.2.100", "last": "10.0.2.$((99 + GUESTS))"},
+  "ipv4": {"subnet": "10.0.2.0/24", "host": "10.0.2.2", "first": "10.0.2.100", "last": "10.0.2.$((99 + GUESTS))"},
   "guest_ssh": {$(for guest in $(seq 0 $((GUESTS - 1))); do
       printf '%s"10.0.2.%s": %s' "$([ "$guest" = 0 ] || echo ', ')" $((100 + guest)) $((base + 2 + guest))
   done)},
-  "machine": {"kernel": "/var/lib/xenlab/vmlinux", "initrd": "/var/lib/xenlab/initrd",
-              "cmdline": "console=hvc0 quiet", "memory_mib": 96},
-  "idle": {"kernel": "/var/lib/xenlab/idlepv", "memory_mib": 8},
+  "machine": {"kernel": "$image/guests/vmlinux", "initrd": "$image/guests/initrd",
+              "cmdline": "console=hvc0 quiet ip={address}::{gateway}::{hostname}:eth0", "memory_mib": 96},
+  "idle": {"kernel": "$image/guests/idlepv", "memory_mib": 8},
+  "in_dom0": "/var/lib/xenlab",
   "pool": "default", "pool_path": "/var/lib/libvirt/images"
 }
 JSON
@@ -66,44 +65,42 @@ start_machine() {
     disown
 }
 
-# The machine as it was when libvirt first answered, in a disk of its own over
-# that of the image. Another QEMU cannot go on from there. Prints the file.
+# saved_machine IMAGE DIR: the machine as it was when libvirt first answered,
+# in a disk of its own over that of the image. Another QEMU cannot go on from
+# there. Prints the file.
 saved_machine() {
-    local image=$1 saved
-    saved=$image/ready-$(qemu-system-x86_64 --version | head -n 1 | sha256sum | cut -c1-8).qcow2
+    local saved
+    saved=$1/ready-$(qemu-system-x86_64 --version | head -n 1 | sha256sum | cut -c1-8).qcow2
     if [ ! -e "$saved" ]; then
-        exec 8<"$image"
+        exec 8<"$1"
         flock 8
-        [ -e "$saved" ] || boot_and_save "$image" "$saved" 8<&-
+        [ -e "$saved" ] || boot_and_save "$1" "$2" "$saved" 8<&-
         exec 8<&-
     fi
     echo "$saved"
 }
 
 boot_and_save() {
-    local image=$1 saved=$2 began boot monitor
+    local image=$1 dir=$2 saved=$3 began monitor
     began=$(milliseconds)
     say "xen: booting it, for the first time (half a minute)"
-    boot=$(mktemp -d -p "$image")
-    mkfifo "$boot/monitor"
-    qemu-img create -q -f qcow2 -b "$image/dom0.qcow2" -F qcow2 "$boot/disk.qcow2"
-    exec {monitor}<>"$boot/monitor"
-    start_machine "$image" "$boot" "$(free_ports)" -monitor stdio <"$boot/monitor" {monitor}>&-
-    if wait_for 240 booted_or_died "$boot" && runs "$boot"; then
+    qemu-img create -q -f qcow2 -b "$image/dom0.qcow2" -F qcow2 "$dir/disk.qcow2"
+    mkfifo "$dir/monitor"
+    exec {monitor}<>"$dir/monitor"
+    start_machine "$image" "$dir" "$(free_ports)" -monitor stdio <"$dir/monitor" {monitor}>&-
+    if wait_for 300 booted_or_died "$dir" && runs "$dir"; then
         printf 'stop\nsavevm ready\nquit\n' >&"$monitor"
-        wait_for 60 has_ended "$(cat "$boot/pid")" || true
-    fi
-    if runs "$boot" || ! qemu-img snapshot -l "$boot/disk.qcow2" | grep -q ready; then
-        ! runs "$boot" || end_process "$(cat "$boot/pid")" 10
-        tail -n 30 "$boot"/*.log >&2
-        rm -rf "$boot"
-        die "Xen did not boot; the end of what it said is above"
+        wait_for 120 has_ended "$(cat "$dir/pid")" || true
     fi
     exec {monitor}>&-
+    if runs "$dir" || ! qemu-img snapshot -l "$dir/disk.qcow2" | grep -q ready; then
+        tail -n 30 "$dir"/*.log >&2
+        die "Xen did not boot; the end of what it said is above"
+    fi
     # Relative, so that the folder can be moved.
-    qemu-img rebase -u -f qcow2 -b dom0.qcow2 -F qcow2 "$boot/disk.qcow2"
-    mv "$boot/disk.qcow2" "$saved"
-    rm -rf "$boot"
+    qemu-img rebase -u -f qcow2 -b dom0.qcow2 -F qcow2 "$dir/disk.qcow2"
+    mv "$dir/disk.qcow2" "$saved"
+    rm "$dir/monitor"
     say "xen: booted and saved in $((($(milliseconds) - began) / 1000)) s"
 }
 
@@ -133,7 +130,7 @@ answers() { timeout 5 virsh -q -c "xen+tcp://127.0.0.1:$1/" version >/dev/null 2
 answers_or_died() { answers "$(($2 + 1))" || ! runs "$1"; }
 
 lab_is_up() { runs "$1"; }
-lab_status() { virsh -c "$(sed -n 's/.*"uri": "\(.*\)",/\1/p' "$1/lab.json")" list --all; }
+lab_status() { virsh -c "$(sed -n 's/.*"xen": "\(.*\)".*/\1/p' "$1/lab.json")" list --all; }
 
 lab_down() {
     ! runs "$1" || end_process "$(cat "$1/pid")" 10

@@ -42,7 +42,7 @@ install_debian() {
 # make_guests DEBIAN DIR IMAGE: what guests boot
 make_guests() {
     mkdir -p "$2"
-    cp "$3/vmlinux" "$2/"
+    ln -f "$3/vmlinux" "$2/"
     make_initrd "$1" "$2/initrd" xen-blkfront xen-netfront isofs vfat nls_cp437 nls_ascii
     gcc -c -o "$2/idlepv.o" "$VM/xen/idlepv.S"
     ld --no-warn-rwx-segments -z max-page-size=4096 -T "$VM/xen/idlepv.lds" -o "$2/idlepv" "$2/idlepv.o"
