@@ -1,6 +1,7 @@
-//! The project's own commands: demo, test, crash, simulate, bench, lab.
+//! The project's own commands: demo, test, crash, simulate, bugs, bench, lab.
 
 mod bench;
+mod bugs;
 mod checks;
 mod crash;
 mod demo;
@@ -37,6 +38,8 @@ enum Command {
     Crash(crash::Options),
     /// Put faults everywhere in simulated worlds, and see that no harm comes of it
     Simulate(simulate::Options),
+    /// Put bugs into a copy of the workspace, and see that the suite catches them
+    Bugs(bugs::Options),
     /// Measure, side by side with others
     Bench(bench::Options),
     /// Real systems on loopback: OpenStack, LXC, libvirt, Xen
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Command::Demo(options) => demo::demo(options),
         Command::Test(options) => tests::test(options),
         Command::Simulate(options) => simulate::simulate(options),
+        Command::Bugs(options) => bugs::bugs(options),
         Command::Bench(options) => bench::bench(options),
         Command::Crash(options) => crash::crash(options),
         Command::Lab(command) => lab::command(command),

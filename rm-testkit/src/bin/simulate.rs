@@ -5,6 +5,7 @@
 //! simulate --schedules N      N random schedules
 //! simulate --seed S           one random schedule again, with its whole story
 //! simulate --exhaustive       every fault and pair of faults only
+//! simulate --single           every fault only, and no pairs
 //! simulate ... --json         the result as JSON, and progress to standard error
 //! ```
 
@@ -25,6 +26,7 @@ struct Options {
     schedules: Option<u64>,
     seed: Option<u64>,
     exhaustive: bool,
+    single: bool,
     json: bool,
 }
 
@@ -40,6 +42,7 @@ impl Options {
                 "--schedules" => options.schedules = Some(number()?),
                 "--seed" => options.seed = Some(number()?),
                 "--exhaustive" => options.exhaustive = true,
+                "--single" => options.single = true,
                 "--json" => options.json = true,
                 _ => return Err(format!("{arg:?} is not known")),
             }
@@ -96,7 +99,7 @@ fn main() -> ExitCode {
         if options.schedules.is_none() {
             sound &= all_faults(&options, &mut result);
         }
-        if !options.exhaustive {
+        if !options.exhaustive && !options.single {
             sound &= by_chance(&options, &mut result);
         }
     }
@@ -118,7 +121,7 @@ fn show(options: &Options, text: impl FnOnce() -> String) {
 /// Every fault and every pair of faults.
 fn all_faults(options: &Options, result: &mut Value) -> bool {
     let mut progress = Progress::new();
-    let all = exhaustive(true, &mut |first, of, trials| {
+    let all = exhaustive(!options.single, &mut |first, of, trials| {
         progress.tell(|| format!("{first} of {of} first faults, {trials} trials"));
     });
     let took = progress.seconds();
