@@ -152,6 +152,36 @@ fn a_thing_of_somebody_else_that_bears_our_name_is_never_touched() {
 }
 
 #[test]
+fn what_bears_the_mark_of_another_by_now_is_not_destroyed_with_ours() {
+    let scene = Scene::new(9);
+    scene.start_engine();
+    scene.run(async |s| {
+        let made = s.clusters().create(&s.alice, &s.own(1)).await.unwrap();
+        let id = made.cluster.id();
+        s.ready(&s.alice, id).await.unwrap();
+        let real = s.cloud.of(id, s.world.now()).remove(0);
+        let theirs = Mark {
+            installation: "another".to_owned(),
+            resource: "0190a5c1-7c3e-7d10-8a55-3f0e6b7c9d21".parse().unwrap(),
+            incarnation: 1,
+            generation: 1,
+        };
+        s.cloud.remark("north", &real.id, theirs, s.world.now());
+        s.world.sleep(Duration::from_secs(120)).await;
+        let held = s.clusters().get(&s.alice, id).await.unwrap();
+        assert_eq!(held.record().seen, State::Quarantined);
+        held.release(&s.alice, None).await.unwrap();
+        s.world.sleep(Duration::from_secs(3600)).await;
+        assert_eq!(s.cloud.count(Verb::Destroy), 0);
+        let left = s.cloud.things("north", s.world.now());
+        assert_eq!(left.len(), 1, "it is theirs now");
+        let held = s.clusters().get(&s.operator, id).await.unwrap();
+        assert_eq!(held.record().seen, State::Quarantined);
+        held.abandon(&s.operator, "it is theirs").await.unwrap();
+    });
+}
+
+#[test]
 fn where_nothing_can_tell_what_came_of_a_create_a_person_is_asked() {
     for fault in [Fault::LostBefore, Fault::LostAfter] {
         for listed in [true, false] {

@@ -116,6 +116,15 @@ impl SimCloud {
         });
     }
 
+    /// Somebody puts a mark of theirs on a thing.
+    pub fn remark(&self, site: &str, id: &RemoteId, mark: Mark, now: Timestamp) {
+        self.with(site, now, |site| {
+            if let Some(thing) = site.things.get_mut(id) {
+                thing.mark = Some(mark);
+            }
+        });
+    }
+
     /// A thing breaks.
     pub fn fail(&self, site: &str, id: &RemoteId, reason: &str, now: Timestamp) {
         self.with(site, now, |site| {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rm_core::backend::{Mark, Phase};
+use rm_core::backend::{Absence, Mark, Phase};
 use rm_core::life::State;
 use rm_core::model::Model;
 
@@ -30,7 +30,7 @@ pub(super) fn all<M: Model>() -> Vec<Check<M>> {
         "faults/list/once-without-it" (faulty) Safe I2 "sky#4443: not shown is not gone" always => omitted;
         "faults/list/once-as-broken" (faulty) Safe I15 "gCube 10-min session LOST" always => broken_once;
         "faults/list/once-as-unfinished" (faulty) Safe I15 "kobe#289: ready and not ready" always => unmade_once;
-        "faults/list/without-what-is-going" (faulty) Safe I3 "kobe#80: not shown taken for gone, where the dead are shown" tombs => omitted_while_going;
+        "faults/list/without-what-is-going" (faulty) Safe I3 "kobe#80: not shown taken for gone, where that proves nothing" unproven => omitted_while_going;
         "faults/others/destroyed-behind-our-back" (faulty) Safe I15 "xagent#779: attached to what is not there" always => vanished;
         "faults/others/a-sibling-beside-it" (faulty) Safe I4 "hermes-agent#39434: the sibling's went with it" always => sibling_beside;
         "faults/others/a-sibling-of-the-same-name" (faulty) Safe I4 "capo#668: what is not ours, under our name" always => sibling_of_the_name;
@@ -41,6 +41,11 @@ pub(super) fn all<M: Model>() -> Vec<Check<M>> {
 impl Declared {
     fn billed(&self) -> bool {
         self.cap.billing_commit
+    }
+
+    /// Not to be listed does not show that it is gone.
+    fn unproven(&self) -> bool {
+        self.cap.absence != Absence::NotListed
     }
 }
 
