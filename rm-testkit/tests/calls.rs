@@ -74,6 +74,27 @@ fn a_hundred_at_once_share_their_looks() {
 }
 
 #[test]
+fn a_site_that_answers_slowly_is_asked_one_thing_at_a_time() {
+    let scene = Scene::builder(4)
+        .config(|c| c.latency_ms = 3_000)
+        .build()
+        .unwrap();
+    scene.start_engine();
+    scene.run(async |s| {
+        let mut ids = Vec::new();
+        for _ in 0..10 {
+            let made = s.clusters().create(&s.alice, &s.own(1)).await.unwrap();
+            ids.push(made.cluster.id());
+            s.world.sleep(Duration::from_millis(700)).await;
+        }
+        for id in ids {
+            assert!(s.ready(&s.alice, id).await.unwrap().is_ready());
+        }
+        assert_eq!(s.cloud.most_looks_at_once(), 1);
+    });
+}
+
+#[test]
 fn settled_clusters_are_looked_at_once_a_sweep_and_together() {
     let scene = Scene::new(3);
     scene.start_engine_here();

@@ -190,6 +190,38 @@ fn an_engine_that_stalls_for_longer_than_its_lease_is_fenced() {
     }
 }
 
+#[test]
+fn an_engine_that_wakes_when_all_is_over_makes_nothing() {
+    let mut covered = 0;
+    for n in 1.. {
+        let scene = Scene::new(5);
+        scene.start_engine();
+        scene.start_engine();
+        scene.run(async |s| {
+            s.world.stall_at("engine", n);
+            let made = s.clusters().create(&s.alice, &s.own(1)).await.unwrap();
+            let id = made.cluster.id();
+            s.world.sleep(Duration::from_secs(1)).await;
+            made.cluster.release(&s.alice, None).await.unwrap();
+            assert!(s.gone(&s.alice, id).await.unwrap(), "point {n}");
+            s.world.disarm();
+            // Longer than a claim, and than an effect may be late.
+            s.world.sleep(Duration::from_secs(300)).await;
+            if let Some(stalled) = s.world.struck() {
+                s.world.resume(stalled);
+            }
+            s.world.sleep(Duration::from_secs(60)).await;
+            assert_eq!(s.cloud.everything(s.world.now()), [], "point {n}");
+            assert_eq!(s.faults().await, Vec::<String>::new(), "point {n}");
+        });
+        match scene.world.crashed() {
+            Some(_) => covered += 1,
+            None => break,
+        }
+    }
+    assert!(covered > 40, "{covered}");
+}
+
 fn begin(seconds: i64) -> Timestamp {
     Timestamp::from_millis(1_893_456_000_000 + seconds * 1000)
 }
