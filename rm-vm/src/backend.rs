@@ -69,11 +69,10 @@ impl Nodes {
         }
     }
 
-    /// Everything that can be refused before anything exists.
-    async fn admit(&self, cx: &Cx<'_>, host: &Host, spec: &NodeSpec) -> Result<driver::Host> {
+    /// What can be refused before anything exists, whatever the image.
+    async fn admit(&self, host: &Host, spec: &NodeSpec) -> Result<driver::Host> {
         spec::check(spec)?;
         spec::possible(spec, host.driver.features())?;
-        self.image(cx, spec).await?;
         let has = host
             .driver
             .host()
@@ -142,7 +141,8 @@ impl Backend<Node> for Nodes {
 
     async fn offers(&self, cx: &Cx<'_>, want: &NodeSpec) -> Result<Vec<Offer>> {
         let host = self.hosts.of(cx)?;
-        let has = self.admit(cx, &host, want).await?;
+        let has = self.admit(&host, want).await?;
+        self.image(cx, want).await?;
         if cx.quick {
             return Ok(vec![Offer::room(None)]);
         }
@@ -212,7 +212,7 @@ impl Backend<Node> for Nodes {
 
     async fn create(&self, cx: &Cx<'_>, mark: &Mark, spec: &NodeSpec) -> Result<RemoteId> {
         let host = self.hosts.of(cx)?;
-        self.admit(cx, &host, spec).await?;
+        self.admit(&host, spec).await?;
         let image = self.image(cx, spec).await?;
         // What nobody waits for any more is not begun after this.
         host.driver
@@ -237,9 +237,15 @@ impl Backend<Node> for Nodes {
         spec: &NodeSpec,
     ) -> Result<()> {
         let host = self.hosts.of(cx)?;
-        self.admit(cx, &host, spec).await?;
+        self.admit(&host, spec).await?;
+        // A node may outlive its image in the catalog; only a new disk needs it.
+        let image = match self.image(cx, spec).await {
+            Ok(image) => Some(image),
+            Err(e) if e.kind() == ErrorKind::Invalid => None,
+            Err(e) => return Err(e),
+        };
         let bring = Bring {
-            image: self.image(cx, spec).await?,
+            image,
             grace: Duration::from_secs(self.hosts.config().stop_grace_seconds),
             name: seen.id.0.clone(),
             mark: mark.clone(),

@@ -34,7 +34,7 @@ impl Model for Node {
 /// What is wanted of a node.
 ///
 /// Its image, hostname, users, user data and commands are what it is born
-/// with: a change of them takes effect with the next [`Action::Reimage`].
+/// with: a change of them asks for an [`Action::Reimage`], too.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NodeSpec {

@@ -18,7 +18,8 @@ use crate::mark::{Begun, Record};
 /// A node and what is wanted of it.
 pub(super) struct Bring {
     pub(super) host: Arc<Host>,
-    pub(super) image: Image,
+    /// What a new disk would be made of, where the catalog still has it.
+    pub(super) image: Option<Image>,
     pub(super) grace: Duration,
     pub(super) name: String,
     pub(super) mark: Mark,
@@ -66,9 +67,11 @@ impl Bring {
 
     /// What cannot be done with it is refused before anything is.
     fn check(&self, domain: &Domain, record: &Record) -> Result<()> {
-        let (old, new, cannot) = (&record.spec, &self.spec, |what: String| {
-            Err(Error::new(ErrorKind::Unsupported, what).site(&*self.host.name))
-        });
+        let (old, new) = (&record.spec, &self.spec);
+        let cannot = |what: &str, advice: &str| {
+            let e = Error::new(ErrorKind::Unsupported, what).advice(advice);
+            Err(e.site(&*self.host.name))
+        };
         if record.mark.generation > self.mark.generation {
             return Err(Error::new(
                 ErrorKind::Conflict,
@@ -79,17 +82,24 @@ impl Bring {
             ));
         }
         if (&old.interfaces, old.disk_gib) != (&new.interfaces, new.disk_gib) {
-            return cannot("interfaces and the size of the disk cannot be changed".to_owned())
-                .map_err(|e: Error| e.advice("ask for another node"));
+            return cannot(
+                "interfaces and the size of the disk cannot be changed",
+                "ask for another node",
+            );
         }
         let pending: Vec<&Request> = self.pending(record).collect();
         let anew = pending.iter().any(|r| r.action == Action::Reimage);
         if !anew && born(old) != born(new) {
             return cannot(
-                "image, hostname, users, user data and boot commands are what a node is born with"
-                    .to_owned(),
-            )
-            .map_err(|e: Error| e.advice("ask for a reimage in the same change"));
+                "image, hostname, users, user data and boot commands are what a node is born with",
+                "ask for a reimage in the same change",
+            );
+        }
+        if anew && self.image.is_none() {
+            return Err(
+                Error::invalid("the catalog has no image of this node any more")
+                    .advice("add the image, or name another one in the same change"),
+            );
         }
         let mut snapshots = domain.snapshots.clone();
         for request in pending {
@@ -117,14 +127,16 @@ impl Bring {
         let runs = domain.state != State::Stopped && new.power != Power::Stopped;
         let (was, shall) = (domain.size, size(new));
         if runs && was.memory_mib != shall.memory_mib && !features.live_memory {
-            return cannot("this kind of host cannot change the memory of what runs".to_owned())
-                .map_err(|e: Error| e.advice("stop the node first"));
+            return cannot(
+                "this kind of host cannot change the memory of what runs",
+                "stop the node first",
+            );
         }
         if runs && was.vcpus != shall.vcpus && !features.live_vcpus {
             return cannot(
-                "this kind of host cannot change the processors of what runs".to_owned(),
-            )
-            .map_err(|e: Error| e.advice("stop the node first"));
+                "this kind of host cannot change the processors of what runs",
+                "stop the node first",
+            );
         }
         Ok(())
     }
@@ -239,10 +251,13 @@ impl Steps<'_> {
                 driver.restore(&of.name, name).await?;
             }
             Action::Reimage => {
+                let Some(image) = &of.image else {
+                    return Err(driver::Error::invalid("there is no image for a new disk"));
+                };
+                driver.bring(image).await?;
                 self.stop().await?;
-                driver.bring(&of.image).await?;
                 let nics = &self.record.nics;
-                let new = definition(&of.host, &of.name, &of.image, &of.spec, nics, String::new());
+                let new = definition(&of.host, &of.name, image, &of.spec, nics, String::new());
                 driver.reimage(&new).await?;
                 let NodeSpec {
                     image,

@@ -231,6 +231,29 @@ async fn a_change_that_cannot_be_leaves_what_is_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_node_outlives_its_image_in_the_catalog() {
+    let Some(lab) = Lab::find("a_node_outlives_its_image_in_the_catalog") else {
+        return;
+    };
+    let p = Program::on(&lab).await;
+    let (id, name) = p.node(lab.spec()).await;
+    let catalog = p.host.catalog();
+    catalog.remove_image(&p.operator, "small").await.unwrap();
+    p.get(id).await.stop(&p.user).await.unwrap();
+    p.ready(id).await;
+    assert_eq!(lab.state(&name), "STOPPED");
+    let anew = |spec: &mut NodeSpec| spec.ask(Action::Reimage, 0).map(|_| ());
+    p.get(id).await.change(&p.user, anew).await.unwrap();
+    let node = p.settled(id).await;
+    assert!(
+        node.record().reason.contains("no image"),
+        "{}",
+        node.record().reason
+    );
+    p.end(id).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_bears_no_mark_of_ours_is_never_touched() {
     let Some(lab) = Lab::find("what_bears_no_mark_of_ours_is_never_touched") else {
         return;
