@@ -47,9 +47,12 @@ impl Default for Config {
 pub struct SiteConfig {
     /// The bridge of interfaces that name none.
     pub bridge: Option<String>,
-    /// The folder on this machine where containers of libvirt and their images
-    /// are kept.
+    /// Of containers of libvirt: the folder on this machine where they and
+    /// their images are kept. Of machines: the host's storage pool for what
+    /// they boot, `default` where absent.
     pub storage: Option<PathBuf>,
+    /// Machines of QEMU are emulated, whatever the processor could do.
+    pub emulated: bool,
     /// Addresses that are ours to give to nodes on this host, and nobody
     /// else's.
     pub pools: Vec<Pool>,
@@ -94,7 +97,8 @@ pub(crate) fn schema() -> Value {
         "additionalProperties": false,
         "properties": {
             "bridge": text("the bridge of interfaces that name none"),
-            "storage": text("the folder on this machine where containers of libvirt and their images are kept"),
+            "storage": text("of containers of libvirt: the folder on this machine where they and their images are kept; of machines: the host's storage pool for what they boot, \"default\" where absent"),
+            "emulated": {"type": "boolean", "description": "machines of QEMU are emulated, whatever the processor could do", "default": false},
             "pools": {"type": "array", "items": pool, "description": "addresses that are ours to give to nodes on this host"},
         },
     });

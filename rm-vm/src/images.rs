@@ -14,6 +14,11 @@ use crate::files::{self, Aside, told};
 
 mod unpack;
 
+/// The format of an image that is an archive of a root file system.
+pub const ROOTFS: &str = "rootfs";
+/// The format of an image that is an archive of a kernel and what belongs to it.
+pub const KERNEL: &str = "kernel";
+
 /// What folders that are begun aside are called.
 const ASIDE: &str = ".new-";
 
@@ -22,6 +27,7 @@ const ASIDE: &str = ".new-";
 pub struct Images {
     folder: PathBuf,
     most: u64,
+    format: &'static str,
 }
 
 impl Images {
@@ -30,7 +36,15 @@ impl Images {
         Self {
             folder: folder.to_owned(),
             most: most_mib.saturating_mul(1 << 20),
+            format: ROOTFS,
         }
+    }
+
+    /// The same for archives of this format.
+    #[must_use]
+    pub fn of_format(mut self, format: &'static str) -> Self {
+        self.format = format;
+        self
     }
 
     /// The root file system of an image that was brought.
@@ -56,11 +70,9 @@ impl Images {
         if let Ok(root) = self.root(image) {
             return Ok(root);
         }
-        if image.format != "rootfs" {
-            return Err(wrong(
-                image,
-                "is not of the format rootfs, an archive of a root file system",
-            ));
+        if image.format != self.format {
+            let why = format!("is not of the format {}, an archive", self.format);
+            return Err(wrong(image, &why));
         }
         let place = self.place(image)?;
         fs::create_dir_all(&self.folder).map_err(|e| told(&self.folder, &e))?;

@@ -7,6 +7,7 @@
 
 mod events;
 mod failure;
+mod kernels;
 mod kind;
 mod look;
 mod metadata;
@@ -14,7 +15,7 @@ mod read;
 mod roots;
 mod xml;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +32,7 @@ use crate::driver::{
     Definition, Domain, Driver, Error, Event, Features, Host, Image, Result, Size, State, name,
 };
 use failure::failure;
+use kernels::Kernels;
 use kind::Kind;
 use roots::Roots;
 use xml::Boot;
@@ -44,62 +46,90 @@ pub struct Libvirt {
     kind: Kind,
     uri: String,
     client: Client,
+    /// Where containers are.
     roots: Option<Arc<Roots>>,
+    /// What machines boot.
+    kernels: Option<Arc<Kernels>>,
+}
+
+/// What a libvirt has beside its URI.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Of containers: the folder of this machine where they and their images
+    /// are kept. Of machines: the host's storage pool for what they boot,
+    /// `default` where absent.
+    pub storage: Option<PathBuf>,
+    /// Machines of QEMU are emulated, whatever the processor could do.
+    pub emulated: bool,
+    /// To how many MiB an image may unpack.
+    pub image_mib: u64,
+    /// How long one call may take.
+    pub call_timeout: Duration,
 }
 
 /// Opens the libvirt of a site, whose address is a URI of libvirt.
 pub(crate) fn open(cx: &Cx<'_>, config: &Config) -> rm_core::Result<Arc<dyn Driver>> {
     let site = config.sites.get(&cx.site.name);
-    let storage = site.and_then(|site| site.storage.as_deref());
-    let timeout = Duration::from_secs(config.call_timeout_seconds);
-    let libvirt = Libvirt::at(&cx.site.url, storage, config.image_mib, timeout)
+    let settings = Settings {
+        storage: site.and_then(|site| site.storage.clone()),
+        emulated: site.is_some_and(|site| site.emulated),
+        image_mib: config.image_mib,
+        call_timeout: Duration::from_secs(config.call_timeout_seconds),
+    };
+    let libvirt = Libvirt::at(&cx.site.url, &settings)
         .map_err(|e| crate::failure::failure(&cx.site.name, "open host", e))?;
     Ok(Arc::new(libvirt))
 }
 
 impl Libvirt {
-    /// The libvirt of this URI. Containers and their images are kept in the
-    /// folder `storage` of this machine; images unpack to at most so many MiB.
-    /// The connection is kept by a task of tokio, until the last clone is gone.
+    /// The libvirt of this URI. The connection is kept by a task of tokio,
+    /// until the last clone is gone.
     ///
     /// # Errors
     ///
     /// [`Error::Invalid`] for what is no URI of a driver that is known, and for
     /// containers that are not on this machine.
-    pub fn at(
-        uri: &str,
-        storage: Option<&Path>,
-        image_mib: u64,
-        timeout: Duration,
-    ) -> Result<Self> {
+    pub fn at(uri: &str, settings: &Settings) -> Result<Self> {
         let uri: Uri = uri.parse().map_err(|e: Said| failure("", &e))?;
-        let Some(kind) = Kind::of(&uri.driver) else {
+        let Some(kind) = Kind::of(&uri.driver, settings.emulated) else {
             return Err(Error::invalid(format!(
-                "libvirt's driver {:?} is not known here; there are lxc, test and xen",
+                "libvirt's driver {:?} is not known here; there are lxc, qemu, test and xen",
                 uri.driver
             )));
         };
-        let roots = match (kind, storage, &uri.transport) {
-            (Kind::Lxc, Some(folder), Transport::Unix { .. }) if folder.is_absolute() => {
-                Some(Arc::new(Roots::at(folder, image_mib)))
-            }
-            (Kind::Lxc, ..) => {
+        let is_here = matches!(uri.transport, Transport::Unix { .. });
+        let (shown, image_mib) = (uri.to_string(), settings.image_mib);
+        let mut config = rm_libvirt::Config::new(uri);
+        config.call_timeout = settings.call_timeout;
+        let (client, connection) = Client::new(config);
+        let storage = settings.storage.as_deref();
+        let (mut roots, mut kernels) = (None, None);
+        match (
+            kind,
+            storage.filter(|folder| is_here && folder.is_absolute()),
+        ) {
+            (Kind::Test, _) => {}
+            (Kind::Lxc, Some(folder)) => roots = Some(Arc::new(Roots::at(folder, image_mib))),
+            (Kind::Lxc, None) => {
                 return Err(Error::invalid(
                     "containers of libvirt are made on this machine: give a URI with a socket, and an absolute path as the site's storage",
                 ));
             }
-            _ => None,
-        };
-        let shown = uri.to_string();
-        let mut config = rm_libvirt::Config::new(uri);
-        config.call_timeout = timeout;
-        let (client, connection) = Client::new(config);
+            _ => {
+                let pool = storage
+                    .unwrap_or(Path::new("default"))
+                    .display()
+                    .to_string();
+                kernels = Some(Arc::new(Kernels::new(client.clone(), pool, image_mib)));
+            }
+        }
         tokio::spawn(connection.run());
         Ok(Self {
             kind,
             uri: shown,
             client,
             roots,
+            kernels,
         })
     }
 
@@ -263,6 +293,9 @@ impl Driver for Libvirt {
     }
 
     async fn bring(&self, image: &Image) -> Result<()> {
+        if let Some(kernels) = self.kernels.clone() {
+            return kernels.bring(image).await;
+        }
         let image = image.clone();
         let brought = self.on_roots(move |roots| roots.bring(&image));
         brought.await.map(drop)
@@ -270,17 +303,20 @@ impl Driver for Libvirt {
 
     async fn define(&self, new: &Definition) -> Result<()> {
         name(&new.name)?;
-        match self.kind {
-            Kind::Test => {
-                self.absent(&new.name).await?;
-                self.define_new(new, &Boot::Nothing).await
-            }
-            Kind::Lxc => self.define_container(new).await,
-            Kind::Xen => {
-                self.absent(&new.name).await?;
-                self.define_new(new, &Boot::kernel_of(&new.image)?).await
-            }
+        if self.kind == Kind::Lxc {
+            return self.define_container(new).await;
         }
+        self.absent(&new.name).await?;
+        let Some(kernels) = &self.kernels else {
+            return self.define_new(new, &Boot::Nothing).await;
+        };
+        let kernel = kernels.of(&new.image).await?;
+        let boot = Boot::Kernel {
+            kernel: &kernel.kernel,
+            initrd: kernel.initrd.as_deref(),
+            cmdline: &kernel.cmdline(new),
+        };
+        self.define_new(new, &boot).await
     }
 
     async fn annotate(&self, of: &str, text: &str) -> Result<()> {

@@ -8,11 +8,11 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::config::Config;
 use crate::connection::Connection;
-use crate::console::Output;
 use crate::error::{Down, Error, Malformed, Result};
 use crate::event::{Event, Events};
 use crate::procedure::Procedure;
 use crate::session::{Answer, Session};
+use crate::stream::{self, Output, Stream};
 use crate::xdr::{Reader, Writer};
 
 /// Whether there is a connection.
@@ -116,19 +116,33 @@ impl Client {
         self.call(procedure, arguments, |_| Ok(())).await
     }
 
-    /// A call that opens a stream, whose pieces go to `output`.
+    /// A call that opens a stream.
     pub(crate) async fn open_stream(
         &self,
         procedure: Procedure,
         arguments: Writer,
-        output: Output,
-    ) -> Result<(Arc<Session>, u32)> {
+    ) -> Result<Stream> {
         let deadline = Instant::now() + self.timeout;
         let session = self.session(deadline).await?;
+        let (output, input) = stream::channel();
         let (answer, _) = self
             .exchange(&session, deadline, procedure, arguments, Some(output))
             .await?;
-        Ok((session, answer.serial()))
+        Ok(Stream::new(session, answer.serial(), procedure, input))
+    }
+
+    /// Something that ends a call, within the time of one.
+    pub(crate) async fn in_time<T>(
+        &self,
+        procedure: Procedure,
+        end: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let ended = tokio::time::timeout(self.timeout, end).await;
+        ended.unwrap_or(Err(Error::Deadline {
+            call: procedure.name,
+            effect: procedure.doubt(),
+            waited: self.timeout,
+        }))
     }
 
     async fn exchange(

@@ -136,6 +136,8 @@ codes! {
     ACCESS_DENIED = 88,
     /// The host's bus failed.
     DBUS_SERVICE = 89,
+    /// A volume of that name exists.
+    STORAGE_VOL_EXIST = 90,
     /// The guest's processor and the host's do not fit.
     CPU_INCOMPATIBLE = 91,
     /// The XML is not what the schema says.
@@ -184,6 +186,9 @@ impl Code {
                 | Self::OPERATION_UNSUPPORTED
                 | Self::ACCESS_DENIED
                 | Self::XML_INVALID_SCHEMA
+                | Self::NO_STORAGE_POOL
+                | Self::NO_STORAGE_VOL
+                | Self::STORAGE_VOL_EXIST
                 | Self::AUTH_UNAVAILABLE
                 | Self::MULTIPLE_DOMAINS
         )

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::code::{Code, ErrorDomain, Level};
+use crate::procedure::Procedure;
 
 /// What this crate returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -126,12 +127,28 @@ pub enum Error {
         why: &'static str,
     },
 
+    /// What was to be sent cannot be read here. What came before it is sent.
+    #[error("upload: the bytes cannot be read: {0}")]
+    Source(Arc<std::io::Error>),
+
     /// The reader of a console was so slow that output had to be dropped.
     #[error("console: output came faster than it was read, and some is lost; open it again")]
     Overrun,
 }
 
 impl Error {
+    pub(crate) fn remote(procedure: Procedure, error: RemoteError) -> Self {
+        let effect = match error.code.before_acting() {
+            true => Effect::None,
+            false => procedure.doubt(),
+        };
+        Self::Remote {
+            call: procedure.name,
+            error,
+            effect,
+        }
+    }
+
     /// What became of the call.
     pub fn effect(&self) -> Effect {
         match self {
@@ -139,6 +156,7 @@ impl Error {
             | Self::Lost { effect, .. }
             | Self::Deadline { effect, .. }
             | Self::Unreadable { effect, .. } => *effect,
+            Self::Source(_) => Effect::Unknown,
             Self::Config(_) | Self::Unreachable(_) | Self::Argument { .. } | Self::Overrun => {
                 Effect::None
             }

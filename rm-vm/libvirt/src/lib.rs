@@ -51,6 +51,8 @@ mod procedure;
 mod session;
 mod snapshot;
 mod stats;
+mod storage;
+mod stream;
 #[cfg(feature = "tls")]
 mod tls;
 mod transport;
@@ -73,5 +75,6 @@ pub use flags::{
 pub use host::{NodeInfo, Version};
 pub use snapshot::Snapshot;
 pub use stats::{Stats, Value};
+pub use storage::{Pool, Volume};
 pub use uri::{Transport, Uri};
 pub use uuid::{NoUuid, Uuid};

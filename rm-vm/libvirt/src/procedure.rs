@@ -21,6 +21,11 @@ impl Procedure {
             Effect::Unknown
         }
     }
+
+    /// What became of a call that nobody said anything about.
+    pub(crate) const fn effect(self, sent: bool) -> Effect {
+        if sent { self.doubt() } else { Effect::None }
+    }
 }
 
 const fn read(number: i32, name: &'static str) -> Procedure {
@@ -87,3 +92,12 @@ pub(crate) const SNAPSHOT_LOOKUP: Procedure = read(189, "look up snapshot");
 pub(crate) const SNAPSHOT_REVERT: Procedure = write(192, "revert to snapshot");
 pub(crate) const SNAPSHOT_DELETE: Procedure = write(193, "delete snapshot");
 pub(crate) const SNAPSHOT_LIST: Procedure = read(274, "list snapshots");
+
+// Storage.
+pub(crate) const POOL_CREATE_XML: Procedure = write(76, "create storage pool");
+pub(crate) const POOL_LOOKUP: Procedure = read(84, "look up storage pool");
+pub(crate) const VOLUME_CREATE_XML: Procedure = write(93, "create volume");
+pub(crate) const VOLUME_DELETE: Procedure = write(94, "delete volume");
+pub(crate) const VOLUME_LOOKUP: Procedure = read(95, "look up volume");
+pub(crate) const VOLUME_PATH: Procedure = read(100, "path of volume");
+pub(crate) const VOLUME_UPLOAD: Procedure = write(208, "upload volume");

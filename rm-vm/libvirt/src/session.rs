@@ -11,12 +11,12 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, oneshot};
 
 use crate::config::{Config, Keepalive};
-use crate::console::Output;
-use crate::error::{Down, Effect, Error, Malformed, RemoteError, Result};
+use crate::error::{Down, Effect, Error, Malformed, Result};
 use crate::event::{self, Event};
 use crate::keepalive;
 use crate::message::{self, Header, KEEPALIVE, Kind, REMOTE, REPLY_MAX, Status};
-use crate::procedure::{EVENT_LIFECYCLE, OPEN_CONSOLE, Procedure};
+use crate::procedure::{EVENT_LIFECYCLE, Procedure};
+use crate::stream::Output;
 use crate::xdr::Writer;
 
 /// Places for messages that are no calls: answers to pings, ends of streams.
@@ -57,7 +57,7 @@ impl std::fmt::Debug for Outgoing {
 struct Waiting {
     serial: u32,
     calls: HashMap<u32, Call>,
-    streams: HashMap<u32, (i32, Output)>,
+    streams: HashMap<u32, (Procedure, Output)>,
     ended: Option<Arc<Down>>,
 }
 
@@ -78,18 +78,9 @@ impl Call {
     fn lost(&self, why: &Arc<Down>) -> Error {
         Error::Lost {
             call: self.procedure.name,
-            effect: effect(self.procedure, self.sent),
+            effect: self.procedure.effect(self.sent),
             why: Arc::clone(why),
         }
-    }
-}
-
-/// What became of a call that nobody said anything about.
-fn effect(procedure: Procedure, sent: bool) -> Effect {
-    if sent {
-        procedure.doubt()
-    } else {
-        Effect::None
     }
 }
 
@@ -218,10 +209,10 @@ impl Session {
             let error = call.lost(&why);
             let _ = call.answer.send(Err(error));
         }
-        for (_, output) in streams.into_values() {
+        for (procedure, output) in streams.into_values() {
             output.end(Err(Error::Lost {
-                call: OPEN_CONSOLE.name,
-                effect: Effect::None,
+                call: procedure.name,
+                effect: procedure.doubt(),
                 why: Arc::clone(&why),
             }));
         }
@@ -320,14 +311,14 @@ impl Session {
         }
         let answer = match header.status {
             Status::Ok => Ok(payload.to_vec()),
-            Status::Error => Err(refusal(procedure, message::error(payload)?)),
+            Status::Error => Err(Error::remote(procedure, message::error(payload)?)),
             Status::Continue => return Err(Malformed("an answer goes on")),
         };
         let call = call.remove();
         let opened = call.output.filter(|_| answer.is_ok());
         let is_stream = opened.is_some();
         if let Some(output) = opened {
-            streams.insert(header.serial, (header.procedure, output));
+            streams.insert(header.serial, (procedure, output));
         }
         drop(waiting);
         if call.answer.send(answer).is_err() && is_stream {
@@ -343,7 +334,8 @@ impl Session {
             return Ok(());
         };
         let (procedure, output) = stream.get();
-        if *procedure != header.procedure {
+        let procedure = *procedure;
+        if procedure.number != header.procedure {
             return Err(Malformed("a piece is of another procedure than its stream"));
         }
         let status = match header.status {
@@ -364,7 +356,7 @@ impl Session {
                 return Ok(());
             }
             Status::Error => {
-                let error = refusal(OPEN_CONSOLE, message::error(payload)?);
+                let error = Error::remote(procedure, message::error(payload)?);
                 stream.remove().1.end(Err(error));
                 return Ok(());
             }
@@ -372,6 +364,37 @@ impl Session {
         drop(waiting);
         self.end_stream(header.serial, header.procedure, status);
         Ok(())
+    }
+
+    /// A piece of a stream, once there is room for it on its way out.
+    pub(crate) async fn send_piece(
+        &self,
+        serial: u32,
+        procedure: Procedure,
+        status: Status,
+        bytes: &[u8],
+    ) -> Result<()> {
+        let header = Header {
+            program: REMOTE,
+            procedure: procedure.number,
+            kind: Kind::Stream,
+            serial,
+            status,
+        };
+        let outgoing = Outgoing {
+            message: header.encode(bytes),
+            call: None,
+        };
+        let sent = self.out.send(outgoing).await;
+        sent.map_err(|_| Error::Lost {
+            call: procedure.name,
+            effect: procedure.doubt(),
+            why: self
+                .waiting()
+                .ended
+                .clone()
+                .unwrap_or_else(|| Arc::new(Down::Closed)),
+        })
     }
 
     /// Nothing more is wanted from this stream, which went well or not.
@@ -390,20 +413,6 @@ impl Session {
     /// Whether anything arrived since this was last asked.
     pub(crate) fn has_heard(&self) -> bool {
         self.heard.swap(false, Ordering::Relaxed)
-    }
-}
-
-/// libvirt's own error, and what became of the call.
-fn refusal(procedure: Procedure, error: RemoteError) -> Error {
-    let effect = if error.code.before_acting() {
-        Effect::None
-    } else {
-        procedure.doubt()
-    };
-    Error::Remote {
-        call: procedure.name,
-        error,
-        effect,
     }
 }
 
@@ -443,13 +452,13 @@ impl Answer {
     pub(crate) fn effect(&self) -> Effect {
         let waiting = self.session.waiting();
         let sent = waiting.calls.get(&self.serial).is_none_or(|call| call.sent);
-        effect(self.procedure, sent)
+        self.procedure.effect(sent)
     }
 
     pub(crate) fn arrives(&mut self) -> impl Future<Output = Result<Vec<u8>>> {
         let lost = Error::Lost {
             call: self.procedure.name,
-            effect: effect(self.procedure, true),
+            effect: self.procedure.doubt(),
             why: Arc::new(Down::NotRun),
         };
         let arrives = &mut self.arrives;

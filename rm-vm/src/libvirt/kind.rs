@@ -13,15 +13,21 @@ pub(super) enum Kind {
     Lxc,
     /// Paravirtualized machines of Xen.
     Xen,
+    /// Machines of QEMU that the processor runs.
+    Kvm,
+    /// Machines of QEMU that are emulated.
+    Emulated,
 }
 
 impl Kind {
     /// By its name in a URI.
-    pub(super) fn of(driver: &str) -> Option<Self> {
+    pub(super) fn of(driver: &str, emulated: bool) -> Option<Self> {
         match driver {
             "test" => Some(Self::Test),
             "lxc" => Some(Self::Lxc),
             "xen" => Some(Self::Xen),
+            "qemu" if emulated => Some(Self::Emulated),
+            "qemu" => Some(Self::Kvm),
             _ => None,
         }
     }
@@ -31,6 +37,7 @@ impl Kind {
             Self::Test => "libvirt-test",
             Self::Lxc => "libvirt-lxc",
             Self::Xen => "libvirt-xen",
+            Self::Kvm | Self::Emulated => "libvirt-qemu",
         }
     }
 
@@ -40,14 +47,21 @@ impl Kind {
             Self::Test => "test",
             Self::Lxc => "lxc",
             Self::Xen => "xen",
+            Self::Kvm => "kvm",
+            Self::Emulated => "qemu",
         }
+    }
+
+    pub(super) const fn is_qemu(self) -> bool {
+        matches!(self, Self::Kvm | Self::Emulated)
     }
 
     pub(super) const fn features(self) -> Features {
         let test = matches!(self, Self::Test);
         let lxc = matches!(self, Self::Lxc);
         Features {
-            live_memory: !lxc,
+            // Machines of QEMU have all their memory until a guest gives some back.
+            live_memory: test || matches!(self, Self::Xen),
             live_vcpus: test,
             suspend: true,
             snapshots: false,
@@ -87,7 +101,7 @@ impl Kind {
     pub(super) fn shutdown(self) -> ShutdownFlags {
         match self {
             Self::Lxc => ShutdownFlags::SIGNAL,
-            Self::Test | Self::Xen => ShutdownFlags::default(),
+            _ => ShutdownFlags::default(),
         }
     }
 
@@ -96,7 +110,7 @@ impl Kind {
         match self {
             Self::Test => UndefineFlags::MANAGED_SAVE | UndefineFlags::SNAPSHOTS_METADATA,
             Self::Lxc => UndefineFlags::default(),
-            Self::Xen => UndefineFlags::MANAGED_SAVE,
+            Self::Xen | Self::Kvm | Self::Emulated => UndefineFlags::MANAGED_SAVE,
         }
     }
 }

@@ -9,7 +9,7 @@ use rm_libvirt::Uuid;
 
 use super::kind::Kind;
 use super::metadata;
-use crate::driver::{Definition, Error, Image, Nic, Result, Size};
+use crate::driver::{Definition, Error, Nic, Result, Size};
 
 /// In so many microseconds a processor has so many to give.
 const PERIOD: u64 = 100_000;
@@ -27,25 +27,6 @@ pub(super) enum Boot<'a> {
         initrd: Option<&'a str>,
         cmdline: &'a str,
     },
-}
-
-impl<'a> Boot<'a> {
-    /// What an image is to a machine of Xen: its source is a file of the host
-    /// of the machines, which is a kernel.
-    pub(super) fn kernel_of(image: &'a Image) -> Result<Self> {
-        let path = image.source.strip_prefix("file:");
-        match path.map(|path| path.strip_prefix("//").unwrap_or(path)) {
-            Some(kernel) if image.format == "kernel" && kernel.starts_with('/') => Ok(Self::Kernel {
-                kernel,
-                initrd: None,
-                cmdline: "",
-            }),
-            _ => Err(Error::Image {
-                name: image.name.clone(),
-                why: "is no kernel in a file of the host; its format is kernel, its source file: and a path there".to_owned(),
-            }),
-        }
-    }
 }
 
 /// The whole document; with a UUID, that of the domain of this name and UUID.
@@ -82,6 +63,10 @@ pub(super) fn domain(
         xml.close("cputune");
     }
     os(&mut xml, kind, boot);
+    if kind.is_qemu() {
+        // By which it is asked to stop.
+        xml.raw("<features><acpi/></features>");
+    }
     xml.text("on_poweroff", &[], "destroy");
     xml.text("on_reboot", &[], "restart");
     xml.text("on_crash", &[], "destroy");
@@ -103,7 +88,7 @@ pub(super) fn domain(
 
 fn os(xml: &mut Xml, kind: Kind, boot: &Boot<'_>) {
     let word = match kind {
-        Kind::Test => "hvm",
+        Kind::Test | Kind::Kvm | Kind::Emulated => "hvm",
         Kind::Lxc => "exe",
         Kind::Xen => "linux",
     };
@@ -131,6 +116,9 @@ fn interface(xml: &mut Xml, kind: Kind, at: usize, nic: &Nic) {
     xml.open("interface", &[("type", "bridge")]);
     xml.empty("mac", &[("address", &nic.mac)]);
     xml.empty("source", &[("bridge", &nic.bridge)]);
+    if kind.is_qemu() {
+        xml.empty("model", &[("type", "virtio")]);
+    }
     if kind == Kind::Lxc {
         for address in &nic.addresses {
             let family = family(address.ip.is_ipv4());
@@ -290,7 +278,7 @@ impl Xml {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::driver::Seed;
+    use crate::driver::{Image, Seed};
     use crate::libvirt::read;
 
     fn definition() -> Definition {
@@ -323,7 +311,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let new = definition();
-        for kind in [Kind::Test, Kind::Lxc, Kind::Xen] {
+        for kind in [Kind::Test, Kind::Lxc, Kind::Xen, Kind::Kvm] {
             let xml = domain(kind, &new, None, &Boot::Nothing).unwrap();
             let read = read::domain(&xml).unwrap();
             assert_eq!(read.size, new.size, "{xml}");
@@ -339,7 +327,7 @@ mod tests {
             vcpus: 3,
             memory_mib: 96,
         };
-        for kind in [Kind::Test, Kind::Lxc, Kind::Xen] {
+        for kind in [Kind::Test, Kind::Lxc, Kind::Xen, Kind::Kvm] {
             let xml = domain(kind, &new, None, &Boot::Nothing).unwrap();
             let changed = resized(kind, &xml, other).unwrap();
             let read = read::domain(&changed).unwrap();

@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 use rm_vm::driver::{Definition, Driver, Error, Event, Size, State};
 use rm_vm::libvirt::Libvirt;
 
-use crate::lab::{Lab, clear, only, storage};
+use crate::lab::{Lab, clear, only, settings, storage};
 
 const GRACE: Duration = Duration::from_secs(20);
 
@@ -225,6 +225,6 @@ async fn names_that_mean_something_elsewhere_reach_nobody() {
         let listed = driver.list().await.unwrap();
         assert!(listed.iter().all(|domain| domain.name != bad));
     }
-    assert!(Libvirt::at("qemu+ssh://x/", None, 1, GRACE).is_err());
-    assert!(Libvirt::at("lxc:///", None, 1, GRACE).is_err());
+    assert!(Libvirt::at("qemu+ssh://x/", &settings(None)).is_err());
+    assert!(Libvirt::at("lxc:///", &settings(None)).is_err());
 }

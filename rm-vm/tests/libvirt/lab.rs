@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rm_vm::driver::{Definition, Domain, Driver, Error, Image, Nic, Seed, Size};
-use rm_vm::libvirt::Libvirt;
+use rm_vm::libvirt::{Libvirt, Settings};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -41,7 +41,7 @@ impl Lab {
 
     pub(crate) fn open(&self, uri: &str, storage: Option<&Path>) -> Libvirt {
         let uri = self.text(&format!("/uris/{uri}"));
-        Libvirt::at(uri, storage, 256, Duration::from_secs(60)).unwrap()
+        Libvirt::at(uri, &settings(storage)).unwrap()
     }
 
     /// A client of libvirt that is not the driver's: somebody else.
@@ -92,6 +92,15 @@ impl Lab {
             },
             metadata: format!("{{\"of\": \"{name} <&>'%\u{fc}\u{ffff}\"}}"),
         }
+    }
+}
+
+pub(crate) fn settings(storage: Option<&Path>) -> Settings {
+    Settings {
+        storage: storage.map(Path::to_owned),
+        emulated: true,
+        image_mib: 256,
+        call_timeout: Duration::from_secs(60),
     }
 }
 

@@ -10,3 +10,4 @@
 mod containers;
 mod contract;
 mod lab;
+mod machines;

@@ -13,5 +13,6 @@ mod console;
 mod events;
 mod hostile;
 mod server;
+mod storage;
 #[cfg(feature = "tls")]
 mod tls;
