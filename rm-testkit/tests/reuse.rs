@@ -7,6 +7,7 @@ use rm_core::ErrorKind;
 use rm_core::clusters::ClusterRequest;
 use rm_core::life::State;
 use rm_testkit::{Fault, Rule, Scene, Verb};
+use serde_json::json;
 
 #[test]
 fn a_second_equal_request_gets_the_same_cluster_and_a_hold_of_its_own() {
@@ -131,6 +132,25 @@ fn one_that_is_too_small_is_refused_with_both_ways_out_or_grows() {
         assert_eq!(now.view().unwrap().hosts.len(), 6);
         assert_eq!(now.record().holds.len(), 2);
         assert_eq!(s.counter("quota/physics/nodes").await, 6);
+    });
+}
+
+#[test]
+fn one_with_other_parameters_is_not_what_was_asked_for() {
+    let body = json!({"parameters": ["flavor"]});
+    let scene = Scene::builder(5).body(&body).build().unwrap();
+    scene.start_engine();
+    scene.run(async |s| {
+        let of = |flavor: &str| ClusterRequest {
+            parameters: [("flavor".to_owned(), json!(flavor))].into(),
+            ..s.request(1)
+        };
+        let small = s.clusters().create(&s.alice, &of("small")).await.unwrap();
+        let e = s.clusters().create(&s.bob, &of("large")).await.unwrap_err();
+        assert_eq!(e.stable_code(), "cluster-differs");
+        assert!(e.what().contains("flavor"), "{e}");
+        let same = s.clusters().create(&s.bob, &of("small")).await.unwrap();
+        assert_eq!(same.cluster.id(), small.cluster.id());
     });
 }
 

@@ -1,6 +1,8 @@
 //! I13: no secret in an event, an error, a record or a `Debug`.
 
+use rm_core::accounts::Account;
 use rm_core::catalog::NewCredential;
+use rm_core::secret::Secret;
 use rm_testkit::{Fault, Scene, Verb};
 use serde_json::json;
 
@@ -31,6 +33,14 @@ async fn is_nowhere(s: &Scene) {
     assert!(!shown.contains(CANARY), "{shown}");
     let host = format!("{:?} {:?}", s.door, s.truth);
     assert!(!host.contains(CANARY));
+    // What a program has in its hands and prints.
+    let account = Account {
+        username: "alice".to_owned(),
+        password: Secret::new(CANARY),
+        created: s.world.now(),
+    };
+    let shown = format!("{account:?} {}", account.password);
+    assert!(!shown.contains(CANARY), "{shown}");
 }
 
 /// <https://github.com/crossplane-contrib/provider-jet-aws/issues/219>: secrets

@@ -28,13 +28,21 @@ fn aws_toolkit_100() {
         .unwrap();
     scene.start_engine();
     scene.run(async |s| {
+        let mut told = s.door.subscribe(Some(0)).await.unwrap();
         let id = ask(s, 1).await;
+        let mut heard = told.next().await.unwrap();
         is_there(s, id, 1).await;
+        heard.extend(told.next().await.unwrap());
         s.clusters()
             .resize(&s.alice, id, Size::To(2))
             .await
             .unwrap();
+        heard.extend(told.next().await.unwrap());
         is_there(s, id, 2).await;
+        heard.extend(told.next().await.unwrap());
+        // Who listens meanwhile hears each event once, in their order.
+        let all = s.truth.since(0, None, 10_000).await.unwrap();
+        assert!(heard.len() > 4 && all.starts_with(&heard), "{heard:?}");
         let seen = states(s, id).await;
         assert_eq!(seen, ["building", "ready", "changing", "ready"]);
     });
