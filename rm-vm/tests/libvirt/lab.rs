@@ -16,7 +16,11 @@ impl Lab {
     /// The lab of the test run; a test that lacks it is skipped, and that is
     /// told, unless the run must not skip.
     pub(crate) fn of_this_run(test: &str) -> Option<Self> {
-        let name = "RM_LAB_LIBVIRT";
+        Self::named("RM_LAB_LIBVIRT", test)
+    }
+
+    /// The same for the lab that this variable names.
+    pub(crate) fn named(name: &str, test: &str) -> Option<Self> {
         let Some(dir) = std::env::var_os(name).map(PathBuf::from) else {
             assert!(
                 std::env::var_os("RM_LAB_REQUIRED").is_none(),

@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use rm_libvirt::ConsoleFlags;
-use rm_vm::driver::{Definition, Driver, Error, Image, Size, State};
+use rm_vm::driver::{Definition, Driver, Error, Event, Image, Seed, Size, State};
 use tempfile::TempDir;
 
 use crate::lab::{Lab, clear, only};
@@ -112,4 +113,60 @@ async fn a_kernel_of_other_bytes_never_reaches_the_host() {
     };
     let wrong = driver.bring(&wrong).await.unwrap_err();
     assert!(wrong.to_string().contains("checksum"), "{wrong}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_machine_of_xen_lives_and_is_heard_of() {
+    let Some(lab) = Lab::named("RM_LAB_XEN", "a_machine_of_xen_lives_and_is_heard_of") else {
+        return;
+    };
+    let driver = lab.open("xen", None);
+    let idle = Path::new(lab.text("/idle/kernel"));
+    let (_dir, image) = archive(&[("kernel", idle)], "");
+    let small = |memory_mib| Size {
+        vcpus: 1,
+        memory_mib,
+    };
+    let new = Definition {
+        name: "rm-xen".to_owned(),
+        size: small(8),
+        image,
+        disk_mib: None,
+        nics: Vec::new(),
+        seed: Seed::default(),
+        metadata: "ours".to_owned(),
+    };
+    clear(&driver, &new.name).await;
+    driver.bring(&new.image).await.unwrap();
+    driver.define(&new).await.unwrap();
+    let events = driver.events().unwrap();
+    let ours = |event: &Event| std::future::ready(event.name == "rm-xen" && event.state.is_some());
+    let mut events = std::pin::pin!(events.filter(ours));
+
+    driver.start(&new.name).await.unwrap();
+    assert_eq!(events.next().await.unwrap().state, Some(State::Running));
+    let there = only(&driver, &new.name).await;
+    assert_eq!((there.state, there.size), (State::Running, small(8)));
+    assert_eq!(there.metadata.as_deref(), Some("ours"));
+    driver.suspend(&new.name).await.unwrap();
+    assert_eq!(only(&driver, &new.name).await.state, State::Suspended);
+    driver.resume(&new.name).await.unwrap();
+    assert_eq!(only(&driver, &new.name).await.state, State::Running);
+    driver.annotate(&new.name, "still ours").await.unwrap();
+
+    driver.stop(&new.name, Duration::ZERO).await.unwrap();
+    let heard = [
+        events.next().await,
+        events.next().await,
+        events.next().await,
+    ];
+    let heard = heard.map(|event| event.unwrap().state);
+    let order = [State::Suspended, State::Running, State::Stopped];
+    assert_eq!(heard, order.map(Some));
+    driver.resize(&new.name, small(12)).await.unwrap();
+    let there = only(&driver, &new.name).await;
+    assert_eq!((there.state, there.size), (State::Stopped, small(12)));
+    assert_eq!(there.metadata.as_deref(), Some("still ours"));
+    driver.undefine(&new.name).await.unwrap();
+    assert_eq!(driver.these(&[new.name]).await.unwrap(), []);
 }
