@@ -4,6 +4,7 @@
 use crate::caller::Caller;
 use crate::error::{Error, ErrorKind};
 use crate::host::Core;
+use crate::record::ResourceRecord;
 use crate::store::Count;
 
 /// What a tenant's quota is charged with.
@@ -32,6 +33,18 @@ pub(crate) fn counts(
             at_most: most_nodes,
         },
     ]
+}
+
+/// Charges a resource's owner with so many nodes instead of what is charged
+/// now; a limit is checked where it grows.
+pub(crate) fn recharge(r: &mut ResourceRecord, nodes: u64, at_most: Option<u64>) -> Count {
+    let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    let by = signed(nodes) - signed(std::mem::replace(&mut r.nodes, nodes));
+    Count {
+        counter: format!("quota/{}/nodes", r.tenant),
+        by,
+        at_most,
+    }
 }
 
 /// A limit that was reached, as the caller is told.

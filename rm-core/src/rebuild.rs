@@ -281,6 +281,7 @@ impl<'a> Rebuild<'a> {
             seen: State::Unknown,
             reason: "made anew from its mark".to_owned(),
             seen_spec: Some(spec),
+            seen_mark: mark.generation,
             remote: Some(sight.id.clone()),
             incarnation: mark.incarnation.max(1),
             deadline: Some(now.plus(account.cap.patience.max(Duration::from_secs(60)))),

@@ -54,6 +54,9 @@ pub struct ResourceRecord {
     /// what remains wanted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen_spec: Option<Json>,
+    /// The generation that the real thing bears where it is of that spec.
+    #[serde(default)]
+    pub seen_mark: u64,
     /// The site's own stamp of the last state that we brought about; another
     /// one later means that somebody else changed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -87,7 +90,8 @@ pub struct ResourceRecord {
     /// Who else may see and use it, by the owner's grant.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub grants: Vec<Grant>,
-    /// What it takes of the tenant's quota.
+    /// What it takes of the tenant's quota: what is wanted, or what was there
+    /// before where that is more and may still be there.
     pub nodes: u64,
     /// When it was asked for.
     pub created: Timestamp,
@@ -210,6 +214,7 @@ impl ResourceRecord {
             seen_generation: 0,
             reason: String::new(),
             seen_spec: None,
+            seen_mark: 0,
             stamp: None,
             view: None,
             remote: None,

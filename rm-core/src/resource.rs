@@ -15,7 +15,7 @@ use crate::id::{HoldId, ResourceId};
 use crate::life::{State, Verb, Wanted};
 use crate::manager::KEYS;
 use crate::model::{Json, Model, wanted};
-use crate::quota::{counts, over_quota};
+use crate::quota::{counts, over_quota, recharge};
 use crate::record::{Hold, ResourceRecord};
 use crate::store::{Batch, Due, Expect, Key, Outcome, Refusal, Version, Versioned};
 use crate::visible::see;
@@ -451,11 +451,13 @@ fn respec<M: Model>(
     // Its owner is charged, whoever asks.
     let quota = core.policy.quota(&r.tenant);
     let nodes = M::nodes(&after);
-    let more = i64::try_from(nodes).unwrap_or(i64::MAX) - i64::try_from(r.nodes).unwrap_or(0);
-    batch
-        .counts
-        .extend(counts(&r.tenant.0, 0, more, quota.clusters, quota.nodes));
-    r.nodes = nodes;
+    // What is there counts until it is seen to be smaller.
+    let there = match r.remote.is_some() || r.attempt.is_some() {
+        true => r.nodes,
+        false => 0,
+    };
+    let count = recharge(r, nodes.max(there), quota.nodes);
+    batch.counts.push(count);
     r.place.spec = Json::of(&after)?;
     if r.wanted != Wanted::Reserved {
         r.wanted = wanted::<M>(&after);

@@ -123,8 +123,8 @@ impl SceneBuilder {
 
     /// With a catalog that another scene has loaded: see [`Scene::catalog`].
     #[must_use]
-    pub(crate) fn catalog(mut self, catalog: &[Arc<Document>]) -> Self {
-        self.catalog = catalog.to_vec();
+    pub(crate) fn catalog(mut self, catalog: Vec<Arc<Document>>) -> Self {
+        self.catalog = catalog;
         self
     }
 

@@ -164,3 +164,68 @@ fn what_a_site_only_said_that_it_did_is_not_gone_back_to() {
         assert_eq!(s.faults().await, Vec::<String>::new());
     });
 }
+
+/// How many nodes the tenant has at the site, and with how many it is charged.
+async fn nodes(s: &Scene) -> (u64, u64) {
+    let there = s.cloud.everything(s.world.now());
+    let there = there.iter().map(|(_, thing)| thing.nodes()).sum();
+    (there, s.counter("quota/physics/nodes").await)
+}
+
+#[test]
+fn what_is_to_be_smaller_counts_until_it_is() {
+    let scene = Scene::builder(8)
+        .policy(|p| p.quota.nodes = Some(6))
+        .build()
+        .unwrap();
+    scene.start_engine();
+    scene.run(async |s| {
+        let made = s.clusters().create(&s.alice, &s.own(4)).await.unwrap();
+        let id = made.cluster.id();
+        s.ready(&s.alice, id).await.unwrap();
+        s.clusters()
+            .resize(&s.alice, id, Size::To(0))
+            .await
+            .unwrap();
+        let e = s.clusters().create(&s.alice, &s.own(2)).await.unwrap_err();
+        assert_eq!(e.kind(), ErrorKind::Quota);
+        s.ready(&s.alice, id).await.unwrap();
+        assert_eq!(nodes(s).await, (1, 1));
+        s.clusters().create(&s.alice, &s.own(2)).await.unwrap();
+        assert_eq!(s.faults().await, Vec::<String>::new());
+    });
+}
+
+#[test]
+fn a_change_does_not_overtake_another_one_of_which_nobody_knows() {
+    let scene = Scene::new(9);
+    scene.start_engine();
+    scene.run(async |s| {
+        let made = s.clusters().create(&s.alice, &s.own(0)).await.unwrap();
+        let id = made.cluster.id();
+        s.ready(&s.alice, id).await.unwrap();
+        s.cloud
+            .inject(Rule::next(Verb::Change, Fault::Late(secs(20))));
+        s.clusters()
+            .resize(&s.alice, id, Size::To(3))
+            .await
+            .unwrap();
+        while s.cloud.count(Verb::Change) == 0 {
+            s.world.sleep(secs(1)).await;
+        }
+        let mut now = s
+            .clusters()
+            .resize(&s.alice, id, Size::To(1))
+            .await
+            .unwrap();
+        while !now.is_ready() {
+            s.world.sleep(secs(1)).await;
+            let (there, charged) = nodes(s).await;
+            assert!(there <= charged, "{there} are there, {charged} are charged");
+            now = now.again(&s.alice).await.unwrap();
+        }
+        s.world.sleep(secs(60)).await;
+        assert_eq!(nodes(s).await, (2, 2));
+        assert_eq!(s.faults().await, Vec::<String>::new());
+    });
+}

@@ -87,6 +87,8 @@ fn another_size_is_charged_before_it_is_made() {
             .resize(&s.alice, id, Size::To(0))
             .await
             .unwrap();
+        assert_eq!(s.counter("quota/physics/nodes").await, 6, "it is there");
+        s.ready(&s.alice, id).await.unwrap();
         assert_eq!(s.counter("quota/physics/nodes").await, 1);
         assert_eq!(s.faults().await, Vec::<String>::new());
     });

@@ -230,6 +230,7 @@ impl Engine {
                     r.remote = Some(id.clone());
                     r.made = Some(now);
                     r.seen_spec = Some(spec.clone());
+                    r.seen_mark = mark.generation;
                     // Until it is seen, this tells since when it must be there.
                     if let Some(attempt) = &mut r.attempt {
                         attempt.accepted = true;

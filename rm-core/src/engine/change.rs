@@ -13,7 +13,7 @@ use crate::driver::Sight;
 use crate::error::{self, Error, ErrorKind};
 use crate::life::{State, Wanted};
 use crate::model::Json;
-use crate::quota::counts;
+use crate::quota::recharge;
 use crate::record::{Effect, ResourceRecord};
 use crate::store::{Batch, Claim, Due};
 
@@ -33,16 +33,21 @@ impl Engine {
             .as_ref()
             .filter(|a| a.generation == there.0)
             .and_then(|a| a.spec.clone());
-        let seen_spec = landed.clone().or_else(|| before.seen_spec.clone());
+        let learns = before.remote.is_none() || landed.is_some();
+        let (seen_spec, seen_mark) = match landed {
+            Some(spec) => (Some(spec), there.0),
+            None => (before.seen_spec.clone(), before.seen_mark),
+        };
         let now = self.core.env.now();
         let pending = earlier
             .filter(|a| !a.accepted)
             .filter(|a| a.generation > there.0 && now < a.at.plus(reach.cap.late));
-        if before.remote.is_none() || landed.is_some() {
+        if learns {
             // Learnt just now: it must not be lost to a crash.
             let learnt = |r: &mut ResourceRecord, _: &mut Batch| {
                 adopt(r, Some(&sight));
                 r.seen_spec.clone_from(&seen_spec);
+                r.seen_mark = seen_mark;
             };
             if !self.write(&mut claim, Due::Keep, learnt).await {
                 return;
@@ -75,8 +80,9 @@ impl Engine {
             {
                 match seen_spec {
                     // What has no generation yet is a shell and nothing to
-                    // go back to.
-                    Some(spec) if there.0 > 0 => {
+                    // go back to; and of what bears an older one, for the
+                    // network had it changed once more, nobody knows the spec.
+                    Some(spec) if there.0 > 0 && marked.is_none_or(|m| m == seen_mark) => {
                         self.change_refused(reach, claim, there, &spec, &e).await
                     }
                     _ => self.failed(claim, Effect::Change, None, &e).await,
@@ -126,11 +132,7 @@ impl Engine {
             if r.generation != generation {
                 return;
             }
-            let less = i64::try_from(nodes).unwrap_or(0) - i64::try_from(r.nodes).unwrap_or(0);
-            batch
-                .counts
-                .extend(counts(&r.tenant.0, 0, less, None, None));
-            r.nodes = nodes;
+            batch.counts.push(recharge(r, nodes, None));
             r.place.spec = spec.clone();
             r.wanted = wanted;
             batch.events.push(core.event(

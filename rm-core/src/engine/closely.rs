@@ -11,6 +11,7 @@ use crate::backend::Look;
 use crate::driver::Sight;
 use crate::error;
 use crate::life::State;
+use crate::quota::recharge;
 use crate::store::{Claim, Due};
 
 impl Engine {
@@ -80,6 +81,7 @@ impl Engine {
             _ => r.generation,
         };
         let spec = r.place.spec.clone();
+        let nodes = reach.driver.nodes(&spec).unwrap_or(r.nodes);
         let due = Due::Release(self.next_sweep());
         self.write(&mut claim, due, |r, batch| {
             adopt(r, Some(&sight));
@@ -87,6 +89,11 @@ impl Engine {
             r.seen_generation = generation;
             if generation == r.generation {
                 r.seen_spec = Some(spec.clone());
+                r.seen_mark = sight.mark.as_ref().map_or(generation, |m| m.generation);
+                if nodes != r.nodes {
+                    // It is smaller now: the rest is given back.
+                    batch.counts.push(recharge(r, nodes, None));
+                }
             }
             // A change that was refused stays told until the next one.
             let told = if let Some(reason) = r.taken_back() {

@@ -270,6 +270,11 @@ fn found(r: &ResourceRecord, cap: &Capability, s: &Sight, now: Timestamp, own: &
                 Next::Failed(r.reason.clone())
             } else if accepted(r, cap, Effect::Change, now) {
                 Next::Wait(State::Changing, s.reason.clone())
+            } else if may_become_another(r, cap, now) {
+                Next::Wait(
+                    State::Changing,
+                    "an earlier change may still take effect".to_owned(),
+                )
             } else if cap.resize != Resize::InPlace {
                 Next::Failed("this backend cannot change what it has made".to_owned())
             } else {
@@ -284,6 +289,16 @@ fn found(r: &ResourceRecord, cap: &Capability, s: &Sight, now: Timestamp, own: &
 /// How long a destroy that failed is left alone: 1 s, doubled up to a minute.
 fn again(tries: u32) -> Duration {
     Duration::from_secs((1u64 << tries.min(6)).min(60))
+}
+
+/// Nobody knows what came of a change to something else than is wanted now. To
+/// repeat a change is harmless; two different ones must not overtake each
+/// other.
+fn may_become_another(r: &ResourceRecord, cap: &Capability, now: Timestamp) -> bool {
+    r.attempt.as_ref().is_some_and(|a| {
+        let another = a.spec.as_ref().is_some_and(|spec| *spec != r.place.spec);
+        another && !a.accepted && now < a.at.plus(cap.late)
+    })
 }
 
 /// The site said yes to this effect so shortly ago that it may not show yet.

@@ -12,7 +12,7 @@ use crate::id::CatalogId;
 use crate::life::{State, Wanted};
 use crate::manager::{KEYS, key_document};
 use crate::model::Json;
-use crate::quota::counts;
+use crate::quota::recharge;
 use crate::record::{Effect, Place, ResourceRecord};
 use crate::store::{Claim, Due, Expect, Key, Version};
 
@@ -155,11 +155,7 @@ impl Engine {
                 .driver(&next.manager)
                 .and_then(|driver| driver.nodes(&next.spec))
                 .unwrap_or(r.nodes);
-            let more = i64::try_from(nodes).unwrap_or(0) - i64::try_from(r.nodes).unwrap_or(0);
-            batch
-                .counts
-                .extend(counts(&r.tenant.0, 0, more, None, None));
-            r.nodes = nodes;
+            batch.counts.push(recharge(r, nodes, None));
             r.place = next;
             batch.counts.extend(needed_no_more(&r.needs));
             needed.put(batch);

@@ -11,6 +11,7 @@ use rm_core::record::ResourceRecord;
 use rm_core::store::Versioned;
 
 use super::harm::{Found, Harm};
+use super::kind::REORDERED;
 use super::mischief::{Mischief, SKEW};
 use super::setting::QUOTA;
 use crate::cloud::{Answer, Fault, Verb};
@@ -46,8 +47,22 @@ impl Judge {
         }
     }
 
-    /// No tenant has more at the site than it may.
+    /// No tenant has more at the sites than it may.
     pub(super) fn overrun(s: &Scene) -> Option<Found> {
+        Self::over(s, &BTreeSet::new())?;
+        // What a network makes larger by carrying out an old request once more
+        // nobody has asked for.
+        let mut again = BTreeSet::new();
+        s.cloud.each_call(|call| {
+            let twice = matches!(call.fault, Some(Fault::Twice(later)) if later >= REORDERED);
+            if twice && call.verb == Verb::Change {
+                again.insert(call.what.clone());
+            }
+        });
+        Self::over(s, &again)
+    }
+
+    fn over(s: &Scene, again: &BTreeSet<String>) -> Option<Found> {
         let mut used: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
         let tenants = [&s.alice.tenant.0, &s.carol.tenant.0];
         s.cloud.each_thing(|_, thing| {
@@ -58,7 +73,9 @@ impl Judge {
             {
                 let (clusters, nodes) = used.entry(tenant.as_str()).or_default();
                 *clusters += 1;
-                *nodes += thing.nodes();
+                if !again.contains(&thing.id.0) {
+                    *nodes += thing.nodes();
+                }
             }
         });
         let (most, most_nodes) = (QUOTA.clusters.unwrap_or(0), QUOTA.nodes.unwrap_or(0));

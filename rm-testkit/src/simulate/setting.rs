@@ -1,7 +1,9 @@
 //! The world that schedules and trials have in common: everything takes a
 //! fraction of the usual time.
 
-use std::sync::{Arc, OnceLock};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rm_core::policy::{Policy, Quota};
@@ -13,7 +15,7 @@ use crate::scene::Scene;
 /// What a tenant may have.
 pub(super) const QUOTA: Quota = Quota {
     clusters: Some(4),
-    nodes: Some(16),
+    nodes: Some(10),
     lease_seconds: None,
 };
 
@@ -25,7 +27,7 @@ const VISIBILITY: Duration = Duration::from_secs(6);
 pub(super) fn tuned(p: &mut Policy) {
     p.quota = QUOTA;
     p.lease = Duration::from_secs(10);
-    p.sweep = Duration::from_secs(5);
+    p.sweep = Duration::from_secs(10);
     p.destroy_tries = 5;
 }
 
@@ -49,15 +51,17 @@ pub(super) fn declare(scene: &Scene, sites: &[&str], lags: bool) {
     });
 }
 
-/// The catalog of such sites, loaded once and shared by all schedules.
-pub(super) fn catalog(sites: &[&str]) -> rm_core::Result<&'static [Arc<Document>]> {
-    static LOADED: [OnceLock<Vec<Arc<Document>>>; 3] =
-        [OnceLock::new(), OnceLock::new(), OnceLock::new()];
-    let place = &LOADED[sites.len().min(2)];
-    if let Some(loaded) = place.get() {
+/// The catalog of such sites. Each thread loads it once: to count who shares it
+/// with another one would cost more than all reads of it.
+pub(super) fn catalog(sites: &[&str]) -> rm_core::Result<Vec<Arc<Document>>> {
+    thread_local! {
+        static LOADED: RefCell<BTreeMap<usize, Vec<Arc<Document>>>> = RefCell::default();
+    }
+    if let Some(loaded) = LOADED.with_borrow(|loaded| loaded.get(&sites.len()).cloned()) {
         return Ok(loaded);
     }
     let scene = Scene::builder(0).sites(sites).build()?;
     let loaded = scene.run(async |s| s.catalog().await)?;
-    Ok(place.get_or_init(|| loaded))
+    LOADED.with_borrow_mut(|all| all.insert(sites.len(), loaded.clone()));
+    Ok(loaded)
 }

@@ -17,12 +17,12 @@ impl Inner {
     ) -> Page<Versioned<ResourceRecord>> {
         let nil = ResourceId(uuid::Uuid::nil());
         let from = after.unwrap_or(nil);
-        let get = |id: &str| id.parse().ok().and_then(|id| self.versioned(id));
+        let get = |id: &ResourceId| self.versioned(*id);
         match by {
             By::All => page(
                 self.resources
                     .range((after.map_or(Unbounded, Excluded), Unbounded))
-                    .map(|(id, _)| id.to_string()),
+                    .map(|(id, _)| *id),
                 limit,
                 get,
             ),
@@ -30,7 +30,7 @@ impl Inner {
                 self.tenants
                     .range((Excluded((who.clone(), from)), Unbounded))
                     .take_while(|(tenant, _)| tenant == who)
-                    .map(|(_, id)| id.to_string()),
+                    .map(|(_, id)| *id),
                 limit,
                 get,
             ),
@@ -38,7 +38,7 @@ impl Inner {
                 self.parties
                     .range((Excluded((who.clone(), from)), Unbounded))
                     .take_while(|(party, _)| party == who)
-                    .map(|(_, id)| id.to_string()),
+                    .map(|(_, id)| *id),
                 limit,
                 get,
             ),
@@ -46,7 +46,7 @@ impl Inner {
                 self.accounts
                     .range((Excluded((*site, *credential, from)), Unbounded))
                     .take_while(|(s, c, _)| (s, c) == (site, credential))
-                    .map(|(_, _, id)| id.to_string()),
+                    .map(|(_, _, id)| *id),
                 limit,
                 get,
             ),
@@ -60,9 +60,9 @@ impl Inner {
         after: Option<&Cursor>,
         limit: u32,
     ) -> Page<Versioned<Document>> {
-        let get = |id: &str| {
+        let get = |id: &&String| {
             self.documents
-                .get(&(space.to_owned(), id.to_owned()))
+                .get(&(space.to_owned(), (*id).clone()))
                 .map(|(version, record)| Versioned {
                     version: *version,
                     record: Arc::clone(record),
@@ -78,7 +78,7 @@ impl Inner {
                     self.documents
                         .range((from, Unbounded))
                         .take_while(|((s, _), _)| s == space)
-                        .map(|((_, id), _)| id.clone()),
+                        .map(|((_, id), _)| id),
                     limit,
                     get,
                 )
@@ -93,7 +93,7 @@ impl Inner {
                     self.indexes
                         .range((from, Unbounded))
                         .take_while(|(s, n, v, _)| s == space && n == name && v == value)
-                        .map(|(_, _, _, id)| id.clone()),
+                        .map(|(_, _, _, id)| id),
                     limit,
                     get,
                 )
@@ -103,10 +103,10 @@ impl Inner {
 }
 
 /// Cuts a page out of ids that come in order.
-fn page<T>(
-    ids: impl Iterator<Item = String>,
+fn page<I: ToString, T>(
+    ids: impl Iterator<Item = I>,
     limit: u32,
-    mut get: impl FnMut(&str) -> Option<T>,
+    mut get: impl FnMut(&I) -> Option<T>,
 ) -> Page<T> {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX).max(1);
     let mut items = Vec::new();
@@ -115,7 +115,7 @@ fn page<T>(
         if items.len() == limit {
             return Page {
                 items,
-                next: last.map(Cursor),
+                next: last.map(|id: I| Cursor(id.to_string())),
             };
         }
         items.extend(get(&id));
