@@ -229,3 +229,34 @@ fn a_change_does_not_overtake_another_one_of_which_nobody_knows() {
         assert_eq!(s.faults().await, Vec::<String>::new());
     });
 }
+
+#[test]
+fn what_a_network_did_once_more_is_not_taken_for_what_was_there() {
+    let scene = Scene::new(10);
+    scene.start_engine();
+    scene.run(async |s| {
+        let clusters = s.clusters();
+        let made = clusters.create(&s.alice, &s.own(0)).await.unwrap();
+        let id = made.cluster.id();
+        s.ready(&s.alice, id).await.unwrap();
+        s.cloud
+            .inject(Rule::next(Verb::Change, Fault::Twice(secs(10))));
+        clusters.resize(&s.alice, id, Size::To(1)).await.unwrap();
+        s.ready(&s.alice, id).await.unwrap();
+        clusters.resize(&s.alice, id, Size::To(3)).await.unwrap();
+        s.ready(&s.alice, id).await.unwrap();
+        s.world.sleep(secs(12)).await;
+        assert_eq!(nodes(s).await.0, 2, "the first change was made once more");
+        // Nobody has looked yet. To what could this one go back?
+        s.cloud
+            .inject(Rule::next(Verb::Change, Fault::Refused(ErrorKind::Invalid)));
+        clusters.resize(&s.alice, id, Size::To(2)).await.unwrap();
+        let now = s.ready(&s.alice, id).await.unwrap();
+        assert_eq!(now.record().seen, State::Failed, "{}", now.record().reason);
+        assert_eq!(s.faults().await, Vec::<String>::new());
+        now.retry(&s.alice).await.unwrap();
+        s.ready(&s.alice, id).await.unwrap();
+        assert_eq!(nodes(s).await, (3, 3));
+        assert_eq!(s.faults().await, Vec::<String>::new());
+    });
+}
