@@ -10,18 +10,15 @@
 //! | what is compared with what, and which goals there are | `openstack/goals.rs` |
 //! | the hand-written minimal client | `openstack/minimal.rs` |
 //! | openstacksdk | `python/sdk.py` |
+//! | what the suite `engine` measures: a program of its own | `engine/main.rs` |
 
-mod numbers;
 mod openstack;
-mod table;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Whatever goes wrong ends the run with its message.
-type Error = Box<dyn std::error::Error + Send + Sync>;
-type Result<T> = std::result::Result<T, Error>;
+use benches::Result;
 
 /// Measures, side by side with others. `cargo xtask bench` calls it.
 #[derive(Debug, Parser)]

@@ -1,22 +1,24 @@
 //! Samples and their medians.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What was measured of one thing, in the order in which it was measured.
-#[derive(Debug, Clone, Default, Serialize)]
-pub(crate) struct Samples(Vec<f64>);
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Samples(Vec<f64>);
 
 impl Samples {
-    pub(crate) fn push(&mut self, value: f64) {
+    /// One more.
+    pub fn push(&mut self, value: f64) {
         self.0.push(value);
     }
 
     /// The newest one.
-    pub(crate) fn last(&self) -> f64 {
+    pub fn last(&self) -> f64 {
         self.0.last().copied().unwrap_or(f64::NAN)
     }
 
-    pub(crate) fn count(&self) -> usize {
+    /// How many there are.
+    pub fn count(&self) -> usize {
         self.0.len()
     }
 
@@ -26,15 +28,18 @@ impl Samples {
         sorted
     }
 
-    pub(crate) fn min(&self) -> f64 {
+    /// The least.
+    pub fn min(&self) -> f64 {
         self.sorted().first().copied().unwrap_or(f64::NAN)
     }
 
-    pub(crate) fn max(&self) -> f64 {
+    /// The most.
+    pub fn max(&self) -> f64 {
         self.sorted().last().copied().unwrap_or(f64::NAN)
     }
 
-    pub(crate) fn median(&self) -> f64 {
+    /// As many are less as are more.
+    pub fn median(&self) -> f64 {
         let sorted = self.sorted();
         let middle = sorted.len() / 2;
         match sorted.len() {
@@ -44,16 +49,27 @@ impl Samples {
         }
     }
 
+    /// What so many of a hundred do not exceed.
+    pub fn percentile(&self, percent: u32) -> f64 {
+        let sorted = self.sorted();
+        let percent = usize::try_from(percent).unwrap_or(100);
+        let rank = (sorted.len() * percent).div_ceil(100);
+        sorted
+            .get(rank.saturating_sub(1))
+            .copied()
+            .unwrap_or(f64::NAN)
+    }
+
     /// The median of this over the other, round by round: what slows a whole
     /// round down does not count.
-    pub(crate) fn ratio(&self, other: &Self) -> f64 {
+    pub fn ratio(&self, other: &Self) -> f64 {
         let pairs = self.0.iter().zip(&other.0).map(|(a, b)| a / b);
         Self(pairs.collect()).median()
     }
 }
 
 /// A count as a sample.
-pub(crate) fn count(n: usize) -> f64 {
+pub fn count(n: usize) -> f64 {
     u32::try_from(n).map_or(f64::INFINITY, f64::from)
 }
 
@@ -66,6 +82,15 @@ mod tests {
         assert!(Samples::default().median().is_nan());
         assert_eq!(Samples(vec![3.0, 1.0, 2.0]).median(), 2.0);
         assert_eq!(Samples(vec![4.0, 1.0, 2.0, 3.0]).median(), 2.5);
+    }
+
+    #[test]
+    fn percentiles() {
+        let hundred = Samples((1..=100).map(f64::from).collect());
+        assert_eq!(hundred.percentile(99), 99.0);
+        assert_eq!(hundred.percentile(50), 50.0);
+        assert_eq!(Samples(vec![7.0]).percentile(99), 7.0);
+        assert!(Samples::default().percentile(99).is_nan());
     }
 
     #[test]

@@ -11,10 +11,12 @@ mod single;
 
 use std::path::PathBuf;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::Result;
-use crate::table::table;
+use benches::goal::{self, Goal};
+use benches::machine::machine;
+use benches::table::table;
 use lab::Lab;
 use minimal::Minimal;
 use ours::Ours;
@@ -114,7 +116,7 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
         "single": single.json(),
         "crowd": crowd.as_ref().map(crowd::Crowd::json),
         "peak_mib": {"after_single": peak_of_one, "at_the_end": peak},
-        "goals": goals.iter().map(goals::Goal::json).collect::<Vec<_>>(),
+        "goals": goals.iter().map(Goal::json).collect::<Vec<_>>(),
     });
     if let Some(file) = &options.out {
         std::fs::write(file, format!("{json:#}\n"))
@@ -128,22 +130,6 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
     if let Some(crowd) = &crowd {
         println!("{names} stacks at once\n{}", table(&crowd.rows()));
     }
-    println!("{}", table(&goals::rows(&goals)));
+    println!("{}", table(&goal::rows(&goals)));
     Ok(())
-}
-
-/// What the numbers depend on.
-fn machine() -> Value {
-    let model = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = model
-        .lines()
-        .find_map(|l| l.strip_prefix("model name"))
-        .map(|l| l.trim_start_matches([':', '\t', ' ']));
-    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    json!({
-        "processors": std::thread::available_parallelism().map_or(0, usize::from),
-        "model": model,
-        "load_at_the_end": load.trim(),
-        "optimised": !cfg!(debug_assertions),
-    })
 }

@@ -3,6 +3,7 @@
 //! A goal that is missed is told, and fails nothing: what else a machine does
 //! decides about it, too.
 
+mod engine;
 mod openstack;
 
 use std::path::PathBuf;
@@ -21,23 +22,38 @@ pub(crate) struct Options {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    how: openstack::How,
+    openstack: openstack::How,
+    #[command(flatten)]
+    engine: engine::How,
 }
 
 #[derive(clap::ValueEnum, Clone, Copy, Debug)]
 enum Suite {
     /// Stacks of a real Heat: ours, a minimal client, openstacksdk
     Openstack,
+    /// The engine and its stores, beside bare loops that write the same
+    Engine,
+}
+
+impl Suite {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Openstack => "openstack",
+            Self::Engine => "engine",
+        }
+    }
 }
 
 pub(crate) fn bench(options: &Options) -> Result<()> {
-    let Suite::Openstack = options.suite;
     if !options.json {
-        return openstack::bench(&options.how);
+        return match options.suite {
+            Suite::Openstack => openstack::bench(&options.openstack),
+            Suite::Engine => engine::bench(&options.engine),
+        };
     }
     // What this starts speaks on standard output, which is for the JSON now.
     quietly()?;
-    let file = result("openstack");
+    let file = result(options.suite.name());
     print!("{}", fs::read_to_string(&file).at(file.display())?);
     Ok(())
 }

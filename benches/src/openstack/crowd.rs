@@ -8,7 +8,7 @@ use super::lab::{Call, Lab, Purpose};
 use super::minimal::Minimal;
 use super::ours::Ours;
 use crate::Result;
-use crate::numbers::{Samples, count};
+use benches::numbers::{Samples, count};
 
 #[derive(Debug, Default)]
 pub(super) struct Side {

@@ -1,9 +1,8 @@
 //! What was promised, and what was measured.
 
-use serde_json::{Value, json};
-
 use super::crowd::Crowd;
 use super::single::Single;
+use benches::goal::Goal;
 
 /// Calls for one stack: POST, two observations, outputs.
 const CALLS: f64 = 4.0;
@@ -17,38 +16,6 @@ const LISTS: u32 = 10;
 const CROWD_TO_MINIMAL: f64 = 1.0;
 /// The whole daemon's resident memory at its peak.
 const PEAK_MIB: f64 = 40.0;
-
-#[derive(Debug)]
-pub(super) struct Goal {
-    what: String,
-    goal: String,
-    measured: f64,
-    is_met: bool,
-}
-
-impl Goal {
-    fn at_most(what: impl Into<String>, limit: f64, measured: f64) -> Self {
-        Self {
-            what: what.into(),
-            goal: format!("<= {limit}"),
-            measured,
-            is_met: measured <= limit,
-        }
-    }
-
-    fn at_least(what: impl Into<String>, limit: f64, measured: f64) -> Self {
-        Self {
-            what: what.into(),
-            goal: format!(">= {limit}"),
-            measured,
-            is_met: measured >= limit,
-        }
-    }
-
-    pub(super) fn json(&self) -> Value {
-        json!({"what": self.what, "goal": self.goal, "measured": self.measured, "met": self.is_met})
-    }
-}
 
 pub(super) fn judge(single: &Single, crowd: Option<&Crowd>, peak: Option<f64>) -> Vec<Goal> {
     let ours = &single.ours;
@@ -84,29 +51,4 @@ pub(super) fn judge(single: &Single, crowd: Option<&Crowd>, peak: Option<f64>) -
     }
     goals.extend(peak.map(|mib| Goal::at_most("daemon: most memory ever, MiB", PEAK_MIB, mib)));
     goals
-}
-
-pub(super) fn rows(goals: &[Goal]) -> Vec<Vec<String>> {
-    let head = ["", "goal", "measured", ""].map(str::to_owned).to_vec();
-    let rows = goals.iter().map(|g| {
-        vec![
-            g.what.clone(),
-            g.goal.clone(),
-            format!("{:.2}", g.measured),
-            if g.is_met { "ok" } else { "MISSED" }.to_owned(),
-        ]
-    });
-    std::iter::once(head).chain(rows).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_was_not_measured_is_not_met() {
-        assert!(!Goal::at_most("x", 1.0, f64::NAN).is_met);
-        assert!(Goal::at_most("x", 1.0, 1.0).is_met);
-        assert!(!Goal::at_least("x", 3.0, 2.9).is_met);
-    }
 }

@@ -9,7 +9,7 @@ use super::minimal::Minimal;
 use super::ours::Ours;
 use super::sdk::Sdk;
 use crate::Result;
-use crate::numbers::{Samples, count};
+use benches::numbers::{Samples, count};
 
 /// What one contender needed.
 #[derive(Debug, Default)]

@@ -11,19 +11,19 @@ use crate::run::{Run, say};
 #[derive(clap::Args, Debug)]
 pub(super) struct How {
     /// Rounds of one stack
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 10, help_heading = "Suite openstack")]
     pairs: u32,
     /// Rounds of many stacks at once; 0 leaves them out
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 10, help_heading = "Suite openstack")]
     crowd_pairs: u32,
     /// How many are many
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 100, help_heading = "Suite openstack")]
     crowd: u32,
     /// Measure the library in the measuring process instead of the daemon
-    #[arg(long)]
+    #[arg(long, help_heading = "Suite openstack")]
     library: bool,
     /// Build quickly, without optimisation
-    #[arg(long)]
+    #[arg(long, help_heading = "Suite openstack")]
     dev: bool,
 }
 
