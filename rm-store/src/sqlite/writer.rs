@@ -1,10 +1,12 @@
 //! The one thread that writes: what waits while the disk is busy is written by
 //! the next disk commit together.
 
+use std::cell::Cell;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use rm_core::env::Env;
 use rm_core::event::Revision;
@@ -21,6 +23,10 @@ use super::{connect, fault, read, schema};
 
 /// How many share one disk commit at the most.
 const GROUP: usize = 256;
+
+/// How long a group waits for those who were in the last one. A disk takes
+/// about as long for its commit.
+const COME_BACK: Duration = Duration::from_micros(300);
 
 /// What the writer is asked for.
 #[derive(Debug)]
@@ -68,6 +74,7 @@ impl Writer {
             path: path.to_owned(),
             env,
             locks,
+            waits: Cell::new(true),
         };
         Ok(Self {
             path: path.to_owned(),
@@ -142,13 +149,16 @@ struct Desk {
     path: PathBuf,
     env: Arc<dyn Env>,
     locks: Locks,
+    /// Whether a disk commit waits for the disk, as it does at first.
+    waits: Cell<bool>,
 }
 
 impl Desk {
     fn run(self, jobs: &mpsc::Receiver<Job>) {
+        let mut before = 1;
         while let Ok(first) = jobs.recv() {
-            let mut group = vec![first];
-            group.extend(jobs.try_iter().take(GROUP - 1));
+            let group = gather(first, jobs, before, COME_BACK);
+            before = group.len();
             self.group(group);
         }
         self.leave();
@@ -188,6 +198,8 @@ impl Desk {
                 self.locks.hold(wish.owner);
             }
         }
+        let is_commit = |job: &Job| matches!(job.work, Work::Commit(_));
+        self.wait_for_disk(jobs.iter().any(is_commit))?;
         let tx = Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate)?;
         let format = schema::format(&tx)?;
         if format > schema::FORMAT {
@@ -218,6 +230,19 @@ impl Desk {
         Ok(answers)
     }
 
+    /// Whether the next disk commit waits for the disk. Claims alone need not:
+    /// power that goes takes all who could hold them, for they are of this
+    /// host, and whatever is done under a claim is written behind it in the
+    /// same log, which that commit syncs whole.
+    fn wait_for_disk(&self, wait: bool) -> rusqlite::Result<()> {
+        if self.waits.get() != wait {
+            let mode = if wait { "FULL" } else { "NORMAL" };
+            self.conn.pragma_update(None, "synchronous", mode)?;
+            self.waits.set(wait);
+        }
+        Ok(())
+    }
+
     /// Gives back what the engines of this process still hold: whoever drops
     /// the store does not work with it any more.
     fn leave(&self) {
@@ -229,6 +254,23 @@ impl Desk {
             }
         }
     }
+}
+
+/// Whatever waits already; and where the last group was of several, those of
+/// them who come back at once with more. Without that the first to come back
+/// would get a disk commit alone, and the others would wait for it.
+fn gather(first: Job, jobs: &mpsc::Receiver<Job>, before: usize, patience: Duration) -> Vec<Job> {
+    let mut group = vec![first];
+    group.extend(jobs.try_iter().take(GROUP - 1));
+    let until = Instant::now() + patience;
+    while group.len() < before {
+        let left = until.saturating_duration_since(Instant::now());
+        match jobs.recv_timeout(left) {
+            Ok(job) => group.push(job),
+            Err(_) => break,
+        }
+    }
+    group
 }
 
 impl Job {
@@ -243,4 +285,105 @@ impl Job {
 fn revision(conn: &Connection) -> rusqlite::Result<u64> {
     conn.prepare_cached("SELECT value FROM meta WHERE name = 'revision'")?
         .query_row([], |row| read::unsigned(row, 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use futures_util::future::{BoxFuture, pending};
+    use rm_core::env::Timestamp;
+    use rm_core::id::InstanceId;
+    use rm_core::store::Batch;
+
+    use super::*;
+    use crate::Options;
+
+    #[derive(Debug)]
+    struct Still;
+
+    #[async_trait]
+    impl Env for Still {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_millis(0)
+        }
+
+        fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
+            Box::pin(pending())
+        }
+
+        fn random(&self) -> u64 {
+            4
+        }
+
+        async fn reaches(&self, _: &str, _: u16) -> bool {
+            false
+        }
+    }
+
+    fn job(work: Work) -> Job {
+        let (reply, _) = oneshot::channel();
+        Job { work, reply }
+    }
+
+    fn commit() -> Job {
+        let write = Write::prepare(Batch::default()).unwrap();
+        job(Work::Commit(Box::new(write)))
+    }
+
+    fn claim() -> Job {
+        job(Work::Claim(Wish {
+            owner: InstanceId(uuid::Uuid::nil()),
+            ttl: Duration::from_secs(60),
+            max: 1,
+            except: Vec::new(),
+            dead: Vec::new(),
+        }))
+    }
+
+    #[test]
+    fn only_claims_do_not_wait_for_the_disk() {
+        const NORMAL: i64 = 1;
+        const FULL: i64 = 2;
+        let folder = tempfile::tempdir().unwrap();
+        let path = connect::locate(&folder.path().join("s.db")).unwrap();
+        let desk = Desk {
+            conn: connect::writer(&path, &Options::default()).unwrap(),
+            locks: Locks::beside(&path),
+            path,
+            env: Arc::new(Still),
+            waits: Cell::new(true),
+        };
+        for (jobs, mode) in [
+            (vec![commit()], FULL),
+            (vec![claim()], NORMAL),
+            (vec![claim(), claim()], NORMAL),
+            (vec![claim(), commit()], FULL),
+            (vec![claim()], NORMAL),
+            (vec![commit()], FULL),
+        ] {
+            assert!(desk.write(&jobs).is_ok());
+            let is: i64 = desk
+                .conn
+                .query_row("PRAGMA synchronous", [], |row| row.get(0))
+                .unwrap();
+            assert_eq!(is, mode);
+        }
+    }
+
+    #[test]
+    fn a_group_waits_for_those_of_the_last_one_and_for_nobody_else() {
+        let patience = Duration::from_secs(600);
+        let (send, jobs) = mpsc::channel();
+        assert_eq!(gather(commit(), &jobs, 1, patience).len(), 1);
+        let others = std::thread::spawn(move || {
+            for _ in 0..2 {
+                send.send(commit()).unwrap();
+                std::thread::yield_now();
+            }
+            send
+        });
+        assert_eq!(gather(commit(), &jobs, 3, patience).len(), 3);
+        drop(others.join().unwrap());
+        assert_eq!(gather(commit(), &jobs, 3, Duration::ZERO).len(), 1);
+    }
 }
