@@ -19,6 +19,7 @@ use super::fault::{Answer, Fault, Verb};
 use super::images::Wanted;
 use super::media::Body;
 use super::site::{Effect, Site};
+use super::thing::Thing;
 use super::{SimCloud, State};
 
 #[async_trait]
@@ -69,14 +70,9 @@ impl Backend<Cluster> for SimCloud {
                     next: None,
                 },
                 Look::Closely(target, _) => Page {
-                    items: site
-                        .things
-                        .values()
+                    items: meant(site, target, |t| t.name == target.mark.name())
+                        .into_iter()
                         .filter(|t| t.account == account && t.exists())
-                        .filter(|t| match &target.remote {
-                            Some(id) => t.id == *id,
-                            None => t.name == target.mark.name(),
-                        })
                         .filter_map(|t| t.shown(now, site.lag, true))
                         .collect(),
                     next: None,
@@ -370,6 +366,15 @@ impl<'a> Login<'a> {
     }
 }
 
+/// What is meant: by its id where that is known, else whatever is shown by
+/// what the mark says.
+fn meant<'a>(site: &'a Site, target: &Target, shown: impl Fn(&Thing) -> bool) -> Vec<&'a Thing> {
+    match &target.remote {
+        Some(id) => site.things.get(id).into_iter().collect(),
+        None => site.things.values().filter(|t| shown(t)).collect(),
+    }
+}
+
 fn these(
     site: &Site,
     account: &str,
@@ -384,18 +389,13 @@ fn these(
     let mut items: Vec<Seen<Cluster>> = Vec::new();
     for target in targets {
         let by_id = target.remote.is_some();
-        let found = site.things.values().filter(|t| {
-            t.account == account
-                && match &target.remote {
-                    Some(id) => t.id == *id,
-                    None => {
-                        let marked = |m: &Mark| m.resource == target.mark.resource;
-                        ((known.named || known.listed) && t.name == target.mark.name())
-                            || (known.listed && t.mark.as_ref().is_some_and(marked))
-                    }
-                }
+        let name = target.mark.name();
+        let found = meant(site, target, |t| {
+            let marked = |m: &Mark| m.resource == target.mark.resource;
+            ((known.named || known.listed) && t.name == name)
+                || (known.listed && t.mark.as_ref().is_some_and(marked))
         });
-        for thing in found {
+        for thing in found.into_iter().filter(|t| t.account == account) {
             if let Some(seen) = thing.shown(now, site.lag, false)
                 && !dead(&seen, by_id)
                 && !items.iter().any(|known| known.id == seen.id)
