@@ -17,6 +17,7 @@ mod entry;
 mod images;
 mod implementations;
 mod recall;
+mod remembered;
 mod sites;
 
 pub use appliances::{Appliance, NewAppliance};
@@ -24,6 +25,8 @@ pub use credentials::{Credential, NewCredential};
 pub use images::{Image, NewImage};
 pub use implementations::{Implementation, NewImplementation, Script, Target};
 pub use sites::{NewSite, Site};
+
+use remembered::Remembered;
 
 /// The catalog of one store.
 #[derive(Debug)]
@@ -36,6 +39,7 @@ pub struct Catalog {
     apis: Vec<String>,
     // An implementation's body never changes, so what was read once stays true.
     bodies: Mutex<BTreeMap<CatalogId, Arc<Implementation>>>,
+    remembered: Remembered,
 }
 
 impl Catalog {
@@ -59,6 +63,7 @@ impl Catalog {
                 .collect(),
             apis,
             bodies: Mutex::default(),
+            remembered: Remembered::default(),
         }
     }
 

@@ -435,7 +435,7 @@ impl<'a> Clusters<'a> {
             }
             // Another process may do the work, and its bell is not heard here.
             let pause = end.since(now).min(Duration::from_millis(500));
-            self.core.news(heard, pause).await;
+            self.core.news_of(id, heard, pause).await;
         }
     }
 
@@ -455,7 +455,7 @@ impl<'a> Clusters<'a> {
                 return Ok(false);
             }
             let pause = end.since(now).min(Duration::from_millis(500));
-            self.core.news(heard, pause).await;
+            self.core.news_of(id, heard, pause).await;
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Events, NewEvent};
 use crate::history::History;
-use crate::id::InstanceId;
+use crate::id::{InstanceId, ResourceId};
 use crate::installation;
 use crate::operations::Operations;
 use crate::orphans::Orphans;
@@ -54,9 +54,10 @@ pub struct Core {
 impl Core {
     /// Writes a batch and wakes whoever waits in this process.
     pub(crate) async fn commit(&self, batch: Batch) -> Result<Outcome> {
+        let of = batch.of();
         let outcome = self.store.commit(batch).await?;
         if matches!(outcome, Outcome::Done(_)) {
-            self.bell.ring();
+            self.bell.ring(&of);
         }
         Ok(outcome)
     }
@@ -117,6 +118,15 @@ impl Core {
     pub(crate) async fn news(&self, heard: u64, at_most: Duration) {
         select(
             std::pin::pin!(self.bell.after(heard)),
+            self.env.sleep(at_most),
+        )
+        .await;
+    }
+
+    /// The same, until something of one resource was.
+    pub(crate) async fn news_of(&self, of: ResourceId, heard: u64, at_most: Duration) {
+        select(
+            std::pin::pin!(self.bell.after_of(heard, of)),
             self.env.sleep(at_most),
         )
         .await;

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::id::CatalogId;
 use crate::life::Wanted;
@@ -167,13 +169,14 @@ pub struct ImageView {
 }
 
 /// A value kept as JSON text: specs and views in records, whatever their model.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Json(std::sync::Arc<str>);
+/// It was checked when it was made, and is copied as it is from then on.
+#[derive(Clone)]
+pub struct Json(Arc<RawValue>);
 
 impl Json {
     /// Writes a value.
     pub fn of<T: Serialize>(value: &T) -> crate::Result<Self> {
-        match serde_json::to_string(value) {
+        match serde_json::value::to_raw_value(value) {
             Ok(text) => Ok(Self(text.into())),
             Err(e) => Err(crate::Error::new(
                 crate::ErrorKind::Internal,
@@ -185,7 +188,7 @@ impl Json {
 
     /// Reads it back.
     pub fn read<T: DeserializeOwned>(&self) -> crate::Result<T> {
-        serde_json::from_str(&self.0).map_err(|e| {
+        serde_json::from_str(self.as_str()).map_err(|e| {
             crate::Error::new(
                 crate::ErrorKind::Corrupt,
                 format!("the store holds a record that this version cannot read: {e}"),
@@ -196,27 +199,32 @@ impl Json {
 
     /// The text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0.get()
     }
 }
 
+impl PartialEq for Json {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Json {}
+
 impl fmt::Debug for Json {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
 impl Serialize for Json {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let raw: &serde_json::value::RawValue =
-            serde_json::from_str(&self.0).map_err(serde::ser::Error::custom)?;
-        raw.serialize(serializer)
+        self.0.serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = Box::<serde_json::value::RawValue>::deserialize(deserializer)?;
-        Ok(Self(raw.get().into()))
+        Ok(Self(Box::<RawValue>::deserialize(deserializer)?.into()))
     }
 }

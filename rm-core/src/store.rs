@@ -159,6 +159,18 @@ pub struct Batch {
     pub events: Vec<NewEvent>,
 }
 
+impl Batch {
+    /// The resources that it writes or removes.
+    pub(crate) fn of(&self) -> Vec<ResourceId> {
+        let written = self.resources.iter().map(|(r, _)| r.id);
+        let removed = self.delete.iter().filter_map(|key| match key {
+            Key::Resource(id) => Some(*id),
+            Key::Document(..) => None,
+        });
+        written.chain(removed).collect()
+    }
+}
+
 /// What became of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {

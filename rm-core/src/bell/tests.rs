@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Wake, Waker};
 
 use super::Bell;
+use crate::id::ResourceId;
 
 /// Counts how often it was woken.
 #[derive(Default)]
@@ -25,7 +26,7 @@ impl Woken {
 fn what_rang_before_the_wait_is_not_missed() {
     let bell = Bell::default();
     let heard = bell.rung();
-    bell.ring();
+    bell.ring(&[]);
     let mut after = pin!(bell.after(heard));
     assert!(
         after
@@ -48,24 +49,24 @@ fn everybody_who_waits_is_woken_once() {
             assert!(wait.as_mut().poll(&mut cx).is_pending());
         }
     }
-    bell.ring();
+    bell.ring(&[]);
     assert_eq!(woken.iter().map(|w| w.times()).collect::<Vec<_>>(), [1; 3]);
     for (wait, waker) in waits.iter_mut().zip(&wakers) {
         let mut cx = Context::from_waker(waker);
         assert!(wait.as_mut().poll(&mut cx).is_ready());
     }
-    bell.ring();
+    bell.ring(&[]);
     assert_eq!(woken.iter().map(|w| w.times()).collect::<Vec<_>>(), [1; 3]);
 }
 
 #[test]
 fn who_has_heard_it_waits_for_the_next() {
     let bell = Bell::default();
-    bell.ring();
+    bell.ring(&[]);
     let mut after = pin!(bell.after(bell.rung()));
     let mut cx = Context::from_waker(Waker::noop());
     assert!(after.as_mut().poll(&mut cx).is_pending());
-    bell.ring();
+    bell.ring(&[]);
     assert!(after.as_mut().poll(&mut cx).is_ready());
 }
 
@@ -80,4 +81,48 @@ fn a_task_that_waits_again_and_again_is_remembered_once() {
         assert!(after.as_mut().poll(&mut cx).is_pending());
     }
     assert_eq!(bell.lock().waiting.len(), 1);
+}
+
+#[test]
+fn who_waits_for_one_resource_hears_of_no_other() {
+    let [mine, other] = [1, 2].map(|n| ResourceId(uuid::Uuid::from_u128(n)));
+    let bell = Bell::default();
+    let woken = Arc::<Woken>::default();
+    let waker = Waker::from(Arc::clone(&woken));
+    let mut cx = Context::from_waker(&waker);
+    let mut after = pin!(bell.after_of(bell.rung(), mine));
+    assert!(after.as_mut().poll(&mut cx).is_pending());
+    bell.ring(&[other]);
+    assert_eq!(woken.times(), 0);
+    assert!(after.as_mut().poll(&mut cx).is_pending());
+    bell.ring(&[other, mine]);
+    assert_eq!(woken.times(), 1);
+    assert!(after.as_mut().poll(&mut cx).is_ready());
+}
+
+/// Whatever it was: whoever waits looks once more, and then waits for its own.
+#[test]
+fn what_rang_between_a_look_and_the_wait_is_not_missed() {
+    let bell = Bell::default();
+    let heard = bell.rung();
+    bell.ring(&[]);
+    let mine = ResourceId(uuid::Uuid::from_u128(1));
+    let mut after = pin!(bell.after_of(heard, mine));
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(after.as_mut().poll(&mut cx).is_ready());
+}
+
+#[test]
+fn a_wait_that_is_given_up_leaves_nothing_behind() {
+    let bell = Bell::default();
+    let mine = ResourceId(uuid::Uuid::from_u128(1));
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut kept = Box::pin(bell.after_of(0, mine));
+    let mut given_up = Box::pin(bell.after_of(0, mine));
+    assert!(kept.as_mut().poll(&mut cx).is_pending());
+    assert!(given_up.as_mut().poll(&mut cx).is_pending());
+    drop(given_up);
+    bell.ring(&[mine]);
+    assert!(kept.as_mut().poll(&mut cx).is_ready());
+    assert!(bell.lock().of.is_empty());
 }

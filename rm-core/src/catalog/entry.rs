@@ -20,7 +20,9 @@ use crate::store::{Batch, Cursor, Expect, Key, Outcome, Page, Refusal, Version};
 const PREFIX: &str = "catalog.";
 
 /// One kind of entry: where it is kept and how people call it.
-pub(super) trait Entry: Serialize + DeserializeOwned + Clone + Send + Sync {
+pub(super) trait Entry:
+    Serialize + DeserializeOwned + Clone + Send + Sync + 'static
+{
     const SPACE: &'static str;
     const WHAT: &'static str;
     fn id(&self) -> CatalogId;
@@ -40,7 +42,7 @@ pub(super) fn named(name: &str) -> (String, String) {
 impl Catalog {
     pub(super) async fn get<E: Entry>(&self, id: CatalogId) -> Result<Option<(Version, E)>> {
         match self.store.document(E::SPACE, &id.to_string()).await? {
-            Some(found) => Ok(Some((found.version, found.record.body.read()?))),
+            Some(found) => Ok(Some((found.version, self.remembered.read(&found.record)?))),
             None => Ok(None),
         }
     }
@@ -61,7 +63,7 @@ impl Catalog {
         let name = Some(("name", id_or_name));
         let page = self.store.documents(E::SPACE, name, None, 1).await?;
         match page.items.first() {
-            Some(found) => Ok((found.version, found.record.body.read()?)),
+            Some(found) => Ok((found.version, self.remembered.read(&found.record)?)),
             None => Err(self.missing_among::<E>(id_or_name).await),
         }
     }
@@ -117,7 +119,7 @@ impl Catalog {
         let page = self.store.documents(E::SPACE, index, after, limit).await?;
         let mut items = Vec::with_capacity(page.items.len());
         for found in page.items {
-            items.push(found.record.body.read()?);
+            items.push(self.remembered.read(&found.record)?);
         }
         Ok(Page {
             items,

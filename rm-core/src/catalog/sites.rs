@@ -135,6 +135,11 @@ impl Catalog {
         self.find(id_or_name).await
     }
 
+    /// The site that a record names.
+    pub(crate) async fn site_of(&self, id: CatalogId) -> Result<Site> {
+        self.need(id).await
+    }
+
     /// All sites, by id.
     pub async fn sites(&self, after: Option<&Cursor>, limit: u32) -> Result<Page<Site>> {
         self.list(None, after, limit).await

@@ -25,7 +25,7 @@ impl Engine {
     /// What the backend guarantees for a record.
     pub(super) async fn capability(&self, r: &ResourceRecord) -> Result<Capability> {
         let driver = self.core.driver(&r.place.manager)?;
-        let site = self.core.catalog.site(&r.place.site.to_string()).await?;
+        let site = self.core.catalog.site_of(r.place.site).await?;
         Ok(driver.capability(&site))
     }
 
