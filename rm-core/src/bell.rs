@@ -18,9 +18,9 @@ struct Inner {
     rung: u64,
     /// Who waits for anything.
     waiting: Vec<Waker>,
-    /// Who waits for a write of one resource, by the number of the wait: many
-    /// callers may wait, and each write is of interest to a few.
-    of: BTreeMap<ResourceId, Vec<(u64, Waker)>>,
+    /// Who waits for one resource to come to rest, by the number of the wait:
+    /// many callers may wait, and a commit is of interest to few of them.
+    of: BTreeMap<(ResourceId, u64), Waker>,
     waits: u64,
 }
 
@@ -29,7 +29,8 @@ impl Bell {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Wakes everybody who waits for anything, or for one of these.
+    /// Wakes everybody who waits for anything, or for one of these, which have
+    /// come to rest.
     pub(crate) fn ring(&self, of: &[ResourceId]) {
         let mut waiting;
         {
@@ -37,8 +38,11 @@ impl Bell {
             inner.rung += 1;
             waiting = std::mem::take(&mut inner.waiting);
             for id in of {
-                let of = inner.of.remove(id).into_iter().flatten();
-                waiting.extend(of.map(|(_, waker)| waker));
+                let all = (*id, 0)..=(*id, u64::MAX);
+                while let Some((wait, _)) = inner.of.range(all.clone()).next() {
+                    let wait = *wait;
+                    waiting.extend(inner.of.remove(&wait));
+                }
             }
         }
         for waker in waiting {
@@ -102,10 +106,8 @@ impl Future for AfterOf<'_> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut inner = self.bell.lock();
         if let Some(wait) = self.wait {
-            let waiting = inner.of.get_mut(&self.of);
-            let own = waiting.and_then(|all| all.iter_mut().find(|(n, _)| *n == wait));
-            return match own {
-                Some((_, waker)) => {
+            return match inner.of.get_mut(&(self.of, wait)) {
+                Some(waker) => {
                     waker.clone_from(cx.waker());
                     Poll::Pending
                 }
@@ -118,7 +120,7 @@ impl Future for AfterOf<'_> {
         inner.waits += 1;
         let wait = inner.waits;
         let waker = cx.waker().clone();
-        inner.of.entry(self.of).or_default().push((wait, waker));
+        inner.of.insert((self.of, wait), waker);
         drop(inner);
         self.wait = Some(wait);
         Poll::Pending
@@ -127,13 +129,9 @@ impl Future for AfterOf<'_> {
 
 impl Drop for AfterOf<'_> {
     fn drop(&mut self) {
-        let Some(wait) = self.wait else { return };
-        let mut inner = self.bell.lock();
-        if let Some(waiting) = inner.of.get_mut(&self.of) {
-            waiting.retain(|(n, _)| *n != wait);
-            if waiting.is_empty() {
-                inner.of.remove(&self.of);
-            }
+        if let Some(wait) = self.wait {
+            let waker = self.bell.lock().of.remove(&(self.of, wait));
+            drop(waker);
         }
     }
 }

@@ -125,10 +125,6 @@ impl Driver for Observed {
         self.driver.wanted(spec)
     }
 
-    fn probe(&self, spec: &Json, view: &Json) -> Result<Option<(String, u16)>> {
-        self.driver.probe(spec, view)
-    }
-
     async fn offers(&self, cx: &Cx<'_>, spec: &Json) -> Result<Vec<Offer>> {
         let call = self.driver.offers(cx, spec);
         self.told(cx, "offers", call).await

@@ -24,6 +24,9 @@ pub(crate) struct Sight {
     pub(crate) reason: String,
     pub(crate) stamp: Option<String>,
     pub(crate) view: Option<Json>,
+    /// What must accept a TCP connection before it counts as ready; only a
+    /// close look says so.
+    pub(crate) probe: Option<(String, u16)>,
 }
 
 /// A backend without its model's types.
@@ -33,7 +36,6 @@ pub(crate) trait Driver: fmt::Debug + Send + Sync {
     fn capability(&self, site: &Site) -> Capability;
     fn nodes(&self, spec: &Json) -> Result<u64>;
     fn wanted(&self, spec: &Json) -> Result<Wanted>;
-    fn probe(&self, spec: &Json, view: &Json) -> Result<Option<(String, u16)>>;
     async fn offers(&self, cx: &Cx<'_>, spec: &Json) -> Result<Vec<Offer>>;
     async fn observe(&self, cx: &Cx<'_>, look: Look<'_, Json>) -> Result<Page<Sight>>;
     async fn create(&self, cx: &Cx<'_>, mark: &Mark, spec: &Json) -> Result<RemoteId>;
@@ -75,25 +77,24 @@ impl<M: Model> Driver for Erased<M> {
         Ok(wanted::<M>(&spec.read()?))
     }
 
-    fn probe(&self, spec: &Json, view: &Json) -> Result<Option<(String, u16)>> {
-        Ok(M::probe(&spec.read()?, &view.read()?))
-    }
-
     async fn offers(&self, cx: &Cx<'_>, spec: &Json) -> Result<Vec<Offer>> {
         self.0.offers(cx, &spec.read()?).await
     }
 
     async fn observe(&self, cx: &Cx<'_>, look: Look<'_, Json>) -> Result<Page<Sight>> {
+        let mut closely: Option<M::Spec> = None;
         let page = match look {
             Look::These(targets) => self.0.observe(cx, Look::These(targets)).await?,
             Look::Closely(target, spec) => {
-                let spec: M::Spec = spec.read()?;
-                self.0.observe(cx, Look::Closely(target, &spec)).await?
+                let spec = closely.insert(spec.read()?);
+                self.0.observe(cx, Look::Closely(target, spec)).await?
             }
             Look::All(after) => self.0.observe(cx, Look::All(after)).await?,
         };
         let mut items = Vec::with_capacity(page.items.len());
         for seen in page.items {
+            let both = closely.as_ref().zip(seen.view.as_ref());
+            let probe = both.and_then(|(spec, view)| M::probe(spec, view));
             items.push(Sight {
                 id: seen.id,
                 name: seen.name,
@@ -102,6 +103,7 @@ impl<M: Model> Driver for Erased<M> {
                 reason: seen.reason,
                 stamp: seen.stamp,
                 view: seen.view.as_ref().map(Json::of).transpose()?,
+                probe,
             });
         }
         Ok(Page {

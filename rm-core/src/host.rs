@@ -54,10 +54,10 @@ pub struct Core {
 impl Core {
     /// Writes a batch and wakes whoever waits in this process.
     pub(crate) async fn commit(&self, batch: Batch) -> Result<Outcome> {
-        let of = batch.of();
+        let settled = batch.settles();
         let outcome = self.store.commit(batch).await?;
         if matches!(outcome, Outcome::Done(_)) {
-            self.bell.ring(&of);
+            self.bell.ring(&settled);
         }
         Ok(outcome)
     }
@@ -123,7 +123,7 @@ impl Core {
         .await;
     }
 
-    /// The same, until something of one resource was.
+    /// The same, until one resource comes to rest or is gone.
     pub(crate) async fn news_of(&self, of: ResourceId, heard: u64, at_most: Duration) {
         select(
             std::pin::pin!(self.bell.after_of(heard, of)),

@@ -160,9 +160,11 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// The resources that it writes or removes.
-    pub(crate) fn of(&self) -> Vec<ResourceId> {
-        let written = self.resources.iter().map(|(r, _)| r.id);
+    /// The resources that come to rest by it: as wanted, failed, held or gone.
+    pub(crate) fn settles(&self) -> Vec<ResourceId> {
+        let settled = |r: &&Arc<ResourceRecord>| r.seen.is_settled();
+        let written = self.resources.iter().map(|(r, _)| r);
+        let written = written.filter(settled).map(|r| r.id);
         let removed = self.delete.iter().filter_map(|key| match key {
             Key::Resource(id) => Some(*id),
             Key::Document(..) => None,

@@ -327,6 +327,7 @@ impl Engine {
                 reason: String::new(),
                 stamp: None,
                 view: None,
+                probe: None,
             })
         }) else {
             return;

@@ -40,14 +40,15 @@ impl Engine {
                 return;
             }
         };
-        let Some(view) = seen.and_then(|s| s.view) else {
+        let (view, probe) = seen.map_or((None, None), |s| (s.view, s.probe));
+        let Some(view) = view else {
             // It changed between the two looks.
             let due = Due::Release(core.env.now().plus(self.pace(1)));
             self.write(&mut claim, due, |_, _| {}).await;
             return;
         };
-        match reach.driver.probe(&r.place.spec, &view) {
-            Ok(Some((address, port))) if !core.env.reaches(&address, port).await => {
+        match probe {
+            Some((address, port)) if !core.env.reaches(&address, port).await => {
                 let late = r.deadline.is_some_and(|d| d <= core.env.now());
                 let due = Due::Release(core.env.now().plus(self.pace(r.looks)));
                 let reason = format!("port {port} of {address} does not answer yet");

@@ -39,7 +39,7 @@ impl Engine {
                 let mut notes = FuturesUnordered::new();
                 for claim in claims {
                     let r = &*claim.row.record;
-                    let glance = sights.of(r, &self.mark(r).name());
+                    let glance = sights.of(r, || self.mark(r).name());
                     let next = decide(r, &cap, &glance, now, &self.own());
                     let sight = match glance {
                         Glance::Found(sight) => Some(sight),
@@ -181,12 +181,12 @@ impl Sights {
     /// What it shows of a record: by the site's immutable id where that is
     /// known, else by the mark, else by the name that the mark would have
     /// given it: what has our name and not our mark must be noticed.
-    fn of(&self, r: &ResourceRecord, name: &str) -> Glance {
+    fn of(&self, r: &ResourceRecord, name: impl FnOnce() -> String) -> Glance {
         let id = r
             .remote
             .as_ref()
             .or_else(|| self.by_mark.get(&r.id))
-            .or_else(|| self.by_name.get(name));
+            .or_else(|| self.by_name.get(&name()));
         let found = id.and_then(|id| self.by_id.get(id));
         match found {
             Some(sight) => Glance::Found(Box::new(sight.clone())),

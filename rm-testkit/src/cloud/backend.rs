@@ -389,10 +389,10 @@ fn these(
     let mut items: Vec<Seen<Cluster>> = Vec::new();
     for target in targets {
         let by_id = target.remote.is_some();
-        let name = target.mark.name();
+        let name = (!by_id).then(|| target.mark.name());
         let found = meant(site, target, |t| {
             let marked = |m: &Mark| m.resource == target.mark.resource;
-            ((known.named || known.listed) && t.name == name)
+            ((known.named || known.listed) && Some(&t.name) == name.as_ref())
                 || (known.listed && t.mark.as_ref().is_some_and(marked))
         });
         for thing in found.into_iter().filter(|t| t.account == account) {
