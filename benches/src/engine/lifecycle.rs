@@ -25,7 +25,7 @@ use benches::numbers::{Samples, count};
 const PATIENCE: Duration = Duration::from_secs(3600);
 
 /// How many lives one world sees. A simulated site remembers what it once had.
-const LIVES: u32 = 512;
+const LIVES: u32 = 256;
 
 #[derive(Debug, Default)]
 pub(super) struct Lifecycle {
@@ -91,11 +91,11 @@ impl Stage {
         let clusters = self.host.clusters();
         let request = ClusterRequest {
             reuse: Reuse::Never,
-            ..ClusterRequest::of(APPLIANCE, 3)
+            ..ClusterRequest::of(APPLIANCE, 1)
         };
         let id = clusters.create(&self.user, &request).await?.cluster.id();
         ready(&clusters.settled(&self.user, id, PATIENCE).await?)?;
-        clusters.resize(&self.user, id, Size::To(4)).await?;
+        clusters.resize(&self.user, id, Size::To(2)).await?;
         let cluster = clusters.settled(&self.user, id, PATIENCE).await?;
         ready(&cluster)?;
         cluster.release(&self.user, None).await?;

@@ -82,8 +82,8 @@ struct Options {
     /// Rounds of whatever is measured side by side
     #[arg(long, default_value_t = 5)]
     rounds: u32,
-    /// Simulated worlds in a round, of 512 lives each
-    #[arg(long, default_value_t = 8)]
+    /// Simulated worlds in a round, of 256 lives each
+    #[arg(long, default_value_t = 16)]
     worlds: u32,
     /// Callers at once
     #[arg(long, default_value_t = 64)]
