@@ -13,6 +13,7 @@
 )]
 
 mod conformance;
+mod driver;
 mod faults;
 mod lab;
 mod life;
