@@ -79,6 +79,11 @@ impl Catalog {
         self
     }
 
+    /// Where it is kept.
+    pub(crate) fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+
     /// What seals secrets: for adapters that keep secrets of their own.
     pub fn sealer(&self) -> &dyn Sealer {
         &*self.sealer

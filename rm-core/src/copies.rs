@@ -218,7 +218,7 @@ pub(crate) async fn retry_failed(core: &Core, ids: &[ResourceId], by: &str) -> R
 
 fn try_again(core: &Core, row: &Versioned<ResourceRecord>, by: &str, batch: &mut Batch) {
     let mut record = (*row.record).clone();
-    resource::try_again(core, &mut record, batch, by);
+    resource::try_again(&*core.env, &mut record, batch, by);
     write(core, row.version, record, batch);
 }
 
@@ -364,7 +364,7 @@ impl<'a> Copies<'a> {
             let mut record = r.clone();
             record.holds.clear();
             let why = format!("{} dropped it", who.user);
-            resource::want_absent(core, &mut record, &mut batch, &why);
+            resource::want_absent(&*core.env, &mut record, &mut batch, &why);
             if let Some((key, version)) = own_key(core, r).await? {
                 batch.expect.push(Expect::Version(key.clone(), version));
                 batch.delete.push(key);

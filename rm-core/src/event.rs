@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::caller::{Caller, Role, Tenant};
-use crate::env::Timestamp;
+use crate::env::{Env, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::Core;
 use crate::id::ResourceId;
 use crate::model::Json;
-use crate::record::Document;
+use crate::record::{Document, ResourceRecord};
 use crate::store::Version;
 use crate::visible::{may_hear, may_see};
 
@@ -46,6 +46,21 @@ pub struct NewEvent {
     /// More, for people and programs.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub data: Value,
+}
+
+impl NewEvent {
+    /// One about a resource.
+    pub(crate) fn of(env: &dyn Env, r: &ResourceRecord, verb: &str, data: Value) -> Self {
+        Self {
+            at: env.now(),
+            what: format!("{}.{verb}", r.kind),
+            // Of a copy of an image hear those for whom it was brought.
+            tenant: Some(r.holds.first().map_or(&r.tenant, |h| &h.tenant).clone()),
+            audience: r.parties().into_iter().map(str::to_owned).collect(),
+            resource: Some(r.id),
+            data,
+        }
+    }
 }
 
 /// What happened. `seq` grows in commit order and is the cursor.

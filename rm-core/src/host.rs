@@ -102,15 +102,7 @@ impl Core {
         verb: &str,
         data: serde_json::Value,
     ) -> NewEvent {
-        NewEvent {
-            at: self.env.now(),
-            what: format!("{}.{verb}", r.kind),
-            // Of a copy of an image hear those for whom it was brought.
-            tenant: Some(r.holds.first().map_or(&r.tenant, |h| &h.tenant).clone()),
-            audience: r.parties().into_iter().map(str::to_owned).collect(),
-            resource: Some(r.id),
-            data,
-        }
+        NewEvent::of(&*self.env, r, verb, data)
     }
 
     /// Waits until something was committed, or a while, whatever comes first.
@@ -372,7 +364,7 @@ impl HostBuilder {
     /// [`ErrorKind::Invalid`] for an installation name that could not be put
     /// into a mark, and for a durable store into which secrets would go
     /// unsealed.
-    pub fn build(self) -> Result<Host> {
+    pub fn build(mut self) -> Result<Host> {
         let good = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_' || c == '.';
         if self.installation.is_empty()
             || self.installation.len() > 24
@@ -397,6 +389,7 @@ impl HostBuilder {
             }
             None => Arc::new(Unsealed),
         };
+        self.registries.clusters_of_nodes()?;
         let catalog = Catalog::new(
             Arc::clone(&self.env),
             Arc::clone(&store),

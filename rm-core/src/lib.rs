@@ -10,6 +10,7 @@
 //! | how a program uses it | [`host`], [`clusters`], [`catalog`] |
 //! | what a plugin author writes | [`backend`], [`registry`] |
 //! | what is wanted and what is seen | [`life`], [`model`], [`record`] |
+//! | clusters made of nodes | [`nodes`] |
 //! | what is durable | [`store`], [`event`] |
 //! | who is told | [`event`], [`signal`], [`outbox`], [`operations`], [`calls`] |
 //! | what was believed when, and why | [`history`] |
@@ -39,6 +40,7 @@ pub mod life;
 pub mod manager;
 pub mod model;
 pub mod name;
+pub mod nodes;
 pub mod operations;
 pub mod orphans;
 pub mod outbox;

@@ -66,7 +66,7 @@ impl Model for Cluster {
     type View = ClusterView;
 
     fn nodes(spec: &ClusterSpec) -> u64 {
-        1 + u64::from(spec.slaves)
+        1 + u64::from(spec.slaves) + u64::from(spec.others)
     }
 
     fn probe(spec: &ClusterSpec, view: &ClusterView) -> Option<(String, u16)> {
@@ -85,6 +85,9 @@ pub struct ClusterSpec {
     pub revision: u32,
     /// How many hosts beside the master.
     pub slaves: u32,
+    /// How many hosts there are that are neither the master nor a slave.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub others: u32,
     /// The caller's own parameters and those of the hints (`network`, `key`,
     /// `image`, `flavor`, `allowed_ip`); only what the implementation declares
     /// is handed on.
@@ -97,6 +100,11 @@ pub struct ClusterSpec {
     /// name under which the implementation and its parameters ask for it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub images: BTreeMap<String, String>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 /// What is seen of a cluster.

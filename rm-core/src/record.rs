@@ -28,6 +28,10 @@ pub struct ResourceRecord {
     /// Where else it could be made, best first, while nothing was tried yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fallbacks: Vec<Place>,
+    /// The resource that it is a part of: it goes with that one, is charged
+    /// with it, and takes no verb of a user's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part_of: Option<ResourceId>,
     /// Resources that must be ready before this one is made.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<ResourceId>,
@@ -205,6 +209,7 @@ impl ResourceRecord {
             name,
             place,
             fallbacks: Vec::new(),
+            part_of: None,
             needs: Vec::new(),
             wanted: Wanted::Running,
             generation: 1,

@@ -13,7 +13,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::host::Core;
 use crate::id::Kind;
 use crate::manager::{Managed, ResourceManager};
-use crate::model::Model;
+use crate::model::{Cluster, Model, Node};
+use crate::nodes::{self, NodeClusters, NodesBody};
 
 mod plugin;
 
@@ -109,6 +110,15 @@ pub trait Media: fmt::Debug + Send + Sync + 'static {
     /// How many slaves the body makes where a request does not say.
     fn default_slaves(&self, _body: &str) -> Option<u32> {
         None
+    }
+    /// How many hosts the body makes beside the master and the slaves.
+    fn others(&self, _body: &str) -> u32 {
+        0
+    }
+    /// Whether the site must hold the appliance's images before anything is
+    /// made of the body.
+    fn needs_copies(&self) -> bool {
+        true
     }
     /// A body made around an image of the site, for who brings no body; absent
     /// where this type has no such thing.
@@ -239,6 +249,34 @@ impl Registries {
                 }),
             },
         );
+        Ok(())
+    }
+
+    /// Clusters made of nodes, for every type of site that has nodes.
+    pub(crate) fn clusters_of_nodes(&mut self) -> Result<()> {
+        let mut by_api: BTreeMap<String, NodeClusters> = BTreeMap::new();
+        for (name, r) in &self.backends {
+            if r.driver.model() == TypeId::of::<Node>() {
+                let (kind, driver) = (r.serves.kind.clone(), Arc::clone(&r.driver));
+                let clusters = by_api.entry(r.serves.api.clone()).or_default();
+                clusters.add(name, kind, driver);
+            }
+        }
+        if !by_api.is_empty() && !self.media.contains_key(nodes::MEDIA_TYPE) {
+            self.media(Arc::new(NodesBody))?;
+        }
+        for (api, clusters) in by_api {
+            let serves = Serves {
+                kind: Kind::CLUSTER,
+                media: vec![nodes::MEDIA_TYPE.to_owned()],
+                api,
+            };
+            // A host that brings its own is left alone.
+            if self.backends.values().all(|r| r.serves != serves) {
+                let name = format!("{}.clusters", serves.api);
+                self.backend::<Cluster>(&name, serves, Arc::new(clusters))?;
+            }
+        }
         Ok(())
     }
 

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use crate::caller::{Caller, Role, known_user};
 use crate::copies;
-use crate::env::Timestamp;
+use crate::env::{Env, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
+use crate::event::NewEvent;
 use crate::host::Core;
 use crate::id::{HoldId, ResourceId};
 use crate::life::{State, Verb, Wanted};
@@ -195,7 +196,7 @@ impl<M: Model> Resource<M> {
                 serde_json::json!({"by": who.user, "hold": gone.id, "left": r.holds.len()}),
             ));
             if r.holds.is_empty() {
-                want_absent(core, r, batch, "its last holder gave it up");
+                want_absent(&*core.env, r, batch, "its last holder gave it up");
             }
             also(batch)
         })
@@ -261,7 +262,7 @@ impl<M: Model> Resource<M> {
                     r.attempt = None;
                 }
             }
-            try_again(core, r, batch, &who.user);
+            try_again(&*core.env, r, batch, &who.user);
             Ok(())
         })
         .await
@@ -308,6 +309,7 @@ impl<M: Model> Resource<M> {
             if verb != Verb::Join && !row.record.holds.is_empty() {
                 holder(who, &row.record)?;
             }
+            part_takes(&row.record, verb)?;
             verb.check(row.record.wanted, row.record.seen)
                 .map_err(|e| e.resource(self.id()))?;
             let mut record = (*row.record).clone();
@@ -347,8 +349,23 @@ impl<M: Model> Resource<M> {
     }
 }
 
+/// What is a part of another resource is as that one wants it: only the ways
+/// out of trouble are its own.
+fn part_takes(r: &ResourceRecord, verb: Verb) -> Result<()> {
+    match (r.part_of, verb) {
+        (None, _) | (_, Verb::Retry | Verb::Adopt | Verb::Abandon) => Ok(()),
+        (Some(whole), _) => Err(Error::new(
+            ErrorKind::Conflict,
+            format!("it is a part of the cluster {whole}"),
+        )
+        .code("part-of-cluster")
+        .advice("ask that of the cluster: resize it, or delete it")
+        .resource(r.id)),
+    }
+}
+
 /// The intent to try again what failed.
-pub(crate) fn try_again(core: &Core, r: &mut ResourceRecord, batch: &mut Batch, by: &str) {
+pub(crate) fn try_again(env: &dyn Env, r: &mut ResourceRecord, batch: &mut Batch, by: &str) {
     // What was held may be somebody else's: it is looked at before it is
     // destroyed.
     let held = r.seen == State::Quarantined;
@@ -363,7 +380,8 @@ pub(crate) fn try_again(core: &Core, r: &mut ResourceRecord, batch: &mut Batch, 
     r.tries = u32::from(held);
     r.looks = 0;
     r.deadline = None;
-    batch.events.push(core.event(
+    batch.events.push(NewEvent::of(
+        env,
         r,
         "retried",
         serde_json::json!({"by": by, "generation": r.generation}),
@@ -371,7 +389,7 @@ pub(crate) fn try_again(core: &Core, r: &mut ResourceRecord, batch: &mut Batch, 
 }
 
 /// The intent to have it no more.
-pub(crate) fn want_absent(core: &Core, r: &mut ResourceRecord, batch: &mut Batch, why: &str) {
+pub(crate) fn want_absent(env: &dyn Env, r: &mut ResourceRecord, batch: &mut Batch, why: &str) {
     r.wanted = Wanted::Absent;
     r.renew_intent();
     // What is in quarantine may be somebody else's: it is not destroyed
@@ -382,7 +400,8 @@ pub(crate) fn want_absent(core: &Core, r: &mut ResourceRecord, batch: &mut Batch
     why.clone_into(&mut r.reason);
     if r.seen != State::Releasing {
         r.seen = State::Releasing;
-        batch.events.push(core.event(
+        batch.events.push(NewEvent::of(
+            env,
             r,
             "releasing",
             serde_json::json!({"to": r.seen, "wanted": r.wanted, "generation": r.generation, "reason": why}),

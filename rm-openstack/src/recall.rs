@@ -48,6 +48,7 @@ pub(crate) async fn spec(
         implementation: implementation.id,
         revision: implementation.revision,
         slaves,
+        others: 0,
         parameters: asked(&info, given),
         ready_port: appliance.ready_port,
         // It stays made of what it is made of.

@@ -17,6 +17,7 @@ mod config;
 mod fault;
 mod images;
 mod media;
+mod nodes;
 mod site;
 mod thing;
 mod watched;
@@ -25,6 +26,7 @@ pub use config::{PLUGIN, SimConfig, SimSite};
 pub use fault::{Answer, Fault, Rule, SimCall, Verb};
 pub use images::{Fill, SimImage};
 pub use media::{MEDIA_TYPE, SimBody};
+pub use nodes::{BROKEN_IMAGE, NODE, NODES_API};
 pub use thing::Thing;
 
 use fault::Faults;

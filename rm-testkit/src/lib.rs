@@ -36,8 +36,8 @@ mod store;
 mod world;
 
 pub use cloud::{
-    API, Answer, Fault, Fill, MEDIA_TYPE, PLUGIN, Rule, SimBody, SimCall, SimCloud, SimConfig,
-    SimImage, SimSite, Thing, Verb,
+    API, Answer, BROKEN_IMAGE, Fault, Fill, MEDIA_TYPE, NODE, NODES_API, PLUGIN, Rule, SimBody,
+    SimCall, SimCloud, SimConfig, SimImage, SimSite, Thing, Verb,
 };
 pub use rng::Rng;
 pub use scene::{EngineTask, Scene, SceneBuilder};

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rm_core::catalog::{NewAppliance, NewCredential, NewImplementation, NewSite};
+use rm_core::catalog::{NewAppliance, NewCredential, NewImage, NewImplementation, NewSite};
 use rm_core::clusters::{ClusterRequest, Clusters, Reuse};
 use rm_core::model::Cluster;
+use rm_core::nodes;
 use rm_core::policy::Policy;
 use rm_core::record::Document;
 use rm_core::resource::Resource;
@@ -16,7 +17,7 @@ use rm_core::store::{Batch, MemoryStore, Store};
 use rm_core::{Caller, Host, ResourceId, Result, Tenant};
 use serde_json::json;
 
-use crate::cloud::{API, MEDIA_TYPE, SimCloud, SimConfig};
+use crate::cloud::{API, BROKEN_IMAGE, MEDIA_TYPE, NODES_API, SimCloud, SimConfig};
 use crate::store::SimStore;
 use crate::world::{SimEnv, TaskId, World};
 
@@ -78,6 +79,8 @@ pub struct EngineTask {
 pub struct SceneBuilder {
     seed: u64,
     sites: Vec<String>,
+    node_sites: Vec<String>,
+    nodes_body: String,
     config: SimConfig,
     policy: Policy,
     body: String,
@@ -90,6 +93,16 @@ impl SceneBuilder {
     #[must_use]
     pub fn sites(mut self, names: &[&str]) -> Self {
         self.sites = names.iter().map(|n| (*n).to_owned()).collect();
+        self
+    }
+
+    /// With these sites besides, which have nodes and not clusters, and an
+    /// implementation of the appliance for them. The catalog has an image
+    /// `debian`, and one that breaks whatever is made of it.
+    #[must_use]
+    pub fn node_sites(mut self, names: &[&str], body: &serde_json::Value) -> Self {
+        self.node_sites = names.iter().map(|n| (*n).to_owned()).collect();
+        self.nodes_body = body.to_string();
         self
     }
 
@@ -160,7 +173,10 @@ impl SceneBuilder {
             running: Mutex::default(),
         };
         if self.catalog.is_empty() {
-            let load = scene.load(&self.sites, &self.body, self.ready_port);
+            let load = async {
+                scene.load(&self.sites, &self.body, self.ready_port).await?;
+                scene.load_nodes(&self.node_sites, &self.nodes_body).await
+            };
             scene.world.block_on(load)?;
         } else {
             let batch = Batch {
@@ -186,6 +202,7 @@ pub(crate) fn host(
         .policy(policy.clone())
         .installation(installation);
     cloud.install(builder.registries())?;
+    cloud.install_nodes(builder.registries())?;
     Ok(Arc::new(builder.build()?))
 }
 
@@ -208,6 +225,8 @@ impl Scene {
         SceneBuilder {
             seed,
             sites: vec!["north".to_owned()],
+            node_sites: Vec::new(),
+            nodes_body: String::new(),
             config: SimConfig::default(),
             policy: Policy::default(),
             body: json!({
@@ -238,33 +257,7 @@ impl Scene {
     async fn load(&self, sites: &[String], body: &str, ready_port: Option<u16>) -> Result<()> {
         let (catalog, who) = (self.door.catalog(), &self.operator);
         for name in sites {
-            catalog
-                .add_site(
-                    who,
-                    NewSite {
-                        name: name.clone(),
-                        api: API.to_owned(),
-                        url: format!("sim:{name}"),
-                        region: None,
-                        interface: None,
-                        defaults: BTreeMap::new(),
-                    },
-                )
-                .await?;
-            for user in [&self.alice, &self.carol] {
-                catalog
-                    .add_credential(
-                        who,
-                        NewCredential {
-                            name: format!("{}-{name}", user.tenant),
-                            site: name.clone(),
-                            user: Some(user.user.clone()),
-                            tenant: Some(Tenant(user.tenant.0.clone())),
-                            secret: json!({"account": user.tenant, "password": "right"}),
-                        },
-                    )
-                    .await?;
-            }
+            self.load_site(name, API).await?;
         }
         catalog
             .add_appliance(
@@ -292,6 +285,48 @@ impl Scene {
             )
             .await?;
         Ok(())
+    }
+
+    async fn load_site(&self, name: &str, api: &str) -> Result<()> {
+        let (catalog, who) = (self.door.catalog(), &self.operator);
+        let site = NewSite::new(name, api, &format!("sim:{name}"));
+        catalog.add_site(who, site).await?;
+        for user in [&self.alice, &self.carol] {
+            catalog
+                .add_credential(
+                    who,
+                    NewCredential {
+                        name: format!("{}-{name}", user.tenant),
+                        site: name.to_owned(),
+                        user: Some(user.user.clone()),
+                        tenant: Some(Tenant(user.tenant.0.clone())),
+                        secret: json!({"account": user.tenant, "password": "right"}),
+                    },
+                )
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn load_nodes(&self, sites: &[String], body: &str) -> Result<()> {
+        if sites.is_empty() {
+            return Ok(());
+        }
+        let (catalog, who) = (self.door.catalog(), &self.operator);
+        for name in sites {
+            self.load_site(name, NODES_API).await?;
+        }
+        for name in ["debian", BROKEN_IMAGE] {
+            let image = NewImage {
+                name: name.to_owned(),
+                source: format!("file:/images/{name}"),
+                sha256: "ab".repeat(32),
+                disk_format: "raw".to_owned(),
+            };
+            catalog.add_image(who, image).await?;
+        }
+        let new = NewImplementation::new("hadoop", NODES_API, nodes::MEDIA_TYPE, body);
+        catalog.add_implementation(who, new).await.map(drop)
     }
 
     /// Runs until `main` is done.

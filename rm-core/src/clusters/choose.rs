@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{HoldId, Kind, ResourceId};
 use crate::life::{State, Wanted};
 use crate::manager::{KEYS, ResourceManager, Want};
-use crate::model::{Cluster, ClusterSpec};
+use crate::model::{Cluster, ClusterSpec, Model};
 use crate::resource::Resource;
 use crate::store::{Batch, Expect, Key, Version};
 
@@ -166,6 +166,7 @@ impl Clusters<'_> {
         let slaves = request
             .slaves
             .unwrap_or_else(|| self.core.catalog.default_slaves(implementation));
+        let media = self.core.catalog.media(&implementation.media_type);
         let key = format!(
             "{}/{}/{}/{}",
             who.tenant, appliance.id, implementation.id, site.id
@@ -185,9 +186,13 @@ impl Clusters<'_> {
                     implementation: implementation.id,
                     revision: implementation.revision,
                     slaves,
+                    others: media.map_or(0, |m| m.others(&implementation.body)),
                     parameters: request.parameters.clone(),
                     ready_port: appliance.ready_port,
-                    images: images.clone(),
+                    images: match media.is_none_or(|m| m.needs_copies()) {
+                        true => images.clone(),
+                        false => BTreeMap::new(),
+                    },
                 },
                 key,
             },
@@ -307,7 +312,7 @@ impl Clusters<'_> {
         } else {
             let asked = join_all(candidates.iter().map(|c| c.manager.offers(who, &c.want))).await;
             for (candidate, answer) in candidates.iter().zip(asked) {
-                let nodes = 1 + u64::from(candidate.want.spec.slaves);
+                let nodes = Cluster::nodes(&candidate.want.spec);
                 let mut refuse = |why: String| {
                     considered.push(Considered {
                         site: candidate.want.site.name.clone(),

@@ -123,7 +123,11 @@ impl Engine {
     ) {
         let core = &*self.core;
         let generation = claim.row.record.generation;
-        let nodes = reach.driver.nodes(spec).unwrap_or(claim.row.record.nodes);
+        let charged = claim.row.record.nodes;
+        let nodes = match claim.row.record.part_of {
+            Some(_) => charged,
+            None => reach.driver.nodes(spec).unwrap_or(charged),
+        };
         let wanted = reach.driver.wanted(spec).unwrap_or(Wanted::Running);
         let due = Due::Release(core.env.now());
         self.write(&mut claim, due, |r, batch| {

@@ -71,7 +71,7 @@ impl Engine {
                 ));
             }
             if r.holds.is_empty() {
-                resource::want_absent(core, &mut r, &mut batch, "its last lease is over");
+                resource::want_absent(&*core.env, &mut r, &mut batch, "its last lease is over");
             }
             let key = Key::Resource(r.id);
             batch.expect.push(Expect::Version(key, row.version));

@@ -8,7 +8,7 @@ use rm_core::backend::{
 };
 use rm_core::catalog::Site as CatalogSite;
 use rm_core::env::Timestamp;
-use rm_core::model::{Cluster, ClusterSpec};
+use rm_core::model::{Cluster, ClusterSpec, Model};
 use rm_core::store::{Cursor, Page};
 use rm_core::{Error, ErrorKind, RemoteId, Result};
 use serde::Deserialize;
@@ -29,20 +29,7 @@ impl Backend<Cluster> for SimCloud {
     }
 
     async fn offers(&self, cx: &Cx<'_>, want: &ClusterSpec) -> Result<Vec<Offer>> {
-        if cx.quick {
-            // Signing in is no call of its own here.
-            return self
-                .lock()
-                .admit(cx, Verb::Offers)
-                .map(|()| vec![Offer::room(None)]);
-        }
-        let needed = 1 + u64::from(want.slaves);
-        self.call(cx, Verb::Offers, format!("{needed} nodes"), |_, site| {
-            let mut offer = Offer::room(site.room());
-            offer.cost = site.cost;
-            Ok(vec![offer])
-        })
-        .await
+        self.offered(cx, Cluster::nodes(want)).await
     }
 
     async fn observe(
@@ -50,38 +37,7 @@ impl Backend<Cluster> for SimCloud {
         cx: &Cx<'_>,
         look: Look<'_, ClusterSpec>,
     ) -> Result<Page<Seen<Cluster>>> {
-        let what = match look {
-            Look::These(targets) => format!("{} things", targets.len()),
-            Look::Closely(target, _) => target.mark.name(),
-            Look::All(_) => "all".to_owned(),
-        };
-        let account = account(cx)?;
-        let key = (cx.site.name.clone(), account.clone());
-        if matches!(look, Look::These(_)) {
-            self.lock().faults.open_look(key.clone());
-        }
-        // Counted down when this future ends or is dropped.
-        let _counted = matches!(look, Look::These(_)).then(|| Counted { cloud: self, key });
-        let now = self.now(cx);
-        self.call(cx, Verb::Observe, what, |state, site| {
-            Ok(match look {
-                Look::These(targets) => Page {
-                    items: these(site, &account, targets, state, now),
-                    next: None,
-                },
-                Look::Closely(target, _) => Page {
-                    items: meant(site, target, |t| t.name == target.mark.name())
-                        .into_iter()
-                        .filter(|t| t.account == account && t.exists())
-                        .filter_map(|t| t.shown(now, site.lag, true))
-                        .collect(),
-                    next: None,
-                },
-                Look::All(_) if !state.listed => return Err(unlisted()),
-                Look::All(after) => all(site, &account, after, state.page, now),
-            })
-        })
-        .await
+        self.look(cx, look).await
     }
 
     async fn create(&self, cx: &Cx<'_>, mark: &Mark, spec: &ClusterSpec) -> Result<RemoteId> {
@@ -119,21 +75,7 @@ impl Backend<Cluster> for SimCloud {
         seen: &Seen<Cluster>,
         spec: &ClusterSpec,
     ) -> Result<()> {
-        let takes = self.config.change();
-        self.effect(cx, Verb::Change, seen.id.to_string(), |state, fails| {
-            state.named += 1;
-            Effect::Change {
-                id: seen.id.clone(),
-                mark: mark.clone(),
-                slaves: spec.slaves,
-                number: state.named,
-                fails,
-                takes,
-                how: state.capability.resize,
-            }
-        })
-        .await
-        .map(|_| ())
+        self.resize(cx, mark, &seen.id, spec.slaves).await
     }
 
     /// A simulated site knows the size of a thing and what it gives out.
@@ -152,6 +94,7 @@ impl Backend<Cluster> for SimCloud {
             implementation: implementation.id,
             revision: implementation.revision,
             slaves: thing.slaves,
+            others: 0,
             parameters: BTreeMap::new(),
             ready_port: appliance.ready_port,
             images: BTreeMap::new(),
@@ -159,16 +102,7 @@ impl Backend<Cluster> for SimCloud {
     }
 
     async fn destroy(&self, cx: &Cx<'_>, seen: &Seen<Cluster>) -> Result<()> {
-        let takes = self.config.delete();
-        self.effect(cx, Verb::Destroy, seen.id.to_string(), |_, fails| {
-            Effect::Destroy {
-                id: seen.id.clone(),
-                fails,
-                takes,
-            }
-        })
-        .await
-        .map(|_| ())
+        self.unmake(cx, &seen.id).await
     }
 }
 
@@ -183,6 +117,100 @@ pub(super) struct Known {
 }
 
 impl SimCloud {
+    /// What a site has room for.
+    pub(super) async fn offered(&self, cx: &Cx<'_>, needed: u64) -> Result<Vec<Offer>> {
+        if cx.quick {
+            // Signing in is no call of its own here.
+            return self
+                .lock()
+                .admit(cx, Verb::Offers)
+                .map(|()| vec![Offer::room(None)]);
+        }
+        self.call(cx, Verb::Offers, format!("{needed} nodes"), |_, site| {
+            let mut offer = Offer::room(site.room());
+            offer.cost = site.cost;
+            Ok(vec![offer])
+        })
+        .await
+    }
+
+    /// A look, whatever it is that the things stand for.
+    pub(super) async fn look<S: Sync>(
+        &self,
+        cx: &Cx<'_>,
+        look: Look<'_, S>,
+    ) -> Result<Page<Seen<Cluster>>> {
+        let what = match look {
+            Look::These(targets) => format!("{} things", targets.len()),
+            Look::Closely(target, _) => target.mark.name(),
+            Look::All(_) => "all".to_owned(),
+        };
+        let account = account(cx)?;
+        let key = (cx.site.name.clone(), account.clone());
+        if matches!(look, Look::These(_)) {
+            self.lock().faults.open_look(key.clone());
+        }
+        // Counted down when this future ends or is dropped.
+        let _counted = matches!(look, Look::These(_)).then(|| Counted { cloud: self, key });
+        let now = self.now(cx);
+        self.call(cx, Verb::Observe, what, |state, site| {
+            Ok(match look {
+                Look::These(targets) => Page {
+                    items: these(site, &account, targets, state, now),
+                    next: None,
+                },
+                Look::Closely(target, _) => Page {
+                    items: meant(site, target, |t| t.name == target.mark.name())
+                        .into_iter()
+                        .filter(|t| t.account == account && t.exists())
+                        .filter_map(|t| t.shown(now, site.lag, true))
+                        .collect(),
+                    next: None,
+                },
+                Look::All(_) if !state.listed => return Err(unlisted()),
+                Look::All(after) => all(site, &account, after, state.page, now),
+            })
+        })
+        .await
+    }
+
+    pub(super) async fn resize(
+        &self,
+        cx: &Cx<'_>,
+        mark: &Mark,
+        id: &RemoteId,
+        slaves: u32,
+    ) -> Result<()> {
+        let takes = self.config.change();
+        self.effect(cx, Verb::Change, id.to_string(), |state, fails| {
+            state.named += 1;
+            Effect::Change {
+                id: id.clone(),
+                mark: mark.clone(),
+                slaves,
+                number: state.named,
+                fails,
+                takes,
+                how: state.capability.resize,
+            }
+        })
+        .await
+        .map(|_| ())
+    }
+
+    pub(super) async fn unmake(&self, cx: &Cx<'_>, id: &RemoteId) -> Result<()> {
+        let takes = self.config.delete();
+        self.effect(cx, Verb::Destroy, id.to_string(), |_, fails| {
+            Effect::Destroy {
+                id: id.clone(),
+                fails,
+                takes,
+            }
+        })
+        .await
+        .map(|_| ())
+    }
+
     /// A call without an effect.
     pub(super) async fn call<T>(
         &self,

@@ -46,6 +46,11 @@ impl Thing {
         self.phase != Phase::Gone
     }
 
+    /// Something that it was told when it was made, and gives out.
+    pub fn output(&self, name: &str) -> &Value {
+        self.outputs.get(name).unwrap_or(&Value::Null)
+    }
+
     /// How many nodes it takes.
     pub fn nodes(&self) -> u64 {
         if self.exists() {

@@ -247,6 +247,7 @@ pub async fn clusters(
         implementation: added.id,
         revision: added.revision,
         slaves,
+        others: 0,
         parameters: BTreeMap::new(),
         ready_port: None,
         images: BTreeMap::new(),

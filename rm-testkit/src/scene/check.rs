@@ -11,7 +11,7 @@ use rm_core::store::By;
 use rm_core::{Kind, ResourceId};
 
 use super::{STUCK, Scene};
-use crate::cloud::Fill;
+use crate::cloud::{Fill, NODES_API};
 
 impl Scene {
     /// Every record there is.
@@ -159,7 +159,9 @@ impl Scene {
         let mut faults = Vec::new();
         let (copies, clusters): (Vec<_>, Vec<_>) =
             records.iter().cloned().partition(|r| r.kind == Kind::IMAGE);
-        self.check_things(&clusters, &mut faults);
+        let (of_nodes, things): (Vec<_>, Vec<_>) = clusters.iter().cloned().partition(is_of_nodes);
+        self.check_things(&things, &mut faults);
+        check_parts(&of_nodes, &things, &mut faults);
         self.check_copies(&copies, &clusters, &mut faults).await;
         self.check_quotas(&records, &mut faults).await;
         self.check_keys(&records, &mut faults).await;
@@ -205,12 +207,13 @@ impl Scene {
                 continue;
             }
             let spec: Option<ClusterSpec> = r.place.spec.read().ok();
+            let slaves = spec.as_ref().map_or(0, |spec| spec.slaves);
             match things.first() {
                 None => faults.push(format!("{} is ready and not there", r.id)),
                 Some(thing) if Some(&thing.id) != r.remote.as_ref() => {
                     faults.push(format!("{} is {} and not {:?}", r.id, thing.id, r.remote));
                 }
-                Some(thing) if Some(thing.slaves) != spec.as_ref().map(|s| s.slaves) => {
+                Some(thing) if thing.slaves != slaves => {
                     faults.push(format!(
                         "{} has {} slaves, and {:?} are wanted",
                         r.id, thing.slaves, spec
@@ -256,7 +259,10 @@ impl Scene {
 
     async fn check_quotas(&self, records: &[ResourceRecord], faults: &mut Vec<String>) {
         for tenant in [&self.alice.tenant, &self.carol.tenant] {
-            let own = records.iter().filter(|r| r.tenant == *tenant);
+            // What is a part is charged with the whole.
+            let own = records
+                .iter()
+                .filter(|r| r.tenant == *tenant && r.part_of.is_none());
             let (clusters, nodes) = own.fold((0, 0), |(c, n), r| (c + 1, n + r.nodes));
             for (what, is) in [("clusters", clusters), ("nodes", nodes)] {
                 let counted = self.counter(&format!("quota/{tenant}/{what}")).await;
@@ -283,6 +289,33 @@ impl Scene {
             if r.place.key.as_ref() != Some(&key.record.id) {
                 faults.push(format!("{} does not know its key {}", r.id, key.record.id));
             }
+        }
+    }
+}
+
+/// Whether it is a cluster whose real things are nodes.
+fn is_of_nodes(r: &ResourceRecord) -> bool {
+    r.kind == Kind::CLUSTER && r.place.manager == format!("{NODES_API}.clusters")
+}
+
+/// Every cluster has the nodes that it is to have, and every node a cluster.
+fn check_parts(clusters: &[ResourceRecord], things: &[ResourceRecord], faults: &mut Vec<String>) {
+    let parts: Vec<_> = things.iter().filter(|r| r.part_of.is_some()).collect();
+    for part in &parts {
+        if !clusters.iter().any(|r| part.part_of == Some(r.id)) {
+            faults.push(format!("{} is a part of nothing", part.id));
+        }
+    }
+    for r in clusters.iter().filter(|r| r.seen == State::Ready) {
+        let own: Vec<_> = parts.iter().filter(|p| p.part_of == Some(r.id)).collect();
+        let ready = own.iter().filter(|p| p.seen == State::Ready).count() as u64;
+        if ready != r.nodes || own.len() as u64 != r.nodes {
+            faults.push(format!(
+                "{} is to have {} nodes, and has {}, of which {ready} are ready",
+                r.id,
+                r.nodes,
+                own.len()
+            ));
         }
     }
 }

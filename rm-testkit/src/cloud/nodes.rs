@@ -1,0 +1,124 @@
+//! Nodes of the simulated cloud: things without slaves.
+
+use async_trait::async_trait;
+use rm_core::backend::{Backend, Capability, Cx, Look, Mark, Offer, Seen, Serves};
+use rm_core::catalog::Site as CatalogSite;
+use rm_core::model::{
+    Address, Cluster, ClusterView, Node, NodeInterface, NodeSpec, NodeView, Power,
+};
+use rm_core::registry::Registries;
+use rm_core::store::Page;
+use rm_core::{Kind, RemoteId, Result};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::SimCloud;
+use super::backend::account;
+use super::fault::Verb;
+use super::site::Effect;
+use super::watched::Watched;
+
+/// The API type of simulated sites that have nodes.
+pub const NODES_API: &str = "sim-nodes";
+
+/// The kind of simulated nodes.
+pub const NODE: Kind = Kind::from_static("sim.node");
+
+/// A node that is made of the image of this name breaks.
+pub const BROKEN_IMAGE: &str = "broken";
+
+impl SimCloud {
+    /// Contributes the backend `sim-nodes`, of nodes. What a node is told to do
+    /// when it boots is kept with the thing, as `boot_commands`.
+    pub fn install_nodes(self: &Arc<Self>, registries: &mut Registries) -> Result<()> {
+        let serves = Serves {
+            kind: NODE,
+            api: NODES_API.to_owned(),
+            media: Vec::new(),
+        };
+        let watched = Watched::<Node>::wrap(self, self.points.clone());
+        registries.backend(NODES_API, serves, watched)
+    }
+}
+
+#[async_trait]
+impl Backend<Node> for SimCloud {
+    fn capability(&self, _site: &CatalogSite) -> Capability {
+        self.lock().capability
+    }
+
+    async fn offers(&self, cx: &Cx<'_>, _want: &NodeSpec) -> Result<Vec<Offer>> {
+        self.offered(cx, 1).await
+    }
+
+    async fn observe(&self, cx: &Cx<'_>, look: Look<'_, NodeSpec>) -> Result<Page<Seen<Node>>> {
+        let page = self.look(cx, look).await?;
+        Ok(Page {
+            items: page.items.into_iter().map(node).collect(),
+            next: page.next,
+        })
+    }
+
+    async fn create(&self, cx: &Cx<'_>, mark: &Mark, spec: &NodeSpec) -> Result<RemoteId> {
+        let account = account(cx)?;
+        let takes = self.config.build();
+        let told = json!(spec.boot_commands);
+        self.effect(cx, Verb::Create, mark.name(), |state, fails| {
+            state.named += 1;
+            Effect::Create {
+                account,
+                mark: mark.clone(),
+                slaves: 0,
+                outputs: BTreeMap::from([("boot_commands".to_owned(), told)]),
+                images: Vec::new(),
+                number: state.named,
+                fails: fails || spec.image.name == BROKEN_IMAGE,
+                takes,
+                key: state.capability.create_key,
+            }
+        })
+        .await
+    }
+
+    async fn change(
+        &self,
+        cx: &Cx<'_>,
+        mark: &Mark,
+        seen: &Seen<Node>,
+        _spec: &NodeSpec,
+    ) -> Result<()> {
+        self.resize(cx, mark, &seen.id, 0).await
+    }
+
+    async fn destroy(&self, cx: &Cx<'_>, seen: &Seen<Node>) -> Result<()> {
+        self.unmake(cx, &seen.id).await
+    }
+}
+
+fn node(seen: Seen<Cluster>) -> Seen<Node> {
+    Seen {
+        id: seen.id,
+        name: seen.name,
+        mark: seen.mark,
+        phase: seen.phase,
+        reason: seen.reason,
+        stamp: seen.stamp,
+        view: seen.view.map(|view| node_view(&view)),
+    }
+}
+
+/// A node's only host is its master.
+fn node_view(view: &ClusterView) -> NodeView {
+    let ip = view.address.as_ref().and_then(|ip| ip.parse().ok());
+    NodeView {
+        power: Power::Running,
+        interfaces: vec![NodeInterface {
+            bridge: "sim0".to_owned(),
+            vlan: None,
+            mac: "02:00:00:00:00:01".to_owned(),
+            addresses: ip.map(|ip| Address { ip, prefix: 8 }).into_iter().collect(),
+        }],
+        ..NodeView::default()
+    }
+}
