@@ -65,6 +65,7 @@ mod faults;
 mod faulty;
 mod life;
 mod look;
+mod nodes;
 mod score;
 mod secrets;
 mod sim;
@@ -75,6 +76,7 @@ mod time;
 mod troubles;
 
 pub use check::{About, Invariant, Level};
+pub use nodes::NodesSubject;
 pub use score::{Outcome, Scorecard, Scored};
 pub use sim::SimSubject;
 pub use subject::{Eyes, Ground, Plain, Real, Specs, Subject, Time, clusters};

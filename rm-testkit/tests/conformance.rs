@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use rm_core::backend::{Absence, Capability, CreateKey, Resize};
-use rm_testkit::conformance::{Level, Outcome, Scorecard, SimSubject, Subject, suite};
+use rm_testkit::conformance::{
+    Level, NodesSubject, Outcome, Scorecard, SimSubject, Subject, suite,
+};
 
 /// In simulated time nobody waits: the suite is over when it is first polled.
 fn run(subject: impl Subject) -> Scorecard {
@@ -145,4 +147,12 @@ fn every_check_has_a_name_of_its_own_and_an_incident() {
     names.dedup();
     assert_eq!(names.len(), all);
     assert!(card.checks.iter().all(|c| !c.about.incident.is_empty()));
+}
+
+#[test]
+fn a_cluster_made_of_nodes_is_exact() {
+    let card = run(NodesSubject);
+    println!("{card}");
+    assert!(card.checks.len() >= 100, "{}", card.checks.len());
+    card.assert(Level::Exact);
 }

@@ -49,6 +49,7 @@ pub(super) fn cluster(n: u32, tenants: u32) -> Result<ResourceRecord> {
         implementation: fixed(3),
         revision: 1,
         slaves: SLAVES,
+        others: 0,
         parameters: BTreeMap::from([
             ("flavor".to_owned(), json!("m1.medium")),
             ("network".to_owned(), json!("private")),

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::Engine;
 use super::act::Reach;
-use super::write::{adopt, see};
+use super::write::{adopt, charged, see};
 use crate::backend::{Cx, Phase};
 use crate::driver::Sight;
 use crate::error::{self, Error, ErrorKind};
@@ -123,11 +123,7 @@ impl Engine {
     ) {
         let core = &*self.core;
         let generation = claim.row.record.generation;
-        let charged = claim.row.record.nodes;
-        let nodes = match claim.row.record.part_of {
-            Some(_) => charged,
-            None => reach.driver.nodes(spec).unwrap_or(charged),
-        };
+        let nodes = charged(&*reach.driver, &claim.row.record, spec);
         let wanted = reach.driver.wanted(spec).unwrap_or(Wanted::Running);
         let due = Due::Release(core.env.now());
         self.write(&mut claim, due, |r, batch| {

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::Engine;
 use super::act::Reach;
 use super::change::refusal;
-use super::write::{adopt, see, settle};
+use super::write::{adopt, charged, see, settle};
 use crate::backend::Look;
 use crate::driver::Sight;
 use crate::error;
@@ -82,7 +82,7 @@ impl Engine {
             _ => r.generation,
         };
         let spec = r.place.spec.clone();
-        let nodes = reach.driver.nodes(&spec).unwrap_or(r.nodes);
+        let nodes = charged(&*reach.driver, r, &spec);
         let due = Due::Release(self.next_sweep());
         self.write(&mut claim, due, |r, batch| {
             adopt(r, Some(&sight));

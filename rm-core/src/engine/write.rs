@@ -8,12 +8,14 @@ use serde_json::json;
 use super::Engine;
 use super::decide::Next;
 use crate::backend::{Capability, Mark};
-use crate::driver::Sight;
+use crate::driver::{Driver, Sight};
 use crate::env::Timestamp;
 use crate::error::{Error, Result};
 use crate::event::NewEvent;
 use crate::host::Core;
+use crate::id::ResourceId;
 use crate::life::{State, Wanted};
+use crate::model::Json;
 use crate::record::{Effect, ResourceRecord};
 use crate::resource;
 use crate::store::{Batch, Claim, Due, Expect, Fence, Key, Outcome, Refusal, Version, Versioned};
@@ -92,11 +94,15 @@ impl Engine {
             batch.resources.push((Arc::clone(&record), due));
             match self.core.commit(batch).await {
                 Ok(Outcome::Done(_)) => {
+                    let before = claim.row.record.seen;
                     claim.row = Versioned {
                         version: Version(claim.row.version.0 + 1),
                         record,
                     };
                     claim.until = now.plus(ttl);
+                    if claim.row.record.seen != before {
+                        self.wake(claim.row.record.part_of).await;
+                    }
                     return true;
                 }
                 // What the edit expects beside the resource is for the caller
@@ -114,6 +120,21 @@ impl Engine {
                 Ok(Outcome::Refused(_)) => return false,
                 Err(e) => return self.lost(&record, &e),
             }
+        }
+    }
+
+    /// What something is a part of is looked at now. Where that is refused
+    /// somebody else works on it, and sees the part at the next look.
+    async fn wake(&self, whole: Option<ResourceId>) {
+        let core = &*self.core;
+        let Some(whole) = whole else { return };
+        if let Ok(Some(row)) = core.store.resource(whole).await {
+            let batch = Batch {
+                expect: vec![Expect::Version(Key::Resource(whole), row.version)],
+                resources: vec![(row.record, Due::At(core.env.now()))],
+                ..Batch::default()
+            };
+            let _ = core.commit(batch).await;
         }
     }
 
@@ -220,7 +241,7 @@ impl Engine {
                     match resource::remove(core, &claim.row, Some(fence), "gone", data.clone())
                         .await
                     {
-                        Ok(true) => return,
+                        Ok(true) => return self.wake(claim.row.record.part_of).await,
                         Ok(false) => match core.store.resource(claim.row.record.id).await {
                             Ok(Some(row)) if row.version != claim.row.version => claim.row = row,
                             _ => return,
@@ -273,6 +294,15 @@ pub(super) fn fence(claim: &Claim) -> Fence {
     Fence {
         resource: claim.row.record.id,
         epoch: claim.epoch,
+    }
+}
+
+/// What something of this spec takes of its tenant's quota. What is a part is
+/// charged with the whole.
+pub(super) fn charged(driver: &dyn Driver, r: &ResourceRecord, spec: &Json) -> u64 {
+    match r.part_of {
+        Some(_) => r.nodes,
+        None => driver.nodes(spec).unwrap_or(r.nodes),
     }
 }
 

@@ -334,7 +334,8 @@ async fn owner(cx: &Cx<'_>, mark: &Mark) -> Result<Owner> {
         });
     };
     let r = &row.record;
-    if r.wanted == Wanted::Absent || r.incarnation != mark.incarnation {
+    let elsewhere = (r.place.site, r.place.credential) != (cx.site.id, cx.credential.id);
+    if r.wanted == Wanted::Absent || r.incarnation > mark.incarnation || elsewhere {
         return Err(Error::new(
             ErrorKind::Fenced,
             "the cluster is not wanted like that any more",

@@ -17,13 +17,14 @@ use rm_core::{Caller, Host, Kind, RemoteId, ResourceId, Result};
 
 use super::check::Declared;
 use super::faulty::Faulty;
-use super::subject::{Eyes, Specs, Subject};
+use super::subject::{Beside, Eyes, Specs, Subject};
 
 mod direct;
 mod drive;
 mod truth;
 
 pub(super) use direct::target;
+use drive::Helper;
 
 /// What the specs need that must be ready first: nothing.
 static NEEDS: BTreeMap<String, RemoteId> = BTreeMap::new();
@@ -61,6 +62,8 @@ pub(super) struct Stage<M: Model> {
     serves: Serves,
     media: Vec<Arc<dyn Media>>,
     eyes: Option<Arc<dyn Eyes>>,
+    beside: Option<Beside>,
+    helper: Helper,
     progress: Arc<Progress>,
     known: Mutex<Known>,
 }
@@ -119,6 +122,8 @@ impl<M: Model> Stage<M> {
             serves: ground.serves,
             media: ground.media,
             eyes: ground.eyes,
+            beside: ground.beside,
+            helper: Helper::default(),
             progress: Arc::default(),
             known: Mutex::default(),
             env,
@@ -147,6 +152,9 @@ impl<M: Model> Stage<M> {
         }
         let faulty: Arc<dyn Backend<M>> = Arc::clone(&self.faulty) as _;
         registries.backend::<M>(BACKEND, self.serves.clone(), faulty)?;
+        if let Some(install) = &self.beside {
+            install(registries)?;
+        }
         Ok(Arc::new(builder.build()?))
     }
 
@@ -215,9 +223,5 @@ impl<M: Model> Stage<M> {
     /// How late a list may be, with something for the look itself.
     pub(super) fn visible(&self) -> Duration {
         self.cap().visibility + Duration::from_secs(1)
-    }
-
-    pub(super) async fn pass(&self, d: Duration) {
-        self.env.sleep(d).await;
     }
 }

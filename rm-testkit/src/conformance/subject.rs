@@ -9,7 +9,7 @@ use rm_core::backend::{Backend, Mark, Serves};
 use rm_core::catalog::{Catalog, NewAppliance, NewImplementation, NewSite};
 use rm_core::env::{Env, Timestamp};
 use rm_core::model::{Cluster, ClusterSpec, Model};
-use rm_core::registry::Media;
+use rm_core::registry::{Media, Registries};
 use rm_core::{Caller, Kind, RemoteId, Result};
 use serde_json::{Value, json};
 
@@ -62,7 +62,11 @@ pub struct Ground<M: Model> {
     pub(super) site: NewSite,
     pub(super) secret: Value,
     pub(super) eyes: Option<Arc<dyn Eyes>>,
+    pub(super) beside: Option<Beside>,
 }
+
+/// Contributes more to the host of a check.
+pub(super) type Beside = Arc<dyn Fn(&mut Registries) -> Result<()> + Send + Sync>;
 
 impl<M: Model> fmt::Debug for Ground<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -87,6 +91,7 @@ impl<M: Model> Ground<M> {
             site: NewSite::new("ground", "subject", "sim:ground"),
             secret: json!({}),
             eyes: None,
+            beside: None,
         }
     }
 
@@ -118,6 +123,17 @@ impl<M: Model> Ground<M> {
     #[must_use]
     pub fn through<B: Backend<M>>(mut self, wrap: impl FnOnce(Arc<dyn Backend<M>>) -> B) -> Self {
         self.backend = Arc::new(wrap(self.backend));
+        self
+    }
+
+    /// For a backend whose things are resources of the same store: what makes
+    /// those. An engine works at them while a check waits.
+    #[must_use]
+    pub fn beside(
+        mut self,
+        install: impl Fn(&mut Registries) -> Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        self.beside = Some(Arc::new(install));
         self
     }
 

@@ -2,7 +2,10 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use rm_core::model::Model;
@@ -17,7 +20,46 @@ struct Process {
     stopped: Option<BoxFuture<'static, ()>>,
 }
 
+/// The engine beside the checks that play none, for backends whose things are
+/// resources.
+#[derive(Default)]
+pub(super) struct Helper(Mutex<Option<Process>>, AtomicBool);
+
+/// While it is there, a check plays its own engines.
+struct Playing<'a>(&'a AtomicBool);
+
+impl Drop for Playing<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
 impl<M: Model> Stage<M> {
+    /// Lets time pass.
+    pub(in crate::conformance) async fn pass(&self, d: Duration) {
+        let mut sleep = self.env.sleep(d);
+        let Helper(engine, playing) = &self.helper;
+        if self.beside.is_none() || playing.load(Ordering::Relaxed) {
+            return sleep.await;
+        }
+        std::future::poll_fn(|cx| {
+            let mut engine = engine.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(process) = engine.as_mut() {
+                self.step(process, cx);
+            } else {
+                *engine = self.process();
+            }
+            let over = sleep.as_mut().poll(cx);
+            if over.is_pending()
+                && let Some(process) = engine.as_mut()
+            {
+                self.step(process, cx);
+            }
+            over
+        })
+        .await;
+    }
+
     /// Plays `body` while so many engines work. What they own is dropped with
     /// them; what is on its way to the site arrives as long as `body` lasts.
     pub(in crate::conformance) async fn play<T>(
@@ -25,6 +67,9 @@ impl<M: Model> Stage<M> {
         engines: usize,
         body: impl Future<Output = T>,
     ) -> T {
+        let playing = &self.helper.1;
+        playing.store(true, Ordering::Relaxed);
+        let _playing = Playing(playing);
         let mut body = pin!(body);
         let mut processes: Vec<Process> = (0..engines).filter_map(|_| self.process()).collect();
         let mut late: Vec<Late> = Vec::new();
