@@ -12,6 +12,7 @@
     reason = "tests, and what they share"
 )]
 
+mod clusters;
 mod conformance;
 mod driver;
 mod faults;

@@ -1,0 +1,136 @@
+//! An appliance made of containers: core's clusters of nodes over this crate's
+//! nodes.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use rm_core::ResourceId;
+use rm_core::catalog::{NewAppliance, NewImplementation};
+use rm_core::clusters::{ClusterRequest, Reuse, Size};
+use rm_core::life::State;
+use rm_core::model::ClusterView;
+use rm_core::nodes::MEDIA_TYPE;
+use rm_core::store::By;
+use rm_vm::plugin::LXC_API;
+use serde_json::{Value, json};
+
+use crate::lab::{Lab, Program};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// What a web server says.
+fn page(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect((address, 80)).unwrap();
+    stream.set_read_timeout(Some(MINUTE)).unwrap();
+    write!(stream, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    body.trim().to_owned()
+}
+
+async fn ready(program: &Program, id: ResourceId) -> ClusterView {
+    let clusters = program.host.clusters();
+    let cluster = clusters.settled(&program.user, id, MINUTE).await.unwrap();
+    assert_eq!(
+        cluster.record().seen,
+        State::Ready,
+        "{:#?}",
+        cluster.record()
+    );
+    cluster.view().unwrap()
+}
+
+/// The names of the containers of a cluster.
+async fn containers(program: &Program, id: ResourceId) -> Vec<String> {
+    let store = program.host.store();
+    let page = store.resources(&By::All, None, 100).await.unwrap();
+    let parts = page
+        .items
+        .iter()
+        .filter(|row| row.record.part_of == Some(id));
+    parts
+        .filter_map(|row| Some(row.record.remote.clone()?.0))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_appliance_becomes_containers_that_serve_shrink_and_go() {
+    let Some(lab) = Lab::find("an_appliance_becomes_containers_that_serve_shrink_and_go") else {
+        return;
+    };
+    let program = Program::on(&lab).await;
+    let catalog = program.host.catalog();
+    let appliance = NewAppliance::new("web");
+    catalog
+        .add_appliance(&program.operator, appliance)
+        .await
+        .unwrap();
+    let role = |name: &str, count: Value, command: &str| {
+        json!({"name": name, "count": count, "node": {
+            "image": "small", "vcpus": 1, "memory_mib": 64, "hostname": "{{role}}{{index}}",
+            "boot_commands": ["mkdir -p /srv/www", command],
+        }})
+    };
+    let body = json!({
+        "roles": [
+            role("master", json!(1), "echo here > /srv/www/found"),
+            role("slave", json!("slaves"), "echo {{master_ip}} > /srv/www/found"),
+        ],
+        "master": "master",
+        "ready_port": 80,
+    });
+    let new = NewImplementation::new("web", LXC_API, MEDIA_TYPE, &body.to_string());
+    catalog
+        .add_implementation(&program.operator, new)
+        .await
+        .unwrap();
+
+    let request = ClusterRequest {
+        reuse: Reuse::Never,
+        ..ClusterRequest::of("web", 2)
+    };
+    let clusters = program.host.clusters();
+    let made = clusters.create(&program.user, &request).await.unwrap();
+    let id = made.cluster.id();
+    let view = ready(&program, id).await;
+    let master = view.address.unwrap();
+    assert_eq!(view.hosts.len(), 3);
+    assert_eq!(page(&master, "/cgi-bin/whoami"), "master1");
+    assert_eq!(page(&master, "/found"), "here");
+    for slave in &view.hosts[1..] {
+        assert_eq!(slave.role, "slave");
+        let found = lab_page(slave.address.as_deref().unwrap()).await;
+        assert_eq!(found, master, "a slave knows its master");
+    }
+    let before = containers(&program, id).await;
+    assert_eq!(before.len(), 3);
+
+    clusters
+        .resize(&program.user, id, Size::To(1))
+        .await
+        .unwrap();
+    let view = ready(&program, id).await;
+    assert_eq!(view.address.as_deref(), Some(&*master));
+    assert_eq!(view.hosts.len(), 2);
+    assert_eq!(page(&master, "/found"), "here");
+
+    let cluster = clusters.get(&program.user, id).await.unwrap();
+    cluster.release(&program.user, None).await.unwrap();
+    assert!(clusters.gone(&program.user, id, MINUTE).await.unwrap());
+    for name in before {
+        assert!(!lab.path.join(&name).exists(), "{name} is left");
+    }
+}
+
+/// What a slave says it found, as soon as it serves.
+async fn lab_page(address: &str) -> String {
+    for _ in 0..100 {
+        if TcpStream::connect((address, 80)).is_ok() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    page(address, "/found")
+}
