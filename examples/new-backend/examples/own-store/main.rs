@@ -42,7 +42,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
             let want = want(&host, &who, &folder, text).await?;
             let offers = manager.offers(&who, &want).await?;
             let name = "a file".to_owned();
-            let terms = Terms { name, ..Terms::default() };
+            let terms = Terms {
+                name,
+                ..Terms::default()
+            };
             let mut batch = Batch::default();
             let (id, _) = manager.prepare(&who, &offers, &terms, &mut batch)?;
             host.store().commit(batch).await?;
