@@ -2,6 +2,7 @@
 //! to nothing, for a person to watch.
 
 mod cli;
+mod containers;
 mod daemon;
 mod files;
 mod story;
@@ -12,11 +13,12 @@ use std::path::PathBuf;
 use std::thread;
 
 use crate::error::{Error, Result};
-use crate::lab::{self, Guard, Lab};
+use crate::lab::{self, Guard, Lab, Traces};
 use crate::paths;
 use crate::run::{Run, elapsed, minutes, say};
 
 use cli::Cli;
+use containers::Containers;
 use daemon::Daemon;
 use story::Story;
 use witness::Witness;
@@ -30,12 +32,16 @@ pub(crate) struct Options {
     /// In seconds, with no network, in the simulated world
     #[arg(long)]
     sim: bool,
+    /// With containers of this machine, as root
+    #[arg(long, conflicts_with_all = ["full", "sim"])]
+    vm: bool,
 }
 
 pub(crate) fn demo(options: &Options) -> Result<()> {
-    let world = match (options.full, options.sim) {
-        (true, _) => World::Full,
-        (_, true) => World::Sim,
+    let world = match options {
+        Options { full: true, .. } => World::Full,
+        Options { sim: true, .. } => World::Sim,
+        Options { vm: true, .. } => World::Vm,
         _ => World::Min,
     };
     say(format!(
@@ -44,6 +50,7 @@ pub(crate) fn demo(options: &Options) -> Result<()> {
     ));
     let told = match world.lab() {
         None => build().and_then(|program| tell(world, None, program)),
+        Some(lab) if world == World::Vm => on_this_machine(&lab),
         Some(lab) => on_cloud(world, &lab),
     };
     // Said last, below everything that was stopped.
@@ -75,6 +82,24 @@ fn on_cloud(world: World, lab: &Lab) -> Result<()> {
     told.and(stopped)
 }
 
+/// With containers of this machine, which is afterwards as it was before but
+/// for the packages.
+fn on_this_machine(lab: &Lab) -> Result<()> {
+    containers::need_root()?;
+    lab.clear()?;
+    lab.install()?;
+    let program = build()?;
+    let more = [lab.dir.as_path()];
+    let before = Traces::take(&more)?;
+    let guard = Guard::over(&[lab])?;
+    let told = lab
+        .up(None, &[])
+        .and_then(|()| tell(World::Vm, Some(lab), program));
+    say("removing the bridge and the folder of the containers");
+    told.and(guard.finish())?;
+    before.none_new(&more)
+}
+
 fn bring_up(lab: &Lab) -> Result<()> {
     lab::fill_venv(lab.kind)?;
     lab.up(Some(lab::free_port_base(27500)?), &[])
@@ -88,14 +113,18 @@ fn build() -> Result<PathBuf> {
 }
 
 fn tell(world: World, lab: Option<&Lab>, program: PathBuf) -> Result<()> {
-    let mut witness = lab.map(Witness::start).transpose()?;
+    let cloud = lab.filter(|lab| lab.kind.is_cloud());
+    let mut witness = cloud.map(Witness::start).transpose()?;
+    let host = lab.filter(|lab| !lab.kind.is_cloud());
+    let containers = host.map(Containers::of).transpose()?;
     let home = files::fresh(world.name())?;
     let mut cli = Cli::new(program, home)?;
-    let daemon = Daemon::start(&mut cli, world)?;
+    let daemon = Daemon::start(&mut cli, world, containers.as_ref())?;
     let told = Story {
         cli: &mut cli,
         world,
-        lab,
+        cloud,
+        containers: containers.as_ref(),
         witness: witness.as_mut(),
     }
     .tell();

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::cli::{Cli, echo};
+use super::containers::Containers;
 use super::files::{self, shown};
 use super::world::World;
 use crate::error::{At, Error, Result};
@@ -29,7 +30,11 @@ pub(super) struct Daemon {
 }
 
 impl Daemon {
-    pub(super) fn start(cli: &mut Cli, world: World) -> Result<Self> {
+    pub(super) fn start(
+        cli: &mut Cli,
+        world: World,
+        containers: Option<&Containers>,
+    ) -> Result<Self> {
         let home = cli.home.clone();
         let config = home.join("operation-manager.toml");
         let port = free_port()?;
@@ -46,6 +51,12 @@ impl Daemon {
             &port.to_string(),
         ])?;
         colleague(cli, &config)?;
+        if let Some(containers) = containers {
+            let section = containers.section()?;
+            echo(&format!("cat >> {}", shown(&config)));
+            print!("{section}");
+            files::append(&config, &section)?;
+        }
 
         let log = home.join("daemon.log");
         let out = File::create(&log).at(log.display())?;

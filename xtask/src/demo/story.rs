@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::cli::Cli;
+use super::containers::{self, Containers};
 use super::daemon::COLLEAGUE;
 use super::files;
 use super::witness::{Expected, Witness};
@@ -18,7 +19,8 @@ const CLUSTER: &str = "mine";
 pub(super) struct Story<'a> {
     pub(super) cli: &'a mut Cli,
     pub(super) world: World,
-    pub(super) lab: Option<&'a Lab>,
+    pub(super) cloud: Option<&'a Lab>,
+    pub(super) containers: Option<&'a Containers>,
     pub(super) witness: Option<&'a mut Witness>,
 }
 
@@ -80,9 +82,10 @@ impl Story<'_> {
         if left.as_array().is_none_or(|list| !list.is_empty()) {
             return Err(Error::new("the daemon still lists a cluster"));
         }
-        match &mut self.witness {
-            Some(witness) => witness.sees_nothing_new(),
-            None => {
+        match (&mut self.witness, self.containers) {
+            (Some(witness), _) => witness.sees_nothing_new(),
+            (_, Some(containers)) => containers.sees_none(),
+            _ => {
                 say("the simulated site lives in the daemon: there is nobody else to ask");
                 Ok(())
             }
@@ -90,26 +93,22 @@ impl Story<'_> {
     }
 
     fn site(&mut self) -> Result<&'static str> {
-        match self.lab {
-            Some(lab) => {
-                let clouds = lab.clouds().display().to_string();
-                self.cli
-                    .run(&["site", "import-clouds", &clouds, "--cloud", "oslab"])?;
-                Ok("oslab")
-            }
-            None => {
-                self.cli.run(&[
-                    "site",
-                    "add",
-                    "nearby",
-                    "--api",
-                    "sim",
-                    "--url",
-                    "sim:nearby",
-                ])?;
-                Ok("nearby")
-            }
+        if let Some(lab) = self.cloud {
+            let clouds = lab.clouds().display().to_string();
+            self.cli
+                .run(&["site", "import-clouds", &clouds, "--cloud", "oslab"])?;
+            return Ok("oslab");
         }
+        let (name, api, url) = match self.containers {
+            Some(containers) => {
+                let url = format!("file:{}", containers.path()?);
+                (containers::SITE, "lxc", url)
+            }
+            None => ("nearby", "sim", "sim:nearby".to_owned()),
+        };
+        self.cli
+            .run(&["site", "add", name, "--api", api, "--url", &url])?;
+        Ok(name)
     }
 
     fn appliance(&mut self) -> Result<()> {
@@ -118,13 +117,18 @@ impl Story<'_> {
             .run(&["appliance", "add", APPLIANCE, "--description", about])?;
         let file = self.world.implementation().display().to_string();
         let mut add = vec!["implementation", "add", APPLIANCE, file.as_str()];
-        if self.world == World::Sim {
-            add.extend([
-                "--site-type",
-                "sim",
-                "--media-type",
-                "application/vnd.rm.sim+json",
-            ]);
+        let told = match self.world {
+            World::Sim => Some(("sim", "application/vnd.rm.sim+json")),
+            World::Vm => Some(("lxc", "application/vnd.resource-manager.nodes+json")),
+            World::Min | World::Full => None,
+        };
+        if let Some((api, media)) = told {
+            add.extend(["--site-type", api, "--media-type", media]);
+        }
+        if let Some(containers) = self.containers {
+            let file = containers.archive()?;
+            self.cli
+                .run(&["image", "add", "small", file, "--disk-format", "rootfs"])?;
         }
         self.cli.run(&add)
     }
@@ -132,7 +136,7 @@ impl Story<'_> {
     fn credential(&mut self, site: &str) -> Result<()> {
         // What `import-clouds` took over is the operator's own; a secret never
         // stands on a command line.
-        let secret = match self.lab {
+        let secret = match self.cloud {
             Some(_) => json!({
                 "username": "demo", "password": "oslab-user", "project_name": "demo",
             }),
@@ -169,19 +173,24 @@ impl Story<'_> {
         }
     }
 
-    /// What somebody else sees of it in the cloud; the id of its stack.
+    /// What somebody else sees of it: the id of its stack, or what its master
+    /// serves.
     fn sees(&mut self, slaves: u64) -> Result<Option<String>> {
-        match &mut self.witness {
-            Some(witness) => witness.sees(Expected { slaves }).map(Some),
-            None => Ok(None),
+        if let Some(witness) = &mut self.witness {
+            return witness.sees(Expected { slaves }).map(Some);
         }
+        let Some(containers) = self.containers else {
+            return Ok(None);
+        };
+        let cluster = self.cli.json(&["cluster", "show", CLUSTER])?;
+        containers.sees(address(&cluster)?, slaves).map(Some)
     }
 
     /// It is the same stack as before, with so many slaves.
     fn still(&mut self, stack: &Option<String>, slaves: u64) -> Result<()> {
         match self.sees(slaves)? == *stack {
             true => Ok(()),
-            false => Err(Error::new("the cloud holds another stack than before")),
+            false => Err(Error::new("what is there is not what was there before")),
         }
     }
 }

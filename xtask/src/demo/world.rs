@@ -1,4 +1,4 @@
-//! The three worlds in which the same story happens.
+//! The worlds in which the same story happens.
 
 use std::path::PathBuf;
 
@@ -12,6 +12,8 @@ pub(super) enum World {
     Full,
     /// A simulated site inside the daemon.
     Sim,
+    /// Containers of this machine.
+    Vm,
 }
 
 impl World {
@@ -20,6 +22,7 @@ impl World {
             Self::Min => "min",
             Self::Full => "full",
             Self::Sim => "sim",
+            Self::Vm => "vm",
         }
     }
 
@@ -28,6 +31,7 @@ impl World {
             Self::Min => "a real Keystone and Heat",
             Self::Full => "a real OpenStack with Nova, Neutron, Glance and Placement",
             Self::Sim => "a simulated site",
+            Self::Vm => "containers of this machine",
         }
     }
 
@@ -36,6 +40,7 @@ impl World {
             Self::Min => Kind::Min,
             Self::Full => Kind::Full,
             Self::Sim => return None,
+            Self::Vm => Kind::Lxc,
         };
         let folder = lab::folder(&format!("demo-{}", self.name()));
         Some(Lab::new(kind, folder))
@@ -47,6 +52,7 @@ impl World {
             Self::Min => "lab/openstack/templates/minimal.yaml",
             Self::Full => "lab/openstack/templates/cluster.yaml",
             Self::Sim => "examples/appliances/simulated.json",
+            Self::Vm => "examples/appliances/containers.nodes.json",
         })
     }
 }
