@@ -222,6 +222,36 @@ fn an_engine_that_wakes_when_all_is_over_makes_nothing() {
     assert!(covered > 40, "{covered}");
 }
 
+#[test]
+fn an_engine_that_wakes_when_another_has_done_its_work_makes_no_second_one() {
+    let mut covered = 0;
+    for n in 1.. {
+        let scene = Scene::new(6);
+        scene.start_engine();
+        scene.start_engine();
+        scene.run(async |s| {
+            s.world.stall_at("engine", n);
+            let made = s.clusters().create(&s.alice, &s.own(1)).await.unwrap();
+            let id = made.cluster.id();
+            assert!(s.ready(&s.alice, id).await.unwrap().is_ready());
+            s.world.disarm();
+            let before = s.cloud.ever_of(id);
+            s.world.sleep(Duration::from_secs(300)).await;
+            if let Some(stalled) = s.world.struck() {
+                s.world.resume(stalled);
+            }
+            s.world.sleep(Duration::from_secs(60)).await;
+            assert_eq!(s.cloud.ever_of(id), before, "point {n}");
+            assert_eq!(s.faults().await, Vec::<String>::new(), "point {n}");
+        });
+        match scene.world.crashed() {
+            Some(_) => covered += 1,
+            None => break,
+        }
+    }
+    assert!(covered > 40, "{covered}");
+}
+
 fn begin(seconds: i64) -> Timestamp {
     Timestamp::from_millis(1_893_456_000_000 + seconds * 1000)
 }
