@@ -106,9 +106,12 @@ remove_cgroups() {
     done
 }
 
-# LXC keeps a lock for each container in a folder named after all of its path.
+# LXC keeps a lock for each container, and the pipe of whoever listens to them,
+# in folders named after all of their path.
 remove_locks() {
-    local locks=run/lxc/lock$1
-    rm -rf "/$locks"
-    (cd / && rmdir -p "$(dirname "$locks")" 2>/dev/null) || true
+    local folder
+    for folder in "run/lxc/lock$1" "run/lxc$1"; do
+        rm -rf "/${folder:?}"
+        (cd / && rmdir -p "$(dirname "$folder")" 2>/dev/null) || true
+    done
 }
