@@ -188,7 +188,8 @@ async fn a_guest_that_will_not_stop_is_stopped_when_its_grace_is_over() {
     let mut spec = lab.spec();
     spec.boot_commands = vec!["touch /etc/stubborn".to_owned()];
     let (id, name) = p.node(spec).await;
-    let stubborn = "for i in 1 2 3 4 5 6 7 8 9; do [ -e /etc/stubborn ] && break; sleep 0.3; done; ls /etc/stubborn";
+    let stubborn =
+        "for i in $(seq 100); do [ -e /etc/stubborn ] && break; sleep 0.3; done; ls /etc/stubborn";
     assert_eq!(lab.inside(&name, stubborn), "/etc/stubborn");
     p.get(id).await.stop(&p.user).await.unwrap();
     p.ready(id).await;

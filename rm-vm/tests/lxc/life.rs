@@ -118,7 +118,7 @@ async fn a_node_is_born_with_users_keys_commands_and_an_address_that_was_asked_f
         name: "ann".to_owned(),
         ssh_keys: vec!["ssh-ed25519 AAAAC3 ann@example".to_owned()],
     }];
-    spec.boot_commands = vec!["echo it is \"$(hostname)\" > /root/born".to_owned()];
+    spec.boot_commands = vec!["echo it is \"$(hostname)\" > /born".to_owned()];
     spec.hostname = Some("born".to_owned());
     let (id, name) = p.node(spec).await;
     assert_eq!(
@@ -133,7 +133,7 @@ async fn a_node_is_born_with_users_keys_commands_and_an_address_that_was_asked_f
         lab.inside(&name, "stat -c %U:%a /home/ann/.ssh/authorized_keys"),
         "ann:600"
     );
-    let born = "for i in 1 2 3 4 5 6 7 8 9; do [ -s /root/born ] && break; sleep 0.3; done; cat /root/born";
+    let born = "for i in $(seq 100); do [ -s /born ] && break; sleep 0.3; done; cat /born";
     assert_eq!(lab.inside(&name, born), "it is born");
     p.end(id).await;
 }
@@ -157,27 +157,24 @@ async fn what_is_asked_for_once_is_done_once_and_told() {
         }
     };
     let pid = || lab.tool("lxc-info", &name, &["-p", "-H"]);
-    lab.inside(&name, "echo one > /root/file");
+    lab.inside(&name, "echo one > /file");
     let before = pid();
     assert_eq!(ask(Action::Reboot).await.view().unwrap().done, 1);
     assert_ne!(pid(), before);
-    assert_eq!(lab.inside(&name, "cat /root/file"), "one");
+    assert_eq!(lab.inside(&name, "cat /file"), "one");
 
     let node = ask(Action::Snapshot("clean".to_owned())).await;
     assert_eq!(node.view().unwrap().snapshots, ["clean"]);
-    lab.inside(&name, "echo two > /root/file; echo more > /root/other");
+    lab.inside(&name, "echo two > /file; echo more > /other");
     ask(Action::Restore("clean".to_owned())).await;
     assert_eq!(
-        lab.inside(
-            &name,
-            "cat /root/file; ls /root/other >/dev/null 2>&1 || echo none"
-        ),
+        lab.inside(&name, "cat /file; ls /other >/dev/null 2>&1 || echo none"),
         "one\nnone"
     );
     let node = ask(Action::Reimage).await;
     assert_eq!(node.view().unwrap().done, 4);
     assert_eq!(
-        lab.inside(&name, "ls /root/file >/dev/null 2>&1 || echo none"),
+        lab.inside(&name, "ls /file >/dev/null 2>&1 || echo none"),
         "none"
     );
     assert_eq!(lab.state(&name), "RUNNING");
