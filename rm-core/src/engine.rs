@@ -100,7 +100,9 @@ impl Desk {
     fn next_look(&self) -> Timestamp {
         // What is settled only has its turn of the sweep: it keeps nobody waiting.
         let unsettled = |claim: &&Claim| !claim.row.record.seen.is_settled();
-        let waiting = self.waiting.max(self.looks.iter().filter(unsettled).count());
+        let waiting = self
+            .waiting
+            .max(self.looks.iter().filter(unsettled).count());
         let under_way = u64::try_from(waiting + self.jobs.len()).unwrap_or(50);
         // A hundred: 8 s. Ten: a quarter of a second.
         let by_number = Duration::from_millis((under_way * under_way.isqrt() * 8).max(100));
