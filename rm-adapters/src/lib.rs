@@ -5,6 +5,7 @@
 //! | how HTTP is spoken, who is let in, how errors look | [`door`] |
 //! | what the JSON interface offers, shape by shape | [`rest`] |
 //! | how the original LambdaLink clients are served | [`lambdalink`] |
+//! | how GENI's clients are served (feature `geni`) | `geni` |
 //! | time, randomness and reach on tokio | [`mod@env`] |
 //! | which addresses are called on behalf of users | [`networks`] |
 //! | how a cluster is asked for an account | [`agent`] |
@@ -12,6 +13,8 @@
 pub mod agent;
 pub mod door;
 pub mod env;
+#[cfg(feature = "geni")]
+pub mod geni;
 pub mod lambdalink;
 pub mod networks;
 pub mod rest;

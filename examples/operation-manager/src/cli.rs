@@ -91,6 +91,10 @@ pub(crate) enum Command {
     /// The backends linked into this program
     #[command(subcommand)]
     Backends(BackendsCommand),
+    /// RSpecs, as GENI's experimenters write them
+    #[cfg(feature = "geni")]
+    #[command(subcommand)]
+    Rspec(RspecCommand),
 }
 
 #[derive(Debug, Args)]
@@ -215,6 +219,23 @@ pub(crate) enum KeyCommand {
 pub(crate) enum BackendsCommand {
     /// List them
     List,
+}
+
+#[cfg(feature = "geni")]
+#[derive(Debug, Subcommand)]
+pub(crate) enum RspecCommand {
+    /// Say what is wrong with them, by line and element
+    ///
+    /// Nothing that they name is fetched. It is an error where a request would
+    /// be refused.
+    Lint {
+        /// The documents
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// Look only into what is to be served by this aggregate
+        #[arg(long, value_name = "URN")]
+        aggregate: Option<String>,
+    },
 }
 
 #[cfg(test)]

@@ -25,6 +25,8 @@ mod key;
 mod orphans;
 mod progress;
 mod request;
+#[cfg(feature = "geni")]
+mod rspec;
 mod site;
 mod store;
 mod wait;
@@ -64,6 +66,8 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
             runtime()?.block_on(key::rotate(config, out))?;
         }
         Command::Backends(BackendsCommand::List) => backends::list(out)?,
+        #[cfg(feature = "geni")]
+        Command::Rspec(command) => return rspec::run(&command, out),
         Command::Store(StoreCommand::Rebuild { config, apply }) => {
             return runtime()?.block_on(store::rebuild(config, apply, out));
         }

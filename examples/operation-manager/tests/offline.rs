@@ -53,6 +53,29 @@ fn init_makes_everything_once_and_private() {
 }
 
 #[test]
+fn what_is_wrong_with_an_rspec_is_told_by_file_line_and_element() {
+    let home = Home::new();
+    let begin = "<rspec type='request' xmlns='http://www.geni.net/resources/rspec/3'>\n";
+    let good = home.write("good.xml", &format!("{begin}<node client_id='a'/></rspec>"));
+    let bad = home.write("bad.xml", &format!("{begin}<node/>\n<e:x/></rspec>"));
+    let worse = home.write("worse.xml", "<!DOCTYPE rspec>");
+    let lint = |files: &[&std::path::Path]| run(program().args(["rspec", "lint"]).args(files));
+    assert!(lint(&[&good]).good().out.contains("Nothing is wrong."));
+    let ran = lint(&[&good, &bad]);
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    for word in ["bad.xml", "no client_id", "warning", "not declared"] {
+        assert!(ran.out.contains(word), "{}", ran.out);
+    }
+    let ran = lint(&[&worse]);
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    assert!(
+        ran.out.contains("document types are not accepted"),
+        "{}",
+        ran.out
+    );
+}
+
+#[test]
 fn the_schema_has_every_section_and_the_first_configuration_fits_it() {
     let schema = run(program().args(["config", "schema"])).good().json();
     for section in [

@@ -14,6 +14,7 @@ mod body;
 mod contract;
 mod events;
 mod handle;
+pub(crate) mod lines;
 mod mount;
 mod openapi;
 mod own;

@@ -9,16 +9,14 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::any;
 use axum::serve::{Listener, ListenerExt};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use rm_core::{Error, ErrorKind, Host, Result};
 use serde_json::Value;
-use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinSet;
+use tokio::sync::watch;
 
 use super::contract::{Dialect, JsonContract, Route};
 use super::handle::handle;
+use super::lines::{self, LineLimits};
 use super::mount::Table;
 use super::openapi;
 use super::own::Own;
@@ -235,54 +233,21 @@ impl Door {
     /// Serves until `stop` ends; then nothing new is accepted, what waits or
     /// streams is told to end, and what is under way has the grace of the
     /// options. A listener may bring TLS.
-    pub async fn serve(&self, mut listener: impl Listener, stop: impl Future<Output = ()>) {
+    pub async fn serve(&self, listener: impl Listener, stop: impl Future<Output = ()>) {
         let options = &self.inner.options;
-        let slots = Arc::new(Semaphore::new(options.connections.max(1)));
-        let graceful = GracefulShutdown::new();
-        let mut lines = JoinSet::new();
-        let mut stop = std::pin::pin!(stop);
-        loop {
-            let accepted = async {
-                // Whoever comes when all slots are taken waits in the queue of
-                // the listener.
-                let slot = Arc::clone(&slots).acquire_owned().await.ok();
-                (slot, listener.accept().await.0)
-            };
-            let (slot, io) = tokio::select! {
-                accepted = accepted => accepted,
-                () = &mut stop => break,
-            };
-            while lines.try_join_next().is_some() {}
-            let line = hyper::server::conn::http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(options.header_time)
-                .max_buf_size(64 * 1024)
-                .serve_connection(
-                    TokioIo::new(io),
-                    TowerToHyperService::new(self.router.clone()),
-                );
-            let line = graceful.watch(line);
-            lines.spawn(async move {
-                // What goes wrong on a line is the client's business: it is
-                // gone, or does not speak HTTP.
-                if let Err(e) = line.await {
-                    tracing::debug!(error = %e, "a connection ended");
-                }
-                drop(slot);
-            });
-        }
-        drop(listener);
-        self.inner.closing.send_replace(true);
-        if tokio::time::timeout(options.grace, graceful.shutdown())
-            .await
-            .is_err()
-        {
-            tracing::warn!(
-                left = lines.len(),
-                "calls were cut off when the service stopped"
-            );
-        }
-        lines.abort_all();
+        let limits = LineLimits {
+            connections: options.connections,
+            header_time: options.header_time,
+            grace: options.grace,
+        };
+        let open = |io| {
+            let service = TowerToHyperService::new(self.router.clone());
+            std::future::ready(Some((io, service)))
+        };
+        lines::serve(listener, limits, open, stop, || {
+            self.inner.closing.send_replace(true);
+        })
+        .await;
     }
 }
 

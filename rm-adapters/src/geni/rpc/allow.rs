@@ -1,0 +1,76 @@
+//! Who may call what: by certificate, credentials, and who speaks for whom.
+
+use rm_core::{Error, ErrorKind, Result};
+
+use super::arguments::{Brought, Options};
+use super::{Rpc, Urn};
+use crate::geni::credentials::{Certificate, FORBIDDEN, UNREADABLE};
+
+impl Rpc {
+    /// As whom a call is made: the client, or the user for whom it speaks.
+    pub(super) fn user(
+        &self,
+        peer: &Certificate,
+        brought: &[Brought<'_>],
+        options: Options<'_>,
+    ) -> Result<Certificate> {
+        let Some(user) = options.text("geni_speaking_for")? else {
+            return Ok(peer.clone());
+        };
+        let user: Urn = user.parse()?;
+        let now = self.host.env().now();
+        let anchors = self.roots.now(now)?;
+        let mut refused = None;
+        for one in brought {
+            if let Brought::Abac(xml) = one {
+                match self.verifier.speaks_for(xml, &user, peer, &anchors, now) {
+                    Ok(said) => return Ok(said.user),
+                    Err(e) => refused = Some(e),
+                }
+            }
+        }
+        Err(refused.unwrap_or_else(|| {
+            Error::new(
+                ErrorKind::Forbidden,
+                format!("nothing says that you speak for {user}"),
+            )
+            .code(FORBIDDEN)
+            .advice("bring the statement that the user has signed, of the type geni_abac")
+        }))
+    }
+
+    /// Whether somebody brings any credential of their own; `open` lets in who
+    /// brings none that can be read.
+    pub(super) fn known(
+        &self,
+        user: &Certificate,
+        brought: &[Brought<'_>],
+        open: bool,
+    ) -> Result<()> {
+        let now = self.host.env().now();
+        let anchors = self.roots.now(now)?;
+        let mut refused: Option<Error> = None;
+        for one in brought {
+            let Brought::Sfa(xml) = one else { continue };
+            let verified = self
+                .verifier
+                .credential(xml, &anchors, now)
+                .and_then(|credential| credential.belongs_to(user));
+            match verified {
+                Ok(()) => return Ok(()),
+                Err(e) if e.stable_code() == UNREADABLE && refused.is_some() => {}
+                Err(e) => refused = Some(e),
+            }
+        }
+        match refused {
+            Some(e) if e.stable_code() != UNREADABLE => Err(e),
+            _ if open => Ok(()),
+            Some(e) => Err(e),
+            None => Err(
+                Error::new(ErrorKind::Forbidden, "this call brings no credential")
+                    .code(FORBIDDEN)
+                    .advice("bring your user credential, of the type geni_sfa"),
+            ),
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! ListResources: what there is.
+
+use std::io::Write as _;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use flate2::Compression;
+use flate2::write::ZlibEncoder;
+use rm_core::{Error, ErrorKind, Result};
+
+use super::arguments::{Options, bad, credentials, only_in};
+use super::{Rpc, Urn, Value, Version};
+use crate::geni::credentials::Certificate;
+use crate::geni::rspec::{Kind, Rspec};
+use crate::geni::sliver::GeniSliver;
+
+impl Rpc {
+    pub(super) async fn list_resources(
+        &self,
+        version: Version,
+        peer: &Certificate,
+        arguments: &[Value],
+    ) -> Result<Value> {
+        let brought = credentials(arguments.first())?;
+        let options = Options::of(arguments.get(1))?;
+        options.rspec_version()?;
+        let available = options.flag("geni_available")?;
+        let compressed = options.flag("geni_compressed")?;
+        let user = self.user(peer, &brought, options)?;
+        if let Some(slice) = options.text("geni_slice_urn")? {
+            only_in(version, Version::V2, "geni_slice_urn")?;
+            let slice: Urn = slice.parse()?;
+            if !slice.is_slice() {
+                return Err(bad(format!("{slice} is no slice")));
+            }
+            return Err(Error::new(
+                ErrorKind::NotFound,
+                format!("{slice} has nothing at this aggregate"),
+            ));
+        }
+        let open = match version {
+            Version::V2 => self.aggregate.open_v2,
+            Version::V3 => self.aggregate.open_v3,
+        };
+        self.known(&user, &brought, open)?;
+        let caller = Self::caller(&user)?;
+        let call = self.host.call(&caller);
+        let mut there = Rspec::new(Kind::Advertisement);
+        let now = self.host.env().now();
+        there.generated = Some(now.to_string().into());
+        for adapter in self.host.adapters().all::<dyn GeniSliver>() {
+            adapter
+                .advertise(&call, &self.aggregate.urn, available, &mut there)
+                .await?;
+        }
+        document(&there, compressed)
+    }
+}
+
+/// A document as its text, or compressed: base64 of RFC 1950.
+fn document(rspec: &Rspec, compressed: bool) -> Result<Value> {
+    let text = rspec.print();
+    if !compressed {
+        return Ok(Value::Text(text));
+    }
+    let mut packed = ZlibEncoder::new(Vec::new(), Compression::default());
+    let packed = packed
+        .write_all(text.as_bytes())
+        .and_then(|()| packed.finish())
+        .map_err(|e| {
+            Error::new(ErrorKind::Internal, "the answer cannot be compressed").because(e)
+        })?;
+    Ok(Value::Text(BASE64_STANDARD.encode(packed)))
+}

@@ -1,0 +1,52 @@
+//! GetVersion: what this aggregate can do.
+
+use super::{Aggregate, Value, Version};
+use crate::geni::rspec::NAMESPACE;
+
+/// The answer to GetVersion. The types are those that the acceptance tests of
+/// the field insist on: `geni_single_allocation` is a number.
+pub(super) fn get_version(aggregate: &Aggregate, version: Version) -> Value {
+    let url = |v: Version| Value::text(format!("{}{}", aggregate.base, v.path()));
+    let mut members = vec![
+        ("geni_api", Value::Int(version.number())),
+        (
+            "geni_api_versions",
+            Value::of([("2", url(Version::V2)), ("3", url(Version::V3))]),
+        ),
+        ("geni_request_rspec_versions", rspecs("request.xsd")),
+        ("geni_ad_rspec_versions", rspecs("ad.xsd")),
+        ("geni_am_type", Value::text("resource-manager")),
+        ("geni_am_code", Value::text(env!("CARGO_PKG_VERSION"))),
+        ("urn", Value::text(aggregate.urn.as_str())),
+        ("geni_credential_types", credentials()),
+    ];
+    if version == Version::V3 {
+        members.push(("geni_single_allocation", Value::Int(0)));
+        members.push(("geni_allocate", Value::text("geni_disjoint")));
+    }
+    Value::of(members)
+}
+
+fn rspecs(schema: &str) -> Value {
+    Value::Array(vec![Value::of([
+        ("type", Value::text("GENI")),
+        ("version", Value::text("3")),
+        ("schema", Value::text(format!("{NAMESPACE}/{schema}"))),
+        ("namespace", Value::text(NAMESPACE)),
+        ("extensions", Value::Array(Vec::new())),
+    ])])
+}
+
+fn credentials() -> Value {
+    let kind = |kind: &str, version: &str| {
+        Value::of([
+            ("geni_type", Value::text(kind)),
+            ("geni_version", Value::text(version)),
+        ])
+    };
+    Value::Array(vec![
+        kind("geni_sfa", "2"),
+        kind("geni_sfa", "3"),
+        kind("geni_abac", "1"),
+    ])
+}

@@ -1,0 +1,195 @@
+//! How a part of a document is read and printed: known attributes and elements
+//! into fields, everything else into [`Extra`].
+
+use std::borrow::Cow;
+
+use rm_core::Result;
+
+use crate::geni::xml::{
+    Attribute, Content, Declared, Element, Manner, Pull, Tag, Writer, keep_attribute,
+};
+
+/// The value of an attribute, where it is there.
+pub type Text = Option<Box<str>>;
+
+/// What was said beside what the schema knows. It is printed again as it was,
+/// with namespaces declared where they are needed.
+#[derive(Debug, Clone, Default)]
+pub struct Extra(Option<Box<Kept>>);
+
+impl PartialEq for Extra {
+    fn eq(&self, other: &Self) -> bool {
+        self.attributes() == other.attributes() && self.children() == other.children()
+    }
+}
+
+impl Eq for Extra {}
+
+#[derive(Debug, Clone, Default)]
+struct Kept {
+    attributes: Vec<Attribute>,
+    children: Vec<Content>,
+    declared: Declared,
+}
+
+impl Extra {
+    /// Attributes that the schema does not know.
+    pub fn attributes(&self) -> &[Attribute] {
+        self.0.as_ref().map_or(&[], |kept| &kept.attributes)
+    }
+
+    /// Elements (and texts) that the schema does not know.
+    pub fn children(&self) -> &[Content] {
+        self.0.as_ref().map_or(&[], |kept| &kept.children)
+    }
+
+    /// The first element of this name.
+    pub fn element(&self, namespace: &str, local: &str) -> Option<&Element> {
+        self.children().iter().find_map(|c| match c {
+            Content::Element(e) if e.name.is(namespace, local) => Some(e),
+            _ => None,
+        })
+    }
+
+    /// Adds an attribute.
+    pub fn add_attribute(&mut self, attribute: Attribute) {
+        self.kept().attributes.push(attribute);
+    }
+
+    /// Adds an element.
+    pub fn add(&mut self, element: Element) {
+        self.kept().children.push(Content::Element(element));
+    }
+
+    fn kept(&mut self) -> &mut Kept {
+        self.0.get_or_insert_default()
+    }
+
+    pub(super) fn declares(&mut self, pull: &Pull<'_>, tag: &Tag<'_>) {
+        let declared = Declared::read(pull, tag);
+        if !declared.0.is_empty() {
+            self.kept().declared = declared;
+        }
+    }
+
+    pub(super) fn keep_attribute(
+        &mut self,
+        pull: &Pull<'_>,
+        prefix: &str,
+        local: &str,
+        value: &Cow<'_, str>,
+    ) -> Result<()> {
+        keep_attribute(pull, prefix, local, value, &mut self.kept().attributes)
+    }
+
+    pub(super) fn keep(&mut self, pull: &mut Pull<'_>, tag: &Tag<'_>) -> Result<()> {
+        let element = Element::read(pull, tag, Manner::Lenient)?;
+        self.add(element);
+        Ok(())
+    }
+
+    pub(super) fn keep_text(&mut self, text: &str) {
+        let text = text.trim();
+        if text.is_empty() {
+            return;
+        }
+        let children = &mut self.kept().children;
+        if let Some(Content::Text(before)) = children.last_mut() {
+            *before = format!("{before}{text}").into();
+        } else {
+            children.push(Content::Text(text.into()));
+        }
+    }
+
+    pub(super) fn print_start(&self, out: &mut Writer) {
+        if let Some(kept) = &self.0 {
+            out.declare(&kept.declared);
+        }
+    }
+}
+
+/// A part of a document.
+pub(super) trait Part: Sized {
+    /// The name of its element.
+    const NAME: &'static str;
+    /// Reads the rest of it.
+    fn read(pull: &mut Pull<'_>, tag: &Tag<'_>, namespace: &str) -> Result<Self>;
+    /// Prints its attributes and what is in it, and ends it.
+    fn print(&self, out: &mut Writer);
+}
+
+/// Declares a part: its attributes by field and name, the parts in it by field
+/// and type, and fields of its own that are neither.
+macro_rules! part {
+    (
+        $(#[$doc:meta])*
+        $name:ident = $element:literal {
+            attributes { $( $(#[$attribute_doc:meta])* $attribute:ident = $written:literal, )* }
+            parts { $( $(#[$part_doc:meta])* $part:ident: $Part:ident, )* }
+            $( own { $( $(#[$own_doc:meta])* $own:ident: $Own:ty, )* } )?
+        }
+    ) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Default, PartialEq, Eq)]
+        pub struct $name {
+            $( $( $(#[$own_doc])* pub $own: $Own, )* )?
+            $( $(#[$attribute_doc])* pub $attribute: Text, )*
+            $( $(#[$part_doc])* pub $part: Vec<$Part>, )*
+            /// What else was said here.
+            pub extra: Extra,
+            /// Where it was read.
+            pub line: Line,
+        }
+
+        impl Part for $name {
+            const NAME: &'static str = $element;
+
+            fn read(
+                pull: &mut Pull<'_>,
+                tag: &Tag<'_>,
+                #[allow(unused_variables, reason = "not all have parts")] namespace: &str,
+            ) -> Result<Self> {
+                let mut this = Self { line: Line(tag.line), ..Self::default() };
+                this.extra.declares(pull, tag);
+                pull.attributes(tag, |prefix, local, value| match (prefix, local) {
+                    $( ("", $written) => {
+                        this.$attribute = Some(value.into());
+                        Ok(())
+                    } )*
+                    _ => this.extra.keep_attribute(pull, prefix, local, &value),
+                })?;
+                loop {
+                    match pull.next()? {
+                        Item::Start(inner) => {
+                            $( if inner.local() == <$Part as Part>::NAME
+                                && *inner.namespace == *namespace
+                            {
+                                let part = <$Part as Part>::read(pull, &inner, namespace)?;
+                                this.$part.push(part);
+                                continue;
+                            } )*
+                            this.extra.keep(pull, &inner)?;
+                        }
+                        Item::Text(text) => this.extra.keep_text(&text),
+                        Item::Aside => {}
+                        Item::End | Item::Done => return Ok(this),
+                    }
+                }
+            }
+
+            fn print(&self, out: &mut Writer) {
+                self.extra.print_start(out);
+                $( out.attribute($written, self.$attribute.as_deref()); )*
+                out.attributes(self.extra.attributes());
+                $( for part in &self.$part {
+                    out.line(<$Part as Part>::NAME);
+                    part.print(out);
+                } )*
+                out.kept(self.extra.children());
+                out.end($element, true);
+            }
+        }
+    };
+}
+
+pub(super) use part;

@@ -1,0 +1,147 @@
+//! The door for GENI's clients: TLS, HTTP, XML-RPC.
+//!
+//! ```text
+//! listener -> limits -> client certificate -> POST -> XML-RPC -> Rpc -> return struct
+//! ```
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use axum::serve::Listener;
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use rm_core::{Host, Result};
+use tokio_rustls::TlsAcceptor;
+
+use super::credentials::{Certificate, CredentialVerifier, Roots, XmlVerifier};
+use super::rpc::{Aggregate, Rpc, Version};
+use super::tls;
+use super::xmlrpc::{Call, Fault};
+use crate::door::lines::{self, LineLimits};
+
+/// How long a client may take to prove who it is.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How long a body may take to arrive.
+const BODY: Duration = Duration::from_secs(60);
+/// How large a call may be.
+const LARGEST: usize = 64 * 1024 * 1024;
+
+/// A door through which a host serves GENI's aggregate manager API.
+#[derive(Clone)]
+pub struct GeniDoor {
+    rpc: Arc<Rpc>,
+    acceptor: TlsAcceptor,
+    limits: LineLimits,
+}
+
+impl std::fmt::Debug for GeniDoor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("GeniDoor").field(&self.rpc).finish()
+    }
+}
+
+impl GeniDoor {
+    /// A door with this certificate and key, in PEM, to who is trusted.
+    ///
+    /// # Errors
+    ///
+    /// Where certificate and key cannot be used.
+    pub fn new(
+        host: Arc<Host>,
+        aggregate: Aggregate,
+        roots: Arc<Roots>,
+        certificates: &str,
+        key: &str,
+    ) -> Result<Self> {
+        let env = Arc::clone(host.env());
+        let config = tls::server(certificates, key, Arc::clone(&roots), env)?;
+        Ok(Self {
+            rpc: Arc::new(Rpc {
+                host,
+                aggregate,
+                roots,
+                verifier: Arc::new(XmlVerifier),
+            }),
+            acceptor: TlsAcceptor::from(Arc::new(config)),
+            limits: LineLimits {
+                connections: 1024,
+                header_time: Duration::from_secs(30),
+                grace: Duration::from_secs(10),
+            },
+        })
+    }
+
+    /// With another verifier of credentials.
+    #[must_use]
+    pub fn verifying(mut self, verifier: Arc<dyn CredentialVerifier>) -> Self {
+        self.rpc = Arc::new(Rpc {
+            verifier,
+            ..Rpc::clone(&self.rpc)
+        });
+        self
+    }
+
+    /// Serves until `stop` ends; what is under way then has ten seconds.
+    pub async fn serve(&self, listener: impl Listener, stop: impl Future<Output = ()>) {
+        let open = |io| {
+            let (rpc, acceptor) = (Arc::clone(&self.rpc), self.acceptor.clone());
+            async move {
+                let line = tokio::time::timeout(HANDSHAKE, acceptor.accept(io)).await;
+                let line = line.ok()?.ok()?;
+                let caller = line.get_ref().1.peer_certificates()?.first()?;
+                let caller = Arc::new(Certificate::from_der(caller).ok()?);
+                let service = service_fn(move |request| {
+                    let (rpc, caller) = (Arc::clone(&rpc), Arc::clone(&caller));
+                    async move { Ok::<_, Infallible>(respond(&rpc, &caller, request).await) }
+                });
+                Some((line, service))
+            }
+        };
+        lines::serve(listener, self.limits, open, stop, || {}).await;
+    }
+}
+
+async fn respond(rpc: &Rpc, caller: &Certificate, request: Request<Incoming>) -> Response<Body> {
+    if request.method() != Method::POST {
+        let mut refusal = plain(StatusCode::METHOD_NOT_ALLOWED, "send a POST with XML-RPC\n");
+        refusal
+            .headers_mut()
+            .insert(header::ALLOW, HeaderValue::from_static("POST"));
+        return refusal;
+    }
+    let Some(version) = Version::of_path(request.uri().path()) else {
+        return plain(
+            StatusCode::NOT_FOUND,
+            "nothing is at this path; there are /xmlrpc/am/2.0 and /xmlrpc/am/3.0\n",
+        );
+    };
+    let body = Limited::new(request.into_body(), LARGEST).collect();
+    let body = match tokio::time::timeout(BODY, body).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(_)) => return plain(StatusCode::PAYLOAD_TOO_LARGE, "the call is too large\n"),
+        Err(_) => return plain(StatusCode::REQUEST_TIMEOUT, "the call took too long\n"),
+    };
+    let text = match Call::parse(&body) {
+        Ok(call) => rpc.answer(version, caller, &call).await,
+        Err(e) => Fault::unreadable(e.to_string()).print(),
+    };
+    let mut response = Response::new(Body::from(text));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/xml"));
+    response
+}
+
+fn plain(status: StatusCode, text: &'static str) -> Response<Body> {
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = status;
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    response
+}

@@ -1,0 +1,134 @@
+//! TLS with client certificates: every client has one, of anybody whom the
+//! folder of roots trusts at that moment; authorities are clients, too.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rm_core::env::{Env, Timestamp};
+use rm_core::{Error, Result};
+use tokio_rustls::rustls::client::danger::HandshakeSignatureValid;
+use tokio_rustls::rustls::crypto::{
+    CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature,
+};
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use tokio_rustls::rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use tokio_rustls::rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error as TlsError, ServerConfig,
+    SignatureScheme,
+};
+
+use super::credentials::{Certificate, Roots};
+
+/// What a server needs: its own certificate and key, and whom it trusts.
+///
+/// # Errors
+///
+/// Where certificate or key cannot be read or do not belong together. Neither
+/// is in the message.
+pub(super) fn server(
+    certificates: &str,
+    key: &str,
+    roots: Arc<Roots>,
+    env: Arc<dyn Env>,
+) -> Result<ServerConfig> {
+    let wrong = |what: &str| {
+        Error::invalid(format!("the server's {what} cannot be used"))
+            .advice("give certificate and key in PEM, as geni init writes them")
+    };
+    let chain = CertificateDer::pem_slice_iter(certificates.as_bytes())
+        .collect::<std::result::Result<Vec<_>, _>>()
+        .map_err(|_| wrong("certificate"))?;
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|_| wrong("key"))?;
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let clients = Clients {
+        roots,
+        env,
+        provider: Arc::clone(&provider),
+    };
+    ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|_| wrong("version of TLS"))?
+        .with_client_cert_verifier(Arc::new(clients))
+        .with_single_cert(chain, key)
+        .map_err(|_| wrong("certificate and key"))
+}
+
+/// Follows the certificate of a client to a trusted root as those in
+/// credentials are followed, and proves that the client has its key.
+struct Clients {
+    roots: Arc<Roots>,
+    env: Arc<dyn Env>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl fmt::Debug for Clients {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Clients").field(&self.roots).finish()
+    }
+}
+
+impl Clients {
+    fn known(&self, leaf: &[u8], above: &[CertificateDer<'_>], now: Timestamp) -> Result<()> {
+        let leaf = Certificate::from_der(leaf)?;
+        let above = above
+            .iter()
+            .take(8)
+            .map(|der| Certificate::from_der(der))
+            .collect::<Result<Vec<_>>>()?;
+        self.roots.now(now)?.trust(&leaf, &above, now)?;
+        Ok(())
+    }
+}
+
+impl ClientCertVerifier for Clients {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        // The roots may change at any time, and no client asks.
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        above: &[CertificateDer<'_>],
+        _now: UnixTime,
+    ) -> std::result::Result<ClientCertVerified, TlsError> {
+        match self.known(leaf, above, self.env.now()) {
+            Ok(()) => Ok(ClientCertVerified::assertion()),
+            Err(e) => {
+                tracing::info!(error = %e, "a client was not let in");
+                Err(TlsError::InvalidCertificate(match e.stable_code() {
+                    super::credentials::EXPIRED => CertificateError::Expired,
+                    super::credentials::UNTRUSTED => CertificateError::UnknownIssuer,
+                    _ => CertificateError::ApplicationVerificationFailure,
+                }))
+            }
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, TlsError> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signed, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, TlsError> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signed, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
