@@ -1,8 +1,6 @@
 //! How a part of a document is read and printed: known attributes and elements
 //! into fields, everything else into [`Extra`].
 
-use std::borrow::Cow;
-
 use rm_core::Result;
 
 use crate::geni::xml::{
@@ -77,7 +75,7 @@ impl Extra {
         pull: &Pull<'_>,
         prefix: &str,
         local: &str,
-        value: &Cow<'_, str>,
+        value: &str,
     ) -> Result<()> {
         keep_attribute(pull, prefix, local, value, &mut self.kept().attributes)
     }
