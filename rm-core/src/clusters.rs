@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::caller::{Caller, Role};
+use crate::env::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::Core;
 use crate::id::{CatalogId, HoldId, Kind, ResourceId};
@@ -17,6 +18,7 @@ use crate::manager::Terms;
 use crate::model::Cluster;
 use crate::name::check_name;
 use crate::quota::over_quota;
+use crate::record::ResourceRecord;
 use crate::registry::ResourceManagerRegistry;
 use crate::resource::Resource;
 use crate::store::{Batch, Cursor, Key, Outcome, Page, Refusal};
@@ -367,16 +369,9 @@ impl<'a> Clusters<'a> {
         after: Option<&Cursor>,
         limit: u32,
     ) -> Result<Page<Resource<Cluster>>> {
-        let page = visible(self.core, who, all, after, limit).await?;
-        Ok(Page {
-            items: page
-                .items
-                .into_iter()
-                .filter(|row| row.record.kind == Kind::CLUSTER)
-                .map(|row| Resource::new(self.core, row))
-                .collect(),
-            next: page.next,
-        })
+        let keep = |r: &ResourceRecord| r.kind == Kind::CLUSTER;
+        let page = visible(self.core, who, all, after, limit, keep).await?;
+        Ok(page.map(|row| Resource::new(self.core, row)))
     }
 
     /// Gives a cluster another size.
@@ -419,7 +414,8 @@ impl<'a> Clusters<'a> {
         id: ResourceId,
         limit: Duration,
     ) -> Result<Resource<Cluster>> {
-        let end = self.core.env.now().plus(limit);
+        let begun = self.core.env.now();
+        let end = begun.plus(limit);
         loop {
             let heard = self.core.bell.rung();
             let cluster = self.get(who, id).await?;
@@ -433,15 +429,14 @@ impl<'a> Clusters<'a> {
             if over || now >= end {
                 return Ok(cluster);
             }
-            // Another process may do the work, and its bell is not heard here.
-            let pause = end.since(now).min(Duration::from_millis(500));
-            self.core.news_of(id, heard, pause).await;
+            self.core.news_of(id, heard, pause(begun, now, end)).await;
         }
     }
 
     /// Waits until the cluster is gone; false where it is not after a while.
     pub async fn gone(&self, who: &Caller, id: ResourceId, limit: Duration) -> Result<bool> {
-        let end = self.core.env.now().plus(limit);
+        let begun = self.core.env.now();
+        let end = begun.plus(limit);
         loop {
             let heard = self.core.bell.rung();
             match self.get(who, id).await {
@@ -454,8 +449,16 @@ impl<'a> Clusters<'a> {
             if now >= end {
                 return Ok(false);
             }
-            let pause = end.since(now).min(Duration::from_millis(500));
-            self.core.news_of(id, heard, pause).await;
+            self.core.news_of(id, heard, pause(begun, now, end)).await;
         }
     }
+}
+
+/// After what time who waits looks by itself: another process may do the work,
+/// and its bell is not heard here. Who has waited for long looks less often.
+fn pause(begun: Timestamp, now: Timestamp, end: Timestamp) -> Duration {
+    const LEAST: Duration = Duration::from_millis(500);
+    const MOST: Duration = Duration::from_secs(5);
+    let grown = (now.since(begun) / 4).clamp(LEAST, MOST);
+    grown.min(end.since(now))
 }

@@ -87,7 +87,7 @@ pub(crate) async fn needed_at(core: &Arc<Core>, tenant: &Tenant, place: &Place) 
     if names.images.is_empty() {
         return Ok(needed);
     }
-    let site = core.catalog.site(&place.site.to_string()).await?;
+    let site = core.catalog.site_of(place.site).await?;
     let manager = manager(core, &site)?;
     for name in names.images.keys() {
         let image = core.catalog.image(name).await?;

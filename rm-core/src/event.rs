@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::caller::{Caller, Role, Tenant};
 use crate::env::{Env, Timestamp};
@@ -15,6 +14,10 @@ use crate::model::Json;
 use crate::record::{Document, ResourceRecord};
 use crate::store::Version;
 use crate::visible::{may_hear, may_see};
+
+mod data;
+
+pub use data::Data;
 
 /// How many events are read at once.
 const BATCH: u32 = 256;
@@ -44,13 +47,13 @@ pub struct NewEvent {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource: Option<ResourceId>,
     /// More, for people and programs.
-    #[serde(default, skip_serializing_if = "Value::is_null")]
-    pub data: Value,
+    #[serde(default, skip_serializing_if = "Data::is_nothing")]
+    pub data: Data,
 }
 
 impl NewEvent {
     /// One about a resource.
-    pub(crate) fn of(env: &dyn Env, r: &ResourceRecord, verb: &str, data: Value) -> Self {
+    pub(crate) fn of(env: &dyn Env, r: &ResourceRecord, verb: &str, data: impl Serialize) -> Self {
         Self {
             at: env.now(),
             what: format!("{}.{verb}", r.kind),
@@ -58,7 +61,7 @@ impl NewEvent {
             tenant: Some(r.holds.first().map_or(&r.tenant, |h| &h.tenant).clone()),
             audience: r.parties().into_iter().map(str::to_owned).collect(),
             resource: Some(r.id),
-            data,
+            data: Data::of(&data),
         }
     }
 }

@@ -100,7 +100,7 @@ impl Core {
         &self,
         r: &ResourceRecord,
         verb: &str,
-        data: serde_json::Value,
+        data: impl serde::Serialize,
     ) -> NewEvent {
         NewEvent::of(&*self.env, r, verb, data)
     }

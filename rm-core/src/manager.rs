@@ -31,7 +31,7 @@ pub(crate) const KEYS: &str = "engine.key";
 #[derive(Debug, Clone)]
 pub struct Want<M: Model> {
     /// Where.
-    pub site: Site,
+    pub site: Arc<Site>,
     /// By whose means.
     pub credential: CatalogId,
     /// What.
@@ -181,7 +181,9 @@ impl<M: Model> ResourceManager<M> for Managed<M> {
         let mut offer = found.unwrap_or_else(|| Offer::room(None));
         "the only place; it was not asked for room".clone_into(&mut offer.why);
         offer.nodes_left = None;
-        offer.place = Some(self.place(want)?);
+        if offer.place.is_none() {
+            offer.place = Some(self.place(want)?);
+        }
         Ok(offer)
     }
 
@@ -258,18 +260,10 @@ impl<M: Model> ResourceManager<M> for Managed<M> {
         after: Option<&Cursor>,
         limit: u32,
     ) -> Result<Page<Resource<M>>> {
-        let page = visible(&self.core, who, all, after, limit).await?;
-        Ok(Page {
-            items: page
-                .items
-                .into_iter()
-                .filter(|row| {
-                    row.record.kind == self.serves.kind && row.record.place.manager == self.name
-                })
-                .map(|row| Resource::new(&self.core, row))
-                .collect(),
-            next: page.next,
-        })
+        let keep =
+            |r: &ResourceRecord| r.kind == self.serves.kind && r.place.manager == self.name;
+        let page = visible(&self.core, who, all, after, limit, keep).await?;
+        Ok(page.map(|row| Resource::new(&self.core, row)))
     }
 
     async fn get(&self, who: &Caller, id: ResourceId) -> Result<Resource<M>> {

@@ -363,7 +363,7 @@ pub(crate) fn event(core: &Core, verb: &str, thing: &Thing, by: &str) -> NewEven
         tenant: None,
         audience: Vec::new(),
         resource: None,
-        data,
+        data: data.into(),
     }
 }
 

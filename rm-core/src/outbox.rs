@@ -248,7 +248,7 @@ impl Outbox {
             tenant: Some(tenant.clone()),
             audience: Vec::new(),
             resource: None,
-            data,
+            data: data.into(),
         }
     }
 

@@ -46,8 +46,14 @@ pub enum By {
     All,
     /// Those of one tenant.
     Tenant(String),
-    /// Those that a user holds or was granted.
-    Party(String),
+    /// Those that a user holds or was granted, but for the user's own tenant's;
+    /// tenant by tenant.
+    Guest {
+        /// The user.
+        user: String,
+        /// Whose are left out.
+        but: String,
+    },
     /// Those made by one credential at one site.
     Account(CatalogId, CatalogId),
 }
@@ -64,9 +70,50 @@ pub struct Page<T> {
     pub next: Option<Cursor>,
 }
 
+impl<T> Page<T> {
+    /// The same with other items.
+    pub fn map<U>(self, to: impl FnMut(T) -> U) -> Page<U> {
+        Page {
+            items: self.items.into_iter().map(to).collect(),
+            next: self.next,
+        }
+    }
+}
+
+impl<T> Default for Page<T> {
+    /// The end of a list.
+    fn default() -> Self {
+        Self {
+            items: Vec::new(),
+            next: None,
+        }
+    }
+}
+
 /// Where a page ended; only the one who made it can read it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor(pub String);
+
+impl Cursor {
+    /// Behind a resource that was found so: for whoever implements a store.
+    pub fn behind(by: &By, r: &ResourceRecord) -> Self {
+        Self(match by {
+            By::Guest { .. } => format!("{}/{}", r.id, r.tenant),
+            _ => r.id.to_string(),
+        })
+    }
+
+    /// The same read back: the resource, and whose it was where
+    /// [`Cursor::behind`] says so.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Invalid`] for what nobody gave out.
+    pub fn resource(&self) -> Result<(ResourceId, &str)> {
+        let (id, tenant) = self.0.split_once('/').unwrap_or((&self.0, ""));
+        Ok((id.parse()?, tenant))
+    }
+}
 
 /// What the writer believes about a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -221,7 +268,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// One resource.
     async fn resource(&self, id: ResourceId) -> Result<Option<Versioned<ResourceRecord>>>;
 
-    /// Resources in the order of their ids, at most `limit` of them.
+    /// Resources in the order of their ids ([`By::Guest`] says otherwise), at
+    /// most `limit` of them.
     async fn resources(
         &self,
         by: &By,

@@ -8,55 +8,74 @@ use crate::id::{Kind, ResourceId};
 use crate::record::ResourceRecord;
 use crate::store::{By, Cursor, Page, Versioned};
 
-/// Resources that the caller may see, whatever their kind: those of the
-/// caller's tenant, then those of others that were granted.
+/// Begins the cursors of what is other tenants'; no id does.
+const GUEST: char = 'g';
+
+/// Resources that the caller may see and that are to be kept: those of the
+/// caller's tenant, then those of others; all there are for an operator who
+/// asks for all. A page is full unless the list ends with it.
 pub(crate) async fn visible(
     core: &Core,
     who: &Caller,
     all: bool,
     after: Option<&Cursor>,
     limit: u32,
+    keep: impl Fn(&ResourceRecord) -> bool + Send + Sync,
 ) -> Result<Page<Versioned<ResourceRecord>>> {
+    let limit = limit.max(1);
     if all {
         who.need(Role::Operator)?;
-        return core.store.resources(&By::All, after, limit).await;
+        return some(core, &By::All, after.cloned(), limit, &keep).await;
     }
     who.need(Role::User)?;
-    let granted = |page: Page<Versioned<ResourceRecord>>| Page {
-        items: page
-            .items
-            .into_iter()
-            .filter(|row| row.record.tenant != who.tenant)
-            .collect(),
-        next: page.next.map(|c| Cursor(format!("g{}", c.0))),
-    };
-    let party = By::Party(who.user.clone());
-    let after = after.map(|c| c.0.as_str());
-    if let Some(rest) = after.and_then(|c| c.strip_prefix('g')) {
-        let cursor = (!rest.is_empty()).then(|| Cursor(rest.to_owned()));
-        return Ok(granted(
-            core.store.resources(&party, cursor.as_ref(), limit).await?,
-        ));
-    }
-    let cursor = after.map(|c| Cursor(c.strip_prefix('t').unwrap_or(c).to_owned()));
-    let own = By::Tenant(who.tenant.0.clone());
-    let mut page = core.store.resources(&own, cursor.as_ref(), limit).await?;
-    page.next = Some(match page.next {
-        Some(c) => Cursor(format!("t{}", c.0)),
+    let (mut page, from) = match after.and_then(|c| c.0.strip_prefix(GUEST)) {
+        Some(rest) => (Page::default(), rest),
         None => {
-            // Most callers were granted nothing: say so at once.
-            let more = granted(core.store.resources(&party, None, limit).await?);
-            if more.items.is_empty() && more.next.is_none() {
-                page.next = None;
+            let own = By::Tenant(who.tenant.0.clone());
+            let page = some(core, &own, after.cloned(), limit, &keep).await?;
+            if page.next.is_some() {
                 return Ok(page);
             }
-            if page.items.is_empty() {
-                return Ok(more);
-            }
-            Cursor("g".to_owned())
+            (page, "")
         }
-    });
+    };
+    let guest = By::Guest {
+        user: who.user.clone(),
+        but: who.tenant.0.clone(),
+    };
+    let from = (!from.is_empty()).then(|| Cursor(from.to_owned()));
+    let found = u32::try_from(page.items.len()).unwrap_or(limit);
+    let left = limit.saturating_sub(found);
+    // Behind a full page there may be nothing: most callers are guests nowhere.
+    let rest = some(core, &guest, from, left.max(1), &keep).await?;
+    if left > 0 {
+        page.items.extend(rest.items);
+        page.next = rest.next.map(|c| Cursor(format!("{GUEST}{}", c.0)));
+    } else if !rest.items.is_empty() {
+        page.next = Some(Cursor(GUEST.to_string()));
+    }
     Ok(page)
+}
+
+/// So many of one list as are to be kept; fewer only where it ends.
+async fn some(
+    core: &Core,
+    by: &By,
+    mut after: Option<Cursor>,
+    limit: u32,
+    keep: &(impl Fn(&ResourceRecord) -> bool + Send + Sync),
+) -> Result<Page<Versioned<ResourceRecord>>> {
+    let mut items = Vec::new();
+    let mut left = limit;
+    loop {
+        let page = core.store.resources(by, after.as_ref(), left).await?;
+        items.extend(page.items.into_iter().filter(|row| keep(&row.record)));
+        after = page.next;
+        left = limit.saturating_sub(u32::try_from(items.len()).unwrap_or(limit));
+        if left == 0 || after.is_none() {
+            return Ok(Page { items, next: after });
+        }
+    }
 }
 
 /// One resource, if the caller may see it. What is somebody else's is missing.

@@ -151,10 +151,10 @@ impl Store for SqliteStore {
         after: Option<&Cursor>,
         limit: u32,
     ) -> Result<Page<Versioned<ResourceRecord>>> {
-        let after: Option<ResourceId> = after.map(|c| c.0.parse()).transpose()?;
+        let after = after.map(read::behind).transpose()?;
         let by = by.clone();
         self.readers
-            .read(move |c| read::resources(c, &by, after, limit))
+            .read(move |c| read::resources(c, &by, after.as_ref(), limit))
             .await
     }
 

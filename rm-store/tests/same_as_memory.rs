@@ -167,7 +167,7 @@ fn batch(parts: Vec<Part>, claims: &[Claim], env: &TestEnv) -> Batch {
                 value: NAMES[value].to_owned(),
             }),
             Part::ExpectNoResource(user) => {
-                let by = By::Party(NAMES[user].to_owned());
+                let by = guest(NAMES[user], "");
                 b.expect.push(Expect::NoResource(by));
             }
             Part::Fence(index) => b.fence.push(fence(index)),
@@ -177,6 +177,13 @@ fn batch(parts: Vec<Part>, claims: &[Claim], env: &TestEnv) -> Batch {
         }
     }
     b
+}
+
+fn guest(user: &str, but: &str) -> By {
+    By::Guest {
+        user: user.to_owned(),
+        but: but.to_owned(),
+    }
 }
 
 macro_rules! same {
@@ -196,7 +203,8 @@ async fn compare(one: &dyn Store, two: &dyn Store) -> Result<(), TestCaseError> 
     let mut by = vec![By::All];
     for name in NAMES {
         by.push(By::Tenant(name.to_owned()));
-        by.push(By::Party(name.to_owned()));
+        by.push(guest(name, ""));
+        by.extend(NAMES.map(|but| guest(name, but)));
         same!(one.counter(name), two.counter(name));
     }
     for site in 0..2 {

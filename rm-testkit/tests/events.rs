@@ -103,7 +103,7 @@ async fn happens(s: &Scene, times: usize, what: &str, of: Option<ResourceId>, da
         tenant: Some(Tenant("physics".to_owned())),
         audience: Vec::new(),
         resource: of,
-        data: serde_json::Value::Null,
+        data: serde_json::Value::Null.into(),
     };
     let batch = Batch {
         events: vec![event; times],

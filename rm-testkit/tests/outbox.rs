@@ -119,7 +119,7 @@ fn news(tenant: &str, what: &str, at: Timestamp) -> NewEvent {
         tenant: Some(Tenant(tenant.to_owned())),
         audience: Vec::new(),
         resource: None,
-        data: serde_json::Value::Null,
+        data: serde_json::Value::Null.into(),
     }
 }
 

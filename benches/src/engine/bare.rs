@@ -113,9 +113,9 @@ fn transition(conn: &Connection, row: &Row) -> rusqlite::Result<()> {
         &row.body,
         None::<i64>,
     ))?;
-    let _: Vec<String> = conn
-        .prepare_cached("SELECT user FROM resource_party WHERE id = ?1")?
-        .query_map([&row.id[..]], |row| row.get(0))?
+    let _: Vec<(String, String)> = conn
+        .prepare_cached("SELECT user, tenant FROM resource_party WHERE id = ?1")?
+        .query_map([&row.id[..]], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<rusqlite::Result<_>>()?;
     conn.prepare_cached("UPDATE resource SET leased = ?2 WHERE id = ?1")?
         .execute((&row.id[..], i64::MAX))?;

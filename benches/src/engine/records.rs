@@ -122,7 +122,8 @@ pub(super) fn event(r: &ResourceRecord) -> NewEvent {
             "from": State::Building, "to": r.seen, "wanted": r.wanted,
             "generation": r.generation, "site": r.place.site_name,
             "incarnation": r.incarnation, "remote": r.remote,
-        }),
+        })
+        .into(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The cold part: sites, credentials, appliances, implementations, images.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use rm_core::catalog::{NewAppliance, NewCredential, NewImage, NewImplementation, NewSite};
 use rm_core::id::Kind;
@@ -340,7 +342,8 @@ impl JsonContract for RestCatalog {
                     Some(name) => {
                         let appliance = catalog.appliance(name).await?;
                         let all = catalog.implementations_of(appliance.id).await?;
-                        cut(all, |i| i.id.to_string(), after, limit)
+                        let page = cut(all, |i| i.id.to_string(), after, limit);
+                        page.map(Arc::unwrap_or_clone)
                     }
                 };
                 Reply::ok(view::list(page, |i| view::implementation_line(&i)))

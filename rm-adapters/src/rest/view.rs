@@ -143,7 +143,7 @@ pub(super) fn event(e: &Event) -> Value {
     set(&mut shown, "tenant", e.event.tenant.as_ref());
     set(&mut shown, "resource", e.event.resource);
     if !e.event.data.is_null() {
-        shown["data"] = e.event.data.clone();
+        shown["data"] = (*e.event.data).clone();
     }
     shown
 }

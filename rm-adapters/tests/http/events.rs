@@ -217,7 +217,7 @@ async fn whoever_was_away_for_too_long_is_told_what_is_lost() {
         tenant: Some(Tenant("physics".to_owned())),
         audience: Vec::new(),
         resource: None,
-        data: Value::Null,
+        data: Value::Null.into(),
     };
     let batch = Batch {
         events: (1..=9).map(old).collect(),

@@ -25,7 +25,7 @@ async fn revision(s: &Service) -> u64 {
         tenant: None,
         resource: None,
         audience: Vec::new(),
-        data: Value::Null,
+        data: Value::Null.into(),
     };
     let batch = Batch {
         events: vec![event],

@@ -1,5 +1,7 @@
 //! Appliances: named things that operations ask for.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::entry::{Entry, named, none};
@@ -90,7 +92,8 @@ impl Catalog {
         let mut images = Vec::with_capacity(new.images.len());
         let mut parents = Vec::with_capacity(new.images.len());
         for image in &new.images {
-            images.push(self.parent::<Image>(image, &mut parents).await?.name);
+            let image = self.parent::<Image>(image, &mut parents).await?;
+            images.push(image.name.clone());
         }
         let appliance = Appliance {
             id: CatalogId::new(&*self.env),
@@ -107,12 +110,12 @@ impl Catalog {
 
     /// One appliance, by id or name. An unknown name lists those there are.
     pub async fn appliance(&self, id_or_name: &str) -> Result<Appliance> {
-        self.find(id_or_name).await
+        self.find(id_or_name).await.map(Arc::unwrap_or_clone)
     }
 
     /// All appliances, by id.
     pub async fn appliances(&self, after: Option<&Cursor>, limit: u32) -> Result<Page<Appliance>> {
-        self.list(None, after, limit).await
+        self.list_owned(None, after, limit).await
     }
 
     /// Removes an appliance that has no implementation.
@@ -120,6 +123,6 @@ impl Catalog {
         who.need(Role::Operator)?;
         let (version, appliance) = self.look_up::<Appliance>(id_or_name).await?;
         let unused = vec![none::<Implementation>("appliance", appliance.id)];
-        self.remove(&appliance, version, unused, who).await
+        self.remove(&*appliance, version, unused, who).await
     }
 }

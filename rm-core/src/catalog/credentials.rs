@@ -1,6 +1,7 @@
 //! Credentials: somebody's means to use a site, sealed.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -146,7 +147,7 @@ impl Catalog {
             known_tenant(&*self.directory, &tenant).await?;
         }
         let mut parents = Vec::new();
-        let site: Site = self.parent(&new.site, &mut parents).await?;
+        let site: Arc<Site> = self.parent(&new.site, &mut parents).await?;
         check_secret(&new.secret)?;
         let id = CatalogId::new(&*self.env);
         let secret = Secret::new(new.secret.to_string());
@@ -166,10 +167,10 @@ impl Catalog {
 
     /// One credential of the caller, by id or name.
     pub async fn credential(&self, who: &Caller, id_or_name: &str) -> Result<Credential> {
-        Ok(self.visible(who, id_or_name).await?.1)
+        Ok(Arc::unwrap_or_clone(self.visible(who, id_or_name).await?.1))
     }
 
-    async fn visible(&self, who: &Caller, id_or_name: &str) -> Result<(Version, Credential)> {
+    async fn visible(&self, who: &Caller, id_or_name: &str) -> Result<(Version, Arc<Credential>)> {
         let missing = || missing::<Credential>(id_or_name);
         let found = match id_or_name.parse::<CatalogId>() {
             Ok(id) => self.get::<Credential>(id).await?.ok_or_else(missing)?,
@@ -196,7 +197,7 @@ impl Catalog {
         limit: u32,
     ) -> Result<Page<Credential>> {
         let index = (!who.is(Role::Operator)).then_some(("tenant", who.tenant.0.as_str()));
-        self.list(index, after, limit).await
+        self.list_owned(index, after, limit).await
     }
 
     /// All there are, by id.
@@ -205,7 +206,7 @@ impl Catalog {
         after: Option<&Cursor>,
         limit: u32,
     ) -> Result<Page<Credential>> {
-        self.list(None, after, limit).await
+        self.list_owned(None, after, limit).await
     }
 
     /// One that the caller may change: others of the tenant may use it only.
@@ -213,9 +214,9 @@ impl Catalog {
         &self,
         who: &Caller,
         id_or_name: &str,
-    ) -> Result<(Version, Credential)> {
+    ) -> Result<(Version, Arc<Credential>)> {
         let found = self.visible(who, id_or_name).await?;
-        let Credential { name, user, .. } = &found.1;
+        let Credential { name, user, .. } = &*found.1;
         if *user == who.user || who.is(Role::Operator) {
             return Ok(found);
         }
@@ -233,12 +234,13 @@ impl Catalog {
         id_or_name: &str,
         secret: &Value,
     ) -> Result<Credential> {
-        let (_, Credential { id, .. }) = self.own_credential(who, id_or_name).await?;
+        let id = self.own_credential(who, id_or_name).await?.1.id;
         check_secret(secret)?;
         loop {
-            let Some((version, mut credential)) = self.get::<Credential>(id).await? else {
+            let Some((version, found)) = self.get::<Credential>(id).await? else {
                 return Err(missing::<Credential>(id_or_name));
             };
+            let mut credential = Arc::unwrap_or_clone(found);
             credential.revision += 1;
             credential.sealed = self
                 .sealer
@@ -256,13 +258,13 @@ impl Catalog {
         let mut count = 0;
         let mut after = None;
         loop {
-            let page: Page<Credential> = self.list(None, after.as_ref(), 100).await?;
+            let page: Page<Arc<Credential>> = self.list(None, after.as_ref(), 100).await?;
             for credential in page.items {
                 loop {
-                    let Some((version, mut now)) = self.get::<Credential>(credential.id).await?
-                    else {
+                    let Some((version, now)) = self.get::<Credential>(credential.id).await? else {
                         break;
                     };
+                    let mut now = Arc::unwrap_or_clone(now);
                     let bound = now.id.to_string();
                     now.sealed = self
                         .sealer
@@ -285,7 +287,7 @@ impl Catalog {
         let (version, credential) = self.own_credential(who, id_or_name).await?;
         let account = By::Account(credential.site, credential.id);
         let unused = vec![Expect::NoResource(account)];
-        self.remove(&credential, version, unused, who).await
+        self.remove(&*credential, version, unused, who).await
     }
 
     /// What the engine needs to reach a place.
@@ -293,7 +295,7 @@ impl Catalog {
         &self,
         site: CatalogId,
         credential: CatalogId,
-    ) -> Result<(Site, Credential, Secret)> {
+    ) -> Result<(Arc<Site>, Arc<Credential>, Secret)> {
         let site = self.need::<Site>(site).await?;
         let credential = self.need::<Credential>(credential).await?;
         let secret = self
@@ -307,7 +309,7 @@ impl Catalog {
         &self,
         who: &Caller,
         site: CatalogId,
-    ) -> Result<Vec<Credential>> {
+    ) -> Result<Vec<Arc<Credential>>> {
         let value = format!("{}/{site}", who.tenant);
         Ok(self
             .list(Some(("tenant-site", &value)), None, 100)

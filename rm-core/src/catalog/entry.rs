@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use uuid::Uuid;
 
 use super::{Catalog, Credential, Implementation};
 use crate::caller::Caller;
@@ -20,7 +21,7 @@ use crate::store::{Batch, Cursor, Expect, Key, Outcome, Page, Refusal, Version};
 const PREFIX: &str = "catalog.";
 
 /// One kind of entry: where it is kept and how people call it.
-pub(super) trait Entry:
+pub(crate) trait Entry:
     Serialize + DeserializeOwned + Clone + Send + Sync + 'static
 {
     const SPACE: &'static str;
@@ -40,21 +41,23 @@ pub(super) fn named(name: &str) -> (String, String) {
 }
 
 impl Catalog {
-    pub(super) async fn get<E: Entry>(&self, id: CatalogId) -> Result<Option<(Version, E)>> {
-        match self.store.document(E::SPACE, &id.to_string()).await? {
+    pub(super) async fn get<E: Entry>(&self, id: CatalogId) -> Result<Option<(Version, Arc<E>)>> {
+        let mut text = Uuid::encode_buffer();
+        let id = id.0.hyphenated().encode_lower(&mut text);
+        match self.store.document(E::SPACE, id).await? {
             Some(found) => Ok(Some((found.version, self.remembered.read(&found.record)?))),
             None => Ok(None),
         }
     }
 
-    pub(super) async fn need<E: Entry>(&self, id: CatalogId) -> Result<E> {
+    pub(super) async fn need<E: Entry>(&self, id: CatalogId) -> Result<Arc<E>> {
         match self.get(id).await? {
             Some((_, entry)) => Ok(entry),
             None => Err(missing::<E>(&id.to_string())),
         }
     }
 
-    pub(super) async fn look_up<E: Entry>(&self, id_or_name: &str) -> Result<(Version, E)> {
+    pub(super) async fn look_up<E: Entry>(&self, id_or_name: &str) -> Result<(Version, Arc<E>)> {
         if let Ok(id) = id_or_name.parse::<CatalogId>()
             && let Some(found) = self.get(id).await?
         {
@@ -68,7 +71,7 @@ impl Catalog {
         }
     }
 
-    pub(super) async fn find<E: Entry>(&self, id_or_name: &str) -> Result<E> {
+    pub(crate) async fn find<E: Entry>(&self, id_or_name: &str) -> Result<Arc<E>> {
         Ok(self.look_up(id_or_name).await?.1)
     }
 
@@ -79,9 +82,9 @@ impl Catalog {
         &self,
         id_or_name: &str,
         expect: &mut Vec<Expect>,
-    ) -> Result<E> {
+    ) -> Result<Arc<E>> {
         let (version, entry) = self.look_up::<E>(id_or_name).await.map_err(as_invalid)?;
-        expect.push(Expect::Version(key(&entry), version));
+        expect.push(Expect::Version(key(&*entry), version));
         Ok(entry)
     }
 
@@ -110,12 +113,12 @@ impl Catalog {
         error.advice(format!("there are: {}{more}", names.join(", ")))
     }
 
-    pub(super) async fn list<E: Entry>(
+    pub(crate) async fn list<E: Entry>(
         &self,
         index: Option<(&str, &str)>,
         after: Option<&Cursor>,
         limit: u32,
-    ) -> Result<Page<E>> {
+    ) -> Result<Page<Arc<E>>> {
         let page = self.store.documents(E::SPACE, index, after, limit).await?;
         let mut items = Vec::with_capacity(page.items.len());
         for found in page.items {
@@ -125,6 +128,17 @@ impl Catalog {
             items,
             next: page.next,
         })
+    }
+
+    /// The same for whoever keeps them.
+    pub(super) async fn list_owned<E: Entry>(
+        &self,
+        index: Option<(&str, &str)>,
+        after: Option<&Cursor>,
+        limit: u32,
+    ) -> Result<Page<E>> {
+        let page = self.list(index, after, limit).await?;
+        Ok(page.map(Arc::unwrap_or_clone))
     }
 
     /// Writes a new entry; `parents` are what it refers to.
@@ -216,7 +230,7 @@ impl Catalog {
             tenant: None,
             audience: Vec::new(),
             resource: None,
-            data: serde_json::json!({"id": id, "by": who.user}),
+            data: serde_json::json!({"id": id, "by": who.user}).into(),
         }
     }
 }

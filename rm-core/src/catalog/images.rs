@@ -1,5 +1,7 @@
 //! Images that sites must hold before an appliance can be made of them.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::entry::{Entry, in_use, named, none};
@@ -95,12 +97,12 @@ impl Catalog {
 
     /// One image, by id or name.
     pub async fn image(&self, id_or_name: &str) -> Result<Image> {
-        self.find(id_or_name).await
+        self.find(id_or_name).await.map(Arc::unwrap_or_clone)
     }
 
     /// All images, by id.
     pub async fn images(&self, after: Option<&Cursor>, limit: u32) -> Result<Page<Image>> {
-        self.list(None, after, limit).await
+        self.list_owned(None, after, limit).await
     }
 
     /// Removes an image that no appliance names and of which no site has a
@@ -117,6 +119,6 @@ impl Catalog {
             none::<Appliance>("image", &image.name),
             Expect::NoResource(copies),
         ];
-        self.remove(&image, version, unused, who).await
+        self.remove(&*image, version, unused, who).await
     }
 }

@@ -153,7 +153,7 @@ impl Catalog {
     ) -> Result<Implementation> {
         who.need(Role::Operator)?;
         let mut parents = Vec::new();
-        let appliance: Appliance = self.parent(&new.appliance, &mut parents).await?;
+        let appliance: Arc<Appliance> = self.parent(&new.appliance, &mut parents).await?;
         let media = self.media.get(&new.media_type).ok_or_else(|| {
             Error::invalid(format!(
                 "no linked plugin understands implementations of the type {:?}",
@@ -237,7 +237,7 @@ impl Catalog {
         if let Some(known) = known {
             return Ok(known);
         }
-        let found = Arc::new(self.need::<Implementation>(id).await?);
+        let found = self.need::<Implementation>(id).await?;
         let mut bodies = self.bodies.lock().unwrap_or_else(PoisonError::into_inner);
         if bodies.len() >= 1000 {
             bodies.clear();
@@ -248,7 +248,7 @@ impl Catalog {
 
     /// One implementation as it is now, with whether it is enabled.
     pub async fn implementation_now(&self, id: CatalogId) -> Result<Implementation> {
-        self.need(id).await
+        self.need(id).await.map(Arc::unwrap_or_clone)
     }
 
     /// All implementations, by id.
@@ -257,11 +257,14 @@ impl Catalog {
         after: Option<&Cursor>,
         limit: u32,
     ) -> Result<Page<Implementation>> {
-        self.list(None, after, limit).await
+        self.list_owned(None, after, limit).await
     }
 
     /// All implementations of an appliance.
-    pub async fn implementations_of(&self, appliance: CatalogId) -> Result<Vec<Implementation>> {
+    pub async fn implementations_of(
+        &self,
+        appliance: CatalogId,
+    ) -> Result<Vec<Arc<Implementation>>> {
         let id = appliance.to_string();
         let mut all = Vec::new();
         let mut after = None;
@@ -286,9 +289,10 @@ impl Catalog {
     ) -> Result<Implementation> {
         who.need(Role::Operator)?;
         loop {
-            let Some((version, mut implementation)) = self.get::<Implementation>(id).await? else {
+            let Some((version, found)) = self.get::<Implementation>(id).await? else {
                 return Err(missing::<Implementation>(&id.to_string()));
             };
+            let mut implementation = Arc::unwrap_or_clone(found);
             implementation.enabled = enabled;
             if self.replace(&implementation, version, who).await? {
                 return Ok(implementation);
@@ -309,10 +313,10 @@ impl Catalog {
         // expects a version that it has no longer.
         let hidden = Arc::new(Document {
             indexes: Vec::new(),
-            ..(*document(&implementation)?).clone()
+            ..(*document(&*implementation)?).clone()
         });
         let hide = Batch {
-            expect: vec![Expect::Version(key(&implementation), version)],
+            expect: vec![Expect::Version(key(&*implementation), version)],
             documents: vec![hidden],
             ..Batch::default()
         };
@@ -322,10 +326,10 @@ impl Catalog {
         let version = Version(version.0 + 1);
         if let Err(e) = self.made_nothing(id).await {
             // Where that fails, enabling it shows it again.
-            self.replace(&implementation, version, who).await?;
+            self.replace(&*implementation, version, who).await?;
             return Err(e);
         }
-        self.remove(&implementation, version, Vec::new(), who).await
+        self.remove(&*implementation, version, Vec::new(), who).await
     }
 
     async fn made_nothing(&self, id: CatalogId) -> Result<()> {

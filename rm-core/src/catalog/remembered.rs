@@ -35,20 +35,20 @@ impl Remembered {
 
     /// What a document says. It was just read from the store; its text is read
     /// anew only where it is another than before.
-    pub(super) fn read<E: Entry>(&self, document: &Document) -> Result<E> {
+    pub(super) fn read<E: Entry>(&self, document: &Document) -> Result<Arc<E>> {
         let known = self.lock().get(&document.id).cloned();
         if let Some((text, entry)) = known
             && text == document.body
-            && let Some(entry) = entry.downcast_ref::<E>()
+            && let Ok(entry) = entry.downcast::<E>()
         {
-            return Ok(entry.clone());
+            return Ok(entry);
         }
-        let entry: E = document.body.read()?;
+        let entry: Arc<E> = Arc::new(document.body.read()?);
         let mut known = self.lock();
         if known.len() >= MOST {
             known.clear();
         }
-        let kept = (document.body.clone(), Arc::new(entry.clone()) as _);
+        let kept = (document.body.clone(), Arc::clone(&entry) as _);
         known.insert(document.id.clone(), kept);
         Ok(entry)
     }
@@ -77,7 +77,7 @@ mod tests {
     fn another_text_is_read_anew() {
         let remembered = Remembered::default();
         for description in ["a", "a", "b", "a"] {
-            let entry: Appliance = remembered.read(&document(description)).unwrap();
+            let entry: Arc<Appliance> = remembered.read(&document(description)).unwrap();
             assert_eq!(entry.description, description);
         }
         assert_eq!(remembered.lock().len(), 1);
@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn what_is_remembered_is_not_printed() {
         let remembered = Remembered::default();
-        let _: Appliance = remembered.read(&document("canary")).unwrap();
+        let _: Arc<Appliance> = remembered.read(&document("canary")).unwrap();
         assert!(!format!("{remembered:?}").contains("canary"));
     }
 }

@@ -1,6 +1,7 @@
 //! Sites: places with computational resources.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -132,17 +133,17 @@ impl Catalog {
 
     /// One site, by id or name.
     pub async fn site(&self, id_or_name: &str) -> Result<Site> {
-        self.find(id_or_name).await
+        self.find(id_or_name).await.map(Arc::unwrap_or_clone)
     }
 
     /// The site that a record names.
-    pub(crate) async fn site_of(&self, id: CatalogId) -> Result<Site> {
+    pub(crate) async fn site_of(&self, id: CatalogId) -> Result<Arc<Site>> {
         self.need(id).await
     }
 
     /// All sites, by id.
     pub async fn sites(&self, after: Option<&Cursor>, limit: u32) -> Result<Page<Site>> {
-        self.list(None, after, limit).await
+        self.list_owned(None, after, limit).await
     }
 
     /// Removes a site that nothing uses.
@@ -153,7 +154,7 @@ impl Catalog {
             none::<Credential>("site", site.id),
             none::<Implementation>("site", site.id),
         ];
-        self.remove(&site, version, unused, who).await
+        self.remove(&*site, version, unused, who).await
     }
 }
 

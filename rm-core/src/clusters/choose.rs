@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use super::{ClusterRequest, Clusters, Considered, Got, Reuse};
 use crate::backend::Offer;
 use crate::caller::Caller;
-use crate::catalog::{Appliance, Implementation, Site, Target};
+use crate::catalog::{Appliance, Image, Implementation, Site, Target};
 use crate::copies::{Needed, needed_at};
 use crate::env::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
@@ -32,20 +32,20 @@ impl Clusters<'_> {
         &self,
         who: &Caller,
         request: &ClusterRequest,
-    ) -> Result<(Appliance, Vec<Candidate>, Vec<Considered>)> {
+    ) -> Result<(Arc<Appliance>, Vec<Candidate>, Vec<Considered>)> {
         let catalog = &self.core.catalog;
-        let appliance = catalog.appliance(&request.appliance).await?;
+        let appliance: Arc<Appliance> = catalog.find(&request.appliance).await?;
         let implementations = chosen(
             catalog.implementations_of(appliance.id).await?,
             request,
             &appliance,
         )?;
         let hinted = !request.sites.is_empty();
-        let mut sites = Vec::new();
+        let mut sites: Vec<Arc<Site>> = Vec::new();
         for name in &request.sites {
             sites.push(
                 catalog
-                    .site(name)
+                    .find(name)
                     .await
                     .map_err(|e| Error::invalid(e.what()).advice(e.next().unwrap_or_default()))?,
             );
@@ -53,7 +53,7 @@ impl Clusters<'_> {
         if !hinted {
             let mut after = None;
             loop {
-                let page = catalog.sites(after.as_ref(), 200).await?;
+                let page = catalog.list(None, after.as_ref(), 200).await?;
                 sites.extend(page.items);
                 after = page.next;
                 if after.is_none() {
@@ -65,8 +65,8 @@ impl Clusters<'_> {
         sites.dedup_by_key(|s| s.id);
         let mut images = BTreeMap::new();
         for name in &appliance.images {
-            let image = catalog.image(name).await?;
-            images.insert(image.name, image.sha256);
+            let image: Arc<Image> = catalog.find(name).await?;
+            images.insert(image.name.clone(), image.sha256.clone());
         }
         let mut candidates = Vec::new();
         let mut considered = Vec::new();
@@ -87,7 +87,7 @@ impl Clusters<'_> {
             match candidate {
                 Ok(candidate) => candidates.push(candidate),
                 Err(why) => considered.push(Considered {
-                    site: site.name,
+                    site: site.name.clone(),
                     revision: None,
                     verdict: "refused".to_owned(),
                     why,
@@ -122,11 +122,11 @@ impl Clusters<'_> {
         who: &Caller,
         request: &ClusterRequest,
         (appliance, images): (&Appliance, &BTreeMap<String, String>),
-        implementations: &[Implementation],
-        site: &Site,
+        implementations: &[Arc<Implementation>],
+        site: &Arc<Site>,
     ) -> Result<Result<Candidate, String>> {
         // One written for the site is preferred to one for its type.
-        let mut fitting: Vec<&Implementation> = implementations
+        let mut fitting: Vec<&Arc<Implementation>> = implementations
             .iter()
             .filter(|i| match &i.target {
                 Target::Site(id) => *id == site.id,
@@ -179,7 +179,7 @@ impl Clusters<'_> {
         Ok(Ok(Candidate {
             manager,
             want: Want {
-                site: site.clone(),
+                site: Arc::clone(site),
                 credential: credential.id,
                 spec: ClusterSpec {
                     appliance: appliance.name.clone(),
@@ -419,10 +419,10 @@ fn is_stale(wanted: Wanted, seen: State) -> bool {
 
 /// Of each target the newest enabled revision, or the one that was asked for.
 fn chosen(
-    all: Vec<Implementation>,
+    all: Vec<Arc<Implementation>>,
     request: &ClusterRequest,
     appliance: &Appliance,
-) -> Result<Vec<Implementation>> {
+) -> Result<Vec<Arc<Implementation>>> {
     if let Some(id) = request.implementation {
         let found: Vec<_> = all.into_iter().filter(|i| i.id == id).collect();
         if found.is_empty() {
@@ -445,7 +445,7 @@ fn chosen(
         }
         return Ok(all.into_iter().filter(|i| i.revision == revision).collect());
     }
-    let mut newest: BTreeMap<Target, Implementation> = BTreeMap::new();
+    let mut newest: BTreeMap<Target, Arc<Implementation>> = BTreeMap::new();
     for implementation in all.into_iter().filter(|i| i.enabled) {
         match newest.get(&implementation.target) {
             Some(known) if known.revision >= implementation.revision => {}

@@ -1,6 +1,7 @@
 //! Calls on the real thing: journal, act, write down.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -20,13 +21,13 @@ use crate::store::{Claim, Due};
 
 /// What a call on a place needs.
 pub(super) struct Reach {
-    pub(super) driver: std::sync::Arc<dyn Driver>,
+    pub(super) driver: Arc<dyn Driver>,
     pub(super) cap: Capability,
-    pub(super) site: Site,
-    pub(super) credential: Credential,
+    pub(super) site: Arc<Site>,
+    pub(super) credential: Arc<Credential>,
     pub(super) secret: Secret,
     pub(super) needs: BTreeMap<String, RemoteId>,
-    pub(super) progress: std::sync::Arc<Progress>,
+    pub(super) progress: Arc<Progress>,
 }
 
 /// What is said of the resources that another one needs.
@@ -62,7 +63,7 @@ impl Engine {
     }
 
     async fn reach(&self, r: &ResourceRecord) -> Result<Reach> {
-        let driver = std::sync::Arc::clone(self.core.driver(&r.place.manager)?);
+        let driver = Arc::clone(self.core.driver(&r.place.manager)?);
         let (site, credential, secret) = self
             .core
             .catalog
@@ -75,7 +76,7 @@ impl Engine {
             credential,
             secret,
             needs: BTreeMap::new(),
-            progress: std::sync::Arc::default(),
+            progress: Arc::default(),
         })
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::json;
 
 use super::Engine;
@@ -13,7 +14,7 @@ use crate::env::Timestamp;
 use crate::error::{Error, Result};
 use crate::event::NewEvent;
 use crate::host::Core;
-use crate::id::ResourceId;
+use crate::id::{RemoteId, ResourceId};
 use crate::life::{State, Wanted};
 use crate::model::Json;
 use crate::record::{Effect, ResourceRecord};
@@ -341,6 +342,26 @@ pub(super) fn settle(r: &mut ResourceRecord, state: State, sight: Option<&Sight>
     }
 }
 
+/// What an event of the engine's says.
+#[derive(Serialize)]
+struct Told<'a> {
+    from: State,
+    to: State,
+    wanted: Wanted,
+    generation: u64,
+    site: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    incarnation: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remote: Option<&'a RemoteId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    effect: Option<Effect>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+}
+
 /// What is told of a write: that it is seen otherwise, or that an effect was
 /// begun or accepted.
 fn told(core: &Core, before: &ResourceRecord, after: &ResourceRecord) -> Option<NewEvent> {
@@ -350,27 +371,19 @@ fn told(core: &Core, before: &ResourceRecord, after: &ResourceRecord) -> Option<
         Some(_) => "step",
         None => return None,
     };
-    let mut data = json!({
-        "from": before.seen,
-        "to": after.seen,
-        "wanted": after.wanted,
-        "generation": after.generation,
-        "site": after.place.site_name,
-    });
-    if after.incarnation > 0 {
-        data["incarnation"] = json!(after.incarnation);
-    }
-    if let Some(remote) = &after.remote {
-        data["remote"] = json!(remote);
-    }
-    if let Some((effect, outcome)) = step {
-        data["effect"] = json!(effect);
-        data["outcome"] = json!(outcome);
-    }
-    if !after.reason.is_empty() {
-        data["reason"] = json!(after.reason);
-    }
-    Some(core.event(after, what, data))
+    let told = Told {
+        from: before.seen,
+        to: after.seen,
+        wanted: after.wanted,
+        generation: after.generation,
+        site: &after.place.site_name,
+        incarnation: Some(after.incarnation).filter(|n| *n > 0),
+        remote: after.remote.as_ref(),
+        effect: step.map(|(effect, _)| effect),
+        outcome: step.map(|(_, outcome)| outcome),
+        reason: Some(after.reason.as_str()).filter(|r| !r.is_empty()),
+    };
+    Some(core.event(after, what, told))
 }
 
 /// What became of an effect with this write.

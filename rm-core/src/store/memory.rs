@@ -41,11 +41,13 @@ struct Inner {
     revision: u64,
     resources: BTreeMap<ResourceId, Row>,
     tenants: BTreeSet<(String, ResourceId)>,
-    parties: BTreeSet<(String, ResourceId)>,
+    /// User, tenant, resource.
+    parties: BTreeSet<(String, String, ResourceId)>,
     accounts: BTreeSet<(CatalogId, CatalogId, ResourceId)>,
     due: BTreeSet<(Timestamp, ResourceId)>,
     ends: BTreeSet<(Timestamp, ResourceId)>,
-    documents: BTreeMap<(String, String), (Version, Arc<Document>)>,
+    /// By space, then by id.
+    documents: BTreeMap<String, BTreeMap<String, Versioned<Document>>>,
     indexes: BTreeSet<(String, String, String, String)>,
     counters: BTreeMap<String, u64>,
     events: BTreeMap<u64, Event>,
@@ -88,10 +90,7 @@ impl Inner {
     fn version(&self, key: &Key) -> Option<Version> {
         match key {
             Key::Resource(id) => self.resources.get(id).map(|row| row.version),
-            Key::Document(space, id) => self
-                .documents
-                .get(&(space.clone(), id.clone()))
-                .map(|(version, _)| *version),
+            Key::Document(space, id) => self.document(space, id).map(|found| found.version),
         }
     }
 
@@ -153,8 +152,8 @@ impl Inner {
         self.tenants.remove(&(record.tenant.0.clone(), record.id));
         self.accounts
             .remove(&(record.place.site, record.place.credential, record.id));
-        for party in record.parties() {
-            self.parties.remove(&(party.to_owned(), record.id));
+        for party in parties(record) {
+            self.parties.remove(&party);
         }
     }
 
@@ -165,53 +164,54 @@ impl Inner {
         self.tenants.insert((record.tenant.0.clone(), record.id));
         self.accounts
             .insert((record.place.site, record.place.credential, record.id));
-        for party in record.parties() {
-            self.parties.insert((party.to_owned(), record.id));
-        }
+        self.parties.extend(parties(record));
     }
 
     fn put_resource(&mut self, record: Arc<ResourceRecord>, due: Due) {
         let id = record.id;
-        let old = self.resources.remove(&id);
-        if let Some(row) = &old {
-            self.unindex(&row.record);
-            if let Some(at) = row.claimable() {
-                self.due.remove(&(at, id));
+        let old = self.resources.get(&id).map(|row| Arc::clone(&row.record));
+        if !old.as_ref().is_some_and(|old| found_alike(old, &record)) {
+            if let Some(old) = old {
+                self.unindex(&old);
             }
+            self.index(&record);
         }
-        let (version, mut now_due, epoch, mut leased) = match old {
-            Some(row) => (Version(row.version.0 + 1), row.due, row.epoch, row.leased),
-            None => (Version(1), None, 0, None),
-        };
+        let row = self.resources.entry(id).or_insert_with(|| Row {
+            version: Version(0),
+            record: Arc::clone(&record),
+            due: None,
+            epoch: 0,
+            leased: None,
+        });
+        let before = row.claimable();
+        row.version.0 += 1;
+        row.record = record;
         match due {
             Due::Keep => {}
-            Due::At(at) => now_due = Some(at),
-            Due::Release(at) => (now_due, leased) = (Some(at), None),
-            Due::Rest => (now_due, leased) = (None, None),
+            Due::At(at) => row.due = Some(at),
+            Due::Release(at) => (row.due, row.leased) = (Some(at), None),
+            Due::Rest => (row.due, row.leased) = (None, None),
         }
-        self.index(&record);
-        let row = Row {
-            version,
-            record,
-            due: now_due,
-            epoch,
-            leased,
-        };
-        if let Some(at) = row.claimable() {
+        let after = row.claimable();
+        self.schedule(id, before, after);
+    }
+
+    /// Puts a resource where it is found when it is due.
+    fn schedule(&mut self, id: ResourceId, before: Option<Timestamp>, after: Option<Timestamp>) {
+        if before == after {
+            return;
+        }
+        if let Some(at) = before {
+            self.due.remove(&(at, id));
+        }
+        if let Some(at) = after {
             self.due.insert((at, id));
         }
-        self.resources.insert(id, row);
     }
 
     fn put_document(&mut self, document: Arc<Document>) {
-        let key = (document.space.clone(), document.id.clone());
-        let version = match self.documents.remove(&key) {
-            Some((version, old)) => {
-                self.unindex_document(&old);
-                Version(version.0 + 1)
-            }
-            None => Version(1),
-        };
+        let old = self.take_document(&document.space, &document.id);
+        let version = Version(old.map_or(0, |old| old.0) + 1);
         for (name, value) in &document.indexes {
             self.indexes.insert((
                 document.space.clone(),
@@ -220,18 +220,20 @@ impl Inner {
                 document.id.clone(),
             ));
         }
-        self.documents.insert(key, (version, document));
+        let space = self.documents.entry(document.space.clone()).or_default();
+        let id = document.id.clone();
+        let record = document;
+        space.insert(id, Versioned { version, record });
     }
 
-    fn unindex_document(&mut self, document: &Document) {
-        for (name, value) in &document.indexes {
-            self.indexes.remove(&(
-                document.space.clone(),
-                name.clone(),
-                value.clone(),
-                document.id.clone(),
-            ));
+    /// Removes it, and answers which version it had.
+    fn take_document(&mut self, space: &str, id: &str) -> Option<Version> {
+        let old = self.documents.get_mut(space)?.remove(id)?;
+        for (name, value) in &old.record.indexes {
+            let (space, id) = (space.to_owned(), id.to_owned());
+            self.indexes.remove(&(space, name.clone(), value.clone(), id));
         }
+        Some(old.version)
     }
 
     fn delete(&mut self, key: &Key) {
@@ -239,15 +241,11 @@ impl Inner {
             Key::Resource(id) => {
                 if let Some(row) = self.resources.remove(id) {
                     self.unindex(&row.record);
-                    if let Some(at) = row.claimable() {
-                        self.due.remove(&(at, *id));
-                    }
+                    self.schedule(*id, row.claimable(), None);
                 }
             }
             Key::Document(space, id) => {
-                if let Some((_, old)) = self.documents.remove(&(space.clone(), id.clone())) {
-                    self.unindex_document(&old);
-                }
+                self.take_document(space, id);
             }
         }
     }
@@ -260,12 +258,7 @@ impl Inner {
             row.epoch += 1;
         }
         let (epoch, after) = (row.epoch, row.claimable());
-        if let Some(at) = before {
-            self.due.remove(&(at, id));
-        }
-        if let Some(at) = after {
-            self.due.insert((at, id));
-        }
+        self.schedule(id, before, after);
         Some(epoch)
     }
 
@@ -303,12 +296,32 @@ impl Inner {
         }
     }
 
+    fn document(&self, space: &str, id: &str) -> Option<Versioned<Document>> {
+        self.documents.get(space)?.get(id).cloned()
+    }
+
     fn versioned(&self, id: ResourceId) -> Option<Versioned<ResourceRecord>> {
         self.resources.get(&id).map(|row| Versioned {
             version: row.version,
             record: Arc::clone(&row.record),
         })
     }
+}
+
+/// Whether two records of one resource are found by the same.
+fn found_alike(one: &ResourceRecord, other: &ResourceRecord) -> bool {
+    let account = |r: &ResourceRecord| (r.place.site, r.place.credential);
+    one.tenant == other.tenant
+        && account(one) == account(other)
+        && one.first_end() == other.first_end()
+        && one.holds == other.holds
+        && one.grants == other.grants
+}
+
+/// By whom a record is found beside its tenant.
+fn parties(r: &ResourceRecord) -> impl Iterator<Item = (String, String, ResourceId)> {
+    let of = |user: &str| (user.to_owned(), r.tenant.0.clone(), r.id);
+    r.parties().into_iter().map(of)
 }
 
 #[async_trait]
@@ -327,19 +340,12 @@ impl Store for MemoryStore {
         after: Option<&Cursor>,
         limit: u32,
     ) -> Result<Page<Versioned<ResourceRecord>>> {
-        let after: Option<ResourceId> = after.map(|c| c.0.parse()).transpose()?;
+        let after = after.map(Cursor::resource).transpose()?;
         Ok(self.lock().resources(by, after, limit))
     }
 
     async fn document(&self, space: &str, id: &str) -> Result<Option<Versioned<Document>>> {
-        Ok(self
-            .lock()
-            .documents
-            .get(&(space.to_owned(), id.to_owned()))
-            .map(|(version, record)| Versioned {
-                version: *version,
-                record: Arc::clone(record),
-            }))
+        Ok(self.lock().document(space, id))
     }
 
     async fn documents(

@@ -235,20 +235,25 @@ fn put_resource(
         .execute(params)?;
     }
     // Parties hardly ever change, so only the difference is written.
-    let old: Vec<String> = rows(
+    let old: Vec<(String, String)> = rows(
         conn,
-        "SELECT user FROM resource_party WHERE id = ?1",
+        "SELECT user, tenant FROM resource_party WHERE id = ?1",
         [id],
-        |row| row.get(0),
+        |row| Ok((row.get(0)?, row.get(1)?)),
     )?;
     let new = record.parties();
-    for user in old.iter().filter(|user| !new.contains(&user.as_str())) {
-        conn.prepare_cached("DELETE FROM resource_party WHERE user = ?1 AND id = ?2")?
-            .execute((user, id))?;
+    let tenant = record.tenant.0.as_str();
+    let stays = |(user, of): &&(String, String)| of == tenant && new.contains(&user.as_str());
+    for (user, of) in old.iter().filter(|party| !stays(party)) {
+        conn.prepare_cached(
+            "DELETE FROM resource_party WHERE user = ?1 AND tenant = ?2 AND id = ?3",
+        )?
+        .execute((user, of, id))?;
     }
-    for user in new.iter().filter(|user| !old.iter().any(|o| o == *user)) {
-        conn.prepare_cached("INSERT INTO resource_party (user, id) VALUES (?1, ?2)")?
-            .execute((user, id))?;
+    let known = |user: &&&str| old.iter().any(|(o, of)| of == tenant && o == **user);
+    for user in new.iter().filter(|user| !known(user)) {
+        conn.prepare_cached("INSERT INTO resource_party (user, tenant, id) VALUES (?1, ?2, ?3)")?
+            .execute((user, tenant, id))?;
     }
     Ok(())
 }

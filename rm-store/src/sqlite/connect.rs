@@ -13,8 +13,9 @@ use super::{Options, fault, schema};
 
 /// How much of the file the writer keeps in memory, in KiB.
 const WRITER_CACHE: i64 = 4096;
-/// The same for each reader.
-const READER_CACHE: i64 = 2048;
+/// The same for each reader: room for what leads to the rows of a few million
+/// resources, so that only the rows themselves are fetched.
+const READER_CACHE: i64 = 16384;
 
 /// The absolute path, so that a change of the working directory or a name that
 /// looks like a URI changes nothing.

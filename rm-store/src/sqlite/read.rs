@@ -114,31 +114,71 @@ const TENANT: &str = "SELECT id, version, body FROM resource \
 const ACCOUNT: &str = "SELECT id, version, body FROM resource \
      WHERE site = ?3 AND credential = ?4 AND id > ?1 ORDER BY id LIMIT ?2";
 // CROSS keeps the order of the tables: the small one leads.
-const PARTY: &str = "SELECT r.id, r.version, r.body \
+const GUEST_BEFORE: &str = "SELECT r.id, r.version, r.body \
      FROM resource_party p CROSS JOIN resource r ON r.id = p.id \
-     WHERE p.user = ?3 AND p.id > ?1 ORDER BY p.id LIMIT ?2";
+     WHERE p.user = ?3 AND (p.tenant, p.id) > (?4, ?1) AND p.tenant < ?5 \
+     ORDER BY p.tenant, p.id LIMIT ?2";
+const GUEST: &str = "SELECT r.id, r.version, r.body \
+     FROM resource_party p CROSS JOIN resource r ON r.id = p.id \
+     WHERE p.user = ?3 AND (p.tenant, p.id) > (?4, ?1) \
+     ORDER BY p.tenant, p.id LIMIT ?2";
+
+/// Where a page ended: the resource, and its tenant where that counts.
+pub(super) type Behind = (ResourceId, String);
+
+pub(super) fn behind(cursor: &Cursor) -> rm_core::Result<Behind> {
+    let (id, tenant) = cursor.resource()?;
+    Ok((id, tenant.to_owned()))
+}
 
 pub(super) fn resources(
     conn: &Connection,
     by: &By,
-    after: Option<ResourceId>,
+    after: Option<&Behind>,
     limit: u32,
 ) -> rusqlite::Result<Page<Versioned<ResourceRecord>>> {
     // The empty blob comes before every id.
-    let after: &[u8] = after.as_ref().map_or(&[], |id| blob(&id.0));
+    let (id, of): (&[u8], &str) = after.map_or((&[], ""), |(id, of)| (blob(&id.0), of));
     let fetch = fetch(limit);
     let rows = match by {
-        By::All => rows(conn, ALL, (after, fetch), to_resource),
-        By::Tenant(who) => rows(conn, TENANT, (after, fetch, who), to_resource),
-        By::Party(who) => rows(conn, PARTY, (after, fetch, who), to_resource),
+        By::All => rows(conn, ALL, (id, fetch), to_resource),
+        By::Tenant(who) => rows(conn, TENANT, (id, fetch, who), to_resource),
+        By::Guest { user, but } => guest(conn, user, but, (of, id), fetch),
         By::Account(site, credential) => rows(
             conn,
             ACCOUNT,
-            (after, fetch, blob(&site.0), blob(&credential.0)),
+            (id, fetch, blob(&site.0), blob(&credential.0)),
             to_resource,
         ),
     };
-    Ok(page(rows?, limit, |r| r.record.id.to_string()))
+    Ok(page(rows?, limit, |r| Cursor::behind(by, &r.record)))
+}
+
+/// What a user may see of other tenants' than this one, from there on.
+fn guest<'a>(
+    conn: &Connection,
+    user: &str,
+    but: &'a str,
+    mut from: (&'a str, &'a [u8]),
+    fetch: i64,
+) -> rusqlite::Result<Vec<Versioned<ResourceRecord>>> {
+    /// Comes behind every id.
+    const LAST: &[u8] = &[0xff; 17];
+    let mut found = Vec::new();
+    if from.0 < but {
+        let params = (from.1, fetch, user, from.0, but);
+        found = rows(conn, GUEST_BEFORE, params, to_resource)?;
+    }
+    // Past the tenant's own, however many those are.
+    if from.0 <= but {
+        from = (but, LAST);
+    }
+    let left = fetch - i64::try_from(found.len()).unwrap_or(fetch);
+    if left > 0 {
+        let params = (from.1, left, user, from.0);
+        found.extend(rows(conn, GUEST, params, to_resource)?);
+    }
+    Ok(found)
 }
 
 pub(super) fn document(
@@ -183,7 +223,7 @@ pub(super) fn documents(
             rows(conn, INDEX_AFTER, params, to_document)
         }
     };
-    Ok(page(rows?, limit, |d| d.record.id.clone()))
+    Ok(page(rows?, limit, |d| Cursor(d.record.id.clone())))
 }
 
 pub(super) fn counter(conn: &Connection, name: &str) -> rusqlite::Result<u64> {
@@ -275,11 +315,11 @@ fn fetch(limit: u32) -> i64 {
     i64::from(limit.max(1)) + 1
 }
 
-fn page<T>(mut items: Vec<T>, limit: u32, id: impl Fn(&T) -> String) -> Page<T> {
+fn page<T>(mut items: Vec<T>, limit: u32, cursor: impl Fn(&T) -> Cursor) -> Page<T> {
     let limit = usize::try_from(limit.max(1)).unwrap_or(usize::MAX);
     let more = items.len() > limit;
     items.truncate(limit);
-    let next = items.last().filter(|_| more).map(|last| Cursor(id(last)));
+    let next = items.last().filter(|_| more).map(cursor);
     Page { items, next }
 }
 
@@ -298,7 +338,8 @@ mod tests {
             ALL,
             TENANT,
             ACCOUNT,
-            PARTY,
+            GUEST_BEFORE,
+            GUEST,
             SPACE_FIRST,
             SPACE_AFTER,
             INDEX_FIRST,

@@ -11,7 +11,7 @@ pub(super) const FORMAT: i64 = STEPS.len() as i64;
 /// One step makes of one format the next. A released step never changes.
 type Step = fn(&Connection) -> rusqlite::Result<()>;
 
-static STEPS: [Step; 1] = [first];
+static STEPS: [Step; 2] = [first, second];
 
 /// Brings the store to this program's format, or leaves it as it is.
 pub(super) fn upgrade(conn: &Connection) -> rusqlite::Result<()> {
@@ -124,6 +124,27 @@ fn first(conn: &Connection) -> rusqlite::Result<()> {
     )
 }
 
+/// Who may see a resource is found by its tenant too, so that a user's own
+/// tenant can be left out without passing over everything it has.
+fn second(conn: &Connection) -> rusqlite::Result<()> {
+    conn.execute_batch(
+        "
+        CREATE TABLE party (
+            user TEXT NOT NULL,
+            tenant TEXT NOT NULL,
+            id BLOB NOT NULL,
+            PRIMARY KEY (user, tenant, id)
+        ) STRICT, WITHOUT ROWID;
+        INSERT INTO party (user, tenant, id)
+            SELECT p.user, r.tenant, p.id
+            FROM resource_party p CROSS JOIN resource r ON r.id = p.id;
+        DROP TABLE resource_party;
+        ALTER TABLE party RENAME TO resource_party;
+        CREATE INDEX resource_party_id ON resource_party (id);
+        ",
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,7 +154,7 @@ mod tests {
         let conn = Connection::open_in_memory().unwrap();
         upgrade(&conn).unwrap();
         let broken: Step = |conn| conn.execute_batch("DROP TABLE event; DROP TABLE nothing;");
-        assert!(upgrade_by(&conn, &[first, broken]).is_err());
+        assert!(upgrade_by(&conn, &[first, second, broken]).is_err());
         assert_eq!(format(&conn).unwrap(), FORMAT);
         let events: i64 = conn
             .query_row("SELECT count(*) FROM event", [], |row| row.get(0))
@@ -145,9 +166,30 @@ mod tests {
     fn an_upgrade_runs_only_the_steps_that_are_missing() {
         let conn = Connection::open_in_memory().unwrap();
         upgrade(&conn).unwrap();
-        let second: Step = |conn| conn.execute_batch("CREATE TABLE more (x INTEGER)");
-        upgrade_by(&conn, &[first, second]).unwrap();
-        upgrade_by(&conn, &[first, second]).unwrap();
-        assert_eq!(format(&conn).unwrap(), 2);
+        let third: Step = |conn| conn.execute_batch("CREATE TABLE more (x INTEGER)");
+        upgrade_by(&conn, &[first, second, third]).unwrap();
+        upgrade_by(&conn, &[first, second, third]).unwrap();
+        assert_eq!(format(&conn).unwrap(), 3);
+    }
+
+    #[test]
+    fn who_may_see_what_is_known_after_an_upgrade() {
+        let conn = Connection::open_in_memory().unwrap();
+        upgrade_by(&conn, &[first]).unwrap();
+        conn.execute_batch(
+            "INSERT INTO resource (id, version, epoch, tenant, site, credential, body)
+                VALUES (x'01', 1, 0, 'physics', x'', x'', '');
+            INSERT INTO resource_party (user, id) VALUES ('anna', x'01');",
+        )
+        .unwrap();
+        upgrade(&conn).unwrap();
+        let of: String = conn
+            .query_row(
+                "SELECT tenant FROM resource_party WHERE user = 'anna' AND id = x'01'",
+                [],
+                |row| row.get(0),
+            )
+            .unwrap();
+        assert_eq!(of, "physics");
     }
 }

@@ -72,6 +72,13 @@ fn note(id: &str) -> Key {
     Key::Document("s".to_owned(), id.to_owned())
 }
 
+fn guest(user: &str, but: &str) -> By {
+    By::Guest {
+        user: user.to_owned(),
+        but: but.to_owned(),
+    }
+}
+
 async fn ids(store: &dyn Store, by: &By, limit: u32) -> Vec<u128> {
     let mut found = Vec::new();
     let mut after: Option<Cursor> = None;

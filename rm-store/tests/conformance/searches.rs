@@ -5,7 +5,7 @@ use rm_core::record::Grant;
 use rm_core::store::{Batch, By, Cursor, Due};
 
 use crate::support::{BEGIN, Rig, catalog_id, document, event, keep, put, record, resource_id};
-use crate::{ids, notes};
+use crate::{guest, ids, notes};
 
 pub(crate) async fn resources_are_paged_by_everything_they_can_be_searched_by(rig: Rig) {
     let s = &*rig.store;
@@ -29,14 +29,18 @@ pub(crate) async fn resources_are_paged_by_everything_they_can_be_searched_by(ri
         rig.done(put(r, Due::Keep)).await;
     }
     let tenant = |t: &str| By::Tenant(t.to_owned());
-    let party = |p: &str| By::Party(p.to_owned());
     for limit in [0, 1, 2, 3, 5, 6, 12, 13, u32::MAX] {
         let all: Vec<u128> = (1..=12).collect();
         assert_eq!(ids(s, &By::All, limit).await, all);
         assert_eq!(ids(s, &tenant("odd"), limit).await, [1, 3, 5, 7, 9, 11]);
         assert_eq!(ids(s, &tenant("nobody"), limit).await, []);
-        assert_eq!(ids(s, &party("ann"), limit).await, [1, 2, 5, 6, 9, 10, 12]);
-        assert_eq!(ids(s, &party("bob"), limit).await, [2, 3, 6, 7, 10, 11]);
+        // Tenant by tenant, but for one.
+        let ann = guest("ann", "nobody");
+        assert_eq!(ids(s, &ann, limit).await, [2, 6, 10, 12, 1, 5, 9]);
+        assert_eq!(ids(s, &guest("ann", "even"), limit).await, [1, 5, 9]);
+        assert_eq!(ids(s, &guest("ann", "odd"), limit).await, [2, 6, 10, 12]);
+        assert_eq!(ids(s, &guest("ann", "fair"), limit).await.len(), 7);
+        assert_eq!(ids(s, &guest("bob", "even"), limit).await, [3, 7, 11]);
         let account = By::Account(catalog_id(1), catalog_id(1));
         assert_eq!(ids(s, &account, limit).await, [1, 7]);
     }
@@ -46,8 +50,9 @@ pub(crate) async fn resources_are_paged_by_everything_they_can_be_searched_by(ri
     rig.done(put(moved, Due::Keep)).await;
     assert_eq!(ids(s, &tenant("even"), 9).await, [4, 6, 8, 10, 12]);
     assert_eq!(ids(s, &tenant("odd"), 9).await, [1, 2, 3, 5, 7, 9, 11]);
-    assert_eq!(ids(s, &party("ann"), 9).await, [1, 5, 6, 9, 10, 12]);
-    assert_eq!(ids(s, &party("eve"), 9).await, [2]);
+    assert_eq!(ids(s, &guest("ann", "odd"), 9).await, [6, 10, 12]);
+    assert_eq!(ids(s, &guest("bob", "even"), 9).await, [2, 3, 7, 11]);
+    assert_eq!(ids(s, &guest("eve", ""), 9).await, [2]);
     let account = |site| By::Account(catalog_id(site), catalog_id(2));
     assert_eq!(ids(s, &account(7), 9).await, [2]);
 }

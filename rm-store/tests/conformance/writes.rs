@@ -6,7 +6,7 @@ use rm_core::store::{Batch, By, Due, Expect, Refusal, Version};
 use serde_json::json;
 
 use crate::support::{BEGIN, LEASE, Rig, document, engine, event, keep, put, record, resource_id};
-use crate::{count, counts, ids, key, note, notes, refused};
+use crate::{count, counts, guest, ids, key, note, notes, refused};
 use rm_core::store::Count;
 
 pub(crate) async fn an_empty_store_has_nothing(rig: Rig) {
@@ -61,7 +61,7 @@ pub(crate) async fn an_expectation_that_fails_writes_nothing(rig: Rig) {
         (no_note("of", "x"), note("a")),
         (Expect::NoResource(By::All), key(1)),
         (Expect::NoResource(By::Tenant("t".to_owned())), key(1)),
-        (Expect::NoResource(By::Party("u".to_owned())), key(1)),
+        (Expect::NoResource(guest("u", "")), key(1)),
         (Expect::NoResource(account.clone()), key(1)),
     ];
     for (expect, k) in bad {
@@ -95,7 +95,7 @@ pub(crate) async fn an_expectation_that_fails_writes_nothing(rig: Rig) {
             no_note("of", "y"),
             no_note("is", "x"),
             Expect::NoResource(By::Tenant("other".to_owned())),
-            Expect::NoResource(By::Party("t".to_owned())),
+            Expect::NoResource(guest("t", "")),
         ],
         ..put(record(2, "t", &[]), Due::Keep)
     };
@@ -146,7 +146,7 @@ pub(crate) async fn what_is_deleted_is_gone(rig: Rig) {
     };
     rig.done(gone).await;
     assert_eq!(s.resource(resource_id(1)).await.unwrap(), None);
-    assert_eq!(ids(s, &By::Party("u".to_owned()), 9).await, []);
+    assert_eq!(ids(s, &guest("u", ""), 9).await, []);
     assert_eq!(ids(s, &By::Tenant("t".to_owned()), 9).await, []);
     assert_eq!(notes(s, Some(("i", "v")), 9).await, Vec::<String>::new());
     assert_eq!(s.next_due(&[]).await.unwrap(), None);
@@ -177,12 +177,12 @@ pub(crate) async fn odd_text_is_kept_as_it_is(rig: Rig) {
             at_most: None,
         }];
         batch.events = vec![event(text, None)];
-        batch.events[0].data = json!({ text: text });
+        batch.events[0].data = json!({ text: text }).into();
         rig.done(batch.clone()).await;
         let row = s.resource(r.id).await.unwrap().unwrap();
         assert_eq!(*row.record, r);
         assert_eq!(ids(s, &By::Tenant(text.to_owned()), 9).await, [n]);
-        assert_eq!(ids(s, &By::Party(text.to_owned()), 9).await, [n]);
+        assert_eq!(ids(s, &guest(text, "another"), 9).await, [n]);
         let row = s.document("s", text).await.unwrap().unwrap();
         assert_eq!(row.record, batch.documents[0]);
         assert_eq!(notes(s, Some((text, text)), 9).await, [text]);

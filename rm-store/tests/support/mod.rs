@@ -193,6 +193,6 @@ pub(crate) fn event(what: &str, resource: Option<ResourceId>) -> NewEvent {
         tenant: Some(Tenant("t".to_owned())),
         audience: vec!["ann".to_owned()],
         resource,
-        data: json!({"n": 1, "list": [true, null, "x"]}),
+        data: json!({"n": 1, "list": [true, null, "x"]}).into(),
     }
 }

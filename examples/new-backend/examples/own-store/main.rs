@@ -80,7 +80,7 @@ async fn want(host: &Host, who: &Caller, folder: &str, text: String) -> Result<W
         catalog.add_credential(who, means).await?;
     }
     Ok(Want {
-        site: catalog.site("here").await?,
+        site: catalog.site("here").await?.into(),
         credential: catalog.credential(who, "mine").await?.id,
         spec: text,
         key: None,

@@ -152,7 +152,7 @@ mod tests {
                 tenant: Some(Tenant("physics".to_owned())),
                 audience: vec!["ann".to_owned()],
                 resource: None,
-                data: json!({"a": 1}),
+                data: json!({"a": 1}).into(),
             },
         }
     }

@@ -134,5 +134,5 @@ async fn the_oldest_credential_of_the_tenant_for_the_site_comes_first() {
     w.env.pass(std::time::Duration::from_secs(1));
     let second = w.credential(&anna(), "a", "berlin").await;
     let found = w.catalog.credentials_for(&anna(), berlin.id).await.unwrap();
-    assert_eq!(found, [first, second]);
+    assert_eq!(found, [first, second].map(Arc::new));
 }

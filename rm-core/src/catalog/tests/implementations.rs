@@ -42,7 +42,7 @@ async fn only_whether_it_is_enabled_changes() {
         expected
     );
     let all = w.catalog.implementations_of(hadoop.id).await.unwrap();
-    assert_eq!(all, [expected]);
+    assert_eq!(all, [Arc::new(expected)]);
 }
 
 #[tokio::test]

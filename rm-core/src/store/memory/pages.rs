@@ -1,7 +1,6 @@
 //! What is found, page by page.
 
 use std::ops::Bound::{Excluded, Included, Unbounded};
-use std::sync::Arc;
 
 use super::Inner;
 use crate::id::ResourceId;
@@ -12,44 +11,54 @@ impl Inner {
     pub(super) fn resources(
         &self,
         by: &By,
-        after: Option<ResourceId>,
+        after: Option<(ResourceId, &str)>,
         limit: u32,
     ) -> Page<Versioned<ResourceRecord>> {
         let nil = ResourceId(uuid::Uuid::nil());
-        let from = after.unwrap_or(nil);
-        let get = |id: &ResourceId| self.versioned(*id);
+        let (from, of) = after.unwrap_or((nil, ""));
+        let cut = |ids: &mut dyn Iterator<Item = &ResourceId>| {
+            let rows = ids.filter_map(|id| self.versioned(*id));
+            page(rows, limit, |row| Cursor::behind(by, &row.record))
+        };
         match by {
-            By::All => page(
-                self.resources
-                    .range((after.map_or(Unbounded, Excluded), Unbounded))
-                    .map(|(id, _)| *id),
-                limit,
-                get,
-            ),
-            By::Tenant(who) => page(
-                self.tenants
+            By::All => {
+                let rows = self
+                    .resources
+                    .range((after.map_or(Unbounded, |_| Excluded(from)), Unbounded));
+                cut(&mut rows.map(|(id, _)| id))
+            }
+            By::Tenant(who) => {
+                let rows = self
+                    .tenants
                     .range((Excluded((who.clone(), from)), Unbounded))
-                    .take_while(|(tenant, _)| tenant == who)
-                    .map(|(_, id)| *id),
-                limit,
-                get,
-            ),
-            By::Party(who) => page(
-                self.parties
-                    .range((Excluded((who.clone(), from)), Unbounded))
-                    .take_while(|(party, _)| party == who)
-                    .map(|(_, id)| *id),
-                limit,
-                get,
-            ),
-            By::Account(site, credential) => page(
-                self.accounts
+                    .take_while(|(tenant, _)| tenant == who);
+                cut(&mut rows.map(|(_, id)| id))
+            }
+            By::Guest { user, but } => {
+                let at = |tenant: &str, id| (user.clone(), tenant.to_owned(), id);
+                let before = (of < but.as_str()).then(|| {
+                    self.parties
+                        .range((Excluded(at(of, from)), Excluded(at(but, nil))))
+                });
+                // Past the tenant's own, however many those are.
+                let past = match of > but.as_str() {
+                    true => at(of, from),
+                    false => at(but, ResourceId(uuid::Uuid::max())),
+                };
+                let behind = self
+                    .parties
+                    .range((Excluded(past), Unbounded))
+                    .take_while(|(party, ..)| party == user);
+                let rows = before.into_iter().flatten().chain(behind);
+                cut(&mut rows.map(|(.., id)| id))
+            }
+            By::Account(site, credential) => {
+                let rows = self
+                    .accounts
                     .range((Excluded((*site, *credential, from)), Unbounded))
-                    .take_while(|(s, c, _)| (s, c) == (site, credential))
-                    .map(|(_, _, id)| *id),
-                limit,
-                get,
-            ),
+                    .take_while(|(s, c, _)| (s, c) == (site, credential));
+                cut(&mut rows.map(|(.., id)| id))
+            }
         }
     }
 
@@ -60,28 +69,13 @@ impl Inner {
         after: Option<&Cursor>,
         limit: u32,
     ) -> Page<Versioned<Document>> {
-        let get = |id: &&String| {
-            self.documents
-                .get(&(space.to_owned(), (*id).clone()))
-                .map(|(version, record)| Versioned {
-                    version: *version,
-                    record: Arc::clone(record),
-                })
-        };
+        let cursor = |row: &Versioned<Document>| Cursor(row.record.id.clone());
         match index {
             None => {
-                let from = match after {
-                    Some(c) => Excluded((space.to_owned(), c.0.clone())),
-                    None => Included((space.to_owned(), String::new())),
-                };
-                page(
-                    self.documents
-                        .range((from, Unbounded))
-                        .take_while(|((s, _), _)| s == space)
-                        .map(|((_, id), _)| id),
-                    limit,
-                    get,
-                )
+                let from = after.map_or(Unbounded, |c| Excluded(c.0.as_str()));
+                let space = self.documents.get(space).into_iter();
+                let rows = space.flat_map(|all| all.range::<str, _>((from, Unbounded)));
+                page(rows.map(|(_, row)| row.clone()), limit, cursor)
             }
             Some((name, value)) => {
                 let at = |id: String| (space.to_owned(), name.to_owned(), value.to_owned(), id);
@@ -89,37 +83,24 @@ impl Inner {
                     Some(c) => Excluded(at(c.0.clone())),
                     None => Included(at(String::new())),
                 };
-                page(
-                    self.indexes
-                        .range((from, Unbounded))
-                        .take_while(|(s, n, v, _)| s == space && n == name && v == value)
-                        .map(|(_, _, _, id)| id),
-                    limit,
-                    get,
-                )
+                let rows = self
+                    .indexes
+                    .range((from, Unbounded))
+                    .take_while(|(s, n, v, _)| s == space && n == name && v == value);
+                let found = rows.filter_map(|(.., id)| self.document(space, id));
+                page(found, limit, cursor)
             }
         }
     }
 }
 
-/// Cuts a page out of ids that come in order.
-fn page<I: ToString, T>(
-    ids: impl Iterator<Item = I>,
-    limit: u32,
-    mut get: impl FnMut(&I) -> Option<T>,
-) -> Page<T> {
+/// Cuts a page out of what comes in order.
+fn page<T>(mut rows: impl Iterator<Item = T>, limit: u32, cursor: impl Fn(&T) -> Cursor) -> Page<T> {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX).max(1);
-    let mut items = Vec::new();
-    let mut last = None;
-    for id in ids {
-        if items.len() == limit {
-            return Page {
-                items,
-                next: last.map(|id: I| Cursor(id.to_string())),
-            };
-        }
-        items.extend(get(&id));
-        last = Some(id);
-    }
-    Page { items, next: None }
+    let items: Vec<T> = rows.by_ref().take(limit).collect();
+    let next = match rows.next() {
+        Some(_) => items.last().map(cursor),
+        None => None,
+    };
+    Page { items, next }
 }

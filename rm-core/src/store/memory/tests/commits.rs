@@ -22,7 +22,7 @@ async fn a_batch_that_is_refused_leaves_no_trace() {
             tenant: None,
             audience: Vec::new(),
             resource: Some(row.id),
-            data: json!({}),
+            data: json!({}).into(),
         }],
         ..Batch::default()
     };
@@ -100,7 +100,7 @@ async fn events_come_in_the_order_of_their_commits() {
             tenant: None,
             audience: Vec::new(),
             resource: Some(of),
-            data: json!({}),
+            data: json!({}).into(),
         };
         let batch = Batch {
             events: vec![event],

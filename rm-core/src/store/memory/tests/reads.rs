@@ -4,6 +4,13 @@ use proptest::prelude::*;
 
 use super::*;
 
+fn guest(user: &str, but: &str) -> By {
+    By::Guest {
+        user: user.to_owned(),
+        but: but.to_owned(),
+    }
+}
+
 #[tokio::test]
 async fn every_page_size_shows_every_resource_once_and_in_order() {
     let (env, store) = store();
@@ -29,8 +36,14 @@ async fn every_page_size_shows_every_resource_once_and_in_order() {
             let by = By::Tenant(tenant.to_owned());
             assert_eq!(walk(&store, &by, limit).await, of(tenant));
         }
-        let anna = By::Party("anna".to_owned());
-        assert_eq!(walk(&store, &anna, limit).await, everything);
+        // Tenant by tenant, but for one.
+        for (but, found) in [
+            ("even", of("odd")),
+            ("odd", of("even")),
+            ("nobody", [of("even"), of("odd")].concat()),
+        ] {
+            assert_eq!(walk(&store, &guest("anna", but), limit).await, found);
+        }
         let account = By::Account(place.site, place.credential);
         assert_eq!(walk(&store, &account, limit).await, everything);
     }
@@ -86,8 +99,9 @@ async fn a_resource_is_found_by_what_it_is_now() {
     for (by, found) in [
         (By::Tenant("acme".to_owned()), false),
         (By::Tenant("other".to_owned()), true),
-        (By::Party("anna".to_owned()), false),
-        (By::Party("bert".to_owned()), true),
+        (guest("anna", "mine"), false),
+        (guest("bert", "mine"), true),
+        (guest("bert", "other"), false),
         (before, false),
         (account(&row), true),
     ] {
@@ -101,7 +115,7 @@ async fn a_resource_is_found_by_what_it_is_now() {
     for by in [
         By::All,
         By::Tenant("other".to_owned()),
-        By::Party("bert".to_owned()),
+        guest("bert", "mine"),
         account(&row),
     ] {
         assert!(walk(&store, &by, 5).await.is_empty(), "{by:?}");
