@@ -15,7 +15,7 @@ use super::{Options, fault, schema};
 const WRITER_CACHE: i64 = 4096;
 /// The same for each reader: room for what leads to the rows of a few million
 /// resources, so that only the rows themselves are fetched.
-const READER_CACHE: i64 = 16384;
+const READER_CACHE: i64 = 12288;
 
 /// The absolute path, so that a change of the working directory or a name that
 /// looks like a URI changes nothing.
