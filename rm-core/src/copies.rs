@@ -93,7 +93,7 @@ pub(crate) async fn needed_at(core: &Arc<Core>, tenant: &Tenant, place: &Place) 
         let image = core.catalog.image(name).await?;
         let key = key(image.id, site.id, place.credential);
         let want = Want::<SiteImage> {
-            site: site.clone(),
+            site: Site::clone(&site),
             credential: place.credential,
             spec: ImageSpec {
                 image: image.id,

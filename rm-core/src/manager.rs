@@ -31,7 +31,7 @@ pub(crate) const KEYS: &str = "engine.key";
 #[derive(Debug, Clone)]
 pub struct Want<M: Model> {
     /// Where.
-    pub site: Arc<Site>,
+    pub site: Site,
     /// By whose means.
     pub credential: CatalogId,
     /// What.
@@ -260,8 +260,7 @@ impl<M: Model> ResourceManager<M> for Managed<M> {
         after: Option<&Cursor>,
         limit: u32,
     ) -> Result<Page<Resource<M>>> {
-        let keep =
-            |r: &ResourceRecord| r.kind == self.serves.kind && r.place.manager == self.name;
+        let keep = |r: &ResourceRecord| r.kind == self.serves.kind && r.place.manager == self.name;
         let page = visible(&self.core, who, all, after, limit, keep).await?;
         Ok(page.map(|row| Resource::new(&self.core, row)))
     }

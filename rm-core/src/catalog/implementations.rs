@@ -329,7 +329,8 @@ impl Catalog {
             self.replace(&*implementation, version, who).await?;
             return Err(e);
         }
-        self.remove(&*implementation, version, Vec::new(), who).await
+        self.remove(&*implementation, version, Vec::new(), who)
+            .await
     }
 
     async fn made_nothing(&self, id: CatalogId) -> Result<()> {

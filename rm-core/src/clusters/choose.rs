@@ -123,7 +123,7 @@ impl Clusters<'_> {
         request: &ClusterRequest,
         (appliance, images): (&Appliance, &BTreeMap<String, String>),
         implementations: &[Arc<Implementation>],
-        site: &Arc<Site>,
+        site: &Site,
     ) -> Result<Result<Candidate, String>> {
         // One written for the site is preferred to one for its type.
         let mut fitting: Vec<&Arc<Implementation>> = implementations
@@ -179,7 +179,7 @@ impl Clusters<'_> {
         Ok(Ok(Candidate {
             manager,
             want: Want {
-                site: Arc::clone(site),
+                site: Site::clone(site),
                 credential: credential.id,
                 spec: ClusterSpec {
                     appliance: appliance.name.clone(),

@@ -125,6 +125,9 @@ mod tests {
     fn what_is_added_is_told_too() {
         let mut data = Data::of(&json!({"a": 1}));
         data["b"] = json!(2);
-        assert_eq!(serde_json::to_value(&data).unwrap(), json!({"a": 1, "b": 2}));
+        assert_eq!(
+            serde_json::to_value(&data).unwrap(),
+            json!({"a": 1, "b": 2})
+        );
     }
 }

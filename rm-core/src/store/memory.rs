@@ -231,7 +231,8 @@ impl Inner {
         let old = self.documents.get_mut(space)?.remove(id)?;
         for (name, value) in &old.record.indexes {
             let (space, id) = (space.to_owned(), id.to_owned());
-            self.indexes.remove(&(space, name.clone(), value.clone(), id));
+            self.indexes
+                .remove(&(space, name.clone(), value.clone(), id));
         }
         Some(old.version)
     }

@@ -96,7 +96,7 @@ impl<'a, M: Model> Life<'a, M> {
             .first()
             .ok_or_else(|| Finding::Broken("nobody serves it".to_owned()))?;
         let want = Want::<M> {
-            site: s.site.clone().into(),
+            site: s.site.clone(),
             credential: s.credential.id,
             spec: s.specs.sample.clone(),
             key: None,

@@ -80,7 +80,7 @@ async fn want(host: &Host, who: &Caller, folder: &str, text: String) -> Result<W
         catalog.add_credential(who, means).await?;
     }
     Ok(Want {
-        site: catalog.site("here").await?.into(),
+        site: catalog.site("here").await?,
         credential: catalog.credential(who, "mine").await?.id,
         spec: text,
         key: None,

@@ -95,7 +95,11 @@ impl Inner {
 }
 
 /// Cuts a page out of what comes in order.
-fn page<T>(mut rows: impl Iterator<Item = T>, limit: u32, cursor: impl Fn(&T) -> Cursor) -> Page<T> {
+fn page<T>(
+    mut rows: impl Iterator<Item = T>,
+    limit: u32,
+    cursor: impl Fn(&T) -> Cursor,
+) -> Page<T> {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX).max(1);
     let items: Vec<T> = rows.by_ref().take(limit).collect();
     let next = match rows.next() {
