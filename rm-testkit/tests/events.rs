@@ -141,11 +141,14 @@ fn old_events_are_forgotten_but_not_those_of_what_is_there() {
             after: base + 1,
             until: horizon,
         };
+        let end = s.world.now().plus(DAY);
         let heard = loop {
             let heard = events.after(root, None, base + 1, 10).await.unwrap();
             if heard.lost == Some(lost) {
                 break heard;
             }
+            let now = s.world.now();
+            assert!(now < end, "{lost:?} is lost, and told is {:?}", heard.lost);
             s.world.sleep(Duration::from_millis(100)).await;
         };
         assert_eq!(of(there).await, ["cluster.requested", "cluster.ready"]);

@@ -1,6 +1,6 @@
 //! The plugin in a host: what a person at the machine would see.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
 
 use std::fs;
 use std::future::pending;
@@ -158,6 +158,9 @@ fn what_was_written_aside_and_never_put_in_place_is_no_file() {
 
 // -- what they need --------------------------------------------------------------
 
+/// How many seconds of the world anything may take: nobody waits for them.
+const PATIENCE: u32 = 6 * 3600;
+
 fn quarantined(file: &Resource<File>) -> bool {
     file.record().seen == State::Quarantined
 }
@@ -228,18 +231,25 @@ impl Place {
         id: ResourceId,
         enough: impl Fn(&Resource<File>) -> bool,
     ) -> Result<Resource<File>> {
-        loop {
+        for _ in 0..PATIENCE {
             let file = manager(host)?.get(&ann(), id).await?;
             if enough(&file) {
                 return Ok(file);
             }
             self.world.sleep(Duration::from_secs(1)).await;
         }
+        let r = self.record(host, id).await;
+        panic!("after {PATIENCE} s it is not as it must be: {r:?}");
     }
 
     async fn gone(&self, host: &Host, id: ResourceId) {
-        while self.record(host, id).await.is_some() {
+        for _ in 0..PATIENCE {
+            if self.record(host, id).await.is_none() {
+                return;
+            }
             self.world.sleep(Duration::from_secs(1)).await;
         }
+        let r = self.record(host, id).await;
+        panic!("after {PATIENCE} s it is still there: {r:?}");
     }
 }
