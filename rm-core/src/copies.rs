@@ -109,6 +109,21 @@ pub(crate) async fn needed_at(core: &Arc<Core>, tenant: &Tenant, place: &Place) 
     Ok(needed)
 }
 
+/// The copies that a thing of this spec was made of, where they have a record:
+/// none is brought.
+pub(crate) async fn still_needed(core: &Core, place: &Place) -> Result<Needed> {
+    let names: Names = place.spec.read()?;
+    let mut needed = Needed::default();
+    for name in names.images.keys() {
+        let image = core.catalog.image(name).await?;
+        let key = key(image.id, place.site, place.credential);
+        if let Some(found) = core.store.document(KEYS, &key).await? {
+            needed.join(core, found.record.body.read()?).await?;
+        }
+    }
+    Ok(needed)
+}
+
 impl Needed {
     /// Puts all of it into a batch.
     pub(crate) fn put(&self, into: &mut Batch) {

@@ -33,6 +33,7 @@ pub const LOST: &[&str] = &[
     "names for people: a thing is called as at its site",
     "changes that were wanted and not carried out, and deletes that had not begun",
     "idempotency keys and the keys of reuse: an equal request gets another cluster",
+    "clusters made of nodes: each node is a resource of its own now",
     "accounts on clusters, callbacks, events, and what adapters kept",
 ];
 
@@ -137,7 +138,11 @@ impl<'a> Rebuild<'a> {
         }
         let mut rebuilt = Rebuilt::default();
         let things = self.search(&mut rebuilt).await?;
-        for (resource, mut all) in things {
+        // Images first: clusters need them.
+        let is_image = |all: &[Found]| all.first().is_some_and(|f| self.kind(f) == Kind::IMAGE);
+        let (images, others): (Vec<_>, Vec<_>) =
+            things.into_iter().partition(|(_, all)| is_image(all));
+        for (resource, mut all) in images.into_iter().chain(others) {
             // Of several tries the last one that is not going is meant.
             all.sort_by_key(|found| (found.sight.phase != Phase::Deleting, found.mark.incarnation));
             let meant = all.pop();
@@ -236,13 +241,15 @@ impl<'a> Rebuild<'a> {
         Ok(restored)
     }
 
+    fn kind(&self, found: &Found) -> Kind {
+        let serves = self.core.serves.get(&found.account.manager);
+        serves.map_or(Kind::CLUSTER, |serves| serves.kind.clone())
+    }
+
     fn record(&self, found: &Found, spec: Json) -> Result<ResourceRecord> {
         let core = &**self.core;
         let (account, sight, mark) = (&found.account, &found.sight, &found.mark);
-        let kind = core
-            .serves
-            .get(&account.manager)
-            .map_or(Kind::CLUSTER, |serves| serves.kind.clone());
+        let kind = self.kind(found);
         let credential = &account.credential;
         let (mut tenant, mut user) = (credential.tenant.clone(), credential.user.clone());
         let mut key = None;
@@ -306,6 +313,9 @@ impl<'a> Rebuild<'a> {
                 record.place.key = Some(key);
             }
         }
+        let needed = copies::still_needed(core, &record.place).await?;
+        needed.put(&mut batch);
+        record.needs = needed.ids;
         let nodes = i64::try_from(record.nodes).unwrap_or(i64::MAX);
         let one = i64::from(nodes > 0);
         batch

@@ -345,8 +345,9 @@ impl Backend<Cluster> for Stacks {
     }
 
     async fn recall(&self, cx: &Cx<'_>, seen: &Seen<Cluster>) -> Result<Option<ClusterSpec>> {
-        let (heat, project) = self.heat(cx).await?;
-        recall::spec(cx, &heat, &stack_ref(cx, &project, &seen.id)?).await
+        let (_, project) = self.heat(cx).await?;
+        let session = self.sessions.of(cx)?;
+        recall::spec(cx, &session, &stack_ref(cx, &project, &seen.id)?).await
     }
 }
 

@@ -114,6 +114,45 @@ pub(crate) fn anything(mut template: Value) -> Value {
     template
 }
 
+/// The images of a spec that a stack was made of, with their bytes, by what the
+/// stack itself says: those of these names and bytes at the site whose ids it
+/// was given.
+pub(crate) async fn used(
+    cx: &Cx<'_>,
+    session: &Session,
+    names: &[String],
+    template: &Value,
+    given: &BTreeMap<String, Value>,
+) -> Result<BTreeMap<String, String>> {
+    let site = &*cx.site.name;
+    let glance = Glance::new(session.clone());
+    let mut used = BTreeMap::new();
+    for name in names {
+        let image = cx.catalog.image(name).await?;
+        let found = with_bytes(&glance, &image.name, &image.sha256)
+            .await
+            .map_err(|e| failure(site, "find image", e))?;
+        if found
+            .iter()
+            .any(|image| names_it(template, given, &image.id))
+        {
+            used.insert(image.name, image.sha256);
+        }
+    }
+    Ok(used)
+}
+
+/// Whether a stack of this template and these values is made of the image.
+fn names_it(template: &Value, given: &BTreeMap<String, Value>, id: &str) -> bool {
+    let is = |value: &Value| value.as_str() == Some(id);
+    let mut body = template.clone();
+    given.values().any(is)
+        || ["resources", "Resources"].into_iter().any(|section| {
+            let resources = body.get_mut(section);
+            resources.is_some_and(|r| replace(r, &|value| is(value).then_some(Value::Null)))
+        })
+}
+
 /// Takes out the values that name an image: a stack that is changed stays made
 /// of the image that it was made of.
 pub(crate) fn keep(spec: &ClusterSpec, values: &mut Parameters) {
@@ -165,6 +204,14 @@ outputs:
         let inner = &resources["group"]["properties"]["resource_def"];
         assert_eq!(inner["properties"]["image"], "the-id");
         assert_eq!(body["outputs"]["master_ip"]["value"], "cc7");
+    }
+
+    #[test]
+    fn what_a_stack_is_made_of_is_read_from_it() {
+        let (body, values, _) = of("cc7");
+        assert!(names_it(&body, &BTreeMap::new(), "the-id"));
+        assert!(names_it(&Value::Null, &values, "the-id"));
+        assert!(!names_it(&body, &values, "another-id"));
     }
 
     #[test]

@@ -8,8 +8,8 @@ use rm_core::model::ClusterSpec;
 use rm_core::{Error, ErrorKind, Result};
 use serde_json::Value;
 
-use crate::client::Heat;
 use crate::client::heat::StackRef;
+use crate::client::{Heat, Session};
 use crate::failure::failure;
 use crate::made_of;
 use crate::media::HEAT_TEMPLATE;
@@ -19,11 +19,13 @@ use crate::template::TemplateInfo;
 /// template.
 pub(crate) async fn spec(
     cx: &Cx<'_>,
-    heat: &Heat,
+    session: &Session,
     stack: &StackRef,
 ) -> Result<Option<ClusterSpec>> {
+    let heat = Heat::new(session.clone());
     let failed = |e| failure(&cx.site.name, "show stack", e);
-    let template = made_of::anything(heat.template(stack).await.map_err(failed)?);
+    let body = heat.template(stack).await.map_err(failed)?;
+    let template = made_of::anything(body.clone());
     let by = cx.catalog.made_by(cx.site, |implementation| {
         implementation.media_type == HEAT_TEMPLATE
             && TemplateInfo::read(&implementation.body)
@@ -35,6 +37,7 @@ pub(crate) async fn spec(
     let info = TemplateInfo::read(&implementation.body)
         .map_err(|e| Error::new(ErrorKind::Corrupt, e.to_string()))?;
     let mut given = heat.show(stack).await.map_err(failed)?.parameters;
+    let images = made_of::used(cx, session, &appliance.images, &body, &given).await?;
     let mut number = |name: &str| match given.remove(name)? {
         Value::String(text) => text.parse::<u32>().ok(),
         value => u32::try_from(value.as_u64()?).ok(),
@@ -51,8 +54,7 @@ pub(crate) async fn spec(
         others: 0,
         parameters: asked(&info, given),
         ready_port: appliance.ready_port,
-        // It stays made of what it is made of.
-        images: BTreeMap::new(),
+        images,
     }))
 }
 

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rm_core::backend::Mark;
-use rm_core::catalog::{NewAppliance, NewCredential, NewImplementation, NewSite};
-use rm_core::clusters::Size;
+use rm_core::catalog::{
+    Catalog, NewAppliance, NewCredential, NewImage, NewImplementation, NewSite,
+};
+use rm_core::clusters::{ClusterRequest, Size};
 use rm_core::life::State;
 use rm_core::policy::{Policy, Quota};
 use rm_core::rebuild::Rebuilt;
@@ -202,6 +204,58 @@ async fn went_on(s: &Scene, id: ResourceId) {
     assert_eq!(s.cloud.everything(s.world.now()), []);
     assert_eq!(records(&store).await, []);
     assert_eq!(store.counter("quota/physics/nodes").await.unwrap(), 0);
+}
+
+/// An image, and the appliance `imaged` that needs it.
+async fn load_image(s: &Scene, catalog: &Catalog) {
+    let image = NewImage {
+        name: "cc7".to_owned(),
+        source: "file:/cc7".to_owned(),
+        sha256: "5e".repeat(32),
+        disk_format: "raw".to_owned(),
+    };
+    catalog.add_image(&s.operator, image).await.unwrap();
+    let mut appliance = NewAppliance::new("imaged");
+    appliance.images = vec!["cc7".to_owned()];
+    catalog.add_appliance(&s.operator, appliance).await.unwrap();
+    let body = json!({"outputs": {"kind": "imaged"}}).to_string();
+    let body = NewImplementation::new("imaged", API, MEDIA_TYPE, &body);
+    catalog.add_implementation(&s.operator, body).await.unwrap();
+}
+
+#[test]
+fn an_image_that_a_restored_cluster_is_made_of_is_needed_as_before() {
+    let scene = Scene::new(4);
+    scene.start_engine();
+    scene.run(async |s| {
+        load_image(s, s.door.catalog()).await;
+        let request = ClusterRequest {
+            appliance: "imaged".to_owned(),
+            ..s.own(1)
+        };
+        let made = s.clusters().create(&s.alice, &request).await.unwrap();
+        let id = made.cluster.id();
+        assert!(s.ready(&s.alice, id).await.unwrap().is_ready());
+        lose(s).await;
+
+        let (host, _) = anew(s, Policy::default());
+        load(s, &host).await;
+        load_image(s, host.catalog()).await;
+        let done = rebuild(s, &host, true).await;
+        assert_eq!((done.restored.len(), done.left.len()), (2, 0), "{done:#?}");
+        work(s, &host);
+        let (limit, clusters) = (Duration::from_secs(600), host.clusters());
+        let live = clusters.settled(&s.alice, id, limit).await.unwrap();
+        let copies = host.copies();
+        let all = copies.list(&s.operator, "cc7", None, 10).await.unwrap();
+        let copy = all.items[0].id();
+        assert_eq!(live.record().needs, [copy]);
+        let e = copies.remove(&s.operator, "cc7", copy).await.unwrap_err();
+        assert_eq!(e.kind(), ErrorKind::Conflict, "{e}");
+        live.release(&s.alice, None).await.unwrap();
+        assert!(clusters.gone(&s.alice, id, limit).await.unwrap());
+        copies.remove(&s.operator, "cc7", copy).await.unwrap();
+    });
 }
 
 #[test]
