@@ -53,7 +53,8 @@ pub trait Backend<M: Model>: fmt::Debug + Send + Sync + 'static {
     /// [`crate::ErrorKind::Exists`] where the mark's key is taken already.
     async fn create(&self, cx: &Cx<'_>, mark: &Mark, spec: &M::Spec) -> Result<RemoteId>;
 
-    /// Gives it another spec; the mark carries the new generation.
+    /// Gives it another spec; the mark carries the new generation. Called only
+    /// where [`Resize::InPlace`] is declared.
     async fn change(&self, cx: &Cx<'_>, mark: &Mark, seen: &Seen<M>, spec: &M::Spec) -> Result<()>;
 
     /// Begins to destroy it. What is gone already counts as destroyed.
@@ -356,11 +357,13 @@ pub enum Absence {
 /// How a thing gets another size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resize {
-    /// In place.
+    /// In place, by [`Backend::change`].
     InPlace,
-    /// By another in its stead.
+    /// By another in its stead: the engine destroys what there is, sees it to
+    /// be gone, and makes the new one. At no moment are there two. What is on
+    /// it is lost, which each offer says.
     Replace,
-    /// Not at all.
+    /// Not at all: who asks for it is refused, and what there is stays.
     None,
 }
 

@@ -32,6 +32,7 @@ mod leases;
 mod look;
 mod moved;
 mod orphans;
+mod replace;
 mod write;
 
 /// Resources of one account are looked at together.

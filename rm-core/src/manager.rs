@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::backend::{Cx, Offer, Serves};
+use crate::backend::{Cx, Offer, Resize, Serves};
 use crate::caller::{Caller, Role};
 use crate::catalog::Site;
 use crate::driver::Driver;
@@ -144,9 +144,17 @@ impl<M: Model> Managed<M> {
         let call = self.driver.offers(&cx, &place.spec);
         let mut offers = core.timed("offers", cx.timeout, call).await?;
         for offer in &mut offers {
+            self.tell_resize(&site, offer);
             offer.place = Some(place.clone());
         }
         Ok(offers)
+    }
+
+    /// Who takes the offer must know what another size would cost.
+    fn tell_resize(&self, site: &Site, offer: &mut Offer) {
+        if self.driver.capability(site).resize == Resize::Replace {
+            offer.why += "; it gets another size only by being made anew";
+        }
     }
 
     fn place(&self, want: &Want<M>) -> Result<Place> {
@@ -180,6 +188,7 @@ impl<M: Model> ResourceManager<M> for Managed<M> {
         };
         let mut offer = found.unwrap_or_else(|| Offer::room(None));
         "the only place; it was not asked for room".clone_into(&mut offer.why);
+        self.tell_resize(&want.site, &mut offer);
         offer.nodes_left = None;
         if offer.place.is_none() {
             offer.place = Some(self.place(want)?);

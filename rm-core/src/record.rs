@@ -160,6 +160,8 @@ pub enum Effect {
     Create,
     /// Give it another spec.
     Change,
+    /// Destroy it, so that one of another spec can be made in its stead.
+    Replace,
     /// Destroy it.
     Destroy,
 }
@@ -283,6 +285,13 @@ impl ResourceRecord {
             .last()
             .filter(|r| r.to + 1 == self.generation)
             .map(|r| r.reason.as_str())
+    }
+
+    /// What is there is on its way out, and another one will be made in its
+    /// stead once it is gone.
+    pub(crate) fn is_replaced(&self) -> bool {
+        let begun = |a: &Attempt| a.effect == Effect::Replace;
+        self.wanted != Wanted::Absent && self.attempt.as_ref().is_some_and(begun)
     }
 
     /// When the first of its holds ends, while it is wanted.

@@ -103,9 +103,9 @@ fn tombstones_are_exact_and_no_evidence_of_absence_is_safe() {
 }
 
 #[test]
-fn what_cannot_be_resized_is_exact_and_what_is_replaced_is_safe() {
+fn what_cannot_be_resized_is_exact_and_so_is_what_is_replaced() {
     reaches(Some(Level::Exact), &[], |c| c.resize = Resize::None);
-    reaches(Some(Level::Safe), &[], |c| c.resize = Resize::Replace);
+    reaches(Some(Level::Exact), &[], |c| c.resize = Resize::Replace);
 }
 
 #[test]

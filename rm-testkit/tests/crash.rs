@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::join;
 
+use rm_core::backend::Resize;
 use rm_core::clusters::Size;
 use rm_core::env::Timestamp;
 use rm_core::life::State;
@@ -21,7 +22,19 @@ enum Part {
     Delete,
 }
 
-const PARTS: [Part; 3] = [Part::Create, Part::Resize, Part::Delete];
+/// What is struck, at a site that gives things another size in this way.
+const CASES: [(Part, Resize); 4] = [
+    (Part::Create, Resize::InPlace),
+    (Part::Resize, Resize::InPlace),
+    (Part::Delete, Resize::InPlace),
+    (Part::Resize, Resize::Replace),
+];
+
+fn scene(seed: u64, how: Resize) -> Scene {
+    let scene = Scene::new(seed);
+    scene.cloud.declare(|c| c.resize = how);
+    scene
+}
 
 /// Runs a whole life; `trouble` is called as its part begins, and answers are
 /// only read once everything is at rest again.
@@ -60,7 +73,14 @@ async fn life(s: &Scene, part: Part, trouble: impl Fn()) {
     assert_eq!(s.cloud.everything(s.world.now()), []);
     assert_eq!(s.records().await, []);
     assert_eq!(s.counter("quota/physics/nodes").await, 0);
-    assert_eq!(s.cloud.ever_of(id).len(), 1, "only ever one real thing");
+    let ever = s.cloud.ever_of(id);
+    match s.cloud.declared().resize {
+        Resize::Replace => assert_eq!(ever.len(), 2, "one in the stead of the other"),
+        _ => assert_eq!(ever.len(), 1, "only ever one real thing"),
+    }
+    for (old, new) in ever.iter().zip(&ever[1..]) {
+        assert!(old.since <= new.created, "two at once: {old:?} {new:?}");
+    }
 }
 
 async fn exactly_one(s: &Scene, id: ResourceId, slaves: u32) {
@@ -79,10 +99,10 @@ async fn exactly_one(s: &Scene, id: ResourceId, slaves: u32) {
 
 /// Crashes the engine that passes each of the points in turn, until there is
 /// none left.
-fn enumerate(part: Part, engines: u32, seed: u64) -> BTreeMap<&'static str, u64> {
+fn enumerate((part, how): (Part, Resize), engines: u32, seed: u64) -> BTreeMap<&'static str, u64> {
     let mut covered = BTreeMap::new();
     for n in 1.. {
-        let scene = Scene::new(seed);
+        let scene = scene(seed, how);
         for _ in 0..engines {
             scene.start_engine();
         }
@@ -97,10 +117,10 @@ fn enumerate(part: Part, engines: u32, seed: u64) -> BTreeMap<&'static str, u64>
 
 #[test]
 fn a_crash_at_every_point_loses_and_leaks_nothing() {
-    for part in PARTS {
-        let covered = enumerate(part, 1, 1);
+    for (part, how) in CASES {
+        let covered = enumerate((part, how), 1, 1);
         let all: u64 = covered.values().sum();
-        println!("{part:?}: a crash at each of {all} points: {covered:?}");
+        println!("{part:?} {how:?}: a crash at each of {all} points: {covered:?}");
         for point in [
             "before commit: intent",
             "after commit: intent",
@@ -111,12 +131,18 @@ fn a_crash_at_every_point_loses_and_leaks_nothing() {
         ] {
             assert!(covered.contains_key(point), "{part:?} {point}");
         }
-        let verb = match part {
-            Part::Create => ["before create", "after create"],
-            Part::Resize => ["before change", "after change"],
-            Part::Delete => ["before destroy", "after destroy"],
+        let verbs: &[&str] = match (part, how) {
+            (Part::Create, _) => &["before create", "after create"],
+            (Part::Resize, Resize::Replace) => &[
+                "before destroy",
+                "after destroy",
+                "before create",
+                "after create",
+            ],
+            (Part::Resize, _) => &["before change", "after change"],
+            (Part::Delete, _) => &["before destroy", "after destroy"],
         };
-        for point in verb {
+        for point in verbs {
             assert!(covered.contains_key(point), "{part:?} {point}");
         }
     }
@@ -124,23 +150,23 @@ fn a_crash_at_every_point_loses_and_leaks_nothing() {
 
 #[test]
 fn a_crash_at_every_point_beside_a_second_engine_loses_and_leaks_nothing() {
-    for part in PARTS {
+    for (part, how) in CASES {
         // The order in which the two take turns decides who does what.
         for seed in 0..4 {
-            let covered = enumerate(part, 2, seed);
+            let covered = enumerate((part, how), 2, seed);
             let all: u64 = covered.values().sum();
-            println!("{part:?}, two engines, order {seed}: {all} points: {covered:?}");
+            println!("{part:?} {how:?}, two engines, order {seed}: {all} points: {covered:?}");
         }
     }
 }
 
 #[test]
 fn a_commit_that_fails_or_is_not_answered_loses_and_leaks_nothing() {
-    for part in PARTS {
+    for (part, how) in CASES {
         for fault in [StoreFault::Unavailable, StoreFault::OutcomeLost] {
             let mut covered = 0;
             for n in 1.. {
-                let scene = Scene::new(1);
+                let scene = scene(1, how);
                 let engine = scene.start_engine();
                 scene.run(async |s| life(s, part, || engine.store.fail(n, fault)).await);
                 if engine.store.suffered() == 0 {
@@ -156,10 +182,10 @@ fn a_commit_that_fails_or_is_not_answered_loses_and_leaks_nothing() {
 
 #[test]
 fn an_engine_that_stalls_for_longer_than_its_lease_is_fenced() {
-    for part in PARTS {
+    for (part, how) in CASES {
         let mut covered = BTreeMap::new();
         for n in 1.. {
-            let scene = Scene::new(3);
+            let scene = scene(3, how);
             scene.start_engine();
             scene.start_engine();
             scene.run(async |s| {

@@ -6,7 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use super::moved::elsewhere;
-use super::write::{adopt, see, settle};
+use super::write::{adopt, charged, see, settle};
 use super::{Account, Call, Done, Engine, Job};
 use crate::backend::{Capability, Cx, Phase, Progress};
 use crate::catalog::{Credential, Site};
@@ -15,6 +15,7 @@ use crate::env::Timestamp;
 use crate::error::{self, Error, ErrorKind, Result};
 use crate::id::RemoteId;
 use crate::life::{State, Wanted};
+use crate::quota::recharge;
 use crate::record::{Attempt, Effect, ResourceRecord};
 use crate::secret::Secret;
 use crate::store::{Claim, Due};
@@ -31,7 +32,7 @@ pub(super) struct Reach {
 }
 
 /// What is said of the resources that another one needs.
-enum Needs {
+pub(super) enum Needs {
     /// All are ready: how the site names each, by its name.
     Met(BTreeMap<String, RemoteId>),
     /// One is on its way.
@@ -50,7 +51,10 @@ impl Engine {
                 Call::Act(Effect::Change, Some(sight)) => {
                     self.change(&reach, claim, *sight).await;
                 }
-                Call::Act(Effect::Change, None) => {
+                Call::Act(Effect::Replace, Some(sight)) => {
+                    self.replace(&reach, claim, *sight).await;
+                }
+                Call::Act(Effect::Change | Effect::Replace, None) => {
                     self.note(claim, super::decide::Next::Rest, None).await;
                 }
                 Call::Act(Effect::Destroy, sight) => {
@@ -109,9 +113,17 @@ impl Engine {
             .lease
             .max(limit(reach, effect) + Duration::from_secs(30));
         let written = self
-            .write_for(claim, Due::Keep, ttl, |r, _| {
+            .write_for(claim, Due::Keep, ttl, |r, batch| {
                 if r.generation != generation {
                     return;
+                }
+                if r.is_replaced() && effect == Effect::Create {
+                    // The old one is gone and counts no more; the new one has
+                    // its own time.
+                    let nodes = charged(&*reach.driver, r, &r.place.spec);
+                    batch.counts.push(recharge(r, nodes, None));
+                    r.deadline = None;
+                    r.tries = 0;
                 }
                 if effect == Effect::Create {
                     // What was there before is gone: from here on only the
@@ -122,6 +134,7 @@ impl Engine {
                     r.remote = None;
                     r.made = None;
                     r.stamp = None;
+                    r.view = None;
                 }
                 r.attempt = Some(Attempt {
                     effect,
@@ -137,7 +150,7 @@ impl Engine {
                 r.deadline.get_or_insert(patience);
                 let state = match effect {
                     Effect::Create => State::Building,
-                    Effect::Change => State::Changing,
+                    Effect::Change | Effect::Replace => State::Changing,
                     Effect::Destroy => State::Releasing,
                 };
                 if r.seen != state {
@@ -183,6 +196,7 @@ impl Engine {
         // An earlier create may have had an effect: then another place would
         // make a second thing.
         let pending = claim.row.record.attempt.clone();
+        let pending = pending.filter(|a| a.effect == Effect::Create);
         let first = pending.is_none() && claim.row.record.incarnation == 0;
         match self.needs(&claim.row.record).await {
             Ok(Needs::Met(needs)) => reach.needs = needs,
@@ -263,7 +277,7 @@ impl Engine {
     }
 
     /// Whether what must be ready first is.
-    async fn needs(&self, r: &ResourceRecord) -> Result<Needs> {
+    pub(super) async fn needs(&self, r: &ResourceRecord) -> Result<Needs> {
         let mut met = BTreeMap::new();
         for id in &r.needs {
             match self.core.store.resource(*id).await? {
@@ -357,7 +371,7 @@ impl Engine {
             }
             r.looks = 1;
             // Counts the destroys that were accepted and led to nothing, too.
-            if state == State::Releasing {
+            if state == State::Releasing || r.is_replaced() {
                 r.tries = r.tries.saturating_add(1);
             } else {
                 r.tries = 0;
@@ -386,7 +400,8 @@ impl Engine {
         let tries = r.tries + u32::from(refused);
         let held = effect == Effect::Destroy
             && (late || (refused && tries >= self.core.policy.destroy_tries));
-        let give_up = effect != Effect::Destroy && (refused || (late && !unknown));
+        let makes = matches!(effect, Effect::Create | Effect::Change);
+        let give_up = makes && (refused || (late && !unknown));
         let wait = self.pause_after(e, r.looks);
         let reason = e.to_string();
         tracing::info!(resource = %r.id, ?effect, error = %e, give_up, held, "a call failed");
@@ -425,6 +440,6 @@ impl Engine {
 fn limit(reach: &Reach, effect: Effect) -> Duration {
     match effect {
         Effect::Change => reach.cap.change_limit(),
-        Effect::Create | Effect::Destroy => reach.cap.call_timeout,
+        Effect::Create | Effect::Replace | Effect::Destroy => reach.cap.call_timeout,
     }
 }

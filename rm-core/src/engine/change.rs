@@ -7,8 +7,8 @@ use serde_json::json;
 
 use super::Engine;
 use super::act::Reach;
-use super::write::{adopt, charged, see};
-use crate::backend::{Cx, Phase};
+use super::write::{adopt, charged, see, settle};
+use crate::backend::{Cx, Phase, Resize};
 use crate::driver::Sight;
 use crate::error::{self, Error, ErrorKind};
 use crate::life::{State, Wanted};
@@ -19,6 +19,13 @@ use crate::store::{Batch, Claim, Due};
 
 impl Engine {
     pub(super) async fn change(&self, reach: &Reach, mut claim: Claim, sight: Sight) {
+        if reach.cap.resize == Resize::None {
+            let e = Error::new(
+                ErrorKind::Unsupported,
+                "this backend cannot change what it has made",
+            );
+            return self.keep(reach, claim, &sight, &e).await;
+        }
         let before = &claim.row.record;
         let marked = sight.mark.as_ref().map(|m| m.generation);
         let there = (marked.unwrap_or(before.seen_generation), sight.phase);
@@ -112,6 +119,32 @@ impl Engine {
         }
     }
 
+    /// What was asked for will not be done, and nothing was begun: what is there
+    /// stays, and stays wanted where it is known of what spec it is.
+    pub(super) async fn keep(&self, reach: &Reach, mut claim: Claim, sight: &Sight, e: &Error) {
+        let adopted = |r: &mut ResourceRecord, _: &mut _| adopt(r, Some(sight));
+        let known = claim.row.record.remote.is_some();
+        if !known && !self.write(&mut claim, Due::Keep, adopted).await {
+            return;
+        }
+        let r = &claim.row.record;
+        let marked = sight.mark.as_ref().map(|m| m.generation);
+        let there = (marked.unwrap_or(r.seen_generation), sight.phase);
+        match r.seen_spec.clone() {
+            Some(spec) if there.0 > 0 && marked.is_none_or(|m| m == r.seen_mark) => {
+                self.change_refused(reach, claim, there, &spec, e).await;
+            }
+            _ => {
+                let due = Due::Release(self.next_sweep());
+                self.write(&mut claim, due, |r, _| {
+                    adopt(r, Some(sight));
+                    settle(r, State::Failed, Some(sight), &e.to_string());
+                })
+                .await;
+            }
+        }
+    }
+
     /// The site will never do this: what is there stays, and stays wanted.
     async fn change_refused(
         &self,
@@ -159,6 +192,6 @@ pub(super) fn refusal(reason: &str) -> String {
 
 /// There is no room. Room may come, but whoever asked for another size wants
 /// to know now, and what it would take counts in the quota while we wait.
-fn full(e: &Error) -> bool {
+pub(super) fn full(e: &Error) -> bool {
     matches!(e.kind(), ErrorKind::NoCapacity | ErrorKind::Quota)
 }

@@ -139,22 +139,22 @@ fn absent(r: &ResourceRecord, cap: &Capability, now: Timestamp, own: &Own<'_>) -
             .made
             .map(|at| at.plus(cap.visibility))
             .filter(|until| now < *until);
-        return match (r.wanted, cap.absence, young) {
+        return match (going(r), cap.absence, young) {
             (_, _, Some(until)) => Next::NotBefore(until, "it is not listed yet".to_owned()),
-            (Wanted::Absent, Absence::None, _) => Next::Quarantine(
+            (Some(_), Absence::None, _) => Next::Quarantine(
                 "it is not listed any more, which at this site proves nothing".to_owned(),
             ),
             // Not to be shown is not to be dead where the dead are shown.
-            (Wanted::Absent, Absence::Tombstone, _) => {
+            (Some(out), Absence::Tombstone, _) => {
                 let reason = "it is not listed, and not shown as dead either".to_owned();
                 match r.deadline {
                     // Nobody has tried yet to destroy it.
-                    None => Next::Act(Effect::Destroy),
+                    None => Next::Act(out.by),
                     Some(end) if end <= now => Next::Quarantine(reason),
-                    Some(_) => Next::Wait(State::Releasing, reason),
+                    Some(_) => Next::Wait(out.meanwhile, reason),
                 }
             }
-            (Wanted::Absent, ..) => Next::Gone,
+            (Some(out), ..) => out.then,
             // Somebody asked to try again: what there was is gone for good.
             _ if r.seen == State::Nothing => Next::Act(Effect::Create),
             _ if own.makes_again(r, cap) => Next::Wait(
@@ -219,17 +219,23 @@ fn found(r: &ResourceRecord, cap: &Capability, s: &Sight, now: Timestamp, own: &
             s.id
         ));
     }
-    if r.wanted == Wanted::Absent {
+    if let Some(out) = going(r) {
         return match s.phase {
-            Phase::Gone => Next::Gone,
+            Phase::Gone => out.then,
             Phase::Deleting if r.deadline.is_some_and(|d| d <= now) => {
                 Next::Quarantine("it is being destroyed and does not go in time".to_owned())
             }
-            Phase::Deleting => Next::Wait(State::Releasing, s.reason.clone()),
+            Phase::Deleting => Next::Wait(out.meanwhile, s.reason.clone()),
             // Accepted a moment ago and not shown yet.
-            phase if phase != Phase::DeleteFailed && accepted(r, cap, Effect::Destroy, now) => {
-                Next::Wait(State::Releasing, s.reason.clone())
+            phase if phase != Phase::DeleteFailed && accepted(r, cap, out.by, now) => {
+                Next::Wait(out.meanwhile, s.reason.clone())
             }
+            // What works and will not go is kept, once nothing can come of the
+            // tries any more.
+            Phase::Ready | Phase::Failed if out.is_given_up(r, now, own) => match &r.attempt {
+                Some(a) if now < a.at.plus(cap.late) => Next::Wait(out.meanwhile, r.reason.clone()),
+                _ => Next::Act(out.by),
+            },
             _ if r.tries >= own.destroy_tries => Next::Quarantine(format!(
                 "it will not go after {} tries: {}",
                 r.tries, s.reason
@@ -238,9 +244,9 @@ fn found(r: &ResourceRecord, cap: &Capability, s: &Sight, now: Timestamp, own: &
                 Some(a) if now < a.at.plus(again(r.tries)) => {
                     Next::NotBefore(a.at.plus(again(r.tries)), s.reason.clone())
                 }
-                _ => Next::Act(Effect::Destroy),
+                _ => Next::Act(out.by),
             },
-            _ => Next::Act(Effect::Destroy),
+            _ => Next::Act(out.by),
         };
     }
     let generation = s.mark.as_ref().map_or(r.seen_generation, |m| m.generation);
@@ -275,8 +281,8 @@ fn found(r: &ResourceRecord, cap: &Capability, s: &Sight, now: Timestamp, own: &
                     State::Changing,
                     "an earlier change may still take effect".to_owned(),
                 )
-            } else if cap.resize != Resize::InPlace {
-                Next::Failed("this backend cannot change what it has made".to_owned())
+            } else if cap.resize == Resize::Replace {
+                Next::Act(Effect::Replace)
             } else {
                 Next::Act(Effect::Change)
             }
@@ -284,6 +290,43 @@ fn found(r: &ResourceRecord, cap: &Capability, s: &Sight, now: Timestamp, own: &
         Phase::Ready => Next::LookClosely,
         Phase::Failed | Phase::DeleteFailed => Next::Failed(s.reason.clone()),
     }
+}
+
+/// What is there is to go.
+struct Out {
+    by: Effect,
+    meanwhile: State,
+    /// What is done when it is gone.
+    then: Next,
+}
+
+/// How, where it is to go: for good, or for another one in its stead.
+fn going(r: &ResourceRecord) -> Option<Out> {
+    match r.wanted {
+        Wanted::Absent => Some(Out {
+            by: Effect::Destroy,
+            meanwhile: State::Releasing,
+            then: Next::Gone,
+        }),
+        _ => r.is_replaced().then_some(Out {
+            by: Effect::Replace,
+            meanwhile: State::Changing,
+            then: Next::Act(Effect::Create),
+        }),
+    }
+}
+
+impl Out {
+    /// To replace it has been tried often or long enough.
+    fn is_given_up(&self, r: &ResourceRecord, now: Timestamp, own: &Own<'_>) -> bool {
+        self.by == Effect::Replace && gives_up(r, now, own.destroy_tries)
+    }
+}
+
+/// Whether what will not go is not tried again: after so many refusals, or
+/// when the time is over.
+pub(crate) fn gives_up(r: &ResourceRecord, now: Timestamp, tries: u32) -> bool {
+    r.tries >= tries || r.deadline.is_some_and(|d| d <= now)
 }
 
 /// How long a destroy that failed is left alone: 1 s, doubled up to a minute.

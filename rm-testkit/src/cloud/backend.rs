@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use rm_core::backend::{
     Absence, Backend, Capability, CreateKey, Cx, Look, Mark, Offer, Phase, Seen, Target,
 };
-use rm_core::catalog::Site as CatalogSite;
+use rm_core::catalog::{Appliance, Site as CatalogSite};
 use rm_core::env::Timestamp;
 use rm_core::model::{Cluster, ClusterSpec, Model};
 use rm_core::store::{Cursor, Page};
@@ -82,14 +82,24 @@ impl Backend<Cluster> for SimCloud {
     async fn recall(&self, cx: &Cx<'_>, seen: &Seen<Cluster>) -> Result<Option<ClusterSpec>> {
         let what = seen.id.to_string();
         let thing = self.call(cx, Verb::Observe, what, |_, site| {
-            Ok(site.things.get(&seen.id).filter(|t| t.exists()).cloned())
+            let thing = site.things.get(&seen.id).filter(|t| t.exists()).cloned();
+            Ok(thing.map(|thing| {
+                let of = thing.images.iter().filter_map(|id| site.images.get(id));
+                let images: Vec<_> = of.map(|i| (i.name.clone(), i.sha256.clone())).collect();
+                (thing, images)
+            }))
         });
-        let Some(thing) = thing.await? else {
+        let Some((thing, images)) = thing.await? else {
             return Ok(None);
         };
         let is = |outputs: &str| Body::read(outputs).is_ok_and(|b| b.outputs == thing.outputs);
         let by = cx.catalog.made_by(cx.site, |i| is(&i.body)).await?;
+        let made_of = |appliance: &Appliance| -> BTreeMap<String, String> {
+            let named = |(name, _): &(String, String)| appliance.images.contains(name);
+            images.into_iter().filter(named).collect()
+        };
         Ok(by.map(|(appliance, implementation)| ClusterSpec {
+            images: made_of(&appliance),
             appliance: appliance.name,
             implementation: implementation.id,
             revision: implementation.revision,
@@ -97,7 +107,6 @@ impl Backend<Cluster> for SimCloud {
             others: 0,
             parameters: BTreeMap::new(),
             ready_port: appliance.ready_port,
-            images: BTreeMap::new(),
         }))
     }
 
@@ -183,12 +192,10 @@ impl SimCloud {
     ) -> Result<()> {
         let takes = self.config.change();
         self.effect(cx, Verb::Change, id.to_string(), |state, fails| {
-            state.named += 1;
             Effect::Change {
                 id: id.clone(),
                 mark: mark.clone(),
                 slaves,
-                number: state.named,
                 fails,
                 takes,
                 how: state.capability.resize,

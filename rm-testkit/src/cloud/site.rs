@@ -41,7 +41,6 @@ pub(super) enum Effect {
         id: RemoteId,
         mark: Mark,
         slaves: u32,
-        number: u64,
         fails: bool,
         takes: Duration,
         how: Resize,
@@ -130,7 +129,6 @@ impl Site {
                 id,
                 mark,
                 slaves,
-                number,
                 fails,
                 takes,
                 how,
@@ -151,7 +149,7 @@ impl Site {
                     )
                     .temporary());
                 }
-                if how == Resize::None {
+                if how != Resize::InPlace {
                     return Err(Error::new(
                         ErrorKind::Unsupported,
                         "the site cannot give a thing another size",
@@ -160,11 +158,6 @@ impl Site {
                 let more = u64::from(slaves.saturating_sub(thing.slaves));
                 check_room(room, more)?;
                 let ends = if fails { Phase::Failed } else { Phase::Ready };
-                if how == Resize::Replace {
-                    let other = thing.replaced(number, mark, slaves, now, takes, ends);
-                    self.things.insert(other.id.clone(), other);
-                    return Ok(id);
-                }
                 thing.slaves = slaves;
                 thing.stamp += 1;
                 thing.enter(Phase::Changing, now, "");

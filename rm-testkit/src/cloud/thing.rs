@@ -67,31 +67,6 @@ impl Thing {
         reason.clone_into(&mut self.reason);
     }
 
-    /// Goes, and answers the one that comes in its stead.
-    pub(super) fn replaced(
-        &mut self,
-        number: u64,
-        mark: Mark,
-        slaves: u32,
-        now: Timestamp,
-        takes: Duration,
-        ends: Phase,
-    ) -> Self {
-        let mut other = self.clone();
-        other.id = RemoteId(format!("thing-{number:06}"));
-        other.number = number;
-        other.slaves = slaves;
-        other.mark = Some(mark);
-        other.before = None;
-        other.created = now;
-        other.since = now;
-        other.phase = Phase::Building;
-        other.ends = Some((now.plus(takes), ends));
-        self.enter(Phase::Deleting, now, "");
-        self.ends = Some((now.plus(takes), Phase::Gone));
-        other
-    }
-
     /// Lets it get where it is by this time.
     pub(super) fn advance(&mut self, now: Timestamp) {
         while let Some((at, phase)) = self.ends

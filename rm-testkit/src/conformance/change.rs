@@ -1,10 +1,14 @@
 //! Another size, of one thing and of no other.
 
+use std::pin::pin;
+
+use futures_util::future::{Either, select};
 use rm_core::backend::{Mark, Resize, Seen};
 use rm_core::model::Model;
-use rm_core::{Effect, ErrorKind};
+use rm_core::{Effect, ErrorKind, RemoteId};
 
 use super::check::{Check, Declared, Finding, Verdict, checks, ensure};
+use super::life::Life;
 use super::stage::Stage;
 
 pub(super) fn all<M: Model>() -> Vec<Check<M>> {
@@ -20,16 +24,17 @@ pub(super) fn all<M: Model>() -> Vec<Check<M>> {
         "change/touches-no-sibling's" Safe I4 "capo#668: what is another's" in_place => touches_no_sibling;
         "change/of-what-is-gone-makes-nothing" Safe I5 "omnigent#6127: a dead id armed again" in_place => of_the_gone;
         "change/makes-another-in-its-stead" Basic I8 "elasticluster#494: replaced, and the old one left" replaces => replaced;
+        "change/never-two-of-one" Basic I8 "agent-sandbox#1215: one asked, two there" replaces => never_two;
         "change/is-refused-where-it-is-not-declared" Basic I8 "refused without a word that nothing was done" fixed => refused;
     }
 }
 
 impl Declared {
     fn fixed(&self) -> bool {
-        self.cap.resize == Resize::None && self.sizes
+        self.cap.resize != Resize::InPlace && self.sizes
     }
 
-    fn replaces(&self) -> bool {
+    pub(super) fn replaces(&self) -> bool {
         self.cap.resize == Resize::Replace && self.sizes
     }
 }
@@ -193,22 +198,53 @@ async fn of_the_gone<M: Model>(s: &Stage<M>) -> Verdict {
     Ok(())
 }
 
+/// Made, and made again in another size; both ids.
+async fn grown_anew<M: Model>(life: &mut Life<'_, M>) -> Verdict<[Option<RemoteId>; 2]> {
+    life.there().await?;
+    let before = life.record().await?.and_then(|r| r.remote);
+    life.grow().await?;
+    life.there().await?;
+    let after = life.record().await?.and_then(|r| r.remote);
+    Ok([before, after])
+}
+
 async fn replaced<M: Model>(s: &Stage<M>) -> Verdict {
-    let (mark, seen) = s.made().await?;
-    let mark = next(&mark);
-    s.change(&mark, &seen, bigger(s)?).await?;
-    let end = s.env.now().plus(s.cap().patience);
-    loop {
-        let real = s.real_of(mark.resource).await?;
-        if let [one] = real.as_slice()
-            && one.mark.generation == mark.generation
+    s.play(1, async {
+        let mut life = Life::begin(s).await?;
+        let [before, after] = grown_anew(&mut life).await?;
+        let real = s.real_of(life.id).await?;
+        ensure!(
+            before != after && real.len() == 1 && real.first().map(|r| &r.id) == after.as_ref(),
+            "{before:?} was replaced by {after:?}, and there is {real:?}"
+        );
+        life.end().await?;
+        life.verdict()
+    })
+    .await
+}
+
+async fn never_two<M: Model>(s: &Stage<M>) -> Verdict {
+    s.play(1, async {
+        let mut life = Life::begin(s).await?;
+        let (id, mut most) = (life.id, 0);
         {
-            s.ready(&mark, &one.id).await?;
-            return Ok(());
+            let watched = async {
+                loop {
+                    most = most.max(s.real_of(id).await?.len());
+                    s.pass(s.policy.first_look / 4).await;
+                }
+            };
+            let grown = grown_anew(&mut life);
+            match select(pin!(grown), pin!(watched)).await {
+                Either::Left((grown, _)) => grown.map(drop),
+                Either::Right((never, _)) => never,
+            }?;
         }
-        ensure!(s.env.now() < end, "replaced, and there is {real:?}");
-        s.pass(s.policy.slowest_look).await;
-    }
+        ensure!(most == 1, "one resource, and {most} things at one moment");
+        life.end().await?;
+        life.verdict()
+    })
+    .await
 }
 
 async fn refused<M: Model>(s: &Stage<M>) -> Verdict {

@@ -10,7 +10,7 @@ use super::faulty::Mishap::{
     self, Blind, CrashAfter, CrashBefore, CrashDuring, Late, LostAfter, LostBefore, Refused,
     Repeats, Slow, StallAfter, StallBefore, TooMany, Twice, TwiceHeardLast,
 };
-use super::life::{Plan, life};
+use super::life::{Plan, life, replaced};
 use crate::cloud::Verb;
 
 const fn seconds(n: u64) -> Duration {
@@ -24,9 +24,10 @@ const AWAY: Mishap = Refused(ErrorKind::Unavailable);
 const ASKED: Mishap = TooMany(seconds(20));
 
 /// Lives in which one call suffers: name, invariant, incident, when, which
-/// call, what, how often, and how many engines there are.
+/// call, what, how often, and how many engines there are. All of them are
+/// played by the same function.
 macro_rules! lives {
-    ($($name:literal $invariant:ident $incident:literal $when:ident => $verb:ident $mishap:expr, $times:literal, $engines:literal;)+) => {
+    ($life:ident; $($name:literal $invariant:ident $incident:literal $when:ident => $verb:ident $mishap:expr, $times:literal, $engines:literal;)+) => {
         vec![$(Check::new(
             About {
                 name: $name,
@@ -36,7 +37,7 @@ macro_rules! lives {
                 incident: $incident,
             },
             Declared::$when,
-            |stage| Box::pin(life(stage, Plan {
+            |stage| Box::pin($life(stage, Plan {
                 verb: Verb::$verb,
                 mishap: $mishap,
                 times: $times,
@@ -49,6 +50,7 @@ macro_rules! lives {
 pub(super) fn all<M: Model>() -> Vec<Check<M>> {
     let mut all = of_create();
     all.extend(of_change());
+    all.extend(of_replacement());
     all.extend(of_destroy());
     all.extend(of_looks());
     all.extend(of_processes());
@@ -57,6 +59,7 @@ pub(super) fn all<M: Model>() -> Vec<Check<M>> {
 
 fn of_create<M: Model>() -> Vec<Check<M>> {
     lives! {
+        life;
         "faults/create/request-lost" I2 "steno#66: unknown taken for failed" always => Create LostBefore, 1, 1;
         "faults/create/request-lost-three-times" I2 "sky#1496: each try an unknown one" always => Create LostBefore, 3, 1;
         "faults/create/answer-lost" I1 "crabbox#1575: accepted, and the answer lost" always => Create LostAfter, 1, 1;
@@ -82,6 +85,7 @@ fn of_create<M: Model>() -> Vec<Check<M>> {
 
 fn of_change<M: Model>() -> Vec<Check<M>> {
     lives! {
+        life;
         "faults/change/request-lost" I2 "steno#26: an action of which nobody knows" in_place => Change LostBefore, 1, 1;
         "faults/change/request-lost-three-times" I2 "steno#138: each try an unknown one" in_place => Change LostBefore, 3, 1;
         "faults/change/answer-lost" I2 "omicron#2094: an action run twice" in_place => Change LostAfter, 1, 1;
@@ -100,8 +104,34 @@ fn of_change<M: Model>() -> Vec<Check<M>> {
     }
 }
 
+/// A call goes wrong while another thing is made in the stead of the first.
+fn of_replacement<M: Model>() -> Vec<Check<M>> {
+    lives! {
+        replaced;
+        "faults/replace/destroy-lost" I8 "elasticluster#494: replaced, and the old one left" replaces => Destroy LostBefore, 1, 1;
+        "faults/replace/destroy-not-answered" I8 "elasticluster#128: a resize that deleted the cluster" replaces => Destroy LostAfter, 1, 1;
+        "faults/replace/destroy-arrives-long-after" I8 "elasticluster#155: a resize that comes late" replaces => Destroy Late(seconds(50)), 1, 1;
+        "faults/replace/destroy-never-answers" I2 "crossplane#3037: cut off in the middle" replaces => Destroy Slow(FOREVER), 1, 1;
+        "faults/replace/destroy-delivered-twice" I5 "omnigent#6127: a late request destroys the newer" replaces => Destroy Twice, 1, 1;
+        "faults/replace/destroy-refused-and-done" I8 "omicron#10695: an error after the commit" replaces => Destroy TwiceHeardLast, 1, 1;
+        "faults/replace/destroy-refused-for-good" I8 "cloudbreak#1051: it may create and not delete" replaces => Destroy Refused(ErrorKind::Forbidden), 6, 1;
+        "faults/replace/destroy-site-away" I7 "sky#4392: a site that is away for a while" replaces => Destroy AWAY, 3, 1;
+        "faults/replace/crash-before-destroy" I8 "tf#20718: the state is kept only at the end" replaces => Destroy CrashBefore, 1, 1;
+        "faults/replace/crash-after-destroy" I8 "omicron#6070: done, and done again after a crash" replaces => Destroy CrashAfter, 1, 1;
+        "faults/replace/create-lost" I1 "steno#66: unknown taken for failed" replaces => Create LostBefore, 1, 1;
+        "faults/replace/create-not-answered" I1 "crabbox#1575: accepted, and the answer lost" replaces => Create LostAfter, 1, 1;
+        "faults/replace/create-arrives-long-after" I1 "crabbox#1575: found only by who looks long enough" replaces => Create Late(seconds(50)), 1, 1;
+        "faults/replace/crash-before-create" I1 "tf#20718: the state is kept only at the end" replaces => Create CrashBefore, 1, 1;
+        "faults/replace/crash-after-create" I1 "temper#431: created, and died before that was kept" replaces => Create CrashAfter, 1, 1;
+        "faults/replace/two-engines-and-a-lost-destroy" I10 "tinker-cookbook#302: two that act on one" replaces => Destroy LostAfter, 1, 2;
+        "faults/replace/stopped-before-the-destroy" I5 "omnigent#6127: a late process destroys the newer" replaces => Destroy StallBefore(FOREVER), 1, 2;
+        "faults/replace/stopped-before-the-create" I10 "crabbox#1291: who comes back acts on what is another's" replaces => Create StallBefore(FOREVER), 1, 2;
+    }
+}
+
 fn of_destroy<M: Model>() -> Vec<Check<M>> {
     lives! {
+        life;
         "faults/destroy/request-lost" I3 "iii#1544: the stop's error dropped, the record removed" always => Destroy LostBefore, 1, 1;
         "faults/destroy/request-lost-three-times" I3 "capo#1404: each try an unknown one" always => Destroy LostBefore, 3, 1;
         "faults/destroy/answer-lost" I3 "ailoy#391: gone, and nobody was told" always => Destroy LostAfter, 1, 1;
@@ -122,6 +152,7 @@ fn of_destroy<M: Model>() -> Vec<Check<M>> {
 
 fn of_looks<M: Model>() -> Vec<Check<M>> {
     lives! {
+        life;
         "faults/look/no-answer" I2 "DIBBS: HTTPBadRequest taken for failure" always => Observe LostBefore, 3, 1;
         "faults/look/never-answers" I7 "kobe#162: waits for ever for one answer" always => Observe Slow(FOREVER), 1, 1;
         "faults/look/site-away" I2 "sky#4443: not reached is not gone" always => Observe AWAY, 6, 1;
@@ -136,6 +167,7 @@ fn of_looks<M: Model>() -> Vec<Check<M>> {
 
 fn of_processes<M: Model>() -> Vec<Check<M>> {
     lives! {
+        life;
         "faults/engines/two-and-an-answer-lost" I10 "crabbox#1291: two that act on one" always => Create LostAfter, 1, 2;
         "faults/engines/two-and-a-crash" I10 "tinker-cookbook#302: two that act on one" always => Create CrashAfter, 1, 2;
         "faults/engines/two-and-a-late-change" I10 "elasticluster#155: a resize that comes late" in_place => Change Late(seconds(50)), 1, 2;

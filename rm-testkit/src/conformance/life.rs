@@ -67,6 +67,26 @@ pub(super) async fn life<M: Model>(s: &Stage<M>, plan: Plan) -> Verdict {
     .await
 }
 
+/// Made, made again in another size, destroyed; and one call suffers between
+/// the first and the second.
+pub(super) async fn replaced<M: Model>(s: &Stage<M>, plan: Plan) -> Verdict {
+    s.play(plan.engines, async {
+        let mut life = Life::begin(s).await?;
+        life.there().await?;
+        s.suffer(plan);
+        life.grow().await?;
+        life.there().await?;
+        life.end().await?;
+        ensure!(
+            s.faulty.calm(),
+            "nothing went wrong: the check shows nothing {:?}",
+            life.held
+        );
+        life.verdict()
+    })
+    .await
+}
+
 impl<M: Model> Stage<M> {
     /// Makes calls go wrong: later than anything may come is nothing.
     pub(super) fn suffer(&self, plan: Plan) {

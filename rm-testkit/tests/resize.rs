@@ -1,0 +1,214 @@
+//! Another size where a thing cannot be given one in place: another one is
+//! made in its stead, or everything stays as it is.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::time::Duration;
+
+use rm_core::ResourceId;
+use rm_core::backend::{Absence, Phase, Resize};
+use rm_core::clusters::Size;
+use rm_core::life::State;
+use rm_testkit::{Fault, Rule, Scene, Verb};
+
+/// A cluster of two slaves, for which four are wanted since just now.
+async fn asked(s: &Scene, how: Resize) -> ResourceId {
+    s.cloud.declare(|c| c.resize = how);
+    let made = s.clusters().create(&s.alice, &s.own(2)).await.unwrap();
+    let id = made.cluster.id();
+    assert!(s.ready(&s.alice, id).await.unwrap().is_ready());
+    s.clusters()
+        .resize(&s.alice, id, Size::To(4))
+        .await
+        .unwrap();
+    id
+}
+
+#[test]
+fn every_offer_says_that_another_size_is_another_thing() {
+    let scene = Scene::new(9);
+    scene.run(async |s| {
+        let why = async || {
+            let plan = s.clusters().plan(&s.alice, &s.own(1)).await.unwrap();
+            format!("{plan:?}")
+        };
+        assert!(!why().await.contains("made anew"));
+        s.cloud.declare(|c| c.resize = Resize::Replace);
+        assert!(why().await.contains("only by being made anew"));
+    });
+}
+
+/// It works as it was, is told to, and says why.
+async fn stays(s: &Scene, id: ResourceId, why: &str) {
+    s.rest().await;
+    let cluster = s.clusters().get(&s.alice, id).await.unwrap();
+    let r = cluster.record();
+    assert_eq!(r.seen, State::Ready, "{}", s.story(id).await);
+    assert!(r.reason.contains(why), "{:?}", r.reason);
+    assert_eq!(cluster.spec().unwrap().slaves, 2);
+    assert_eq!(s.cloud.ever_of(id).len(), 1);
+    assert_eq!(s.cloud.of(id, s.world.now())[0].slaves, 2);
+    assert_eq!(s.counter("quota/physics/nodes").await, 3);
+    assert_eq!(s.faults().await, Vec::<String>::new());
+}
+
+#[test]
+fn one_is_gone_before_another_is_made_in_its_stead() {
+    let scene = Scene::new(1);
+    scene.start_engine();
+    scene.run(async |s| {
+        let id = asked(s, Resize::Replace).await;
+        let cluster = s.ready(&s.alice, id).await.unwrap();
+        assert!(cluster.is_ready(), "{}", s.story(id).await);
+        assert_eq!(cluster.view().unwrap().hosts.len(), 5);
+        let ever = s.cloud.ever_of(id);
+        assert_eq!(ever.len(), 2);
+        assert_eq!((ever[0].phase, ever[0].slaves), (Phase::Gone, 2));
+        assert_eq!((ever[1].phase, ever[1].slaves), (Phase::Ready, 4));
+        assert!(ever[0].since <= ever[1].created, "never two at once");
+        assert_eq!(
+            s.cloud.count(Verb::Change),
+            0,
+            "nothing is changed in place"
+        );
+        assert_eq!(s.counter("quota/physics/nodes").await, 5);
+        assert!(s.story(id).await.contains("\"effect\":\"replace\""));
+        // Smaller again: what there was counts until it is gone, and no longer.
+        s.clusters()
+            .resize(&s.alice, id, Size::To(0))
+            .await
+            .unwrap();
+        assert!(s.ready(&s.alice, id).await.unwrap().is_ready());
+        assert_eq!(s.counter("quota/physics/nodes").await, 1);
+        assert_eq!(s.faults().await, Vec::<String>::new());
+    });
+}
+
+#[test]
+fn while_it_is_replaced_it_is_told_to_be_changed_and_shows_no_address_of_the_old_one() {
+    let scene = Scene::new(2);
+    scene.start_engine();
+    scene.run(async |s| {
+        let id = asked(s, Resize::Replace).await;
+        let mut seen = Vec::new();
+        loop {
+            let cluster = s.clusters().get(&s.alice, id).await.unwrap();
+            let r = cluster.record();
+            if r.incarnation == 2 && !cluster.is_ready() {
+                let shown = cluster.view().unwrap();
+                assert!(
+                    shown.hosts.is_empty() || shown.hosts.len() == 5,
+                    "{shown:?}"
+                );
+            }
+            if seen.last() != Some(&r.seen) {
+                seen.push(r.seen);
+            }
+            if cluster.is_ready() {
+                break;
+            }
+            s.world.sleep(Duration::from_millis(20)).await;
+        }
+        let words = [State::Ready, State::Changing, State::Building, State::Ready];
+        assert_eq!(seen, words, "{}", s.story(id).await);
+    });
+}
+
+#[test]
+fn what_is_deleted_while_it_is_replaced_is_gone() {
+    for millis in (0..1500).step_by(50) {
+        let scene = Scene::new(3);
+        scene.start_engine();
+        scene.run(async |s| {
+            let id = asked(s, Resize::Replace).await;
+            s.world.sleep(Duration::from_millis(millis)).await;
+            let cluster = s.clusters().get(&s.alice, id).await.unwrap();
+            cluster.release(&s.alice, None).await.unwrap();
+            assert!(s.gone(&s.alice, id).await.unwrap(), "{millis}");
+            assert_eq!(s.cloud.everything(s.world.now()), [], "{millis}");
+            assert_eq!(s.counter("quota/physics/nodes").await, 0);
+            assert_eq!(s.faults().await, Vec::<String>::new());
+        });
+    }
+}
+
+#[test]
+fn what_a_site_will_not_destroy_is_kept_and_works() {
+    let scene = Scene::new(4);
+    scene.start_engine();
+    scene.run(async |s| {
+        s.cloud.forbid("physics", Verb::Destroy, true);
+        let id = asked(s, Resize::Replace).await;
+        stays(s, id, "the change was refused").await;
+        // Later it may.
+        s.cloud.forbid("physics", Verb::Destroy, false);
+        s.clusters()
+            .resize(&s.alice, id, Size::To(4))
+            .await
+            .unwrap();
+        assert!(s.ready(&s.alice, id).await.unwrap().is_ready());
+        assert_eq!(s.cloud.ever_of(id).len(), 2);
+    });
+}
+
+#[test]
+fn a_destroy_that_was_refused_and_done_all_the_same_ends_in_the_new_one() {
+    let scene = Scene::new(5);
+    scene.start_engine();
+    scene.run(async |s| {
+        s.cloud.inject(Rule::next(Verb::Destroy, Fault::Denied));
+        let id = asked(s, Resize::Replace).await;
+        let cluster = s.ready(&s.alice, id).await.unwrap();
+        assert!(cluster.is_ready(), "{}", s.story(id).await);
+        assert_eq!(s.cloud.of(id, s.world.now())[0].slaves, 4);
+    });
+}
+
+#[test]
+fn what_could_not_be_made_again_is_not_let_go() {
+    let scene = Scene::new(6);
+    scene.start_engine();
+    scene.run(async |s| {
+        s.cloud.declare(|c| c.resize = Resize::Replace);
+        let made = s.clusters().create(&s.alice, &s.own(2)).await.unwrap();
+        let id = made.cluster.id();
+        assert!(s.ready(&s.alice, id).await.unwrap().is_ready());
+        // It may look and no more than that: an offer is refused.
+        s.cloud.password("physics", "another");
+        s.clusters()
+            .resize(&s.alice, id, Size::To(4))
+            .await
+            .unwrap();
+        s.world.sleep(Duration::from_secs(5)).await;
+        assert_eq!(s.cloud.count(Verb::Destroy), 0);
+        s.cloud.password("physics", "right");
+        assert!(s.ready(&s.alice, id).await.unwrap().is_ready());
+    });
+}
+
+#[test]
+fn nothing_is_replaced_where_nothing_shows_that_the_old_one_is_gone() {
+    let scene = Scene::new(7);
+    scene.start_engine();
+    scene.run(async |s| {
+        s.cloud.declare(|c| c.absence = Absence::None);
+        let id = asked(s, Resize::Replace).await;
+        stays(
+            s,
+            id,
+            "nothing at this site would show that the old one is gone",
+        )
+        .await;
+    });
+}
+
+#[test]
+fn what_cannot_get_another_size_stays_ready_as_it_is() {
+    let scene = Scene::new(8);
+    scene.start_engine();
+    scene.run(async |s| {
+        let id = asked(s, Resize::None).await;
+        stays(s, id, "cannot change what it has made").await;
+        assert_eq!(s.cloud.count(Verb::Change), 0);
+    });
+}
