@@ -46,6 +46,10 @@ const SHARE: usize = 4;
 /// How long an account is left alone at most while many calls are under way.
 const BUSY: Duration = Duration::from_secs(8);
 
+/// How long it is left alone while it has all that it gets in hand and only
+/// looks are wanted: whoever is next in line waits for this look.
+const CROWDED: Duration = Duration::from_secs(1);
+
 /// The engine of one host. Several, in one process or in many, may share a
 /// store; none is special.
 #[derive(Debug)]
@@ -87,6 +91,8 @@ struct Desk {
     looked: Timestamp,
     /// How many it saw still under way.
     waiting: usize,
+    /// How many claims the account gets at once; known after the first one.
+    share: usize,
 }
 
 impl Desk {
@@ -110,7 +116,9 @@ impl Desk {
         // Calls keep the site busy; looking would only compete with them, and
         // miss what they are about to make.
         let many_calls = self.acting > 1 && self.acting > self.slots / 2;
+        let crowded = self.in_hand() >= self.share;
         self.looked.plus(match self.jobs.is_empty() && !many_calls {
+            true if crowded => by_number.min(CROWDED),
             true => by_number.min(BUSY),
             false => BUSY,
         })
@@ -242,6 +250,12 @@ impl Engine {
         }
     }
 
+    /// How many claims one account gets at once.
+    fn share(&self) -> usize {
+        let all = usize::try_from(self.core.policy.in_hand).unwrap_or(usize::MAX);
+        all.div_ceil(SHARE).max(1)
+    }
+
     /// Claims what is due, puts it on the desks, and answers after what time
     /// more may be due.
     async fn claim(&self, desks: &mut BTreeMap<Account, Desk>) -> Result<Duration> {
@@ -249,7 +263,7 @@ impl Engine {
         const BEHIND: Duration = Duration::from_millis(100);
         let core = &*self.core;
         let all = usize::try_from(core.policy.in_hand).unwrap_or(usize::MAX);
-        let share = all.div_ceil(SHARE).max(1);
+        let share = self.share();
         let in_hand: usize = desks.values().map(Desk::in_hand).sum();
         if in_hand >= all {
             return Ok(AT_MOST);
@@ -323,6 +337,7 @@ impl Engine {
         );
         let desk = desks.entry(account).or_default();
         desk.slots = cap.concurrency.max(1);
+        desk.share = self.share();
         match next {
             decide::Next::Look => desk.looks.push(claim),
             decide::Next::Act(effect) => {

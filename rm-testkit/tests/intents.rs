@@ -129,6 +129,37 @@ fn a_site_that_does_not_answer_starves_no_other() {
 }
 
 #[test]
+fn what_is_asked_for_in_a_crowded_account_is_begun_soon() {
+    let scene = Scene::builder(7)
+        .config(|c| {
+            c.build_ms = 600_000;
+            c.concurrency = 64;
+        })
+        .policy(|p| {
+            p.quota.clusters = None;
+            p.quota.nodes = None;
+        })
+        .build()
+        .unwrap();
+    scene.start_engine();
+    scene.run(async |s| {
+        // Four times as many as one account has in hand at once.
+        for _ in 0..512 {
+            s.clusters().create(&s.alice, &s.own(0)).await.unwrap();
+        }
+        s.world.sleep(secs(120)).await;
+        assert_eq!(s.cloud.count(Verb::Create), 512);
+        let asked = s.world.now();
+        s.clusters().create(&s.alice, &s.own(0)).await.unwrap();
+        while s.cloud.count(Verb::Create) == 512 {
+            let waits = s.world.now().since(asked);
+            assert!(waits < secs(10), "it waits for the others: {waits:?}");
+            s.world.sleep(secs(1)).await;
+        }
+    });
+}
+
+#[test]
 fn what_is_to_go_is_let_go_when_the_site_is_back_after_a_long_time() {
     let scene = Scene::new(5);
     scene.start_engine();
