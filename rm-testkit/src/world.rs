@@ -153,6 +153,11 @@ impl World {
         self.inner.stall(id, false);
     }
 
+    /// When the last of those wakes that were stalled for a while.
+    pub(crate) fn stalled_until(&self) -> Option<Timestamp> {
+        self.inner.stalled_until()
+    }
+
     /// Crashes the task that passes boundary number `n` from now on, counted
     /// from 1 over all tasks whose label begins like this. A boundary is a
     /// call of a store or a backend, before and after, and every other await

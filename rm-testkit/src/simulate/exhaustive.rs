@@ -142,9 +142,20 @@ fn distinct(trace: &[Boundary], after: u64) -> (Vec<(u64, Boundary)>, u64) {
 pub fn exhaustive(pairs: bool, tell: &mut dyn FnMut(usize, usize, u64)) -> Exhaustive {
     let mut all = Exhaustive::default();
     let mut firsts: Vec<(Setting, [String; 3], At)> = Vec::new();
-    let settings = (0..4).map(|seed| (seed, false)).chain([(0, true)]);
-    for (seed, lags) in settings {
-        let setting = Setting { seed, lags };
+    let usual = |seed| Setting {
+        seed,
+        lags: false,
+        replaces: false,
+    };
+    let lags = Setting {
+        lags: true,
+        ..usual(0)
+    };
+    let replaces = Setting {
+        replaces: true,
+        ..usual(0)
+    };
+    for setting in (0..4).map(usual).chain([lags, replaces]) {
         let sound = guarded(setting, &[]);
         all.judge(setting, &[], &sound);
         for (part, trace) in Part::ALL.into_iter().zip(&sound.traces) {
@@ -170,7 +181,7 @@ pub fn exhaustive(pairs: bool, tell: &mut dyn FnMut(usize, usize, u64)) -> Exhau
                     firsts.get(next.fetch_add(1, Ordering::Relaxed))
                 {
                     // One order of the two engines is enough for pairs.
-                    let pairs = pairs && setting.seed == 0 && !setting.lags;
+                    let pairs = pairs && *setting == usual(0);
                     if done.send(from(*setting, rests, *first, pairs)).is_err() {
                         return;
                     }

@@ -16,8 +16,9 @@ use crate::rng::Rng;
 use crate::scene::{EngineTask, Scene};
 use crate::world::Trouble;
 
-/// Longer than any claim lasts.
-pub(super) const STALL: Duration = Duration::from_secs(40);
+/// Longer than a claim lasts and a call may be late together: by then somebody
+/// else has done all that the stalled engine was about to do.
+pub(super) const STALL: Duration = Duration::from_secs(60);
 
 /// No clock is ever wrong by more than this, in milliseconds. What a backend
 /// declares about time (`late`, `visibility`) leaves room for two that are.
@@ -59,6 +60,9 @@ pub(super) struct Mischief {
     commits_lost: Vec<EngineTask>,
     /// Something of ours was removed behind our back.
     pub(super) removed: bool,
+    /// Stalled engines are not woken when the faults end: they come back when
+    /// it is time, into a world that has gone on.
+    sleepers: bool,
 }
 
 impl Mischief {
@@ -75,6 +79,7 @@ impl Mischief {
             cut: Vec::new(),
             commits_lost: Vec::new(),
             removed: false,
+            sleepers: false,
         }
     }
 
@@ -182,6 +187,7 @@ impl Mischief {
             }
             Kind::Stall => {
                 let n = 1 + self.rng.below(60);
+                self.sleepers |= self.rng.chance(500);
                 s.world
                     .trouble_also_at("engine", n, Trouble::Stall(Some(STALL)));
             }
@@ -226,7 +232,7 @@ impl Mischief {
         if all {
             s.cloud.calm();
             s.world.disarm();
-            for engine in s.engines() {
+            for engine in s.engines().iter().filter(|_| !self.sleepers) {
                 s.world.resume(engine.id);
             }
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use rm_core::backend::{Absence, CreateKey};
+use rm_core::backend::{Absence, CreateKey, Resize};
 use rm_core::clusters::{ClusterRequest, Reuse, Size};
 use rm_core::life::{State, Wanted};
 use rm_core::record::ResourceRecord;
@@ -67,6 +67,9 @@ struct Plan {
     sites: &'static [&'static str],
     key: CreateKey,
     absence: Absence,
+    resize: Resize,
+    /// Whether stalled engines come back after everything was let go.
+    wakes_last: bool,
     /// How long it takes to make, change and destroy something.
     takes: (u64, u64, u64),
     /// Which fault comes before which operation.
@@ -104,6 +107,12 @@ impl Plan {
             faults: (0..number)
                 .map(|_| (rng.below(OPERATIONS), Kind::ALL[rng.index(Kind::ALL.len())]))
                 .collect(),
+            resize: if rng.chance(200) {
+                Resize::Replace
+            } else {
+                Resize::InPlace
+            },
+            wakes_last: rng.chance(500),
         }
     }
 
@@ -122,6 +131,7 @@ impl Plan {
         scene.cloud.declare(|c| {
             c.create_key = self.key;
             c.absence = self.absence;
+            c.resize = self.resize;
         });
         Ok(scene)
     }
@@ -209,7 +219,12 @@ impl<'a> Run<'a> {
         }
         self.told.suffered = self.mischief.suffered(s);
         self.sound("afterwards").await;
+        if !plan.wakes_last {
+            self.awake().await;
+            self.sound("when all are awake").await;
+        }
         self.let_go().await;
+        self.awake().await;
         for sibling in &self.mischief.siblings {
             sibling.stop(s);
         }
@@ -353,6 +368,16 @@ impl<'a> Run<'a> {
         for fault in faults {
             self.harm(Harm::of(&fault), format!("{when}: {fault}"));
         }
+    }
+
+    /// Whoever is stalled has come back, and has done what it may do yet.
+    pub(super) async fn awake(&mut self) {
+        let s = self.s;
+        while let Some(at) = s.world.stalled_until() {
+            s.world.sleep(at.since(s.world.now())).await;
+            s.world.sleep(Duration::from_secs(2)).await;
+        }
+        self.rest().await;
     }
 
     pub(super) async fn rest(&mut self) {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use rm_core::backend::Resize;
 use rm_core::clusters::Size;
 use rm_core::life::State;
 use rm_core::{ErrorKind, ResourceId};
@@ -56,6 +57,8 @@ pub(super) struct Setting {
     pub(super) seed: u64,
     /// Whether lists lag.
     pub(super) lags: bool,
+    /// Whether a thing gets another size by another one in its stead.
+    pub(super) replaces: bool,
 }
 
 /// What came of a trial.
@@ -148,6 +151,9 @@ pub(super) fn trial(setting: Setting, faults: &[At]) -> rm_core::Result<Ran> {
     scene
         .cloud
         .declare(|c| c.patience = Duration::from_secs(600));
+    if setting.replaces {
+        scene.cloud.declare(|c| c.resize = Resize::Replace);
+    }
     Ok(scene.run(async |s| {
         for _ in 0..2 {
             s.start_engine();
@@ -273,6 +279,7 @@ impl Life<'_> {
 
     async fn end(&mut self, s: &Scene) {
         self.run.let_go().await;
+        self.run.awake().await;
         self.run.sound("in the end").await;
         self.run.nothing_left().await;
         self.ran.broken = std::mem::take(&mut self.run.told.broken);

@@ -225,6 +225,11 @@ impl Inner {
         self.lock().stall(id, stalled);
     }
 
+    /// When the last of those wakes that are stalled for a while.
+    pub(crate) fn stalled_until(&self) -> Option<Timestamp> {
+        self.lock().resumes.iter().map(|(at, _)| *at).max()
+    }
+
     /// Who runs next.
     pub(crate) fn next(&self) -> Option<(TaskId, Waker)> {
         let mut state = self.lock();
