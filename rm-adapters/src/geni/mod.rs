@@ -15,6 +15,7 @@
 //! | how calls and answers are written | [`xmlrpc`] |
 //! | how clients reach it | [`GeniDoor`], `tls.rs` |
 //! | what the adapters of kinds do for it | [`GeniSliver`], [`NodeSlivers`] |
+//! | in which state a sliver is, and what can be done then | [`states`] |
 //! | names of users, slices, slivers, authorities | [`Urn`] |
 //! | how documents are read, whatever is in them | `xml` |
 
@@ -25,6 +26,7 @@ mod rpc;
 pub mod rspec;
 mod serve;
 mod sliver;
+pub mod states;
 mod tls;
 mod urn;
 mod xml;

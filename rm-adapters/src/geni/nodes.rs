@@ -12,6 +12,7 @@ use rm_core::{Call, ErrorKind, Kind, Result};
 use super::Urn;
 use super::rspec::{Available, DiskImage, HardwareType, Node, Rspec, SliverType};
 use super::sliver::GeniSliver;
+use super::states;
 
 /// How many entries of the catalog are read at once.
 const PAGE: u32 = 200;
@@ -87,9 +88,14 @@ impl GeniSliver for NodeSlivers {
             }
             after = page.next;
             if after.is_none() {
-                return Ok(());
+                break;
             }
         }
+        let types: BTreeSet<&str> = made.iter().map(|(name, _)| *name).collect();
+        if !types.is_empty() {
+            into.extra.add(states::extension(aggregate, types));
+        }
+        Ok(())
     }
 }
 

@@ -9,8 +9,10 @@
 )]
 
 mod authority;
+mod corpus;
 mod credentials;
 mod door;
+mod ring;
 mod rspec;
 mod xmlrpc;
 

@@ -2,6 +2,7 @@
 
 use super::{Aggregate, Value, Version};
 use crate::geni::rspec::NAMESPACE;
+use crate::geni::states::OPSTATE;
 
 /// The answer to GetVersion. The types are those that the acceptance tests of
 /// the field insist on: `geni_single_allocation` is a number.
@@ -13,8 +14,8 @@ pub(super) fn get_version(aggregate: &Aggregate, version: Version) -> Value {
             "geni_api_versions",
             Value::of([("2", url(Version::V2)), ("3", url(Version::V3))]),
         ),
-        ("geni_request_rspec_versions", rspecs("request.xsd")),
-        ("geni_ad_rspec_versions", rspecs("ad.xsd")),
+        ("geni_request_rspec_versions", rspecs("request.xsd", &[])),
+        ("geni_ad_rspec_versions", rspecs("ad.xsd", &[OPSTATE])),
         ("geni_am_type", Value::text("resource-manager")),
         ("geni_am_code", Value::text(env!("CARGO_PKG_VERSION"))),
         ("urn", Value::text(aggregate.urn.as_str())),
@@ -27,13 +28,14 @@ pub(super) fn get_version(aggregate: &Aggregate, version: Version) -> Value {
     Value::of(members)
 }
 
-fn rspecs(schema: &str) -> Value {
+fn rspecs(schema: &str, extensions: &[&str]) -> Value {
+    let extensions = extensions.iter().map(|e| Value::text(*e)).collect();
     Value::Array(vec![Value::of([
         ("type", Value::text("GENI")),
         ("version", Value::text("3")),
         ("schema", Value::text(format!("{NAMESPACE}/{schema}"))),
         ("namespace", Value::text(NAMESPACE)),
-        ("extensions", Value::Array(Vec::new())),
+        ("extensions", Value::Array(extensions)),
     ])])
 }
 

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::model::{Interface, Ip, Kind, Link, Node, Property, Rspec, Services, Version};
+use super::model::{Interface, Kind, Link, Node, Rspec, Version};
 use super::part::{Extra, Text};
+use super::parts::{Ip, Property, Services};
 use crate::geni::xml::{Content, Element, Line, UNDECLARED, short};
 
 /// How bad it is.

@@ -22,22 +22,23 @@
 //!
 //! | to know | read |
 //! |---|---|
-//! | what there is in a document | [`Rspec`], `model.rs` |
+//! | what there is in a document | [`Rspec`], `model.rs`, `parts.rs` |
 //! | how a part is read and printed | `part.rs` |
 //! | what is wrong with a request | [`faults`], `check.rs` |
 
 mod check;
 mod model;
 mod part;
+mod parts;
 
 pub use check::{Fault, Severity, faults};
-pub use model::{
-    Available, Cloud, ComponentHop, ComponentManager, DiskImage, Execute, ExternalRef,
-    HardwareType, Host, Install, Interface, InterfaceRef, Ip, Kind, Link, LinkType, Location,
-    Login, Monitoring, Node, Property, Relation, Rspec, Services, SliverType, TypeRelation, User,
-    Version,
-};
+pub use model::{Interface, Kind, Link, Node, Rspec, Version};
 pub use part::{Extra, Text};
+pub use parts::{
+    Available, Cloud, ComponentHop, ComponentManager, DiskImage, Execute, ExternalRef,
+    HardwareType, Host, Install, InterfaceRef, Ip, LinkType, Location, Login, Monitoring, Property,
+    Relation, Services, SliverType, TypeRelation, User,
+};
 
 /// The namespace of version 3.
 pub const NAMESPACE: &str = "http://www.geni.net/resources/rspec/3";

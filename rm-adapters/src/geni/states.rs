@@ -1,0 +1,337 @@
+//! GENI's states: what an experimenter sees of what is wanted and seen, and
+//! what can be done then. All of it is made from the one table of verbs.
+
+use rm_core::life::{State, Verb, Wanted};
+
+use super::Urn;
+use super::xml::{Element, Name};
+
+/// The namespace of the extension that tells operational states.
+pub const OPSTATE: &str = "http://www.geni.net/resources/rspec/ext/opstate/1";
+
+/// How far a sliver has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Allocation {
+    /// It is no sliver any more, whatever is left of it.
+    Unallocated,
+    /// Its place is kept.
+    Allocated,
+    /// It is made, or on its way.
+    Provisioned,
+}
+
+impl Allocation {
+    /// Of what is wanted: a sliver that is deleted is gone for its owner at
+    /// once.
+    pub fn of(wanted: Wanted) -> Self {
+        match wanted {
+            Wanted::Absent => Self::Unallocated,
+            Wanted::Reserved => Self::Allocated,
+            Wanted::Stopped | Wanted::Running => Self::Provisioned,
+        }
+    }
+
+    /// GENI's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unallocated => "geni_unallocated",
+            Self::Allocated => "geni_allocated",
+            Self::Provisioned => "geni_provisioned",
+        }
+    }
+}
+
+/// What a sliver is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Operational {
+    /// Nothing, until it is provisioned.
+    PendingAllocation,
+    /// It does not run, and waits to be started.
+    NotReady,
+    /// It is on its way to run.
+    Configuring,
+    /// It is on its way to stand still.
+    Stopping,
+    /// It runs.
+    Ready,
+    /// It runs and is being changed.
+    ReadyBusy,
+    /// It does not do what is wanted, and will not by itself.
+    Failed,
+}
+
+impl Operational {
+    /// All there are.
+    pub const ALL: [Self; 7] = [
+        Self::PendingAllocation,
+        Self::NotReady,
+        Self::Configuring,
+        Self::Stopping,
+        Self::Ready,
+        Self::ReadyBusy,
+        Self::Failed,
+    ];
+
+    /// Of what is wanted and seen.
+    pub fn of(wanted: Wanted, seen: State) -> Self {
+        use State as S;
+        match (wanted, seen) {
+            (Wanted::Absent | Wanted::Reserved, _) => Self::PendingAllocation,
+            (_, S::Failed | S::Quarantined) => Self::Failed,
+            (Wanted::Stopped, S::Changing | S::Stopping) => Self::Stopping,
+            (Wanted::Stopped, _) => Self::NotReady,
+            (Wanted::Running, S::Ready) => Self::Ready,
+            (Wanted::Running, S::Changing) => Self::ReadyBusy,
+            // What cannot be looked at is not known to run.
+            (Wanted::Running, _) => Self::Configuring,
+        }
+    }
+
+    /// GENI's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::PendingAllocation => "geni_pending_allocation",
+            Self::NotReady => "geni_notready",
+            Self::Configuring => "geni_configuring",
+            Self::Stopping => "geni_stopping",
+            Self::Ready => "geni_ready",
+            Self::ReadyBusy => "geni_ready_busy",
+            Self::Failed => "geni_failed",
+        }
+    }
+
+    fn meaning(self) -> &'static str {
+        match self {
+            Self::PendingAllocation => "Its place is kept; nothing is made yet.",
+            Self::NotReady => "It does not run.",
+            Self::Configuring => "It is on its way to run.",
+            Self::Stopping => "It is on its way to stand still.",
+            Self::Ready => "It runs.",
+            Self::ReadyBusy => "It runs and is being changed.",
+            Self::Failed => "It has failed: delete it.",
+        }
+    }
+
+    /// Where it goes by itself: when that went well or not, and what it is
+    /// then.
+    fn waits(self) -> &'static [(&'static str, Self)] {
+        match self {
+            Self::Configuring | Self::ReadyBusy => &[
+                ("geni_success", Self::Ready),
+                ("geni_failure", Self::Failed),
+            ],
+            Self::Stopping => &[
+                ("geni_success", Self::NotReady),
+                ("geni_failure", Self::Failed),
+            ],
+            _ => &[],
+        }
+    }
+}
+
+/// The word of version 2 for a sliver.
+pub fn status(wanted: Wanted, seen: State) -> &'static str {
+    match Operational::of(wanted, seen) {
+        _ if seen == State::Unknown => "unknown",
+        Operational::Ready | Operational::ReadyBusy => "ready",
+        Operational::Failed => "failed",
+        _ => "configuring",
+    }
+}
+
+/// What an experimenter can ask of a sliver that is provisioned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Run.
+    Start,
+    /// Stand still.
+    Stop,
+    /// Stand still and run again.
+    Restart,
+}
+
+impl Action {
+    /// All there are.
+    pub const ALL: [Self; 3] = [Self::Start, Self::Stop, Self::Restart];
+
+    /// The action of this word.
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|a| a.as_str() == word)
+    }
+
+    /// GENI's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Start => "geni_start",
+            Self::Stop => "geni_stop",
+            Self::Restart => "geni_restart",
+        }
+    }
+
+    fn meaning(self) -> &'static str {
+        match self {
+            Self::Start => "Boot it.",
+            Self::Stop => "Shut it down.",
+            Self::Restart => "Shut it down and boot it again.",
+        }
+    }
+
+    fn next(self) -> Operational {
+        match self {
+            Self::Start => Operational::Configuring,
+            Self::Stop => Operational::Stopping,
+            Self::Restart => Operational::ReadyBusy,
+        }
+    }
+
+    /// Whether it can be asked for now.
+    pub fn is_legal(self, wanted: Wanted, seen: State) -> bool {
+        let verb = match self {
+            Self::Start => Verb::Start,
+            Self::Stop => Verb::Stop,
+            Self::Restart => Verb::Change,
+        };
+        let runs = self != Self::Restart || wanted == Wanted::Running;
+        Allocation::of(wanted) == Allocation::Provisioned
+            && runs
+            && verb.check(wanted, seen).is_ok()
+    }
+
+    /// Whether it can be asked for whenever a sliver is in this state.
+    fn is_always_legal(self, state: Operational) -> bool {
+        let mut pairs = Wanted::ALL
+            .into_iter()
+            .flat_map(|w| State::ALL.map(|s| (w, s)))
+            .filter(|(w, s)| Operational::of(*w, *s) == state)
+            .peekable();
+        pairs.peek().is_some() && pairs.all(|(w, s)| self.is_legal(w, s))
+    }
+}
+
+/// What an advertisement says of the states of these types of slivers.
+pub(super) fn extension<'a>(aggregate: &Urn, types: impl IntoIterator<Item = &'a str>) -> Element {
+    let new = |local: &str| Element::new(Name::new(OPSTATE, "opstate", local));
+    let mut told = new("rspec_opstate")
+        .with("aggregate_manager_id", aggregate.as_str())
+        .with("start", Operational::NotReady.as_str());
+    for name in types {
+        told = told.holding(new("sliver_type").with("name", name));
+    }
+    for state in Operational::ALL {
+        let mut element = new("state").with("name", state.as_str());
+        for action in Action::ALL {
+            if action.is_always_legal(state) {
+                let description = new("description").saying(action.meaning());
+                element = element.holding(
+                    new("action")
+                        .with("name", action.as_str())
+                        .with("next", action.next().as_str())
+                        .holding(description),
+                );
+            }
+        }
+        for (when, next) in state.waits() {
+            element = element.holding(new("wait").with("type", when).with("next", next.as_str()));
+        }
+        told = told.holding(element.holding(new("description").saying(state.meaning())));
+    }
+    told
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn pairs() -> impl Iterator<Item = (Wanted, State)> {
+        Wanted::ALL
+            .into_iter()
+            .flat_map(|w| State::ALL.map(|s| (w, s)))
+    }
+
+    #[test]
+    fn whatever_is_wanted_and_seen_is_told_in_words_that_agree() {
+        let mut told = BTreeSet::new();
+        for (wanted, seen) in pairs() {
+            let (allocation, operational) = (Allocation::of(wanted), Operational::of(wanted, seen));
+            told.insert(operational);
+            assert_eq!(
+                operational == Operational::PendingAllocation,
+                allocation != Allocation::Provisioned,
+                "{wanted:?} {seen}"
+            );
+            let status = status(wanted, seen);
+            assert!(["ready", "configuring", "failed", "unknown"].contains(&status));
+            if status == "ready" {
+                assert_eq!(wanted, Wanted::Running, "{seen}");
+            }
+        }
+        assert_eq!(told.len(), Operational::ALL.len());
+    }
+
+    #[test]
+    fn what_is_deleted_is_unallocated_while_it_is_still_released() {
+        for seen in [State::Ready, State::Releasing, State::Quarantined] {
+            assert_eq!(Allocation::of(Wanted::Absent).as_str(), "geni_unallocated");
+            let operational = Operational::of(Wanted::Absent, seen);
+            assert_eq!(operational.as_str(), "geni_pending_allocation");
+        }
+    }
+
+    #[test]
+    fn no_action_is_legal_before_a_sliver_is_provisioned() {
+        for (wanted, seen) in pairs() {
+            if Allocation::of(wanted) != Allocation::Provisioned {
+                for action in Action::ALL {
+                    assert!(
+                        !action.is_legal(wanted, seen),
+                        "{action:?} {wanted:?} {seen}"
+                    );
+                }
+            }
+        }
+        assert!(Action::Start.is_legal(Wanted::Stopped, State::Ready));
+        assert!(!Action::Start.is_legal(Wanted::Running, State::Ready));
+        assert!(Action::Stop.is_legal(Wanted::Running, State::Ready));
+        assert!(!Action::Restart.is_legal(Wanted::Stopped, State::Ready));
+        assert_eq!(Action::named("geni_bogus"), None);
+    }
+
+    #[test]
+    fn what_is_advertised_can_be_done_and_leads_to_states_that_are_told() {
+        let urn = Urn::new("example.org", "authority", "am");
+        let told = extension(&urn, ["lxc", "xen"]);
+        let states: Vec<&Element> = told
+            .elements()
+            .filter(|e| &*e.name.local == "state")
+            .collect();
+        let names: BTreeSet<&str> = states.iter().filter_map(|s| s.attribute("name")).collect();
+        assert_eq!(names.len(), Operational::ALL.len());
+        assert!(told.attribute("start").is_some_and(|s| names.contains(s)));
+        let mut actions = BTreeSet::new();
+        for state in &states {
+            for step in state.elements().filter(|e| e.attribute("next").is_some()) {
+                assert!(step.attribute("next").is_some_and(|n| names.contains(n)));
+                if &*step.name.local == "action" {
+                    actions.insert((state.attribute("name"), step.attribute("name")));
+                }
+            }
+        }
+        for wanted in [
+            ("geni_notready", "geni_start"),
+            ("geni_ready", "geni_stop"),
+            ("geni_ready", "geni_restart"),
+        ] {
+            assert!(
+                actions.contains(&(Some(wanted.0), Some(wanted.1))),
+                "{actions:?}"
+            );
+        }
+        assert!(
+            !actions
+                .iter()
+                .any(|(state, _)| *state == Some("geni_pending_allocation"))
+        );
+    }
+}
