@@ -18,6 +18,10 @@ mod unpack;
 pub const ROOTFS: &str = "rootfs";
 /// The format of an image that is an archive of a kernel and what belongs to it.
 pub const KERNEL: &str = "kernel";
+/// The format of an image that is a disk, byte for byte.
+pub const RAW: &str = "raw";
+/// The format of an image that is a disk of QEMU's.
+pub const QCOW2: &str = "qcow2";
 
 /// What folders that are begun aside are called.
 const ASIDE: &str = ".new-";
@@ -99,18 +103,8 @@ impl Images {
     }
 
     fn unpack(&self, image: &Image, root: &Path) -> Result<()> {
-        let Some(path) = image.source.strip_prefix("file:") else {
-            return Err(wrong(
-                image,
-                "is not in a file of this machine; give it a source that begins with file:",
-            ));
-        };
-        let path = Path::new(path.strip_prefix("//").unwrap_or(path));
         let unread = |e: io::Error| wrong(image, &format!("cannot be read: {e}"));
-        let mut file = File::open(path).map_err(unread)?;
-        if !file.metadata().map_err(unread)?.is_file() {
-            return Err(wrong(image, "is not a file"));
-        }
+        let (_, mut file) = open(image)?;
         let mut first = [0; 6];
         let n = file.read(&mut first).map_err(unread)?;
         file.rewind().map_err(unread)?;
@@ -133,13 +127,7 @@ impl Images {
         // The checksum is of all bytes, those after the archive's end, too. It
         // tells more than what was found wrong on the way.
         io::copy(&mut bytes, &mut io::sink()).map_err(unread)?;
-        let sum = hex(bytes.sum.finish().as_ref());
-        if sum != image.sha256 {
-            return Err(wrong(
-                image,
-                &format!("has another checksum: its bytes are {sum}"),
-            ));
-        }
+        bytes.checked(image)?;
         unpacked.map_err(|e| match e {
             unpack::Wrong::Archive(why) => wrong(image, &why),
             unpack::Wrong::Host(path, e) => told(&path, &e),
@@ -147,10 +135,60 @@ impl Images {
     }
 }
 
+/// The file of an image whose checksum is right, and where it is. Blocks.
+///
+/// # Errors
+///
+/// [`Error::Image`] where its bytes are not what they should be or cannot be
+/// read.
+pub(crate) fn summed(image: &Image) -> Result<(PathBuf, File)> {
+    let (path, file) = open(image)?;
+    let mut bytes = Summed {
+        from: BufReader::with_capacity(1 << 16, file),
+        sum: Context::new(&SHA256),
+    };
+    let unread = |e: io::Error| wrong(image, &format!("cannot be read: {e}"));
+    io::copy(&mut bytes, &mut io::sink()).map_err(unread)?;
+    let mut file = bytes.checked(image)?.into_inner();
+    file.rewind().map_err(unread)?;
+    Ok((path, file))
+}
+
+/// The file that an image's source names.
+fn open(image: &Image) -> Result<(PathBuf, File)> {
+    let Some(path) = image.source.strip_prefix("file:") else {
+        return Err(wrong(
+            image,
+            "is not in a file of this machine; give it a source that begins with file:",
+        ));
+    };
+    let path = Path::new(path.strip_prefix("//").unwrap_or(path));
+    let unread = |e: io::Error| wrong(image, &format!("cannot be read: {e}"));
+    let file = File::open(path).map_err(unread)?;
+    match file.metadata().map_err(unread)?.is_file() {
+        true => Ok((path.to_owned(), file)),
+        false => Err(wrong(image, "is not a file")),
+    }
+}
+
 /// Takes the checksum of what is read.
 struct Summed<R> {
     from: R,
     sum: Context,
+}
+
+impl<R> Summed<R> {
+    /// What was read, where all of it has the checksum of the image.
+    fn checked(self, image: &Image) -> Result<R> {
+        let sum = hex(self.sum.finish().as_ref());
+        match sum == image.sha256 {
+            true => Ok(self.from),
+            false => Err(wrong(
+                image,
+                &format!("has another checksum: its bytes are {sum}"),
+            )),
+        }
+    }
 }
 
 impl<R: Read> Read for Summed<R> {

@@ -5,14 +5,20 @@
 //! without its mark. libvirt's codes for "it runs already" differ from driver
 //! to driver; so what a call that failed has left is asked for, not guessed.
 
+mod cloud;
+mod containers;
+mod disc;
+mod disks;
 mod events;
 mod failure;
 mod kernels;
 mod kind;
 mod look;
+mod machines;
 mod metadata;
 mod read;
 mod roots;
+mod volumes;
 mod xml;
 
 use std::path::{Path, PathBuf};
@@ -32,10 +38,10 @@ use crate::driver::{
     Definition, Domain, Driver, Error, Event, Features, Host, Image, Result, Size, State, name,
 };
 use failure::failure;
-use kernels::Kernels;
 use kind::Kind;
+use machines::Machines;
 use roots::Roots;
-use xml::Boot;
+use xml::{Boot, Drive};
 
 /// So many domains are asked about at once; the client itself sends fewer.
 const AT_ONCE: usize = 32;
@@ -48,8 +54,8 @@ pub struct Libvirt {
     client: Client,
     /// Where containers are.
     roots: Option<Arc<Roots>>,
-    /// What machines boot.
-    kernels: Option<Arc<Kernels>>,
+    /// What machines are made of.
+    machines: Option<Arc<Machines>>,
 }
 
 /// What a libvirt has beside its URI.
@@ -68,7 +74,7 @@ pub struct Settings {
 }
 
 /// Opens the libvirt of a site, whose address is a URI of libvirt.
-pub(crate) fn open(cx: &Cx<'_>, config: &Config) -> rm_core::Result<Arc<dyn Driver>> {
+pub fn open(cx: &Cx<'_>, config: &Config) -> rm_core::Result<Arc<dyn Driver>> {
     let site = config.sites.get(&cx.site.name);
     let settings = Settings {
         storage: site.and_then(|site| site.storage.clone()),
@@ -103,13 +109,15 @@ impl Libvirt {
         config.call_timeout = settings.call_timeout;
         let (client, connection) = Client::new(config);
         let storage = settings.storage.as_deref();
-        let (mut roots, mut kernels) = (None, None);
+        let (mut roots, mut machines) = (None, None);
         match (
             kind,
             storage.filter(|folder| is_here && folder.is_absolute()),
         ) {
             (Kind::Test, _) => {}
-            (Kind::Lxc, Some(folder)) => roots = Some(Arc::new(Roots::at(folder, image_mib))),
+            (Kind::Lxc, Some(folder)) => {
+                roots = Some(Arc::new(Roots::at(folder, &shown, image_mib)))
+            }
             (Kind::Lxc, None) => {
                 return Err(Error::invalid(
                     "containers of libvirt are made on this machine: give a URI with a socket, and an absolute path as the site's storage",
@@ -120,7 +128,8 @@ impl Libvirt {
                     .unwrap_or(Path::new("default"))
                     .display()
                     .to_string();
-                kernels = Some(Arc::new(Kernels::new(client.clone(), pool, image_mib)));
+                let made_of = Machines::new(kind, client.clone(), pool, image_mib);
+                machines = Some(Arc::new(made_of));
             }
         }
         tokio::spawn(connection.run());
@@ -129,29 +138,13 @@ impl Libvirt {
             uri: shown,
             client,
             roots,
-            kernels,
+            machines,
         })
     }
 
     async fn handle(&self, of: &str) -> Result<Handle> {
         let found = self.client.domain_by_name(name(of)?).await;
         found.map_err(|e| failure(of, &e))
-    }
-
-    /// Runs what blocks on the roots beside everything else.
-    async fn on_roots<T: Send + 'static>(
-        &self,
-        what: impl FnOnce(&Roots) -> Result<T> + Send + 'static,
-    ) -> Result<Option<T>> {
-        let Some(roots) = self.roots.clone() else {
-            return Ok(None);
-        };
-        let done = tokio::task::spawn_blocking(move || what(&roots)).await;
-        done.map(|done| done.map(Some)).unwrap_or_else(|_| {
-            Err(Error::Unclear(
-                "a call on a container was cut off by a defect of this program".to_owned(),
-            ))
-        })
     }
 
     /// What became of a call that was to bring a domain from one state to
@@ -183,8 +176,8 @@ impl Libvirt {
     }
 
     /// Defines what is written, unless there is a domain of this name.
-    async fn define_new(&self, new: &Definition, boot: &Boot<'_>) -> Result<()> {
-        let xml = xml::domain(self.kind, new, None, boot)?;
+    async fn define_new(&self, new: &Definition, boot: &Boot<'_>, drives: &[Drive]) -> Result<()> {
+        let xml = xml::domain(self.kind, new, None, boot, drives)?;
         let Err(said) = self.client.define_xml(&xml).await else {
             return Ok(());
         };
@@ -193,39 +186,6 @@ impl Libvirt {
             return Err(Error::Exists(new.name.clone()));
         }
         Err(failure(&new.name, &said))
-    }
-
-    async fn define_container(&self, new: &Definition) -> Result<()> {
-        let definition = new.clone();
-        let prepared = self
-            .on_roots(move |roots| roots.prepare(&definition))
-            .await?;
-        // Of two who make the same one, one comes to see that it is there.
-        let _lock = self.on_roots(Roots::lock).await?;
-        self.absent(&new.name).await?;
-        let of = new.name.clone();
-        let placed = self.on_roots(move |roots| {
-            let Some(prepared) = prepared else {
-                return Err(Error::NotFound(of));
-            };
-            let init = prepared.init;
-            roots.place(prepared, &of)?;
-            Ok((roots.root(&of), init))
-        });
-        let Some((root, init)) = placed.await? else {
-            return Err(self.cannot("make containers"));
-        };
-        let defined = self
-            .define_new(new, &Boot::Root { root: &root, init })
-            .await;
-        if defined
-            .as_ref()
-            .is_err_and(|e| !matches!(e, Error::Unclear(_)))
-        {
-            let of = new.name.clone();
-            self.on_roots(move |roots| roots.remove(&of)).await?;
-        }
-        defined
     }
 
     async fn absent(&self, of: &str) -> Result<()> {
@@ -283,7 +243,10 @@ impl Driver for Libvirt {
 
     async fn notes(&self) -> Result<Vec<(String, String)>> {
         let all = self.client.list_domains(ListFlags::default()).await;
-        let all = stream::iter(all.map_err(|e| failure("", &e))?);
+        let mut all = all.map_err(|e| failure("", &e))?;
+        // Xen shows the host itself, too, of which nothing can be noted.
+        all.retain(|handle| self.kind != Kind::Xen || handle.id != Some(0));
+        let all = stream::iter(all);
         let asked = all.map(|handle| async move {
             let note = self.note(&handle).await?;
             Ok(note.map(|note| (handle.name, note)))
@@ -293,8 +256,8 @@ impl Driver for Libvirt {
     }
 
     async fn bring(&self, image: &Image) -> Result<()> {
-        if let Some(kernels) = self.kernels.clone() {
-            return kernels.bring(image).await;
+        if let Some(machines) = &self.machines {
+            return machines.bring(image).await;
         }
         let image = image.clone();
         let brought = self.on_roots(move |roots| roots.bring(&image));
@@ -307,16 +270,17 @@ impl Driver for Libvirt {
             return self.define_container(new).await;
         }
         self.absent(&new.name).await?;
-        let Some(kernels) = &self.kernels else {
-            return self.define_new(new, &Boot::Nothing).await;
+        let Some(machines) = &self.machines else {
+            return self.define_new(new, &Boot::Nothing, &[]).await;
         };
-        let kernel = kernels.of(&new.image).await?;
-        let boot = Boot::Kernel {
-            kernel: &kernel.kernel,
-            initrd: kernel.initrd.as_deref(),
-            cmdline: &kernel.cmdline(new),
-        };
-        self.define_new(new, &boot).await
+        let parts = machines.make(new).await?;
+        let defined = self.define_new(new, &parts.boot(), parts.drives()).await;
+        // Of two who make the same one, the other has it.
+        let in_vain = |e: &Error| !matches!(e, Error::Unclear(_) | Error::Exists(_));
+        if defined.as_ref().is_err_and(in_vain) {
+            machines.remove(&new.name).await?;
+        }
+        defined
     }
 
     async fn annotate(&self, of: &str, text: &str) -> Result<()> {
@@ -380,6 +344,9 @@ impl Driver for Libvirt {
         // The domain goes last, for it says whose all this is.
         let name = of.to_owned();
         self.on_roots(move |roots| roots.remove(&name)).await?;
+        if let Some(machines) = &self.machines {
+            machines.remove(of).await?;
+        }
         let undefined = self.client.undefine(&handle, self.kind.undefine()).await;
         undefined.map_err(|e| failure(of, &e))
     }
@@ -427,9 +394,14 @@ impl Driver for Libvirt {
                 read.most.memory_mib, read.most.vcpus
             )));
         }
-        // Not every driver takes both lives in one call.
+        // Not every driver takes both lives in one call, and the limit of a
+        // container's next life is more than a number.
         let mut touched = false;
-        for life in [Affect::LIVE, Affect::CONFIG] {
+        let lives: &[Affect] = match self.kind {
+            Kind::Lxc => &[Affect::LIVE],
+            _ => &[Affect::LIVE, Affect::CONFIG],
+        };
+        for life in lives.iter().copied() {
             if size.memory_mib != read.size.memory_mib {
                 let set = self.client.set_memory(&handle, size.memory_mib << 10, life);
                 set.await.map_err(|e| partly(touched, failed(e)))?;
@@ -441,6 +413,13 @@ impl Driver for Libvirt {
                 touched = true;
             }
         }
+        if self.kind == Kind::Lxc {
+            let later = self.client.xml(&handle, XmlFlags::INACTIVE).await;
+            let later = later.map_err(|e| partly(touched, failed(e)))?;
+            let resized = xml::resized(self.kind, &later, size)?;
+            let defined = self.client.define_xml(&resized).await;
+            defined.map_err(|e| partly(touched, failed(e)))?;
+        }
         Ok(())
     }
 
@@ -450,6 +429,13 @@ impl Driver for Libvirt {
             metadata: self.note(&handle).await?.unwrap_or_default(),
             ..new.clone()
         };
+        if let Some(machines) = &self.machines {
+            let parts = machines.make(&definition).await?;
+            let (boot, drives) = (parts.boot(), parts.drives());
+            let xml = xml::domain(self.kind, &definition, Some(handle.uuid), &boot, drives)?;
+            let defined = self.client.define_xml(&xml).await;
+            return defined.map(drop).map_err(|e| failure(&new.name, &e));
+        }
         let of = definition.clone();
         let anew = self.on_roots(move |roots| {
             let prepared = roots.prepare(&of)?;
@@ -461,7 +447,7 @@ impl Driver for Libvirt {
             return Err(self.cannot("make a disk anew"));
         };
         let boot = Boot::Root { root: &root, init };
-        let xml = xml::domain(self.kind, &definition, Some(handle.uuid), &boot)?;
+        let xml = xml::domain(self.kind, &definition, Some(handle.uuid), &boot, &[])?;
         let defined = self.client.define_xml(&xml).await;
         defined.map(drop).map_err(|e| failure(&new.name, &e))
     }

@@ -11,6 +11,7 @@
 //! for, and their words are only told to people. Nothing is ever started inside
 //! this process.
 
+mod cgroups;
 mod config;
 mod container;
 mod host;

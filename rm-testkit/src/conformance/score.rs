@@ -22,6 +22,8 @@ pub struct Scorecard {
     pub checks: Vec<Scored>,
     /// Checks that what is declared leaves no room for.
     pub not_applicable: Vec<&'static str>,
+    /// Checks that would have fitted and were not made.
+    pub left_out: Vec<&'static str>,
 }
 
 /// One check and what came of it.
@@ -58,6 +60,7 @@ impl Scorecard {
             seed,
             checks: Vec::new(),
             not_applicable: Vec::new(),
+            left_out: Vec::new(),
         }
     }
 
@@ -134,10 +137,11 @@ impl fmt::Display for Scorecard {
         writeln!(f, "  declared: {}", self.declared)?;
         writeln!(
             f,
-            "  {} checks, {} of them with faults; {} not applicable; seed {}",
+            "  {} checks, {} of them with faults; {} not applicable, {} left out; seed {}",
             self.checks.len(),
             self.faults(),
             self.not_applicable.len(),
+            self.left_out.len(),
             self.seed
         )?;
         writeln!(

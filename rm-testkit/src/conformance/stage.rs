@@ -29,6 +29,9 @@ use drive::Helper;
 /// What the specs need that must be ready first: nothing.
 static NEEDS: BTreeMap<String, RemoteId> = BTreeMap::new();
 
+/// How long a site may work on one request.
+const WORK: Duration = Duration::from_secs(8);
+
 /// Under which name the host knows the backend.
 const BACKEND: &str = "subject";
 
@@ -103,6 +106,8 @@ impl<M: Model> Stage<M> {
         // The site answers as fast as ever, although time goes faster.
         cap.call_timeout *= speed;
         cap.change_timeout = cap.change_timeout.map(|d| d * speed);
+        // Nor is it faster with what has reached it late.
+        cap.late += WORK * (speed - 1);
         faulty.declare(cap);
         let mut policy = Policy::default();
         policy.first_look *= speed;

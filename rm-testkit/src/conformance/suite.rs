@@ -28,6 +28,7 @@ pub fn suite<S: Subject>(subject: S) -> Suite<S> {
         seed: 1,
         at_once: 8,
         only: None,
+        most: usize::MAX,
     }
 }
 
@@ -39,6 +40,7 @@ pub struct Suite<S> {
     seed: u64,
     at_once: usize,
     only: Option<String>,
+    most: usize,
 }
 
 impl<S: Subject> Suite<S> {
@@ -57,6 +59,14 @@ impl<S: Subject> Suite<S> {
     /// Only checks whose name begins like this, to look into one of them.
     pub fn only(mut self, name: &str) -> Self {
         self.only = Some(name.to_owned());
+        self
+    }
+
+    /// At most so many checks, for a site where each takes long: some of every
+    /// group. The card names those that were left out, and tells the level of
+    /// those that were made.
+    pub fn most(mut self, checks: usize) -> Self {
+        self.most = checks.max(1);
         self
     }
 
@@ -93,12 +103,16 @@ impl<S: Subject> Suite<S> {
                     Ok(begun) => begun,
                     Err(card) => return *card,
                 };
-                let mut all: Vec<BoxFuture<'_, Scored>> = Vec::with_capacity(checks.len());
-                for check in &checks {
-                    let env = Arc::clone(&env);
-                    all.push(Box::pin(one(&self.subject, check, env, pace)));
+                let mut all: Vec<BoxFuture<'_, (usize, Scored)>> = Vec::with_capacity(checks.len());
+                for (at, check) in checks.iter().enumerate() {
+                    let one = one(&self.subject, check, Arc::clone(&env), pace);
+                    all.push(Box::pin(async move { (at, one.await) }));
                 }
-                card.checks = stream::iter(all).buffered(self.at_once).collect().await;
+                // One that takes long keeps nobody else waiting.
+                let done = stream::iter(all).buffer_unordered(self.at_once);
+                let mut done: Vec<(usize, Scored)> = done.collect().await;
+                done.sort_by_key(|(at, _)| *at);
+                card.checks = done.into_iter().map(|(_, scored)| scored).collect();
                 card.rated()
             }
         }
@@ -124,7 +138,9 @@ impl<S: Subject> Suite<S> {
             .into_iter()
             .partition(|check| (check.when)(&stage.declared));
         card.not_applicable = others.iter().map(|check| check.about.name).collect();
-        Ok((card, fitting))
+        let (made, left_out) = spread(fitting, self.most);
+        card.left_out = left_out.iter().map(|check| check.about.name).collect();
+        Ok((card, made))
     }
 
     /// The subject gives no site: nothing can be shown of it.
@@ -153,6 +169,19 @@ impl<S: Subject> IntoFuture for Suite<S> {
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(self.run())
     }
+}
+
+/// At most so many of these, evenly from first to last, and the others.
+fn spread<T>(all: Vec<T>, most: usize) -> (Vec<T>, Vec<T>) {
+    let count = all.len();
+    let most = most.min(count);
+    let taken = move |at: usize| at * most / count != (at + 1) * most / count;
+    let (taken, left) = all
+        .into_iter()
+        .enumerate()
+        .partition::<Vec<_>, _>(|(at, _)| taken(*at));
+    let plain = |some: Vec<(usize, T)>| some.into_iter().map(|(_, one)| one).collect();
+    (plain(taken), plain(left))
 }
 
 /// Every check there is.
@@ -247,4 +276,23 @@ fn words(panic: &(dyn std::any::Any + Send)) -> &str {
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("it does not say why")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::spread;
+
+    #[test]
+    fn some_of_all_are_so_many_and_from_everywhere() {
+        for (count, most) in [(1, 1), (10, 3), (166, 42), (5, 9), (7, 7)] {
+            let all: Vec<usize> = (0..count).collect();
+            let (some, left) = spread(all, most);
+            assert_eq!(some.len(), most.min(count));
+            assert_eq!(some.len() + left.len(), count);
+            let widest = count.div_ceil(most);
+            let near = some.windows(2).all(|two| two[1] - two[0] <= widest);
+            assert!(near, "{some:?}");
+        }
+        assert_eq!(spread(Vec::<u8>::new(), 3), (vec![], vec![]));
+    }
 }

@@ -1,4 +1,4 @@
-//! What machines boot: kernels, as volumes of a storage pool of their host.
+//! Kernels that machines boot, as volumes of a storage pool of their host.
 //!
 //! An image of the format `kernel` is an archive of the files `kernel`,
 //! `initrd` and `cmdline`, of which only the first must be there. It is checked
@@ -6,21 +6,24 @@
 //! of its own says that all of it is there.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 
-use rm_libvirt::{Client, Code, Error as Said, Pool, Volume};
 use tokio::sync::Mutex;
 
-use super::failure::failure;
+use super::cloud;
+use super::volumes::{New, Volumes};
 use crate::driver::{Definition, Error, Image, Result};
-use crate::files::Aside;
+use crate::files::{Aside, told};
 use crate::images::{Images, KERNEL};
 
 /// What folders are called in which archives are looked at.
 const ASIDE: &str = "rm-kernel-";
 /// More than a command line can have.
 const CMDLINE: usize = 4096;
+/// The least that kernels and hypervisors take.
+const LONGEST: usize = 1023;
+/// Where a command line has place for what cloud-init reads.
+const CONFIG: &str = "{cloud-config}";
 
 /// A kernel on the host.
 #[derive(Debug, Clone)]
@@ -32,12 +35,27 @@ pub(super) struct Kernel {
 
 impl Kernel {
     /// The command line, with what is between braces filled in: `{name}`,
-    /// `{hostname}`, and of the first interface `{address}` and `{gateway}`.
-    pub(super) fn cmdline(&self, new: &Definition) -> String {
+    /// `{hostname}`, of the first interface `{address}` and `{gateway}`, and
+    /// `{cloud-config}`: users, keys and commands for the guest's cloud-init.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] where users, keys or commands are asked for and it
+    /// has no place for them, though `must` it tell them; and where it gets
+    /// too long.
+    pub(super) fn cmdline(&self, new: &Definition, must: bool) -> Result<String> {
+        let tells = self.cmdline.contains(CONFIG) && new.seed.user_data.is_empty();
+        if must && cloud::is_born_with(&new.seed) && !tells {
+            return Err(Error::invalid(format!(
+                "the command line of this image has no {CONFIG}, by which users, keys and commands reach a machine of this host; user data does not"
+            )));
+        }
         let nic = new.nics.first();
         let address = nic.and_then(|nic| nic.addresses.first());
         let gateway = nic.and_then(|nic| nic.gateways.first());
-        self.cmdline
+        let cmdline = self
+            .cmdline
+            .replace(CONFIG, &cloud::on_command_line(&new.seed))
             .replace("{name}", &new.name)
             .replace("{hostname}", &new.seed.hostname)
             .replace(
@@ -47,17 +65,20 @@ impl Kernel {
             .replace(
                 "{gateway}",
                 &gateway.map(ToString::to_string).unwrap_or_default(),
-            )
+            );
+        match cmdline.len() <= LONGEST {
+            true => Ok(cmdline),
+            false => Err(Error::invalid(format!(
+                "users, keys and commands make a command line of more than the {LONGEST} bytes that a kernel takes"
+            ))),
+        }
     }
 }
 
-/// The kernels in a pool of a host.
-#[derive(Debug)]
+/// The kernels that were brought to a host, by checksum. One is brought at a
+/// time.
+#[derive(Debug, Default)]
 pub(super) struct Kernels {
-    client: Client,
-    pool: String,
-    image_mib: u64,
-    /// By checksum: those that were brought. One is brought at a time.
     known: Mutex<BTreeMap<String, Kernel>>,
 }
 
@@ -71,15 +92,6 @@ struct Opened {
 }
 
 impl Kernels {
-    pub(super) fn new(client: Client, pool: String, image_mib: u64) -> Self {
-        Self {
-            client,
-            pool,
-            image_mib,
-            known: Mutex::default(),
-        }
-    }
-
     /// A kernel that was brought.
     pub(super) async fn of(&self, image: &Image) -> Result<Kernel> {
         let known = self.known.lock().await;
@@ -92,20 +104,18 @@ impl Kernels {
             })
     }
 
-    pub(super) async fn bring(self: Arc<Self>, image: &Image) -> Result<()> {
+    pub(super) async fn bring(&self, volumes: &Volumes, image: &Image, most: u64) -> Result<()> {
         let mut known = self.known.lock().await;
         if known.contains_key(&image.sha256) {
             return Ok(());
         }
-        let (wanted, most) = (image.clone(), self.image_mib);
+        let wanted = image.clone();
         let opened = tokio::task::spawn_blocking(move || open(&wanted, most)).await;
         let opened = opened.map_err(|_| {
             Error::Failed("an image was cut off by a defect of this program".to_owned())
         })??;
-        let failed = |e: Said| failure(&image.name, &e);
-        let pool = self.client.pool_by_name(&self.pool).await.map_err(failed)?;
         let whole = format!("rm-{}-whole", image.sha256);
-        let is_there = self.volume(&pool, &whole).await?.is_some();
+        let is_there = volumes.path(&whole).await?.is_some();
         let mut kernel = Kernel {
             kernel: String::new(),
             initrd: None,
@@ -113,54 +123,30 @@ impl Kernels {
         };
         for (what, file) in &opened.files {
             let name = format!("rm-{}-{what}", image.sha256);
-            let volume = match self.volume(&pool, &name).await? {
-                Some(volume) if is_there => volume,
-                // Who brought it was cut off.
-                Some(left) => {
-                    self.client.delete_volume(&left).await.map_err(failed)?;
-                    self.upload(&pool, &name, file).await?
-                }
-                None => self.upload(&pool, &name, file).await?,
+            // What is there and not whole was left by who was cut off.
+            let there = match is_there {
+                true => volumes.path(&name).await?,
+                false => None,
             };
-            let path = self.client.volume_path(&volume).await.map_err(failed)?;
+            let path = match there {
+                Some(path) => path,
+                None => {
+                    let unread = |e: std::io::Error| told(file, &e);
+                    let bytes = tokio::fs::File::open(file).await.map_err(unread)?;
+                    let size = bytes.metadata().await.map_err(unread)?.len();
+                    volumes.fill(&name, New::raw(size), bytes).await?
+                }
+            };
             match *what {
                 "kernel" => kernel.kernel = path,
                 _ => kernel.initrd = Some(path),
             }
         }
         if !is_there {
-            self.make(&pool, &whole, 1).await?;
+            volumes.make(&whole, New::raw(1)).await?;
         }
         known.insert(image.sha256.clone(), kernel);
         Ok(())
-    }
-
-    async fn volume(&self, pool: &Pool, name: &str) -> Result<Option<Volume>> {
-        match self.client.volume_by_name(pool, name).await {
-            Ok(volume) => Ok(Some(volume)),
-            Err(e) if e.code() == Some(Code::NO_STORAGE_VOL) => Ok(None),
-            Err(e) => Err(failure(name, &e)),
-        }
-    }
-
-    async fn make(&self, pool: &Pool, name: &str, bytes: u64) -> Result<Volume> {
-        // The name is made of digits and letters.
-        let xml = format!(
-            "<volume><name>{name}</name><capacity unit='bytes'>{bytes}</capacity>\
-             <target><format type='raw'/></target></volume>"
-        );
-        let made = self.client.create_volume_xml(pool, &xml).await;
-        made.map_err(|e| failure(name, &e))
-    }
-
-    async fn upload(&self, pool: &Pool, name: &str, file: &Path) -> Result<Volume> {
-        let unread = |e: std::io::Error| Error::Unavailable(format!("{}: {e}", file.display()));
-        let bytes = tokio::fs::File::open(file).await.map_err(unread)?;
-        let size = bytes.metadata().await.map_err(unread)?.len();
-        let volume = self.make(pool, name, size).await?;
-        let uploaded = self.client.upload_volume(&volume, bytes).await;
-        uploaded.map_err(|e| failure(name, &e))?;
-        Ok(volume)
     }
 }
 

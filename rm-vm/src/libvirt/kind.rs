@@ -59,16 +59,17 @@ impl Kind {
     pub(super) const fn features(self) -> Features {
         let test = matches!(self, Self::Test);
         let lxc = matches!(self, Self::Lxc);
+        let qemu = self.is_qemu();
         Features {
             // Machines of QEMU have all their memory until a guest gives some back.
-            live_memory: test || matches!(self, Self::Xen),
-            live_vcpus: test,
+            live_memory: test || lxc || matches!(self, Self::Xen),
+            live_vcpus: test || qemu,
             suspend: true,
             snapshots: false,
-            reimage: lxc,
-            disk_size: false,
+            reimage: lxc || qemu,
+            disk_size: qemu,
             vlans: false,
-            seed: lxc,
+            seed: !test,
             console: false,
             events: true,
         }

@@ -2,8 +2,10 @@
 //!
 //! A container's folder is made aside and put in its place before the container
 //! is defined, and removed before it is undefined: what is there without a
-//! container is half-made or half-removed, and nobody's.
+//! container is half-made or half-removed, and nobody's. Each bears the URI of
+//! its libvirt, so that only that one's are swept.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::os::unix::fs::{MetadataExt, lchown, symlink};
 use std::path::{Path, PathBuf};
@@ -15,11 +17,15 @@ use crate::seed;
 
 /// What folders that are begun aside are called.
 const ASIDE: &str = ".new-";
+/// The file that says of which libvirt a container is.
+const URI: &str = "libvirt";
 
 /// Where images and containers are kept.
 #[derive(Debug)]
 pub(super) struct Roots {
     folder: PathBuf,
+    /// Of the libvirt.
+    uri: String,
     images: Images,
 }
 
@@ -32,9 +38,10 @@ pub(super) struct Prepared {
 }
 
 impl Roots {
-    pub(super) fn at(folder: &Path, image_mib: u64) -> Self {
+    pub(super) fn at(folder: &Path, uri: &str, image_mib: u64) -> Self {
         Self {
             folder: folder.to_owned(),
+            uri: uri.to_owned(),
             images: Images::at(&folder.join(".images"), image_mib),
         }
     }
@@ -55,6 +62,8 @@ impl Roots {
         files::sweep(&self.folder, ASIDE).map_err(|e| told(&self.folder, &e))?;
         let aside = Aside::make(&self.folder, ASIDE)?;
         let root = aside.path().join("rootfs");
+        let bears = aside.path().join(URI);
+        fs::write(&bears, &self.uri).map_err(|e| told(&bears, &e))?;
         copy(&image, &root)?;
         let guest = seed::plant(&image, &root, &new.name, &new.seed)?;
         Ok(Prepared {
@@ -81,7 +90,24 @@ impl Roots {
     /// Removes a container's root, if there is one. Blocks.
     pub(super) fn remove(&self, name: &str) -> Result<()> {
         let place = self.folder.join(name);
-        files::remove(&place, &[]).map_err(|e| told(&place, &e))
+        files::remove(&place, &[URI]).map_err(|e| told(&place, &e))
+    }
+
+    /// Removes what was left by those who were cut off: the roots of this
+    /// libvirt whose containers are not among these. Only with the lock, so
+    /// that none is there whose container is about to be. Blocks.
+    pub(super) fn sweep(&self, containers: &BTreeSet<String>) -> Result<()> {
+        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            let Ok(name) = entry.file_name().into_string() else {
+                continue;
+            };
+            let bears = fs::read_to_string(entry.path().join(URI));
+            let ours = bears.is_ok_and(|uri| uri == self.uri);
+            if ours && !name.starts_with('.') && !containers.contains(&name) {
+                self.remove(&name)?;
+            }
+        }
+        Ok(())
     }
 
     /// The room that is left.

@@ -29,6 +29,46 @@ pub(super) enum Boot<'a> {
     },
 }
 
+/// A file of the host that a machine sees as a disk.
+#[derive(Debug)]
+pub(super) struct Drive {
+    path: String,
+    format: &'static str,
+    writable: bool,
+}
+
+impl Drive {
+    pub(super) fn writable(path: String, format: &'static str) -> Self {
+        Self {
+            path,
+            format,
+            writable: true,
+        }
+    }
+
+    pub(super) fn read_only(path: String) -> Self {
+        Self {
+            path,
+            format: "raw",
+            writable: false,
+        }
+    }
+
+    fn write(&self, xml: &mut Xml, letter: char) {
+        xml.open("disk", &[("type", "file"), ("device", "disk")]);
+        xml.empty("driver", &[("name", "qemu"), ("type", self.format)]);
+        xml.empty("source", &[("file", &self.path)]);
+        xml.empty(
+            "target",
+            &[("dev", &format!("vd{letter}")), ("bus", "virtio")],
+        );
+        if !self.writable {
+            xml.raw("<readonly/>");
+        }
+        xml.close("disk");
+    }
+}
+
 /// The whole document; with a UUID, that of the domain of this name and UUID.
 ///
 /// # Errors
@@ -39,6 +79,7 @@ pub(super) fn domain(
     new: &Definition,
     uuid: Option<Uuid>,
     boot: &Boot<'_>,
+    drives: &[Drive],
 ) -> Result<String> {
     let mut xml = Xml::default();
     xml.open("domain", &[("type", kind.domain_type())]);
@@ -50,11 +91,15 @@ pub(super) fn domain(
     xml.raw(&format!("<metadata>{element}</metadata>"));
     let Size { memory_mib, vcpus } = kind.most(new.size);
     xml.text("memory", &[("unit", "MiB")], &memory_mib.to_string());
-    let now = new.size.memory_mib.to_string();
-    xml.text("currentMemory", &[("unit", "MiB")], &now);
+    let now_mib = new.size.memory_mib.to_string();
+    xml.text("currentMemory", &[("unit", "MiB")], &now_mib);
     let now = new.size.vcpus.to_string();
     xml.text("vcpu", &[("current", &now)], &vcpus.to_string());
     if kind == Kind::Lxc {
+        // What it can have is no limit for libvirt, and what it has is none.
+        xml.open("memtune", &[]);
+        xml.text("hard_limit", &[("unit", "MiB")], &now_mib);
+        xml.close("memtune");
         // A container sees all processors; this is how much it has of them.
         xml.open("cputune", &[]);
         xml.text("period", &[], &PERIOD.to_string());
@@ -76,6 +121,9 @@ pub(super) fn domain(
         xml.empty("source", &[("dir", &root.display().to_string())]);
         xml.empty("target", &[("dir", "/")]);
         xml.close("filesystem");
+    }
+    for (letter, drive) in ('a'..).zip(drives) {
+        drive.write(&mut xml, letter);
     }
     for (at, nic) in new.nics.iter().enumerate() {
         interface(&mut xml, kind, at, nic);
@@ -166,7 +214,9 @@ fn rewritten(kind: Kind, xml: &str, size: Size) -> Option<String> {
                 path.push('/');
                 path.push_str(start.name().as_ref());
                 Event::Start(match path.as_str() {
-                    "/domain/memory" | "/domain/currentMemory" => only(start, ("unit", "KiB")),
+                    "/domain/memory" | "/domain/currentMemory" | "/domain/memtune/hard_limit" => {
+                        only(start, ("unit", "KiB"))
+                    }
                     "/domain/vcpu" => only(start, ("current", &now)),
                     _ => start,
                 })
@@ -174,7 +224,7 @@ fn rewritten(kind: Kind, xml: &str, size: Size) -> Option<String> {
             Event::Text(text) => {
                 let number = match path.as_str() {
                     "/domain/memory" => most.memory_mib << 10,
-                    "/domain/currentMemory" => size.memory_mib << 10,
+                    "/domain/currentMemory" | "/domain/memtune/hard_limit" => size.memory_mib << 10,
                     "/domain/vcpu" => most.vcpus.into(),
                     "/domain/cputune/quota" => u64::from(size.vcpus) * PERIOD,
                     _ => {
@@ -312,7 +362,7 @@ mod tests {
     fn what_is_written_is_read() {
         let new = definition();
         for kind in [Kind::Test, Kind::Lxc, Kind::Xen, Kind::Kvm] {
-            let xml = domain(kind, &new, None, &Boot::Nothing).unwrap();
+            let xml = domain(kind, &new, None, &Boot::Nothing, &[]).unwrap();
             let read = read::domain(&xml).unwrap();
             assert_eq!(read.size, new.size, "{xml}");
             assert_eq!(read.metadata.as_ref(), Some(&new.metadata), "{xml}");
@@ -328,7 +378,7 @@ mod tests {
             memory_mib: 96,
         };
         for kind in [Kind::Test, Kind::Lxc, Kind::Xen, Kind::Kvm] {
-            let xml = domain(kind, &new, None, &Boot::Nothing).unwrap();
+            let xml = domain(kind, &new, None, &Boot::Nothing, &[]).unwrap();
             let changed = resized(kind, &xml, other).unwrap();
             let read = read::domain(&changed).unwrap();
             assert_eq!((read.size, read.most), (other, kind.most(other)));
@@ -348,7 +398,7 @@ mod tests {
             initrd: None,
             cmdline: "a=\"1\" </cmdline><b>&amp;\n",
         };
-        let xml = domain(Kind::Xen, &definition(), None, &boot).unwrap();
+        let xml = domain(Kind::Xen, &definition(), None, &boot, &[]).unwrap();
         assert!(
             xml.contains("<kernel>/k&apos;&quot;&gt;&lt;x</kernel>"),
             "{xml}"
@@ -362,7 +412,7 @@ mod tests {
             initrd: None,
             cmdline: "",
         };
-        assert!(domain(Kind::Xen, &definition(), None, &boot).is_err());
+        assert!(domain(Kind::Xen, &definition(), None, &boot, &[]).is_err());
     }
 
     #[test]
@@ -371,13 +421,14 @@ mod tests {
             root: Path::new("/s/rm-1/rootfs"),
             init: "/sbin/init",
         };
-        let xml = domain(Kind::Lxc, &definition(), None, &boot).unwrap();
+        let xml = domain(Kind::Lxc, &definition(), None, &boot, &[]).unwrap();
         for part in [
             "<source dir=\"/s/rm-1/rootfs\"/>",
             "<ip family=\"ipv4\" address=\"10.0.0.2\" prefix=\"24\"/>",
             "gateway=\"10.0.0.1\"",
             "<init>/sbin/init</init>",
             "<quota>200000</quota>",
+            "<hard_limit unit=\"MiB\">64</hard_limit>",
         ] {
             assert!(xml.contains(part), "{part}: {xml}");
         }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use super::cgroups;
 use super::config::{self, Cgroups, Place};
 use super::tools::{self, Info};
 use crate::driver::{Definition, Domain, Error, Result, Size, State};
@@ -229,6 +230,7 @@ impl Containers {
     pub(super) fn undefine(&self, name: &str) -> Result<()> {
         let (folder, _lock) = self.locked(name)?;
         self.still(name, "removed")?;
+        cgroups::forget(name);
         files::remove(&folder, &[CONFIG, RECORD])
             .map_err(|e| Error::Unclear(format!("{name:?} is removed in part: {e}")))
     }

@@ -8,10 +8,10 @@ use rm_libvirt::ConsoleFlags;
 use rm_vm::driver::{Definition, Driver, Error, Event, Image, Seed, Size, State};
 use tempfile::TempDir;
 
-use crate::lab::{Lab, clear, only};
+use crate::lab::{Lab, clear, only, pool};
 
 /// An image of the format kernel, of these files and this command line.
-fn archive(files: &[(&str, &Path)], cmdline: &str) -> (TempDir, Image) {
+pub(crate) fn archive(files: &[(&str, &Path)], cmdline: &str) -> (TempDir, Image) {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("kernel.tar");
     let mut tar = tar::Builder::new(std::fs::File::create(&path).unwrap());
@@ -42,13 +42,7 @@ async fn an_emulated_machine_boots_what_was_brought() {
         return;
     };
     let somebody = lab.somebody("qemu");
-    if somebody.pool_by_name("rm-test").await.is_err() {
-        let pool = format!(
-            "<pool type='dir'><name>rm-test</name><target><path>{}/rm-test</path></target></pool>",
-            lab.text("/rootfs")
-        );
-        somebody.create_pool_xml(&pool).await.unwrap();
-    }
+    pool(&lab).await;
     let driver = lab.open("qemu", Some(Path::new("rm-test")));
     let cmdline = format!("{} rm.name={{name}}", lab.text("/machine/cmdline"));
     let files = [
@@ -81,7 +75,7 @@ async fn an_emulated_machine_boots_what_was_brought() {
             said.push_str(&String::from_utf8_lossy(&piece));
         }
     };
-    let patience = Duration::from_secs(120);
+    let patience = Duration::from_secs(300);
     tokio::time::timeout(patience, boots).await.unwrap();
     drop(console);
     let there = only(&driver, &new.name).await;

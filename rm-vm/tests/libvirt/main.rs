@@ -3,11 +3,18 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
+    clippy::disallowed_methods,
     reason = "tests, and what they share"
 )]
 
+mod booted;
+mod conformance;
 mod containers;
 mod contract;
+mod faults;
+#[path = "../house/mod.rs"]
+mod house;
 mod lab;
 mod machines;

@@ -1,80 +1,29 @@
 //! What goes wrong at a host, and what must not reach it.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
 
 use rm_core::ErrorKind;
 use rm_core::life::State;
-use rm_core::model::{Action, NodeSpec, NodeUser, Power};
+use rm_core::model::{Action, NodeSpec, Power};
 use serde_json::{Value, json};
 
+use crate::house::hostile;
 use crate::lab::{Lab, Program};
-
-/// Everything below the host's path, but what other tests have there.
-fn names(path: &Path) -> BTreeSet<String> {
-    let all = std::fs::read_dir(path).unwrap();
-    all.map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| !name.starts_with("rm-"))
-        .collect()
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_is_refused_before_anything_exists() {
     let Some(lab) = Lab::find("what_cannot_be_is_refused_before_anything_exists") else {
         return;
     };
+    let lab = lab.apart("rm-hostile");
+    hostile::nothing_comes_of_it(lab.place(), &lab, &lab.path).await;
     let p = Program::on(&lab).await;
-    let (id, _) = p.node(lab.spec()).await;
-    let before = names(&lab.path);
-    let user = |name: &str| NodeUser {
-        name: name.to_owned(),
-        ssh_keys: Vec::new(),
-    };
-    type Edit<'a> = Box<dyn Fn(&mut NodeSpec) + 'a>;
-    let wrong: Vec<(Edit<'_>, ErrorKind)> = vec![
-        (
-            Box::new(|s| s.hostname = Some("a/../b".to_owned())),
-            ErrorKind::Invalid,
-        ),
-        (
-            Box::new(|s| s.hostname = Some("a\nlxc.hook.start = /x".to_owned())),
-            ErrorKind::Invalid,
-        ),
-        (
-            Box::new(|s| s.hostname = Some("'\"<x>".to_owned())),
-            ErrorKind::Invalid,
-        ),
-        (
-            Box::new(|s| s.users = vec![user("../../root")]),
-            ErrorKind::Invalid,
-        ),
-        (
-            Box::new(|s| s.users = vec![user("a:b")]),
-            ErrorKind::Invalid,
-        ),
-        (Box::new(|s| s.memory_mib = 1 << 29), ErrorKind::NoCapacity),
-        (Box::new(|s| s.vcpus = 4000), ErrorKind::NoCapacity),
-        (
-            Box::new(|s| s.user_data = "x".repeat(10 << 20)),
-            ErrorKind::Invalid,
-        ),
-        (
-            Box::new(|s| s.image.sha256 = "0".repeat(64)),
-            ErrorKind::Invalid,
-        ),
-        (Box::new(|s| s.disk_gib = Some(1)), ErrorKind::Unsupported),
-    ];
-    for (at, (edit, kind)) in wrong.iter().enumerate() {
-        let mut spec = lab.spec();
-        edit(&mut spec);
-        let e = p.ask(spec, false).await.unwrap_err();
-        assert_eq!(e.kind(), *kind, "{at}: {e}");
-        assert!(e.next().is_some(), "{at}: {e}");
-    }
-    assert_eq!(names(&lab.path), before);
-    let resource = |(_, mark): &(String, rm_core::backend::Mark)| mark.resource == id;
-    assert_eq!(lab.marked().iter().filter(|m| resource(m)).count(), 1);
-    p.end(id).await;
+    let mut spec = lab.spec();
+    spec.disk_gib = Some(1);
+    let e = p.ask(spec, false).await.unwrap_err();
+    assert_eq!(e.kind(), ErrorKind::Unsupported, "{e}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -82,26 +31,16 @@ async fn an_empty_pool_is_told_and_an_address_that_is_free_again_is_given() {
     let Some(lab) = Lab::find("an_empty_pool_is_told") else {
         return;
     };
-    let mut section = lab.section();
     // One of each family, and none that other tests take.
-    let own = |pool: &mut Value, last: &str| {
-        let first = pool["first"].as_str().unwrap();
-        let (net, _) = first.rsplit_once(['.', ':']).unwrap();
-        let separator = if first.contains(':') { ':' } else { '.' };
-        let only = format!("{net}{separator}{last}");
-        pool["first"] = json!(only);
-        pool["last"] = json!(only);
-    };
-    own(&mut section["sites"]["lab"]["pools"][0], "5");
-    own(&mut section["sites"]["lab"]["pools"][1], "5");
-    let one = Program::of(&lab, "tone", section.clone()).await;
+    let place = lab.place().with_last([5, 5]);
+    let one = Program::of(place.clone(), "tone").await;
     let (id, _) = one.node(lab.spec()).await;
     let address = one.get(id).await.view().unwrap().interfaces[0]
         .addresses
         .clone();
     assert_eq!(address.len(), 2);
     // Another manager with a store of its own finds none left either.
-    let other = Program::of(&lab, "tother", section).await;
+    let other = Program::of(place, "tother").await;
     let full = other.ask(lab.spec(), false).await.unwrap_err();
     assert_eq!(full.kind(), ErrorKind::NoCapacity, "{full}");
     one.end(id).await;
@@ -118,7 +57,7 @@ async fn a_lost_store_is_made_anew_from_the_containers() {
     let Some(lab) = Lab::find("a_lost_store_is_made_anew_from_the_containers") else {
         return;
     };
-    let first = Program::of(&lab, "tlost", lab.section()).await;
+    let first = Program::of(&lab, "tlost").await;
     let mut spec = lab.spec();
     spec.hostname = Some("kept".to_owned());
     let (id, name) = first.node(spec.clone()).await;
@@ -126,7 +65,7 @@ async fn a_lost_store_is_made_anew_from_the_containers() {
     let pid = lab.tool("lxc-info", &name, &["-p", "-H"]);
     drop(first);
 
-    let second = Program::of(&lab, "tlost", lab.section()).await;
+    let second = Program::of(&lab, "tlost").await;
     let rebuilt = second
         .host
         .rebuild()
@@ -289,4 +228,137 @@ async fn what_bears_no_mark_of_ours_is_never_touched() {
         .await
         .unwrap();
     assert!(!lab.path.join(&name).exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_managers_on_one_host_take_nothing_from_each_other() {
+    let Some(lab) = Lab::find("two_managers_on_one_host_take_nothing_from_each_other") else {
+        return;
+    };
+    // Just enough for both.
+    let lab = lab.apart("rm-two");
+    let place = lab.place().with_last([2, 9]);
+    let one = Program::of(place.clone(), "tone").await;
+    let other = Program::of(place, "tother").await;
+    let (mut ones, mut others) = (Vec::new(), Vec::new());
+    for _ in 0..4 {
+        ones.push(one.ask(lab.spec(), false).await.unwrap());
+        others.push(other.ask(lab.spec(), false).await.unwrap());
+    }
+    let mut given = BTreeSet::new();
+    let mut names = Vec::new();
+    for (program, ids) in [(&one, &ones), (&other, &others)] {
+        for id in ids {
+            let view = program.ready(*id).await.view().unwrap();
+            for address in &view.interfaces[0].addresses {
+                assert!(given.insert(address.ip), "{address} is given twice");
+            }
+            names.push(view.name);
+        }
+    }
+    assert_eq!(given.len(), 16, "of each family one for each");
+    for id in ones {
+        one.end(id).await;
+    }
+    // The sweep of one sees what the other has, and lets it be.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    for name in &names[4..] {
+        assert_eq!(lab.state(name), "RUNNING");
+    }
+    for id in others {
+        other.ready(id).await;
+        other.end(id).await;
+    }
+}
+
+/// A file system of its own, which goes with this.
+struct Small(std::path::PathBuf);
+
+impl Small {
+    fn mount(at: &std::path::Path) -> Self {
+        std::fs::create_dir_all(at).unwrap();
+        let mut mount = Command::new("mount");
+        let done = mount
+            .args(["-t", "tmpfs", "-o", "size=24m", "tmpfs"])
+            .arg(at);
+        assert!(done.status().unwrap().success());
+        Self(at.to_owned())
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_is_told_and_nothing_half_made_stays() {
+    let Some(lab) = Lab::find("a_full_disk_is_told_and_nothing_half_made_stays") else {
+        return;
+    };
+    let lab = lab.apart("rm-full");
+    let _small = Small::mount(&lab.path);
+    let p = Program::on(lab.place().with_last([6, 7])).await;
+    let (first, name) = p.node(lab.spec()).await;
+    let filler = lab.path.join("filler");
+    let full = std::io::copy(
+        &mut std::io::repeat(1),
+        &mut std::fs::File::create(&filler).unwrap(),
+    );
+    assert_eq!(full.unwrap_err().kind(), std::io::ErrorKind::StorageFull);
+    let id = p.ask(lab.spec(), false).await.unwrap();
+    let told = async {
+        loop {
+            let reason = p.get(id).await.record().reason.clone();
+            if reason.contains("no room") {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let soon = Duration::from_secs(60);
+    tokio::time::timeout(soon, told).await.unwrap();
+    let marked = lab.marked().into_iter().map(|(name, _)| name);
+    assert_eq!(marked.collect::<Vec<_>>(), std::slice::from_ref(&name));
+    assert_eq!(lab.state(&name), "RUNNING", "what is there goes on");
+
+    // Room again: it is made, when somebody says so where nobody tries it any more.
+    std::fs::remove_file(&filler).unwrap();
+    let node = p.settled(id).await;
+    if node.record().seen == State::Failed {
+        node.retry(&p.user).await.unwrap();
+    }
+    p.ready(id).await;
+    p.end(id).await;
+    p.end(first).await;
+    let left = std::fs::read_dir(&lab.path).unwrap();
+    let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, [".images"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_monitor_leaves_goes_with_its_node() {
+    let Some(lab) = Lab::find("what_a_killed_monitor_leaves_goes_with_its_node") else {
+        return;
+    };
+    let p = Program::on(&lab).await;
+    let (id, name) = p.node(lab.spec()).await;
+    let monitor = lab.monitor(&name);
+    let killed = Command::new("kill").args(["-KILL", &monitor]).status();
+    assert!(killed.unwrap().success());
+    let failed = async {
+        while p.get(id).await.record().seen != State::Failed {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let soon = Duration::from_secs(60);
+    tokio::time::timeout(soon, failed).await.unwrap();
+    p.get(id).await.retry(&p.user).await.unwrap();
+    p.ready(id).await;
+    assert_eq!(lab.state(&name), "RUNNING");
+    let mac = p.get(id).await.view().unwrap().interfaces[0].mac.clone();
+    assert!(lab.inside(&name, "ip link show dev eth0").contains(&mac));
+    p.end(id).await;
+    assert_eq!(lab.cgroups(&name), [""; 0]);
 }

@@ -1,53 +1,17 @@
-//! The lab, and a host program on it.
+//! The lab of LXC's tools, and what they say.
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use async_trait::async_trait;
-use futures_util::future::{BoxFuture, FutureExt};
 use rm_core::backend::Mark;
-use rm_core::catalog::{Catalog, NewCredential, NewImage, NewSite};
-use rm_core::env::{Env, Timestamp};
-use rm_core::life::State;
-use rm_core::manager::{ResourceManager, Terms, Want};
-use rm_core::model::{Node, NodeImage, NodeSpec, Power};
-use rm_core::policy::Policy;
-use rm_core::resource::Resource;
-use rm_core::store::{Batch, Outcome};
-use rm_core::{Caller, Host, ResourceId, Result};
+use rm_core::catalog::NewImage;
+use rm_core::model::NodeSpec;
 use rm_vm::backend::LXC;
-use rm_vm::config::Config;
 use rm_vm::plugin::LXC_API;
 use serde_json::{Value, json};
 
-#[derive(Debug)]
-pub(crate) struct RealEnv;
-
-#[async_trait]
-impl Env for RealEnv {
-    fn now(&self) -> Timestamp {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap())
-    }
-
-    fn sleep(&self, d: Duration) -> BoxFuture<'static, ()> {
-        tokio::time::sleep(d).boxed()
-    }
-
-    fn random(&self) -> u64 {
-        use std::hash::{BuildHasher, Hasher};
-        std::hash::RandomState::new().build_hasher().finish()
-    }
-
-    async fn reaches(&self, address: &str, port: u16) -> bool {
-        let connected = tokio::net::TcpStream::connect((address, port));
-        tokio::time::timeout(Duration::from_secs(2), connected)
-            .await
-            .is_ok_and(|c| c.is_ok())
-    }
-}
+use crate::house::Place;
+pub(crate) use crate::house::{Program, RealEnv};
 
 /// What the lab has.
 #[derive(Debug, Clone)]
@@ -85,10 +49,6 @@ impl Lab {
         self.facts.pointer(at).and_then(Value::as_str).unwrap()
     }
 
-    pub(crate) fn site(&self) -> NewSite {
-        NewSite::new("lab", "lxc", &format!("file:{}", self.path.display()))
-    }
-
     /// The section `[vm]` for this lab.
     pub(crate) fn section(&self) -> Value {
         json!({
@@ -104,28 +64,51 @@ impl Lab {
         })
     }
 
-    pub(crate) fn config(&self) -> Config {
-        serde_json::from_value(self.section()).unwrap()
+    /// As a site of a host program.
+    pub(crate) fn place(&self) -> Place {
+        Place {
+            kind: LXC,
+            api: LXC_API,
+            url: format!("file:{}", self.path.display()),
+            section: self.section(),
+            image: NewImage {
+                name: "small".to_owned(),
+                source: format!("file:{}", self.fact("/image/archive")),
+                sha256: self.fact("/image/sha256").to_owned(),
+                disk_format: "rootfs".to_owned(),
+            },
+            memory_mib: 64,
+        }
     }
 
-    /// Puts the lab's image into a catalog.
-    pub(crate) async fn image(&self, catalog: &Catalog, who: &Caller) -> Result<()> {
-        let new = NewImage {
-            name: "small".to_owned(),
-            source: format!("file:{}", self.fact("/image/archive")),
-            sha256: self.fact("/image/sha256").to_owned(),
-            disk_format: "rootfs".to_owned(),
-        };
-        catalog.add_image(who, new).await.map(|_| ())
-    }
-
-    /// A small node of that image.
+    /// A small node of the lab's image.
     pub(crate) fn spec(&self) -> NodeSpec {
-        let image = NodeImage {
-            name: "small".to_owned(),
-            sha256: self.fact("/image/sha256").to_owned(),
-        };
-        serde_json::from_value(json!({"image": image, "vcpus": 1, "memory_mib": 64})).unwrap()
+        self.place().spec()
+    }
+
+    /// A path of its own for containers of one test.
+    pub(crate) fn apart(&self, name: &str) -> Self {
+        Self {
+            path: self.path.join(name),
+            facts: self.facts.clone(),
+        }
+    }
+
+    /// The process that watches over a container.
+    pub(crate) fn monitor(&self, name: &str) -> String {
+        let init = self.tool("lxc-info", name, &["-p", "-H"]);
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", init.trim())).unwrap();
+        let (_, after) = stat.rsplit_once(')').unwrap();
+        after.split_whitespace().nth(1).unwrap().to_owned()
+    }
+
+    /// The cgroups that are named after a container.
+    pub(crate) fn cgroups(&self, name: &str) -> Vec<String> {
+        let mut find = Command::new("find");
+        find.args(["/sys/fs/cgroup", "-type", "d", "-name"]);
+        let out = find.arg(format!("lxc.*.{name}*")).output().unwrap();
+        let text = String::from_utf8_lossy(&out.stdout).into_owned();
+        text.lines().map(str::to_owned).collect()
     }
 
     /// What a tool of LXC says of a container.
@@ -166,137 +149,8 @@ impl Lab {
     }
 }
 
-/// A host program with the lab as its site.
-pub(crate) struct Program {
-    pub(crate) host: Arc<Host>,
-    pub(crate) operator: Caller,
-    pub(crate) user: Caller,
-    engine: tokio::task::JoinHandle<Result<()>>,
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        self.engine.abort();
-    }
-}
-
-impl Program {
-    pub(crate) async fn on(lab: &Lab) -> Self {
-        Self::of(
-            lab,
-            &format!("t{:012x}", RealEnv.random() >> 16),
-            lab.section(),
-        )
-        .await
-    }
-
-    /// Of an installation of this name, with this section, and a new store.
-    pub(crate) async fn of(lab: &Lab, installation: &str, section: Value) -> Self {
-        let env: Arc<dyn Env> = Arc::new(RealEnv);
-        let policy = Policy {
-            sweep: Duration::from_secs(1),
-            ..Policy::default()
-        };
-        let mut builder = Host::builder(env).policy(policy).installation(installation);
-        builder
-            .registries()
-            .install(&rm_vm::PLUGIN, Some(&section))
-            .unwrap();
-        let host = Arc::new(builder.build().unwrap());
-        let engine = host.engine();
-        let engine = tokio::spawn(async move { engine.run(std::future::pending()).await });
-        let program = Self {
-            host,
-            operator: Caller::operator("op", "ops"),
-            user: Caller::user("ada", "physics"),
-            engine,
-        };
-        let catalog = program.host.catalog();
-        catalog
-            .add_site(&program.operator, lab.site())
-            .await
-            .unwrap();
-        let means = NewCredential::new("mine", "lab", json!({}));
-        catalog.add_credential(&program.user, means).await.unwrap();
-        lab.image(catalog, &program.operator).await.unwrap();
-        program
-    }
-
-    pub(crate) fn manager(&self) -> Arc<dyn ResourceManager<Node>> {
-        let all = self.host.managers().serving::<Node>(&LXC).unwrap();
-        all.into_iter()
-            .find(|manager| manager.serves().api == LXC_API)
-            .unwrap()
-    }
-
-    /// Asks for a node; the refusal of what cannot be.
-    pub(crate) async fn ask(&self, spec: NodeSpec, reserve: bool) -> Result<ResourceId> {
-        let catalog = self.host.catalog();
-        let want = Want::<Node> {
-            site: catalog.site("lab").await?,
-            credential: catalog.credential(&self.user, "mine").await?.id,
-            spec,
-            key: None,
-        };
-        let offers = self.manager().offers(&self.user, &want).await?;
-        let terms = Terms {
-            name: "a node".to_owned(),
-            reserve,
-            ..Terms::default()
-        };
-        let mut batch = Batch::default();
-        let (id, _) = self
-            .manager()
-            .prepare(&self.user, &offers, &terms, &mut batch)?;
-        let done = self.host.store().commit(batch).await?;
-        assert!(matches!(done, Outcome::Done(_)));
-        Ok(id)
-    }
-
-    pub(crate) async fn get(&self, id: ResourceId) -> Resource<Node> {
-        self.manager().get(&self.user, id).await.unwrap()
-    }
-
-    /// As it is when what is wanted of it is seen, or it has failed.
-    pub(crate) async fn settled(&self, id: ResourceId) -> Resource<Node> {
-        for _ in 0..1200 {
-            let node = self.get(id).await;
-            let r = node.record();
-            if r.seen.is_settled() && r.seen_generation == r.generation {
-                return node;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        panic!(
-            "not settled within a minute: {:#?}",
-            self.get(id).await.record()
-        );
-    }
-
-    pub(crate) async fn ready(&self, id: ResourceId) -> Resource<Node> {
-        let node = self.settled(id).await;
-        assert_eq!(node.record().seen, State::Ready, "{:#?}", node.record());
-        node
-    }
-
-    /// Gives it up and waits until it is gone.
-    pub(crate) async fn end(&self, id: ResourceId) {
-        let node = self.get(id).await;
-        node.release(&self.user, None).await.unwrap();
-        for _ in 0..600 {
-            if self.host.store().resource(id).await.unwrap().is_none() {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        panic!("not gone: {:#?}", self.get(id).await.record());
-    }
-
-    /// A node that runs, and its name at the host.
-    pub(crate) async fn node(&self, spec: NodeSpec) -> (ResourceId, String) {
-        assert_eq!(spec.power, Power::Running);
-        let id = self.ask(spec, false).await.unwrap();
-        let node = self.ready(id).await;
-        (id, node.view().unwrap().name)
+impl From<&Lab> for Place {
+    fn from(lab: &Lab) -> Self {
+        lab.place()
     }
 }

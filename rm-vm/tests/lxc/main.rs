@@ -16,5 +16,7 @@ mod clusters;
 mod conformance;
 mod driver;
 mod faults;
+#[path = "../house/mod.rs"]
+mod house;
 mod lab;
 mod life;

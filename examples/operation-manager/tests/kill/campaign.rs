@@ -2,7 +2,6 @@
 //! destroyed, over and over.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -11,7 +10,8 @@ use tokio::time::sleep;
 
 use crate::daemon::{Client, Daemon};
 use crate::eyes::Eyes;
-use crate::{clouds, number};
+use crate::ground::Ground;
+use crate::number;
 
 /// Clusters that live at the same time.
 const CLUSTERS: usize = 6;
@@ -40,15 +40,27 @@ impl Dice {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kills_at_random_moments_lose_and_leak_nothing() {
-    let Some(clouds) = clouds("kills_at_random_moments") else {
+    let Some(ground) = Ground::heat("kills_at_random_moments") else {
         return;
     };
+    campaign(ground).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kills_at_random_moments_lose_and_leak_no_container() {
+    let Some(ground) = Ground::lxc("kills_at_random_moments_lose_and_leak_no_container") else {
+        return;
+    };
+    campaign(ground).await;
+}
+
+async fn campaign(ground: Ground) {
     let kills = number("RM_KILLS", 8);
     let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let seed = number("RM_SEED", clock.as_secs()).max(1);
     println!("{kills} kills, moments by RM_SEED={seed}");
     let folder = tempfile::TempDir::new().unwrap();
-    let mut daemon = Daemon::first(folder.path(), &clouds).await;
+    let mut daemon = Daemon::first(folder.path(), &ground).await;
     let (under_way, over) = (UnderWay::default(), Arc::new(AtomicBool::new(false)));
     let tally = Arc::new(Mutex::new(Tally::default()));
     let lives: Vec<_> = (0..CLUSTERS)
@@ -59,7 +71,7 @@ async fn kills_at_random_moments_lose_and_leak_nothing() {
                 under_way: Arc::clone(&under_way),
                 tally: Arc::clone(&tally),
             };
-            tokio::spawn(life.repeat(clouds.clone(), Arc::clone(&over)))
+            tokio::spawn(life.repeat(ground.clone(), Arc::clone(&over)))
         })
         .collect();
 
@@ -91,7 +103,7 @@ async fn kills_at_random_moments_lose_and_leak_nothing() {
     assert_eq!(left["items"], serde_json::json!([]), "{left:#}");
     let tally = tally.lock().unwrap();
     println!(
-        "{kills} kills in {:.0?}: {} clusters lived, each with exactly one stack, none left over",
+        "{kills} kills in {:.0?}: {} clusters lived, each there exactly once, none left over",
         began.elapsed(),
         tally.lives
     );
@@ -121,8 +133,8 @@ struct Life {
 }
 
 impl Life {
-    async fn repeat(self, clouds: impl AsRef<Path>, over: Arc<AtomicBool>) {
-        let eyes = Eyes::open(clouds.as_ref());
+    async fn repeat(self, ground: Ground, over: Arc<AtomicBool>) {
+        let eyes = Eyes::open(&ground);
         while !over.load(Ordering::Relaxed) {
             self.once(&eyes).await;
             self.tally.lock().unwrap().lives += 1;

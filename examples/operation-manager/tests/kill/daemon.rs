@@ -1,15 +1,14 @@
-//! A daemon with a catalog for the lab's cloud, driven over HTTP.
+//! A daemon with a catalog for a real site, driven over HTTP.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use rm_openstack::client::clouds::Clouds;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-const TEMPLATE: &str = include_str!("../../../../lab/openstack/templates/minimal.yaml");
+use crate::ground::{Ground, Made};
 
 /// How long an operation may take where the machine does other things, and
 /// where an unknown outcome is waited for.
@@ -21,6 +20,7 @@ pub(crate) struct Daemon {
     pub(crate) child: Child,
     token: String,
     http: reqwest::Client,
+    ground: Ground,
 }
 
 impl Drop for Daemon {
@@ -42,7 +42,7 @@ impl Daemon {
     }
 
     /// The first one over a new store in this folder, its catalog loaded.
-    pub(crate) async fn first(folder: &Path, clouds: &Path) -> Self {
+    pub(crate) async fn first(folder: &Path, ground: &Ground) -> Self {
         let port = free_port();
         let done = Self::command()
             .args(["init", "--port", &port.to_string(), "--dir"])
@@ -50,17 +50,23 @@ impl Daemon {
             .output()
             .unwrap();
         assert!(done.status.success(), "{done:?}");
-        let daemon = Self::over(folder, port).await;
-        daemon.load(clouds).await;
+        let config = folder.join("operation-manager.toml");
+        let text = std::fs::read_to_string(&config).unwrap() + &ground.section();
+        std::fs::write(&config, text).unwrap();
+        let daemon = Self::over(folder, port, ground.clone()).await;
+        let client = daemon.client();
+        for (path, body) in ground.catalog() {
+            client.must("POST", path, Some(body)).await;
+        }
         daemon
     }
 
     /// Another one over the same store.
     pub(crate) async fn second(&self) -> Self {
-        Self::over(&self.folder, free_port()).await
+        Self::over(&self.folder, free_port(), self.ground.clone()).await
     }
 
-    async fn over(folder: &Path, port: u16) -> Self {
+    async fn over(folder: &Path, port: u16, ground: Ground) -> Self {
         let token = std::fs::read_to_string(folder.join("operator.token")).unwrap();
         let daemon = Self {
             child: Self::start(folder, port),
@@ -68,6 +74,7 @@ impl Daemon {
             port,
             token: token.trim().to_owned(),
             http: reqwest::Client::new(),
+            ground,
         };
         daemon.up().await;
         daemon
@@ -134,38 +141,7 @@ impl Daemon {
             base: self.base(),
             token: self.token.clone(),
             http: self.http.clone(),
-        }
-    }
-
-    async fn load(&self, clouds: &Path) {
-        let url = Clouds::load(clouds)
-            .unwrap()
-            .cloud("oslab")
-            .unwrap()
-            .auth_url;
-        let client = self.client();
-        let secret = json!({"username": "demo", "password": "oslab-user", "project_name": "demo"});
-        for (path, body) in [
-            (
-                "/sites",
-                json!({"name": "lab", "api": "openstack", "url": url, "region": "RegionOne"}),
-            ),
-            (
-                "/credentials",
-                json!({"name": "mine", "site": "lab", "secret": secret}),
-            ),
-            ("/appliances", json!({"name": "cluster"})),
-            (
-                "/implementations",
-                json!({
-                    "appliance": "cluster",
-                    "site_type": "openstack",
-                    "media_type": "application/vnd.openstack.heat+yaml",
-                    "body": TEMPLATE,
-                }),
-            ),
-        ] {
-            client.must("POST", path, Some(body)).await;
+            ground: self.ground.clone(),
         }
     }
 }
@@ -177,6 +153,7 @@ pub(crate) struct Client {
     base: String,
     token: String,
     http: reqwest::Client,
+    ground: Ground,
 }
 
 impl Client {
@@ -220,10 +197,12 @@ impl Client {
     }
 
     /// Waits until the cluster is ready; panics where it fails.
-    pub(crate) async fn ready(&self, id: &str) -> Value {
+    pub(crate) async fn ready(&self, of: &Made) -> Value {
         let mut cluster = Value::Null;
         for _ in 0..TENTHS {
-            cluster = self.must("GET", &format!("/clusters/{id}"), None).await;
+            cluster = self
+                .must("GET", &format!("/clusters/{}", of.id), None)
+                .await;
             match cluster["state"].as_str() {
                 Some("ready") if cluster["ready"] == true => return cluster,
                 Some("failed" | "quarantined") => panic!("{cluster:#}"),
@@ -233,10 +212,12 @@ impl Client {
         panic!("the cluster does not get ready: {cluster:#}");
     }
 
-    pub(crate) async fn gone(&self, id: &str) {
+    pub(crate) async fn gone(&self, of: &Made) {
         let mut last = Value::Null;
         for _ in 0..TENTHS {
-            let (status, answer) = self.call("GET", &format!("/clusters/{id}"), None).await;
+            let (status, answer) = self
+                .call("GET", &format!("/clusters/{}", of.id), None)
+                .await;
             if status == 404 {
                 return;
             }
@@ -246,20 +227,24 @@ impl Client {
         panic!("the cluster does not go: {last:#}");
     }
 
-    pub(crate) async fn create(&self) -> String {
-        let body = json!({"appliance": "cluster", "slaves": 1, "reuse": "never"});
+    /// Asks for one with one slave.
+    pub(crate) async fn create(&self) -> Made {
+        let (body, label) = self.ground.request();
         let made = self.must("POST", "/clusters", Some(body)).await;
-        made["id"].as_str().unwrap().to_owned()
+        let id = made["id"].as_str().unwrap().to_owned();
+        Made { id, label }
     }
 
-    pub(crate) async fn resize(&self, id: &str, slaves: u32) {
+    pub(crate) async fn resize(&self, of: &Made, slaves: u32) {
         let size = json!({"slaves": slaves});
-        self.must("PATCH", &format!("/clusters/{id}"), Some(size))
+        self.must("PATCH", &format!("/clusters/{}", of.id), Some(size))
             .await;
     }
 
-    pub(crate) async fn delete(&self, id: &str) {
-        let (status, said) = self.call("DELETE", &format!("/clusters/{id}"), None).await;
+    pub(crate) async fn delete(&self, of: &Made) {
+        let (status, said) = self
+            .call("DELETE", &format!("/clusters/{}", of.id), None)
+            .await;
         // An answer that was lost makes it the second time.
         assert!(
             (200..300).contains(&status) || [404, 409].contains(&status),

@@ -1,53 +1,111 @@
-//! What Heat says, by other credentials than the daemon's.
+//! What a site says, not by way of the daemon.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rm_openstack::client::clouds::Clouds;
 use rm_openstack::client::heat::{ResourceQuery, StackFilter};
 use rm_openstack::client::{Heat, Session};
+use serde_json::Value;
 
-pub(crate) struct Eyes(Heat);
+use crate::ground::{Ground, Made, facts};
+
+pub(crate) enum Eyes {
+    Heat(Heat),
+    /// The folder in which the containers are.
+    Lxc(PathBuf),
+}
 
 impl Eyes {
-    pub(crate) fn open(clouds: &Path) -> Self {
-        let profile = Clouds::load(clouds).unwrap().cloud("oslab").unwrap();
-        let now = || {
-            SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .unwrap()
-                .as_millis()
-        };
-        let clock = Arc::new(move || i64::try_from(now()).unwrap());
-        Self(Heat::new(
-            Session::new(profile.session_config(clock).unwrap()).unwrap(),
-        ))
+    pub(crate) fn open(ground: &Ground) -> Self {
+        match ground {
+            Ground::Heat(clouds) => Self::Heat(session(clouds)),
+            Ground::Lxc(dir) => Self::Lxc(facts(dir)["lxcpath"].as_str().unwrap().into()),
+        }
     }
 
-    /// How many slaves each living stack of the cluster has, in Heat's own
-    /// nested list.
-    pub(crate) async fn sizes(&self, id: &str) -> Vec<usize> {
-        let filter = StackFilter {
-            tags: vec!["resource-manager".to_owned()],
-            ..StackFilter::default()
-        };
-        let mut sizes = Vec::new();
-        for stack in self.0.list(&filter).await.unwrap() {
-            let of_it = |tag: &String| tag.contains(&format!("/{id}/"));
-            if stack.status.is_deleted() || !stack.tags.iter().any(of_it) {
-                continue;
-            }
-            let query = ResourceQuery {
-                nested_depth: 2,
-                ..ResourceQuery::default()
-            };
-            let inside = self.0.resources(&stack.reference(), &query).await.unwrap();
-            let slaves = inside
-                .iter()
-                .filter(|r| r.parent_resource.as_deref() == Some("slave_group"));
-            sizes.push(slaves.count());
+    /// How many slaves each cluster has that is there under this label: none
+    /// where nothing is there, two numbers where it is there twice.
+    pub(crate) async fn sizes(&self, of: &Made) -> Vec<usize> {
+        match self {
+            Self::Heat(heat) => stacks(heat, &of.id).await,
+            Self::Lxc(path) => containers(path, &of.label),
         }
-        sizes
     }
+}
+
+fn session(clouds: &Path) -> Heat {
+    let profile = Clouds::load(clouds).unwrap().cloud("oslab").unwrap();
+    let now = || {
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap()
+            .as_millis()
+    };
+    let clock = Arc::new(move || i64::try_from(now()).unwrap());
+    Heat::new(Session::new(profile.session_config(clock).unwrap()).unwrap())
+}
+
+/// In Heat's own nested list.
+async fn stacks(heat: &Heat, id: &str) -> Vec<usize> {
+    let filter = StackFilter {
+        tags: vec!["resource-manager".to_owned()],
+        ..StackFilter::default()
+    };
+    let mut sizes = Vec::new();
+    for stack in heat.list(&filter).await.unwrap() {
+        let of_it = |tag: &String| tag.contains(&format!("/{id}/"));
+        if stack.status.is_deleted() || !stack.tags.iter().any(of_it) {
+            continue;
+        }
+        let query = ResourceQuery {
+            nested_depth: 2,
+            ..ResourceQuery::default()
+        };
+        let inside = heat.resources(&stack.reference(), &query).await.unwrap();
+        let slaves = inside
+            .iter()
+            .filter(|r| r.parent_resource.as_deref() == Some("slave_group"));
+        sizes.push(slaves.count());
+    }
+    sizes
+}
+
+/// By what the folders say of the containers in them, of which each runs.
+fn containers(path: &Path, label: &str) -> Vec<usize> {
+    let (mut masters, mut slaves) = (0, 0);
+    let mut seen = std::collections::BTreeSet::new();
+    for folder in std::fs::read_dir(path).unwrap() {
+        let folder = folder.unwrap();
+        let Ok(text) = std::fs::read(folder.path().join("rm.json")) else {
+            continue;
+        };
+        let says: Value = serde_json::from_slice(&text).unwrap();
+        let host = says["spec"]["hostname"].as_str().unwrap_or_default();
+        let Some(role) = host.strip_prefix(&format!("{label}-")) else {
+            continue;
+        };
+        assert!(seen.insert(host.to_owned()), "{host} is there twice");
+        let name = folder.file_name();
+        let mut info = Command::new("lxc-info");
+        let told = info
+            .arg("-P")
+            .arg(path)
+            .arg("-n")
+            .arg(&name)
+            .args(["-s", "-H"]);
+        let told = told.output().unwrap().stdout;
+        assert_eq!(told, b"RUNNING\n", "{host}");
+        match role.starts_with("master") {
+            true => masters += 1,
+            false => slaves += 1,
+        }
+    }
+    match masters {
+        0 => assert_eq!(slaves, 0, "slaves of {label} without a master"),
+        _ => assert_eq!(masters, 1, "masters of {label}"),
+    }
+    vec![slaves; masters]
 }

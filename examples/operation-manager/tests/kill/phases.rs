@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::clouds;
 use crate::daemon::Daemon;
 use crate::eyes::Eyes;
+use crate::ground::Ground;
 
 /// Kills of each operation.
 const KILLS: u32 = 3;
@@ -16,13 +16,13 @@ fn moment(kill: u32, of: u32, whole: Duration) -> Duration {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_anywhere_it_goes_on_with_exactly_one_stack_a_cluster() {
-    let Some(clouds) = clouds("killed_anywhere_it_goes_on") else {
+    let Some(ground) = Ground::heat("killed_anywhere_it_goes_on") else {
         return;
     };
     let folder = tempfile::TempDir::new().unwrap();
-    let mut daemon = Daemon::first(folder.path(), &clouds).await;
+    let mut daemon = Daemon::first(folder.path(), &ground).await;
     let client = daemon.client();
-    let eyes = Eyes::open(&clouds);
+    let eyes = Eyes::open(&ground);
 
     // How long each takes when nobody interferes.
     let began = Instant::now();

@@ -5,18 +5,18 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use crate::clouds;
 use crate::daemon::Daemon;
 use crate::eyes::Eyes;
+use crate::ground::Ground;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_wakes_up_late_is_fenced() {
-    let Some(clouds) = clouds("who_wakes_up_late") else {
+    let Some(ground) = Ground::heat("who_wakes_up_late") else {
         return;
     };
     let folder = tempfile::TempDir::new().unwrap();
-    let late = Daemon::first(folder.path(), &clouds).await;
-    let eyes = Eyes::open(&clouds);
+    let late = Daemon::first(folder.path(), &ground).await;
+    let eyes = Eyes::open(&ground);
     let client = late.client();
     let (bigger, dying) = (client.create().await, client.create().await);
     for id in [&bigger, &dying] {

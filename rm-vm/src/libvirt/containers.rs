@@ -1,0 +1,68 @@
+//! Containers: their roots here, and their domains at libvirt, made together.
+
+use std::collections::BTreeSet;
+
+use rm_libvirt::ListFlags;
+
+use super::Libvirt;
+use super::failure::failure;
+use super::roots::Roots;
+use super::xml::Boot;
+use crate::driver::{Definition, Driver as _, Error, Result};
+
+impl Libvirt {
+    /// Runs what blocks on the roots beside everything else.
+    pub(super) async fn on_roots<T: Send + 'static>(
+        &self,
+        what: impl FnOnce(&Roots) -> Result<T> + Send + 'static,
+    ) -> Result<Option<T>> {
+        let Some(roots) = self.roots.clone() else {
+            return Ok(None);
+        };
+        let done = tokio::task::spawn_blocking(move || what(&roots)).await;
+        done.map(|done| done.map(Some)).unwrap_or_else(|_| {
+            Err(Error::Unclear(
+                "a call on a container was cut off by a defect of this program".to_owned(),
+            ))
+        })
+    }
+
+    pub(super) async fn define_container(&self, new: &Definition) -> Result<()> {
+        let definition = new.clone();
+        let prepared = self
+            .on_roots(move |roots| roots.prepare(&definition))
+            .await?;
+        // Of two who make the same one, one comes to see that it is there.
+        let _lock = self.on_roots(Roots::lock).await?;
+        let all = self.client.list_domains(ListFlags::default()).await;
+        let all = all.map_err(|e| failure("", &e))?;
+        let all: BTreeSet<String> = all.into_iter().map(|domain| domain.name).collect();
+        if all.contains(&new.name) {
+            return Err(Error::Exists(new.name.clone()));
+        }
+        self.on_roots(move |roots| roots.sweep(&all)).await?;
+        let of = new.name.clone();
+        let placed = self.on_roots(move |roots| {
+            let Some(prepared) = prepared else {
+                return Err(Error::NotFound(of));
+            };
+            let init = prepared.init;
+            roots.place(prepared, &of)?;
+            Ok((roots.root(&of), init))
+        });
+        let Some((root, init)) = placed.await? else {
+            return Err(self.cannot("make containers"));
+        };
+        let defined = self
+            .define_new(new, &Boot::Root { root: &root, init }, &[])
+            .await;
+        if defined
+            .as_ref()
+            .is_err_and(|e| !matches!(e, Error::Unclear(_)))
+        {
+            let of = new.name.clone();
+            self.on_roots(move |roots| roots.remove(&of)).await?;
+        }
+        defined
+    }
+}

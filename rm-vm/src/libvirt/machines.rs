@@ -1,0 +1,118 @@
+//! What machines are made of: what they boot, their disk, and the disc with
+//! what they are born with. All of it is in one storage pool of their host.
+
+use rm_libvirt::Client;
+
+use super::cloud;
+use super::disks::Disks;
+use super::kernels::Kernels;
+use super::kind::Kind;
+use super::volumes::{New, Volumes};
+use super::xml::{Boot, Drive};
+use crate::driver::{Definition, Error, Image, Result};
+use crate::images::{KERNEL, QCOW2};
+
+/// Machines of one host.
+#[derive(Debug)]
+pub(super) struct Machines {
+    kind: Kind,
+    image_mib: u64,
+    volumes: Volumes,
+    kernels: Kernels,
+    disks: Disks,
+}
+
+/// What a machine's disc is called.
+fn seed(domain: &str) -> String {
+    format!("{domain}-seed")
+}
+
+/// What a machine is made of, at its host.
+#[derive(Debug, Default)]
+pub(super) struct Parts {
+    kernel: Option<(String, Option<String>, String)>,
+    drives: Vec<Drive>,
+}
+
+impl Parts {
+    pub(super) fn boot(&self) -> Boot<'_> {
+        match &self.kernel {
+            Some((kernel, initrd, cmdline)) => Boot::Kernel {
+                kernel,
+                initrd: initrd.as_deref(),
+                cmdline,
+            },
+            None => Boot::Nothing,
+        }
+    }
+
+    pub(super) fn drives(&self) -> &[Drive] {
+        &self.drives
+    }
+}
+
+impl Machines {
+    /// In this pool, of images of at most so many MiB.
+    pub(super) fn new(kind: Kind, client: Client, pool: String, image_mib: u64) -> Self {
+        Self {
+            kind,
+            image_mib,
+            volumes: Volumes::new(client, pool),
+            kernels: Kernels::default(),
+            disks: Disks::default(),
+        }
+    }
+
+    pub(super) async fn bring(&self, image: &Image) -> Result<()> {
+        let (volumes, most) = (&self.volumes, self.image_mib);
+        if !Disks::are_of(image) {
+            return self.kernels.bring(volumes, image, most).await;
+        }
+        match self.kind.is_qemu() {
+            true => self.disks.bring(volumes, image, most).await,
+            false => Err(Error::Image {
+                name: image.name.clone(),
+                why: format!(
+                    "is a disk, and machines of this host boot images of the format {KERNEL}"
+                ),
+            }),
+        }
+    }
+
+    /// Makes what a machine needs that is not there yet. What was left under
+    /// its name goes.
+    pub(super) async fn make(&self, new: &Definition) -> Result<Parts> {
+        let mut parts = Parts::default();
+        let by_disc = self.kind.is_qemu();
+        if Disks::are_of(&new.image) {
+            let path = self.disks.make(&self.volumes, new).await?;
+            parts.drives.push(Drive::writable(path, QCOW2));
+        } else {
+            if new.disk_mib.is_some() {
+                return Err(Error::invalid(
+                    "an image of a kernel has no disk that could have a size",
+                ));
+            }
+            let kernel = self.kernels.of(&new.image).await?;
+            let cmdline = kernel.cmdline(new, !by_disc)?;
+            parts.kernel = Some((kernel.kernel, kernel.initrd, cmdline));
+        }
+        if by_disc && (cloud::is_born_with(&new.seed) || parts.kernel.is_none()) {
+            let disc = cloud::seed(new)?;
+            let bytes = u64::try_from(disc.len()).unwrap_or(u64::MAX);
+            let name = seed(&new.name);
+            let path = self.volumes.fill(&name, New::raw(bytes), &*disc).await?;
+            parts.drives.push(Drive::read_only(path));
+        }
+        Ok(parts)
+    }
+
+    /// Removes what was made for a machine alone.
+    pub(super) async fn remove(&self, domain: &str) -> Result<()> {
+        if self.kind.is_qemu() {
+            Disks::remove(&self.volumes, domain).await?;
+            self.volumes.remove(&seed(domain)).await?;
+        }
+        Ok(())
+    }
+}

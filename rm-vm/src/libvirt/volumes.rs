@@ -1,0 +1,135 @@
+//! Volumes of the one pool of a host in which is what its machines need.
+
+use rm_libvirt::{Client, Code, Pool, Volume};
+use tokio::io::AsyncRead;
+
+use super::failure::failure;
+use crate::driver::{Error, Result};
+
+/// The volumes of one pool. Their names are ours: letters, digits, hyphens,
+/// dots and underscores.
+#[derive(Debug)]
+pub(super) struct Volumes {
+    client: Client,
+    pool: String,
+}
+
+/// What a volume is at first.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct New<'a> {
+    /// `raw` or `qcow2`.
+    pub(super) format: &'a str,
+    pub(super) bytes: u64,
+    /// The path and format of the volume that it shows where nothing was
+    /// written yet.
+    pub(super) over: Option<(&'a str, &'a str)>,
+}
+
+impl<'a> New<'a> {
+    pub(super) fn raw(bytes: u64) -> Self {
+        Self {
+            format: "raw",
+            bytes,
+            over: None,
+        }
+    }
+
+    /// This name, as libvirt reads it.
+    fn xml(&self, name: &str) -> Result<String> {
+        let New {
+            format,
+            bytes,
+            over,
+        } = self;
+        let over = match over {
+            // The path is that of a volume, so the pool's own.
+            Some((path, _)) if path.contains(['<', '&', '\'']) => {
+                return Err(Error::invalid(
+                    "the path of a pool has letters that XML has not",
+                ));
+            }
+            Some((path, format)) => {
+                format!("<backingStore><path>{path}</path><format type='{format}'/></backingStore>")
+            }
+            None => String::new(),
+        };
+        Ok(format!(
+            "<volume><name>{name}</name><capacity unit='bytes'>{bytes}</capacity>\
+             <target><format type='{format}'/></target>{over}</volume>"
+        ))
+    }
+}
+
+impl Volumes {
+    pub(super) fn new(client: Client, pool: String) -> Self {
+        Self { client, pool }
+    }
+
+    async fn pool(&self) -> Result<Pool> {
+        let found = self.client.pool_by_name(&self.pool).await;
+        found.map_err(|e| failure(&self.pool, &e))
+    }
+
+    async fn find(&self, pool: &Pool, name: &str) -> Result<Option<Volume>> {
+        match self.client.volume_by_name(pool, name).await {
+            Ok(volume) => Ok(Some(volume)),
+            Err(e) if e.code() == Some(Code::NO_STORAGE_VOL) => Ok(None),
+            Err(e) => Err(failure(name, &e)),
+        }
+    }
+
+    /// Where a volume is on the host; nothing where it is not.
+    pub(super) async fn path(&self, name: &str) -> Result<Option<String>> {
+        let Some(volume) = self.find(&self.pool().await?, name).await? else {
+            return Ok(None);
+        };
+        let path = self.client.volume_path(&volume).await;
+        path.map(Some).map_err(|e| failure(name, &e))
+    }
+
+    /// Makes one, in the stead of what was left under its name, and answers
+    /// where it is.
+    pub(super) async fn make(&self, name: &str, new: New<'_>) -> Result<String> {
+        let volume = self.anew(name, new).await?;
+        let path = self.client.volume_path(&volume).await;
+        path.map_err(|e| failure(name, &e))
+    }
+
+    /// The same, with these bytes in it.
+    pub(super) async fn fill(
+        &self,
+        name: &str,
+        new: New<'_>,
+        bytes: impl AsyncRead + Send + Unpin,
+    ) -> Result<String> {
+        let volume = self.anew(name, new).await?;
+        let failed = |e| failure(name, &e);
+        self.client
+            .upload_volume(&volume, bytes)
+            .await
+            .map_err(failed)?;
+        self.client.volume_path(&volume).await.map_err(failed)
+    }
+
+    async fn anew(&self, name: &str, new: New<'_>) -> Result<Volume> {
+        let xml = new.xml(name)?;
+        let pool = self.pool().await?;
+        if let Some(left) = self.find(&pool, name).await? {
+            let deleted = self.client.delete_volume(&left).await;
+            deleted.map_err(|e| failure(name, &e))?;
+        }
+        let made = self.client.create_volume_xml(&pool, &xml).await;
+        made.map_err(|e| failure(name, &e))
+    }
+
+    /// Removes one, if it is there.
+    pub(super) async fn remove(&self, name: &str) -> Result<()> {
+        let Some(volume) = self.find(&self.pool().await?, name).await? else {
+            return Ok(());
+        };
+        match self.client.delete_volume(&volume).await {
+            Err(e) if e.code() != Some(Code::NO_STORAGE_VOL) => Err(failure(name, &e)),
+            _ => Ok(()),
+        }
+    }
+}

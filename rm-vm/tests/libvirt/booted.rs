@@ -1,0 +1,295 @@
+//! Machines of QEMU, emulated, through the whole house: asked for, logged into,
+//! given up.
+
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use rm_core::life::State;
+use rm_core::model::{Action, NodeSpec, NodeUser, Power};
+use rm_libvirt::ConsoleFlags;
+use rm_vm::driver::{Driver, Image};
+use tempfile::TempDir;
+
+use crate::house::{Place, Program};
+use crate::lab::{Lab, pool};
+use crate::machines::archive;
+
+/// A machine that boots under emulation, beside much else.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// A key, and what lets it in.
+struct Key {
+    dir: TempDir,
+    public: String,
+}
+
+impl Key {
+    fn new() -> Self {
+        let dir = TempDir::new().unwrap();
+        let file = dir.path().join("key");
+        let mut make = Command::new("ssh-keygen");
+        make.args(["-q", "-t", "ed25519", "-N", "", "-C", "test", "-f"]);
+        assert!(make.arg(&file).status().unwrap().success());
+        let public = std::fs::read_to_string(dir.path().join("key.pub")).unwrap();
+        Self {
+            dir,
+            public: public.trim().to_owned(),
+        }
+    }
+
+    fn root(&self) -> Vec<NodeUser> {
+        vec![NodeUser {
+            name: "root".to_owned(),
+            ssh_keys: vec![self.public.clone()],
+        }]
+    }
+
+    fn ssh(&self, host: &str, port: u64, command: &str) -> Output {
+        let mut ssh = Command::new("ssh");
+        ssh.args(["-q", "-i"]).arg(self.dir.path().join("key"));
+        ssh.args(["-p", &port.to_string()]);
+        for option in [
+            "StrictHostKeyChecking=no",
+            "UserKnownHostsFile=/dev/null",
+            "BatchMode=yes",
+            "ConnectTimeout=20",
+        ] {
+            ssh.args(["-o", option]);
+        }
+        ssh.arg(format!("root@{host}"))
+            .arg(command)
+            .output()
+            .unwrap()
+    }
+
+    /// What a command says in the guest, once it lets in.
+    async fn inside(&self, host: &str, port: u64, command: &str) -> String {
+        let asked = async {
+            loop {
+                let said = self.ssh(host, port, command);
+                if said.status.success() {
+                    return String::from_utf8(said.stdout).unwrap().trim().to_owned();
+                }
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, asked).await.unwrap()
+    }
+}
+
+/// Waits until it is ready, as long as emulation takes.
+async fn ready(p: &Program, id: rm_core::ResourceId) -> String {
+    let look = async {
+        loop {
+            let node = p.get(id).await;
+            let r = node.record();
+            assert_ne!(r.seen, State::Failed, "{r:#?}");
+            if node.is_ready() && r.seen_generation == r.generation {
+                return node.view().unwrap().name;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, look).await.unwrap()
+}
+
+fn kernel(lab: &Lab, cmdline: &str) -> (TempDir, Image) {
+    let files = [
+        ("kernel", Path::new(lab.text("/machine/kernel"))),
+        ("initrd", Path::new(lab.text("/machine/initrd"))),
+    ];
+    archive(&files, cmdline)
+}
+
+fn with_memory(mut place: Place, memory_mib: u64) -> Place {
+    place.memory_mib = memory_mib;
+    place
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_emulated_machine_is_born_with_a_key_an_address_and_commands() {
+    let Some(lab) = Lab::of_this_run("an_emulated_machine_is_born_with_a_key") else {
+        return;
+    };
+    pool(&lab).await;
+    // Everything is told by its disc.
+    let (_dir, image) = kernel(&lab, "console=ttyS0 quiet panic=-1");
+    let place = lab.place_of("qemu", Path::new("rm-test"), &image, [60, 64]);
+    let p = Program::on(with_memory(place, 256)).await;
+    let key = Key::new();
+    let spec = NodeSpec {
+        users: key.root(),
+        hostname: Some("emulated".to_owned()),
+        boot_commands: vec!["echo first > /told".to_owned()],
+        ready_port: Some(22),
+        ..p.place.spec()
+    };
+    let id = p.ask(spec, false).await.unwrap();
+    let name = ready(&p, id).await;
+    let view = p.get(id).await.view().unwrap();
+    let address = view.interfaces[0].addresses[0].ip.to_string();
+    let said = key.inside(&address, 22, "hostname; cat /told").await;
+    assert_eq!(said, "emulated\nfirst");
+    // One more processor while it runs.
+    let grow = |spec: &mut NodeSpec| {
+        spec.vcpus = 2;
+        Ok(())
+    };
+    p.get(id).await.change(&p.user, grow).await.unwrap();
+    ready(&p, id).await;
+    let two = p.get(id).await.view().unwrap();
+    assert_eq!((two.vcpus, two.power), (2, Power::Running));
+    let seen = "ls -d /sys/devices/system/cpu/cpu1 && cat /told";
+    let said = key.inside(&address, 22, seen).await;
+    assert!(said.ends_with("cpu1\nfirst"), "{said}");
+
+    p.end(id).await;
+    let somebody = lab.somebody("qemu");
+    let pool = somebody.pool_by_name("rm-test").await.unwrap();
+    let disc = format!("{name}-seed");
+    let left = somebody.volume_by_name(&pool, &disc);
+    assert!(left.await.is_err(), "its disc is left");
+}
+
+/// What a BIOS boots: reads the first byte of the second sector, writes `2` in
+/// its place, and then says again and again what it had read.
+fn boot_sector() -> Vec<u8> {
+    let first = [
+        0x31, 0xc0, // xor ax, ax
+        0x8e, 0xd8, // mov ds, ax
+        0x8e, 0xc0, // mov es, ax
+        0x88, 0x16, 0x00, 0x05, // mov [0x500], dl: the disk
+        0xb8, 0x01, 0x02, // mov ax, 0x0201: read one sector
+        0xbb, 0x00, 0x80, // mov bx, 0x8000
+        0xb9, 0x02, 0x00, // mov cx, 2
+        0xb6, 0x00, // mov dh, 0
+        0xcd, 0x13, // int 0x13
+        0xa0, 0x00, 0x80, // mov al, [0x8000]
+        0xa2, 0x01, 0x05, // mov [0x501], al
+        0xc6, 0x06, 0x00, 0x80, b'2', // mov byte [0x8000], '2'
+        0x8a, 0x16, 0x00, 0x05, // mov dl, [0x500]
+        0xb8, 0x01, 0x03, // mov ax, 0x0301: write one sector
+        0xbb, 0x00, 0x80, // mov bx, 0x8000
+        0xb9, 0x02, 0x00, // mov cx, 2
+        0xb6, 0x00, // mov dh, 0
+        0xcd, 0x13, // int 0x13
+        0xba, 0xf8, 0x03, // mov dx, 0x3f8: the serial port
+    ];
+    let again = [
+        0xb0, b'<', 0xee, // mov al, '<'; out dx, al
+        0xa0, 0x01, 0x05, 0xee, // mov al, [0x501]; out dx, al
+        0xb0, b'>', 0xee, // mov al, '>'; out dx, al
+        0xfb, 0xf4, // sti; hlt: until the clock ticks
+        0xeb, 0xf2, // jmp 14 bytes back
+    ];
+    let mut disk = [&first[..], &again].concat();
+    disk.resize(510, 0);
+    disk.extend([0x55, 0xaa, b'1']);
+    disk.resize(1 << 20, 0);
+    disk
+}
+
+/// What the machine has read.
+async fn says(lab: &Lab, name: &str) -> String {
+    let somebody = lab.somebody("qemu");
+    let domain = somebody.domain_by_name(name).await.unwrap();
+    let listen = async {
+        let console = somebody.open_console(&domain, None, ConsoleFlags::FORCE);
+        let mut console = console.await.unwrap();
+        let mut said = String::new();
+        loop {
+            if let Some((_, after)) = said.split_once('<')
+                && let Some((read, _)) = after.split_once('>')
+            {
+                return read.to_owned();
+            }
+            let piece = console.read().await.unwrap().unwrap();
+            said.push_str(&String::from_utf8_lossy(&piece));
+        }
+    };
+    tokio::time::timeout(PATIENCE, listen).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn machines_of_one_disk_image_have_disks_of_their_own() {
+    let Some(lab) = Lab::of_this_run("machines_of_one_disk_image_have_disks_of_their_own") else {
+        return;
+    };
+    pool(&lab).await;
+    let dir = TempDir::new().unwrap();
+    let raw = dir.path().join("disk.raw");
+    std::fs::write(&raw, boot_sector()).unwrap();
+    let qcow2 = dir.path().join("disk.qcow2");
+    let mut convert = Command::new("qemu-img");
+    convert
+        .args(["convert", "-O", "qcow2"])
+        .args([&raw, &qcow2]);
+    assert!(convert.status().unwrap().success());
+    for (format, file) in [("raw", raw), ("qcow2", qcow2)] {
+        let image = image(format, &file);
+        let place = lab.place_of("qemu", Path::new("rm-test"), &image, [65, 69]);
+        let p = Program::on(with_memory(place, 64)).await;
+        let id = p.ask(p.place.spec(), false).await.unwrap();
+        let name = ready(&p, id).await;
+        assert_eq!(says(&lab, &name).await, "1", "{format}");
+        let again = |spec: &mut NodeSpec| spec.ask(Action::Reboot, 0).map(|_| ());
+        p.get(id).await.change(&p.user, again).await.unwrap();
+        ready(&p, id).await;
+        assert_eq!(says(&lab, &name).await, "2", "it has written");
+        // The image is as it was: for another machine, and for this one anew.
+        let beside = p.ask(p.place.spec(), false).await.unwrap();
+        let other = ready(&p, beside).await;
+        assert_eq!(says(&lab, &other).await, "1", "{format}");
+        p.end(beside).await;
+        let anew = |spec: &mut NodeSpec| spec.ask(Action::Reimage, 1).map(|_| ());
+        p.get(id).await.change(&p.user, anew).await.unwrap();
+        ready(&p, id).await;
+        assert_eq!(says(&lab, &name).await, "1", "{format}");
+        p.end(id).await;
+        let somebody = lab.somebody("qemu");
+        let pool = somebody.pool_by_name("rm-test").await.unwrap();
+        let disk = format!("{name}-disk");
+        let left = somebody.volume_by_name(&pool, &disk);
+        assert!(left.await.is_err(), "its disk is left");
+    }
+}
+
+fn image(format: &str, file: &Path) -> Image {
+    let bytes = std::fs::read(file).unwrap();
+    let sum = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &bytes);
+    Image {
+        name: format.to_owned(),
+        source: format!("file:{}", file.display()),
+        sha256: sum.as_ref().iter().map(|b| format!("{b:02x}")).collect(),
+        format: format.to_owned(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_names_a_file_of_the_host_never_reaches_it() {
+    let Some(lab) = Lab::of_this_run("a_disk_that_names_a_file_of_the_host_never_reaches_it")
+    else {
+        return;
+    };
+    pool(&lab).await;
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("disk.qcow2");
+    let mut make = Command::new("qemu-img");
+    make.args(["create", "-q", "-f", "qcow2", "-u", "-F", "raw"]);
+    make.args(["-b", "/etc/shadow"]).arg(&file).arg("1M");
+    assert!(make.status().unwrap().success());
+    let driver = lab.open("qemu", Some(Path::new("rm-test")));
+    let names_another = image("qcow2", &file);
+    let refused = driver.bring(&names_another).await.unwrap_err();
+    assert!(
+        refused.to_string().contains("names another file"),
+        "{refused}"
+    );
+    let as_raw = driver.bring(&image("raw", &file)).await.unwrap_err();
+    assert!(as_raw.to_string().contains("not raw"), "{as_raw}");
+    let somebody = lab.somebody("qemu");
+    let pool = somebody.pool_by_name("rm-test").await.unwrap();
+    let name = format!("rm-{}-image", names_another.sha256);
+    assert!(somebody.volume_by_name(&pool, &name).await.is_err());
+}

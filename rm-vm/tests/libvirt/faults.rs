@@ -1,0 +1,211 @@
+//! What goes wrong at a host of libvirt, and what must not reach it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use rm_core::ResourceId;
+use rm_core::life::State;
+use rm_core::model::Power;
+use rm_libvirt::{DestroyFlags, ListFlags};
+use rm_vm::libvirt::Libvirt;
+use serde_json::json;
+
+use crate::conformance::Beside;
+use crate::house::{Place, Program, hostile};
+use crate::lab::{Lab, OwnLab, settings, storage};
+
+const SOON: Duration = Duration::from_secs(120);
+
+/// Waits until it is seen so.
+async fn seen(p: &Program, id: ResourceId, state: State) -> String {
+    let look = async {
+        loop {
+            let node = p.get(id).await;
+            if node.record().seen == state {
+                return node.record().reason.clone();
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    match tokio::time::timeout(SOON, look).await {
+        Ok(reason) => reason,
+        Err(_) => panic!("not {state}: {:#?}", p.get(id).await.record()),
+    }
+}
+
+/// The names of all domains of libvirt's containers.
+async fn domains(lab: &Lab) -> BTreeSet<String> {
+    let all = lab.somebody("lxc").list_domains(ListFlags::default()).await;
+    all.unwrap().into_iter().map(|domain| domain.name).collect()
+}
+
+fn patient(mut place: Place, call_seconds: u64) -> Place {
+    place.section["call_timeout_seconds"] = json!(call_seconds);
+    place
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_is_refused_before_anything_exists() {
+    let Some(lab) = Lab::of_this_run("what_cannot_be_is_refused_before_anything_exists") else {
+        return;
+    };
+    let folder = storage(&lab);
+    let place = lab.place("lxc", folder.path(), [90, 94]);
+    let eyes = Beside(Libvirt::at(&place.url, &settings(Some(folder.path()))).unwrap());
+    hostile::nothing_comes_of_it(place, &eyes, folder.path()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_libvirtd_killed_in_the_middle_leaves_each_node_there_once() {
+    let Some(lab) = OwnLab::start("killed") else {
+        return;
+    };
+    let lab = &lab.0;
+    let folder = storage(lab);
+    let place = patient(lab.place("lxc", folder.path(), [10, 250]), 20);
+    let p = Program::on(place).await;
+    let (first, _) = p.node(p.place.spec()).await;
+    let mut nodes = Vec::new();
+    for _ in 0..6 {
+        nodes.push(p.ask(p.place.spec(), false).await.unwrap());
+    }
+    // As soon as one of them is there, and the others are on their way.
+    while domains(lab).await.len() < 2 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    lab.daemon("kill");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    lab.daemon("start");
+    let mut names = BTreeSet::new();
+    for id in nodes.iter().chain([&first]) {
+        seen(&p, *id, State::Ready).await;
+        names.insert(p.get(*id).await.view().unwrap().name);
+    }
+    assert_eq!(domains(lab).await, names);
+    for id in nodes.into_iter().chain([first]) {
+        p.end(id).await;
+    }
+    assert_eq!(domains(lab).await, BTreeSet::new());
+    let left = std::fs::read_dir(folder.path()).unwrap();
+    let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, [".images"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_that_is_gone_for_a_minute_loses_nothing() {
+    let Some(lab) = OwnLab::start("gone") else {
+        return;
+    };
+    let lab = &lab.0;
+    let folder = storage(lab);
+    let place = patient(lab.place("lxc", folder.path(), [10, 250]), 5);
+    let p = Program::on(place).await;
+    let (stays, name) = p.node(p.place.spec()).await;
+    let (goes, _) = p.node(p.place.spec()).await;
+    // Half of the time it does not answer, and then nobody is there.
+    lab.daemon("pause");
+    p.get(goes).await.release(&p.user, None).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    let quick = p.ask(p.place.spec(), false).await;
+    let quick = quick.unwrap_err();
+    assert!(quick.is_temporary(), "{quick}");
+    assert!(quick.next().is_some(), "{quick}");
+    lab.daemon("kill");
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    let known = p.get(stays).await;
+    assert!(
+        matches!(known.record().seen, State::Ready | State::Unknown),
+        "nothing is known of it, so it is not gone: {:#?}",
+        known.record()
+    );
+    lab.daemon("start");
+    seen(&p, stays, State::Ready).await;
+    let gone = async {
+        while p.host.store().resource(goes).await.unwrap().is_some() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(SOON, gone).await.unwrap();
+    assert_eq!(domains(lab).await, BTreeSet::from([name]));
+    p.end(stays).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_somebody_else_does_to_a_node_is_seen_and_mended_when_asked() {
+    let Some(lab) = Lab::of_this_run("what_somebody_else_does_to_a_node_is_seen") else {
+        return;
+    };
+    let folder = storage(&lab);
+    let p = Program::on(lab.place("lxc", folder.path(), [80, 84])).await;
+    let (id, name) = p.node(p.place.spec()).await;
+    let somebody = lab.somebody("lxc");
+    let domain = somebody.domain_by_name(&name).await.unwrap();
+    let end = somebody.destroy(&domain, DestroyFlags::default());
+    end.await.unwrap();
+    let reason = seen(&p, id, State::Failed).await;
+    assert!(reason.contains("not by our doing"), "{reason}");
+    p.get(id).await.retry(&p.user).await.unwrap();
+    p.ready(id).await;
+
+    // It turns itself off.
+    let domain = somebody.domain_by_name(&name).await.unwrap();
+    let flags = rm_libvirt::ShutdownFlags::SIGNAL;
+    somebody.shutdown(&domain, flags).await.unwrap();
+    seen(&p, id, State::Failed).await;
+    p.get(id).await.retry(&p.user).await.unwrap();
+    p.ready(id).await;
+    p.end(id).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_guest_that_will_not_stop_is_stopped_when_its_grace_is_over() {
+    let Some(lab) = Lab::of_this_run("a_guest_that_will_not_stop_is_stopped") else {
+        return;
+    };
+    let folder = storage(&lab);
+    let p = Program::on(lab.place("lxc", folder.path(), [85, 89])).await;
+    let mut spec = p.place.spec();
+    spec.boot_commands = vec!["touch /etc/stubborn".to_owned()];
+    let (id, name) = p.node(spec).await;
+    let stubborn = folder.path().join(&name).join("rootfs/etc/stubborn");
+    let there = async {
+        while !stubborn.exists() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(SOON, there).await.unwrap();
+    p.get(id).await.stop(&p.user).await.unwrap();
+    let node = p.ready(id).await;
+    assert_eq!(node.view().unwrap().power, Power::Stopped);
+    p.end(id).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_root_that_a_crash_left_without_its_container_is_swept() {
+    let Some(lab) = Lab::of_this_run("a_root_that_a_crash_left_without_its_container") else {
+        return;
+    };
+    let folder = storage(&lab);
+    let p = Program::on(lab.place("lxc", folder.path(), [70, 74])).await;
+    let (id, name) = p.node(p.place.spec()).await;
+    // Cut off between the domain and its root, as nobody could order it.
+    let somebody = lab.somebody("lxc");
+    let domain = somebody.domain_by_name(&name).await.unwrap();
+    let end = somebody.destroy(&domain, DestroyFlags::default());
+    end.await.unwrap();
+    let none = rm_libvirt::UndefineFlags::default();
+    somebody.undefine(&domain, none).await.unwrap();
+    // Whose this is, nobody can tell: it stays.
+    std::fs::create_dir(folder.path().join("somebody")).unwrap();
+    seen(&p, id, State::Failed).await;
+    p.end(id).await;
+    assert!(folder.path().join(&name).exists());
+    let (other, other_name) = p.node(p.place.spec()).await;
+    let left = std::fs::read_dir(folder.path()).unwrap();
+    let left: BTreeSet<_> = left
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    let want = [".images", "somebody", &other_name].map(str::to_owned);
+    assert_eq!(left, BTreeSet::from(want));
+    p.end(other).await;
+}
