@@ -256,10 +256,17 @@ impl Driver for Libvirt {
     }
 
     async fn bring(&self, image: &Image) -> Result<()> {
-        if let Some(machines) = &self.machines {
-            return machines.bring(image).await;
-        }
         let image = image.clone();
+        if let Some(machines) = self.machines.clone() {
+            // To a far host it takes long: what is on its way goes on when
+            // nobody waits for it any more, and who asks again waits for it.
+            let brought = tokio::spawn(async move { machines.bring(&image).await });
+            return brought.await.unwrap_or_else(|_| {
+                Err(Error::Failed(
+                    "an image was cut off by a defect of this program".to_owned(),
+                ))
+            });
+        }
         let brought = self.on_roots(move |roots| roots.bring(&image));
         brought.await.map(drop)
     }
