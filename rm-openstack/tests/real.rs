@@ -8,6 +8,9 @@
     reason = "tests, and what they share"
 )]
 
+#[path = "support/skips.rs"]
+mod skips;
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -36,12 +39,9 @@ outputs:
 ";
 
 fn lab(test: &str) -> Option<SessionConfig> {
-    let Some(path) = std::env::var_os("RM_LAB_CLOUDS") else {
-        println!("SKIPPED lab: {test}: RM_LAB_CLOUDS is not set");
-        return None;
-    };
+    let path = skips::from_env(test, "RM_LAB_CLOUDS")?;
     let cloud = std::env::var("RM_LAB_CLOUD").unwrap_or_else(|_| "oslab".into());
-    let clouds = Clouds::load(path.as_ref()).unwrap();
+    let clouds = Clouds::load(&path).unwrap();
     let now = Arc::new(|| {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         i64::try_from(since.as_millis()).unwrap()

@@ -20,7 +20,8 @@ use rm_openstack::plugin::API;
 use rm_testkit::conformance::{Eyes, Ground, Level, Real, Specs, Subject, Time, clusters, suite};
 use serde_json::json;
 
-use crate::lab::{RealEnv, from_env};
+use crate::lab::RealEnv;
+use crate::skips::from_env;
 
 /// As little as makes Heat work: one value, and its size to be seen. Many
 /// stacks of it cost what one with computers does.

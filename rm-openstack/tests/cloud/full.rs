@@ -49,6 +49,9 @@ async fn servers_get_addresses_and_come_and_go_with_the_size() {
             "{:?}",
             view.hosts
         );
+        let stacks = lab.stacks(id).await;
+        assert_eq!(stacks.len(), 1);
+        assert_eq!(lab.slaves(&stacks[0]).await, slaves as usize);
     }
     lab.delete(id).await;
     assert!(lab.stacks(id).await.is_empty());

@@ -18,6 +18,8 @@ use rm_openstack::client::heat::{ResourceQuery, Stack, StackFilter};
 use rm_openstack::client::{Glance, Heat, Session};
 use serde_json::{Value, json};
 
+use crate::skips::from_env;
+
 #[derive(Debug)]
 pub(crate) struct RealEnv;
 
@@ -61,26 +63,6 @@ impl Cloud {
             Self::Full => from_env(test, "RM_LAB_FULL_CLOUDS"),
         }
     }
-}
-
-/// A path that the test run gives; a test that lacks it is skipped, and that
-/// is told, unless the run must not skip.
-pub(crate) fn from_env(test: &str, name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os(name).map(PathBuf::from);
-    if path.is_none() {
-        assert!(
-            std::env::var_os("RM_LAB_REQUIRED").is_none(),
-            "{name} is not set, and this run must not skip"
-        );
-        println!("SKIPPED lab: {test}: {name} is not set");
-        if let Some(log) = std::env::var_os("RM_SKIP_LOG") {
-            use std::io::Write;
-            let mut options = std::fs::OpenOptions::new();
-            let mut log = options.append(true).create(true).open(log).unwrap();
-            writeln!(log, "{test}: {name} is not set").unwrap();
-        }
-    }
-    path
 }
 
 /// A host with the lab's cloud as its site `lab`, the user's credential for
@@ -229,7 +211,7 @@ impl Lab {
     pub(crate) async fn settled(&self, id: ResourceId) -> Resource<Cluster> {
         self.host
             .clusters()
-            .settled(&self.user, id, Duration::from_secs(120))
+            .settled(&self.user, id, Duration::from_secs(400))
             .await
             .unwrap()
     }
@@ -252,17 +234,30 @@ impl Lab {
         );
     }
 
-    /// The stacks of this cluster, as Heat lists them. For a moment, it still
-    /// lists what is DELETE_COMPLETE.
-    pub(crate) async fn stacks(&self, id: ResourceId) -> Vec<Stack> {
+    /// All stacks of ours and of other tests, as Heat lists them. For a moment,
+    /// it still lists what is DELETE_COMPLETE.
+    pub(crate) async fn marked(&self) -> Vec<Stack> {
         let filter = StackFilter {
             tags: vec!["resource-manager".to_owned()],
             ..StackFilter::default()
         };
         let mut stacks = self.eyes.list(&filter).await.unwrap();
-        let of_it = |tag: &String| tag.contains(&format!("/{id}/"));
-        stacks.retain(|stack| !stack.status.is_deleted() && stack.tags.iter().any(of_it));
+        stacks.retain(|stack| !stack.status.is_deleted());
         stacks
+    }
+
+    /// The stacks of this cluster.
+    pub(crate) async fn stacks(&self, id: ResourceId) -> Vec<Stack> {
+        let mut stacks = self.marked().await;
+        stacks.retain(|stack| is_of(stack, id));
+        stacks
+    }
+
+    /// How many stacks each of these has, by one list.
+    pub(crate) async fn each(&self, ids: &[ResourceId]) -> Vec<usize> {
+        let stacks = self.marked().await;
+        let of = |id: &ResourceId| stacks.iter().filter(|s| is_of(s, *id)).count();
+        ids.iter().map(of).collect()
     }
 
     /// How many slaves there are in Heat's own nested list.
@@ -301,4 +296,9 @@ impl Lab {
         let events = self.host.store().since(0, Some(id), 1000).await.unwrap();
         events.into_iter().map(|e| e.event.what).collect()
     }
+}
+
+fn is_of(stack: &Stack, id: ResourceId) -> bool {
+    let id = format!("/{id}/");
+    stack.tags.iter().any(|tag| tag.contains(&id))
 }

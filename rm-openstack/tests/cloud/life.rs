@@ -72,41 +72,6 @@ async fn an_equal_request_gets_the_same_cluster_and_a_hold_of_its_own() {
     assert!(lab.stacks(id).await.is_empty());
 }
 
-#[tokio::test]
-async fn many_clusters_at_once_are_one_stack_each() {
-    const MANY: usize = 12;
-    let Some(lab) = Lab::open("many_clusters_at_once_are_one_stack_each").await else {
-        return;
-    };
-    let clusters = lab.host.clusters();
-    let mut request = lab.another("cluster");
-    request.slaves = Some(0);
-    let mut ids = Vec::new();
-    for _ in 0..MANY {
-        ids.push(
-            clusters
-                .create(&lab.user, &request)
-                .await
-                .unwrap()
-                .cluster
-                .id(),
-        );
-    }
-    for id in &ids {
-        lab.ready(*id).await;
-        assert_eq!(lab.stacks(*id).await.len(), 1);
-    }
-    for id in &ids {
-        let cluster = clusters.get(&lab.user, *id).await.unwrap();
-        cluster.release(&lab.user, None).await.unwrap();
-    }
-    for id in ids {
-        let limit = std::time::Duration::from_secs(120);
-        assert!(clusters.gone(&lab.user, id, limit).await.unwrap());
-        assert!(lab.stacks(id).await.is_empty());
-    }
-}
-
 fn assert_addresses_differ(hosts: &[ClusterHost]) {
     let mut addresses: Vec<_> = hosts.iter().map(|h| h.address.clone().unwrap()).collect();
     addresses.sort();

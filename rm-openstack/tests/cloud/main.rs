@@ -14,6 +14,7 @@
 
 mod behind;
 mod conformance;
+mod crowd;
 mod faults;
 mod full;
 mod lab;
@@ -21,4 +22,6 @@ mod life;
 mod own;
 mod refused;
 mod resize;
+#[path = "../support/skips.rs"]
+mod skips;
 mod software;

@@ -5,7 +5,8 @@ use std::process::{Child, Command, Stdio};
 
 use rm_core::policy::Policy;
 
-use crate::lab::{Lab, from_env};
+use crate::lab::Lab;
+use crate::skips::from_env;
 
 /// A fresh Keystone and Heat, taken down when this is dropped or the process
 /// ends, however it ends.

@@ -8,6 +8,28 @@ use crate::lab::Lab;
 
 const FAILING: &str = include_str!("../../../lab/openstack/templates/failing.yaml");
 
+/// What only the cloud knows: which types of resources it has.
+const UNKNOWN_TYPE: &str = "{heat_template_version: 2018-08-31, \
+    resources: {disk: {type: OS::Nowhere::Disk}}, outputs: {master_ip: {value: 10.77.0.1}}}";
+
+#[tokio::test]
+async fn a_template_that_heat_refuses_fails_with_its_words_and_leaves_nothing() {
+    let Some(lab) = Lab::open("a_template_that_heat_refuses").await else {
+        return;
+    };
+    lab.appliance("unknown-type", UNKNOWN_TYPE).await;
+    let clusters = lab.host.clusters();
+    let request = lab.another("unknown-type");
+    let made = clusters.create(&lab.user, &request).await.unwrap();
+    let id = made.cluster.id();
+    let cluster = lab.settled(id).await;
+    let (seen, reason) = (cluster.record().seen, &cluster.record().reason);
+    assert_eq!(seen, State::Failed);
+    assert!(reason.contains("OS::Nowhere::Disk"), "{reason}");
+    assert!(lab.stacks(id).await.is_empty());
+    lab.delete(id).await;
+}
+
 #[tokio::test]
 async fn a_failing_resource_is_named_and_can_be_deleted() {
     let Some(lab) = Lab::open("a_failing_resource_is_named").await else {
@@ -23,10 +45,12 @@ async fn a_failing_resource_is_named_and_can_be_deleted() {
         .id();
     let cluster = lab.settled(id).await;
     assert_eq!(cluster.record().seen, State::Failed);
+    // The path to the one that failed, and what it said itself.
+    let reason = &cluster.record().reason;
+    assert!(reason.contains("resources.slave_group"), "{reason}");
     assert!(
-        cluster.record().reason.contains("resources."),
-        "{}",
-        cluster.record().reason
+        reason.contains("slave0") || reason.contains("resources[0]"),
+        "{reason}"
     );
     assert_eq!(lab.stacks(id).await.len(), 1, "it stays to be looked at");
     lab.delete(id).await;

@@ -8,6 +8,7 @@
 )]
 
 pub(crate) mod replay;
+pub(crate) mod skips;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,7 +31,7 @@ pub(crate) fn reference_dir() -> Option<PathBuf> {
 pub(crate) fn reference_for(test: &str) -> Option<PathBuf> {
     let dir = reference_dir();
     if dir.is_none() {
-        println!("SKIPPED reference: {test}: no reference data");
+        skips::skipped("reference", test, "no reference data");
     }
     dir
 }
