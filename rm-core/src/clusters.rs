@@ -381,8 +381,12 @@ impl<'a> Clusters<'a> {
         id: ResourceId,
         size: Size,
     ) -> Result<Resource<Cluster>> {
-        self.get(who, id)
-            .await?
+        let cluster = self.get(who, id).await?;
+        let catalog = &self.core.catalog;
+        // What a cluster was made by never changes.
+        let made_by = cluster.spec()?.implementation;
+        let made_by = catalog.implementation(made_by).await?;
+        cluster
             .change(who, |spec| {
                 spec.slaves = match size {
                     Size::To(n) => n,
@@ -397,7 +401,7 @@ impl<'a> Clusters<'a> {
                             .advice("the number of slaves is 0 or more")
                         })?,
                 };
-                Ok(())
+                catalog.check_size(&made_by, spec.slaves)
             })
             .await
     }

@@ -111,6 +111,11 @@ pub trait Media: fmt::Debug + Send + Sync + 'static {
     fn default_slaves(&self, _body: &str) -> Option<u32> {
         None
     }
+    /// Refuses a number of slaves that the body says itself it cannot make. By
+    /// default only its site can tell.
+    fn fits(&self, _body: &str, _slaves: u32) -> Result<()> {
+        Ok(())
+    }
     /// How many hosts the body makes beside the master and the slaves.
     fn others(&self, _body: &str) -> u32 {
         0

@@ -22,6 +22,7 @@ pub mod media;
 pub mod plugin;
 mod recall;
 mod sessions;
+mod size;
 mod software;
 pub mod template;
 mod yaml;

@@ -8,8 +8,8 @@ use rm_core::registry::Media;
 use rm_core::{Error, Result};
 use serde_json::Value;
 
-use crate::software;
 use crate::template::{TemplateError, TemplateInfo};
+use crate::{size, software};
 
 /// The media type of Heat templates.
 pub const HEAT_TEMPLATE: &str = "application/vnd.openstack.heat+yaml";
@@ -79,6 +79,11 @@ impl Media for HeatTemplate {
             u32::try_from(number).ok()
         };
         number("slaves").or_else(|| number("cluster_size").map(|n| n.saturating_sub(1)))
+    }
+
+    fn fits(&self, body: &str, slaves: u32) -> Result<()> {
+        let info = TemplateInfo::read(body).map_err(|e| refused(&e))?;
+        size::fits(&info, slaves)
     }
 
     fn around_image(&self, image: &str) -> Option<String> {

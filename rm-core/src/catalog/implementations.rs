@@ -390,6 +390,14 @@ impl Catalog {
         }
     }
 
+    /// Refuses a number of slaves that the implementation cannot make.
+    pub(crate) fn check_size(&self, implementation: &Implementation, slaves: u32) -> Result<()> {
+        match self.media.get(&implementation.media_type) {
+            Some(media) => media.fits(&implementation.body, slaves),
+            None => Ok(()),
+        }
+    }
+
     /// How many slaves the implementation makes where nobody says.
     pub(crate) fn default_slaves(&self, implementation: &Implementation) -> u32 {
         self.media

@@ -166,6 +166,7 @@ impl Clusters<'_> {
         let slaves = request
             .slaves
             .unwrap_or_else(|| self.core.catalog.default_slaves(implementation));
+        self.core.catalog.check_size(implementation, slaves)?;
         let media = self.core.catalog.media(&implementation.media_type);
         let key = format!(
             "{}/{}/{}/{}",

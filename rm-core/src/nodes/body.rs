@@ -473,6 +473,10 @@ impl Media for NodesBody {
         Body::read(body).ok()?.default_slaves
     }
 
+    fn fits(&self, body: &str, slaves: u32) -> Result<()> {
+        Body::read(body)?.slots(slaves).map(drop)
+    }
+
     fn others(&self, body: &str) -> u32 {
         Body::read(body).map_or(0, |body| body.others())
     }

@@ -1,4 +1,4 @@
-//! Sizes that Heat refuses, and sizes that somebody asks for at a bad moment.
+//! Sizes that the template or Heat refuses, and sizes that somebody asks for at a bad moment.
 
 use rm_core::ErrorKind;
 use rm_core::clusters::Size;
@@ -15,21 +15,54 @@ const SLOW: &str = include_str!("../../../lab/openstack/templates/slow.yaml");
 const TOO_MANY: u32 = 1200;
 
 #[tokio::test]
-async fn a_size_that_the_template_does_not_allow_is_refused_and_what_is_there_stays() {
+async fn a_size_that_the_template_does_not_allow_is_refused_before_anything_is_done() {
     let test = "a_size_that_the_template_does_not_allow";
     let Some(lab) = Lab::open(test).await else {
         return;
     };
     let clusters = lab.host.clusters();
-    let made = clusters.create(&lab.user, &lab.another("cluster")).await;
+    let mut request = lab.another("cluster");
+    let made = clusters.create(&lab.user, &request).await;
+    let id = made.unwrap().cluster.id();
+    let before = lab.ready(id).await;
+    let events = lab.events(id).await;
+    let resized = clusters.resize(&lab.user, id, Size::To(TOO_MANY)).await;
+    request.slaves = Some(TOO_MANY);
+    let created = clusters.create(&lab.user, &request).await;
+    for refused in [resized.unwrap_err(), created.unwrap_err()] {
+        assert_eq!(refused.kind(), ErrorKind::Invalid);
+        assert!(refused.what().contains("0 to 500"), "{refused}");
+    }
+    let after = lab.ready(id).await;
+    assert_eq!(after.record().generation, before.record().generation);
+    assert_eq!(lab.events(id).await, events);
+    let all = clusters.list(&lab.user, false, None, 10).await.unwrap();
+    assert_eq!(all.items.len(), 1, "nothing is kept of what was refused");
+    lab.delete(id).await;
+    assert!(lab.stacks(id).await.is_empty());
+}
+
+/// What is not read here: Heat has the last word.
+const EVEN: &str = "{modulo: {step: 2, offset: 0}}, ";
+
+#[tokio::test]
+async fn a_size_that_heat_does_not_allow_is_refused_and_what_is_there_stays() {
+    let test = "a_size_that_heat_does_not_allow";
+    let Some(lab) = Lab::open(test).await else {
+        return;
+    };
+    let even = MINIMAL.replace("constraints: [", &format!("constraints: [{EVEN}"));
+    lab.appliance("even", &even).await;
+    let clusters = lab.host.clusters();
+    let made = clusters.create(&lab.user, &lab.another("even")).await;
     let id = made.unwrap().cluster.id();
     let before = lab.ready(id).await.view().unwrap();
-    let asked = clusters.resize(&lab.user, id, Size::To(TOO_MANY)).await;
+    let asked = clusters.resize(&lab.user, id, Size::To(3)).await;
     let generation = asked.unwrap().record().generation;
     let cluster = lab.ready(id).await;
     let r = cluster.record();
     let refusal = r.refusal(generation).unwrap();
-    assert!(refusal.contains("out of range"), "{refusal}");
+    assert!(refusal.contains("multiple of 2"), "{refusal}");
     assert_eq!(cluster.view().unwrap().hosts, before.hosts);
     assert_eq!(r.nodes, before.hosts.len() as u64, "it counts in no quota");
     let stacks = lab.stacks(id).await;
@@ -37,8 +70,8 @@ async fn a_size_that_the_template_does_not_allow_is_refused_and_what_is_there_st
     assert_eq!(lab.slaves(&stacks[0]).await, before.hosts.len() - 1);
 
     // The next one that it can make is made.
-    clusters.resize(&lab.user, id, Size::To(1)).await.unwrap();
-    assert_eq!(lab.ready(id).await.view().unwrap().hosts.len(), 2);
+    clusters.resize(&lab.user, id, Size::To(4)).await.unwrap();
+    assert_eq!(lab.ready(id).await.view().unwrap().hosts.len(), 5);
     lab.delete(id).await;
     assert!(lab.stacks(id).await.is_empty());
 }
