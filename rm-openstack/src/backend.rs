@@ -8,21 +8,22 @@ use async_trait::async_trait;
 use rm_core::backend::{
     Absence, Backend, Capability, CreateKey, Cx, Look, Mark, Offer, Phase, Resize, Seen, Target,
 };
-use rm_core::catalog::Site;
+use rm_core::catalog::{Implementation, Site};
 use rm_core::model::{Cluster, ClusterSpec, ClusterView};
 use rm_core::store::{Cursor, Page};
 use rm_core::{CatalogId, Error, ErrorKind, RemoteId, Result};
 
 use crate::client::catalog::Service;
 use crate::client::heat::{
-    Action, CreateStack, ResourceQuery, Stack, StackFilter, StackRef, State, Template, UpdateStack,
+    Action, CreateStack, Parameters, ResourceQuery, Stack, StackFilter, StackRef, State, Template,
+    UpdateStack,
 };
 use crate::client::{self, Heat, Neutron, Nova, tidy};
 use crate::config::Config;
 use crate::failure::failure;
 use crate::sessions::Sessions;
 use crate::template::TemplateInfo;
-use crate::{hosts, made_of, mark, media, recall};
+use crate::{hosts, made_of, mark, media, recall, surroundings};
 
 /// How many marked stacks one page of a complete look takes.
 const PAGE: u32 = 200;
@@ -81,7 +82,7 @@ impl Stacks {
         &self,
         cx: &Cx<'_>,
         spec: &ClusterSpec,
-    ) -> Result<(Arc<TemplateInfo>, Arc<rm_core::catalog::Implementation>)> {
+    ) -> Result<(Arc<TemplateInfo>, Arc<Implementation>)> {
         let implementation = cx.catalog.implementation(spec.implementation).await?;
         let known = {
             let templates = self
@@ -226,14 +227,9 @@ impl Backend<Cluster> for Stacks {
 
     async fn offers(&self, cx: &Cx<'_>, want: &ClusterSpec) -> Result<Vec<Offer>> {
         let (info, implementation) = self.template(cx, want).await?;
-        media::values(
-            &info,
-            &implementation,
-            want.slaves,
-            &want.parameters,
-            &cx.site.defaults,
-        )?;
+        let mut values = given(cx, &info, &implementation, want);
         let session = self.sessions.of(cx)?;
+        surroundings::complete(cx, &session, &info, &mut values).await?;
         let failed = |e| failure(&cx.site.name, "ask for limits", e);
         if cx.quick {
             // A warm session is asked nothing. Nobody waits for a server that
@@ -285,15 +281,11 @@ impl Backend<Cluster> for Stacks {
     async fn create(&self, cx: &Cx<'_>, mark: &Mark, spec: &ClusterSpec) -> Result<RemoteId> {
         let (info, implementation) = self.template(cx, spec).await?;
         let mut stack = CreateStack::new(mark.name(), Template::Text(implementation.body.clone()));
-        stack.parameters = media::values(
-            &info,
-            &implementation,
-            spec.slaves,
-            &spec.parameters,
-            &cx.site.defaults,
-        )?;
+        stack.parameters = given(cx, &info, &implementation, spec);
+        let session = self.sessions.of(cx)?;
+        surroundings::complete(cx, &session, &info, &mut stack.parameters).await?;
         if !spec.images.is_empty() {
-            let ids = made_of::ids(cx, &self.sessions.of(cx)?, spec).await?;
+            let ids = made_of::ids(cx, &session, spec).await?;
             made_of::put(&ids, &info, &mut stack.template, &mut stack.parameters);
         }
         stack.tags = mark::tags(mark);
@@ -314,13 +306,8 @@ impl Backend<Cluster> for Stacks {
         spec: &ClusterSpec,
     ) -> Result<()> {
         let (info, implementation) = self.template(cx, spec).await?;
-        let mut values = media::values(
-            &info,
-            &implementation,
-            spec.slaves,
-            &spec.parameters,
-            &cx.site.defaults,
-        )?;
+        // What nobody says stays as the stack has it.
+        let mut values = given(cx, &info, &implementation, spec);
         made_of::keep(spec, &mut values);
         // Without a template the stack keeps its own, and files and values
         // that are not named here.
@@ -349,6 +336,17 @@ impl Backend<Cluster> for Stacks {
         let session = self.sessions.of(cx)?;
         recall::spec(cx, &session, &stack_ref(cx, &project, &seen.id)?).await
     }
+}
+
+/// What is said for the parameters of a template.
+fn given(
+    cx: &Cx<'_>,
+    info: &TemplateInfo,
+    implementation: &Implementation,
+    spec: &ClusterSpec,
+) -> Parameters {
+    let (asked, defaults) = (&spec.parameters, &cx.site.defaults);
+    media::values(info, implementation, spec.slaves, asked, defaults)
 }
 
 /// Project and both names of a stack in one id: with both, Heat answers without

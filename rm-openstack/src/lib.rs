@@ -24,6 +24,7 @@ mod recall;
 mod sessions;
 mod size;
 mod software;
+mod surroundings;
 pub mod template;
 mod yaml;
 

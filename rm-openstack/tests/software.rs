@@ -10,16 +10,10 @@
 
 mod support;
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
-use rm_core::catalog::{NewAppliance, NewCredential, NewImplementation, NewSite, Script};
+use rm_core::catalog::{NewAppliance, NewImplementation, Script};
 use rm_core::clusters::ClusterRequest;
-use rm_core::env::{Env, Timestamp};
-use rm_core::{Caller, Host};
 use rm_openstack::media::HEAT_TEMPLATE;
 use serde_json::json;
 use support::replay::Recording;
@@ -37,29 +31,6 @@ outputs:
   master_ip: {value: 10.0.0.1}
 ";
 
-#[derive(Debug)]
-struct RealEnv;
-
-#[async_trait]
-impl Env for RealEnv {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_millis(1_795_262_400_000)
-    }
-
-    fn sleep(&self, d: Duration) -> BoxFuture<'static, ()> {
-        tokio::time::sleep(d).boxed()
-    }
-
-    fn random(&self) -> u64 {
-        use std::hash::{BuildHasher, Hasher};
-        std::hash::RandomState::new().build_hasher().finish()
-    }
-
-    async fn reaches(&self, _address: &str, _port: u16) -> bool {
-        true
-    }
-}
-
 #[tokio::test]
 async fn scripts_and_environment_are_sent_to_the_parameters_for_them() {
     let Some(reference) = reference_for("scripts_and_environment") else {
@@ -69,19 +40,8 @@ async fn scripts_and_environment_are_sent_to_the_parameters_for_them() {
     let made = Recording::load(&reference, "min/055-heat-create");
     server.on("POST", &stacks, made.answer());
 
-    let mut builder = Host::builder(Arc::new(RealEnv));
-    builder
-        .registries()
-        .install(&rm_openstack::PLUGIN, None)
-        .unwrap();
-    let host = Arc::new(builder.build().unwrap());
-    let (catalog, ann) = (host.catalog(), Caller::operator("ann", "physics"));
-    let mut site = NewSite::new("lab", "openstack", &server.base);
-    site.region = Some("RegionOne".to_owned());
-    catalog.add_site(&ann, site).await.unwrap();
-    let secret = json!({"username": "demo", "password": "oslab-user", "project_name": "demo"});
-    let credential = NewCredential::new("mine", "lab", secret);
-    catalog.add_credential(&ann, credential).await.unwrap();
+    let host = support::host::at(&server.base).await;
+    let (catalog, ann) = (host.catalog(), support::host::ann());
     catalog
         .add_appliance(&ann, NewAppliance::new("hadoop"))
         .await
@@ -114,8 +74,6 @@ async fn scripts_and_environment_are_sent_to_the_parameters_for_them() {
     );
     catalog.add_implementation(&ann, new).await.unwrap();
 
-    let engine = host.engine();
-    tokio::spawn(async move { engine.run(std::future::pending()).await });
     let mut request = ClusterRequest::of("hadoop", 2);
     // A request comes before what the implementation says itself.
     let own = json!("echo mine");

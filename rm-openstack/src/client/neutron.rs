@@ -1,11 +1,11 @@
-//! Neutron: how much room a project has for ports.
+//! Neutron: how much room a project has for ports, and which networks it has.
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::catalog::Service;
 use super::error::{Call, Error};
-use super::lenient::{count, or_default};
+use super::lenient::{count, or_default, unix_millis};
 use super::session::Session;
 use super::usage::Usage;
 use super::wire::Ask;
@@ -14,6 +14,28 @@ use super::wire::Ask;
 #[derive(Clone, Debug)]
 pub struct Neutron {
     session: Session,
+}
+
+#[derive(Deserialize)]
+struct Networks {
+    #[serde(default, deserialize_with = "or_default")]
+    networks: Vec<Network>,
+}
+
+/// A network, as far as servers are put into it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[non_exhaustive]
+pub struct Network {
+    /// Its id.
+    pub id: String,
+    /// Its name, which need not be unique.
+    #[serde(default, deserialize_with = "or_default")]
+    pub name: String,
+    /// Whether it leads outside: servers get floating addresses of it only.
+    #[serde(rename = "router:external", default, deserialize_with = "or_default")]
+    pub external: bool,
+    #[serde(default, deserialize_with = "or_default")]
+    created_at: String,
 }
 
 #[derive(Deserialize)]
@@ -75,6 +97,25 @@ impl Neutron {
             }
             answer => answer,
         }
+    }
+
+    /// The project's own networks, the oldest first.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn networks(&self) -> Result<Vec<Network>, Error> {
+        let token = self.session.token().await?;
+        let project = token
+            .project_id()
+            .ok_or_else(|| Error::invalid("the login is for no project, so it has no networks"))?;
+        let call = Call::read(Service::Network, "list networks");
+        let ask = Ask::get(&["networks"])
+            .version("v2.0")
+            .query("project_id", project);
+        let mut networks = self.session.ask::<Networks>(call, &ask).await?.networks;
+        let age = |n: &Network| unix_millis(&n.created_at).unwrap_or(i64::MAX);
+        networks.sort_by(|a, b| (age(a), &a.id).cmp(&(age(b), &b.id)));
+        Ok(networks)
     }
 
     async fn detailed(&self, project: &str) -> Result<Usage, Error> {

@@ -4,9 +4,11 @@
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::disallowed_methods,
     reason = "tests, and what they share"
 )]
 
+pub(crate) mod host;
 pub(crate) mod replay;
 pub(crate) mod skips;
 

@@ -1,0 +1,136 @@
+//! What a template needs of where it runs is found where nobody says it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test fails by a panic, and is a host"
+)]
+
+mod support;
+
+use std::path::Path;
+use std::time::Duration;
+
+use rm_core::catalog::{NewAppliance, NewImplementation};
+use rm_core::clusters::{ClusterRequest, Reuse};
+use rm_core::{ErrorKind, Host};
+use rm_openstack::media::HEAT_TEMPLATE;
+use serde_json::{Value, json};
+use support::host::ann;
+use support::replay::{Answer, Recording, Server};
+use support::{TOKENS, reference_for};
+
+/// By the specification of the original appliances, and with a network.
+const TEMPLATE: &str = "
+heat_template_version: 2018-08-31
+parameters:
+  cluster_size: {type: number}
+  allowed_ip: {type: string}
+  network_name: {type: string}
+  key_name: {type: string, default: none}
+outputs:
+  master_ip: {value: 10.0.0.1}
+";
+
+async fn appliance(host: &Host, name: &str, template: &str) {
+    let catalog = host.catalog();
+    let new = NewAppliance::new(name);
+    catalog.add_appliance(&ann(), new).await.unwrap();
+    let new = NewImplementation::new(name, "openstack", HEAT_TEMPLATE, template);
+    catalog.add_implementation(&ann(), new).await.unwrap();
+}
+
+fn request(appliance: &str) -> ClusterRequest {
+    ClusterRequest {
+        reuse: Reuse::Never,
+        ..ClusterRequest::of(appliance, 1)
+    }
+}
+
+/// With Neutron in its catalog; answers the path of its stacks.
+async fn full_cloud(server: &Server, reference: &Path) -> String {
+    let login = Recording::load(reference, "full/001-ks-auth-full-catalog");
+    let project = login.body["token"]["project"]["id"].as_str().unwrap();
+    server.on("POST", TOKENS, login.answer());
+    let stacks = format!("/v1/{project}/stacks");
+    let made = Recording::load(reference, "min/055-heat-create");
+    server.on("POST", &stacks, made.answer());
+    stacks
+}
+
+/// The parameters of the nth stack that was asked for.
+async fn sent(server: &Server, stacks: &str, nth: usize) -> Value {
+    while server.count("POST", stacks) <= nth {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let asked = server.seen().into_iter();
+    let mut asked = asked.filter(|s| s.method == "POST" && s.path() == stacks);
+    asked.nth(nth).unwrap().json()["parameters"].clone()
+}
+
+#[tokio::test]
+async fn the_network_and_our_address_are_found_where_nobody_says_them() {
+    let Some(reference) = reference_for("the_network_and_our_address_are_found") else {
+        return;
+    };
+    let server = Server::start().await;
+    let stacks = full_cloud(&server, &reference).await;
+    let networks = Recording::load(&reference, "full/015-neutron-networks");
+    // The oldest is the recorded one named private; another leads outside.
+    let private = networks.body["networks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|n| n["name"] == "private");
+    let private = private.unwrap()["id"].clone();
+    server.on("GET", "/v2.0/networks", networks.answer());
+    let host = support::host::at(&server.base).await;
+    appliance(&host, "original", TEMPLATE).await;
+    let clusters = host.clusters();
+    clusters.create(&ann(), &request("original")).await.unwrap();
+    let found = json!({"cluster_size": 2, "allowed_ip": "127.0.0.1/32", "network_name": private});
+    assert_eq!(sent(&server, &stacks, 0).await, found);
+
+    // What is said counts, and nobody is asked.
+    let asked = server.count("GET", "/v2.0/networks");
+    let mut own = request("original");
+    own.parameters = [("network", "lan"), ("allowed_ip", "10.0.0.0/8")]
+        .map(|(name, value)| (name.to_owned(), json!(value)))
+        .into();
+    clusters.create(&ann(), &own).await.unwrap();
+    let said = json!({"cluster_size": 2, "allowed_ip": "10.0.0.0/8", "network_name": "lan"});
+    assert_eq!(sent(&server, &stacks, 1).await, said);
+    assert_eq!(server.count("GET", "/v2.0/networks"), asked);
+}
+
+#[tokio::test]
+async fn what_cannot_be_found_is_named_before_anything_is_reserved() {
+    let Some(reference) = reference_for("what_cannot_be_found_is_named") else {
+        return;
+    };
+    let server = Server::start().await;
+    full_cloud(&server, &reference).await;
+    server.on(
+        "GET",
+        "/v2.0/networks",
+        Answer::json(200, &json!({"networks": []})),
+    );
+    let host = support::host::at(&server.base).await;
+    appliance(&host, "original", TEMPLATE).await;
+    let keyed = TEMPLATE
+        .replace(", default: none", "")
+        .replace("network_name", "lan");
+    appliance(&host, "keyed", &keyed).await;
+    let clusters = host.clusters();
+    for (name, told) in [("original", "has no network"), ("keyed", "\"key_name\"")] {
+        let e = clusters.create(&ann(), &request(name)).await.unwrap_err();
+        assert_eq!(
+            (e.kind(), e.stable_code()),
+            (ErrorKind::Invalid, "missing-parameter")
+        );
+        assert!(e.what().contains(told), "{e}");
+    }
+    let kept = clusters.list(&ann(), false, None, 10).await.unwrap();
+    assert!(kept.items.is_empty());
+}
