@@ -11,6 +11,12 @@ pub(crate) fn failure(site: &str, operation: &'static str, e: client::Error) -> 
         Some(refusal) if !refusal.message.is_empty() => {
             format!("{site}: {}: {}", refusal.call, refusal.message)
         }
+        // Its hint is the advice, and is not told twice.
+        Some(refusal) => {
+            let mut bare = refusal.clone();
+            bare.hint = None;
+            format!("{site}: {bare}")
+        }
         _ => format!("{site}: {e}"),
     };
     let mut error = Error::new(kind, what).operation(operation).site(site);
@@ -77,4 +83,31 @@ fn advice(kind: ErrorKind) -> Option<&'static str> {
         ErrorKind::Invalid => "correct the template or the parameters",
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::Service;
+    use crate::client::error::{Call, Effect, Refusal};
+
+    #[test]
+    fn a_hint_is_told_once() {
+        for message in ["", "it says no"] {
+            let refusal = Refusal {
+                call: Call::write(Service::Orchestration, "create stack"),
+                status: 403,
+                error_type: Some("Forbidden".to_owned()),
+                message: message.to_owned(),
+                request_id: None,
+                retry_after: None,
+                effect: Effect::None,
+                hint: Some("log in otherwise"),
+            };
+            let e = client::Error::Refused(Box::new(refusal));
+            let told = failure("here", "create", e).to_string();
+            assert_eq!(told.matches("log in otherwise").count(), 1, "{told}");
+            assert!(told.contains("here: heat: create stack: "), "{told}");
+        }
+    }
 }
