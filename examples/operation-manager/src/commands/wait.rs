@@ -144,6 +144,68 @@ fn tell(bar: &Bar, cluster: &str, event: &Value) -> bool {
         return false;
     }
     let verb = what.rsplit('.').next().unwrap_or_default();
-    bar.line(format!("{verb}  {}", events::data(data)).trim_end());
+    let said = words(data);
+    // A step that says nothing is the engine's own affair.
+    if verb != "step" || !said.is_empty() {
+        bar.line(format!("{verb}  {said}").trim_end());
+    }
     true
+}
+
+/// What an event says to who waits. Of a state that is the reason; the books
+/// that the engine keeps are in `cluster events`.
+fn words(data: &Value) -> String {
+    let mut said = match data.get("incarnation") {
+        Some(_) => Value::Null,
+        None => data.clone(),
+    };
+    if let Some(fields) = said.as_object_mut() {
+        // Beside what is wanted a word for a state, as the verb is.
+        if fields.remove("wanted").is_some() {
+            fields.remove("to");
+        }
+        for book in ["generation", "hold", "reason", "remote"] {
+            fields.remove(book);
+        }
+    }
+    let (said, reason) = (events::data(&said), cell(&data["reason"]));
+    format!("{said}  {reason}").trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::words;
+
+    #[test]
+    fn who_waits_is_told_reasons_and_no_books() {
+        for (data, told) in [
+            (
+                json!({"by": "ann", "generation": 1, "hold": "h", "nodes": 4, "wanted": "running"}),
+                "by=ann nodes=4",
+            ),
+            (
+                json!({"from": "nothing", "to": "building", "generation": 1, "incarnation": 1,
+                       "effect": "create", "outcome": "begun", "site": "s"}),
+                "",
+            ),
+            (
+                json!({"from": "building", "to": "failed", "generation": 1, "incarnation": 1,
+                       "remote": "p/n/i", "reason": "CREATE_FAILED: no"}),
+                "CREATE_FAILED: no",
+            ),
+            (
+                json!({"from": "a", "to": "b", "reason": "a is full"}),
+                "from=a to=b  a is full",
+            ),
+            (
+                json!({"to": "releasing", "generation": 2, "wanted": "absent", "reason": "let go"}),
+                "let go",
+            ),
+            (json!(null), ""),
+        ] {
+            assert_eq!(words(&data), told, "{data}");
+        }
+    }
 }
