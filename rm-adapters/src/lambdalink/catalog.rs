@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use rm_core::catalog::{
-    Appliance, Catalog, Implementation, NewAppliance, NewImplementation, NewSite, Site, Target,
+    Appliance, Catalog, Implementation, NewAppliance, NewImplementation, NewSite, Script, Site,
+    Target,
 };
 use rm_core::id::Kind;
 use rm_core::model::Cluster;
@@ -201,7 +202,16 @@ async fn add_implementation(call: &Call<'_>, request: &Request) -> Result<Reply>
         appliance: String,
         site: String,
         image: Option<String>,
+        /// What older registries called it.
+        image_name: Option<String>,
         template: Option<String>,
+        #[serde(default)]
+        scripts: Vec<NewScript>,
+    }
+    #[derive(Deserialize)]
+    struct NewScript {
+        action: String,
+        code: String,
     }
     let new: New = request.read()?;
     let catalog = call.host.catalog();
@@ -215,7 +225,7 @@ async fn add_implementation(call: &Call<'_>, request: &Request) -> Result<Reply>
     let Some(media_type) = media_type(call, &site)? else {
         return Ok(wrong("site", "Nothing here makes clusters at this site."));
     };
-    let body = match (new.image, new.template) {
+    let body = match (new.image.or(new.image_name), new.template) {
         (Some(image), None) => {
             let media = catalog.media(&media_type);
             let Some(body) = media.and_then(|m| m.around_image(&image)) else {
@@ -234,6 +244,19 @@ async fn add_implementation(call: &Call<'_>, request: &Request) -> Result<Reply>
             ));
         }
     };
+    // They had no names: an action may have several.
+    let scripts = (1..).zip(new.scripts).map(|(n, script)| Script {
+        name: n.to_string(),
+        action: script.action,
+        code: script.code,
+    });
+    let (scripts, none) = (scripts.collect::<Vec<_>>(), BTreeMap::new());
+    if let Some(media) = catalog.media(&media_type)
+        && media.check(&body).is_ok()
+        && let Err(e) = media.takes(&body, &scripts, &none)
+    {
+        return blame("scripts", e);
+    }
     let added = catalog
         .add_implementation(
             call.who,
@@ -243,8 +266,8 @@ async fn add_implementation(call: &Call<'_>, request: &Request) -> Result<Reply>
                 site_type: None,
                 media_type,
                 body,
-                scripts: Vec::new(),
-                environment: BTreeMap::new(),
+                scripts,
+                environment: none,
             },
         )
         .await;
@@ -283,6 +306,12 @@ fn implementation(catalog: &Catalog, i: &Implementation) -> Value {
     let parsed = media
         .and_then(|media| media.as_json(&i.body))
         .map(|parsed| parsed.to_string());
+    let script = |s: &Script| {
+        json!({
+            "id": format!("{}/{}/{}", i.id, s.action, s.name),
+            "appliance": i.appliance, "action": s.action, "code": s.code,
+        })
+    };
     json!({
         "id": i.id, "owner": i.owner, "appliance": i.appliance,
         "site": match &i.target {
@@ -291,6 +320,9 @@ fn implementation(catalog: &Catalog, i: &Implementation) -> Value {
         },
         "created": i.created.to_string(),
         "image": image,
+        "image_name": image,
+        "logo_url": null,
+        "scripts": i.scripts.iter().map(script).collect::<Vec<_>>(),
         "template": if image.is_some() { Value::Null } else { json!(i.body) },
         "template_parsed": parsed,
         "script_parsed": parsed,

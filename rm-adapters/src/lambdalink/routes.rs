@@ -342,7 +342,9 @@ pub(super) fn catalog_schemas() -> Map<String, Value> {
             "LambdaLinkNewImplementation",
             object(
                 &["appliance", "site"],
-                &json!({"appliance": name(), "site": name(), "image": name(), "template": text()}),
+                &json!({"appliance": name(), "site": name(), "image": name(), "template": text(),
+                        "image_name": name(), "scripts": {"type": "array", "items": object(
+                            &["action", "code"], &json!({"action": name(), "code": text()}))}}),
             ),
         ),
         (
@@ -358,7 +360,12 @@ pub(super) fn catalog_schemas() -> Map<String, Value> {
                 ],
                 &json!({"id": text(), "owner": text(), "appliance": text(), "site": maybe(),
                         "created": text(), "image": maybe(), "template": maybe(),
-                        "template_parsed": maybe(), "script_parsed": maybe()}),
+                        "template_parsed": maybe(), "script_parsed": maybe(),
+                        "image_name": maybe(), "logo_url": maybe(),
+                        "scripts": {"type": "array", "items": object(
+                            &["id", "appliance", "action", "code"],
+                            &json!({"id": text(), "appliance": text(), "action": text(),
+                                    "code": text()}))}}),
             ),
         ),
     ] {

@@ -425,3 +425,44 @@ async fn an_image_gets_a_template_around_it() {
     let parsed: Value = serde_json::from_str(made["template_parsed"].as_str().unwrap()).unwrap();
     assert_eq!(parsed, json!({"image": "CC-CentOS7"}));
 }
+
+#[tokio::test]
+async fn implementations_of_older_registries_are_taken_and_shown_as_they_were() {
+    let s = Service::start().await;
+    s.load().await;
+    let path = "/lambdalink/implementations/";
+    let wanted = json!({"appliance": "hadoop", "site": "here", "image_name": "CC-CentOS7"});
+    let made = s.post(Who::Operator, path, wanted).await.expect(201);
+    assert_eq!(made["image_name"], "CC-CentOS7");
+    assert_eq!(
+        (&made["scripts"], &made["logo_url"]),
+        (&json!([]), &json!(null))
+    );
+
+    let scripts = json!([
+        {"action": "prepare_node", "code": "echo 1"},
+        {"action": "prepare_node", "code": "echo 2"},
+    ]);
+    let mut wanted = json!({"appliance": "hadoop", "site": "here", "scripts": scripts,
+                            "template": "{\"parameters\": [\"scripts\"]}"});
+    let made = s
+        .post(Who::Operator, path, wanted.clone())
+        .await
+        .expect(201);
+    let shown = made["scripts"].as_array().unwrap();
+    assert_eq!(shown.len(), 2);
+    assert_ne!(shown[0]["id"], shown[1]["id"]);
+    assert_eq!(
+        (
+            &shown[1]["appliance"],
+            &shown[1]["action"],
+            &shown[1]["code"]
+        ),
+        (&made["appliance"], &json!("prepare_node"), &json!("echo 2"))
+    );
+    // What reaches no node is not kept.
+    wanted["template"] = json!("{}");
+    let refused = s.post(Who::Operator, path, wanted).await;
+    assert_eq!(refused.status, 400);
+    assert!(refused.body["scripts"][0].is_string(), "{}", refused.body);
+}
