@@ -304,17 +304,18 @@ impl Catalog {
         Ok((site, credential, secret))
     }
 
-    /// The credentials by which a tenant can use a site, oldest first.
+    /// The credentials by which a tenant can use a site: the caller's own, then
+    /// those of others, the oldest first.
     pub(crate) async fn credentials_for(
         &self,
         who: &Caller,
         site: CatalogId,
     ) -> Result<Vec<Arc<Credential>>> {
         let value = format!("{}/{site}", who.tenant);
-        Ok(self
-            .list(Some(("tenant-site", &value)), None, 100)
-            .await?
-            .items)
+        let index = Some(("tenant-site", &*value));
+        let mut all: Vec<Arc<Credential>> = self.list(index, None, 100).await?.items;
+        all.sort_by_key(|credential| credential.user != who.user);
+        Ok(all)
     }
 }
 

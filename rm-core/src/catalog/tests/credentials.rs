@@ -123,7 +123,7 @@ async fn all_are_sealed_anew_and_none_is_lost() {
 }
 
 #[tokio::test]
-async fn the_oldest_credential_of_the_tenant_for_the_site_comes_first() {
+async fn a_callers_own_credential_for_the_site_comes_first_then_the_tenants_oldest() {
     let w = world();
     let berlin = w.site("berlin").await;
     w.site("paris").await;
@@ -134,5 +134,16 @@ async fn the_oldest_credential_of_the_tenant_for_the_site_comes_first() {
     w.env.pass(std::time::Duration::from_secs(1));
     let second = w.credential(&anna(), "a", "berlin").await;
     let found = w.catalog.credentials_for(&anna(), berlin.id).await.unwrap();
-    assert_eq!(found, [first, second].map(Arc::new));
+    let (first, second) = (Arc::new(first), Arc::new(second));
+    assert_eq!(found, [first.clone(), second.clone()]);
+    // On behalf of whom something is done is who asks for it, where that is
+    // possible.
+    let anton = Caller::user("anton", "acme");
+    let found = w.catalog.credentials_for(&anton, berlin.id).await.unwrap();
+    assert_eq!(found, [first.clone(), second.clone()]);
+    let own = Arc::new(w.credential(&anton, "own", "berlin").await);
+    let found = w.catalog.credentials_for(&anton, berlin.id).await.unwrap();
+    assert_eq!(found, [own.clone(), first.clone(), second.clone()]);
+    let found = w.catalog.credentials_for(&anna(), berlin.id).await.unwrap();
+    assert_eq!(found, [first, second, own]);
 }
