@@ -323,7 +323,7 @@ impl Clusters<'_> {
                     });
                 };
                 match answer {
-                    Err(e) => refuse(e.to_string()),
+                    Err(e) => refuse(at(&candidate.want.site.name, &e)),
                     Ok(answer) if answer.is_empty() => refuse("it is full".to_owned()),
                     Ok(answer) => {
                         for offer in answer {
@@ -382,7 +382,7 @@ impl Clusters<'_> {
                     offers.remove(0);
                     let mut refused = considered.remove(0);
                     "refused".clone_into(&mut refused.verdict);
-                    refused.why = e.to_string();
+                    refused.why = at(&refused.site, &e);
                     considered.push(refused);
                     if let Some(next) = considered.first_mut() {
                         "chosen".clone_into(&mut next.verdict);
@@ -410,6 +410,18 @@ impl Clusters<'_> {
             place,
             if stale { found.version } else { Version(0) },
         ))
+    }
+}
+
+/// What a site said, where its name is told beside it.
+fn at(site: &str, e: &Error) -> String {
+    let said = e.to_string();
+    match said
+        .strip_prefix(site)
+        .and_then(|rest| rest.strip_prefix(": "))
+    {
+        Some(rest) => rest.to_owned(),
+        None => said,
     }
 }
 
