@@ -7,12 +7,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::backend::{Mark, Phase};
 use crate::caller::{Caller, Role};
 use crate::driver::Sight;
+use crate::env::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::NewEvent;
 use crate::host::Core;
@@ -88,6 +90,14 @@ pub struct Orphan {
     pub verdict: Verdict,
     /// Why, in words.
     pub why: String,
+}
+
+impl Orphan {
+    /// Since its last change at the site, where the site's stamp is a moment.
+    pub fn age(&self, now: Timestamp) -> Option<Duration> {
+        let at = Timestamp::parse(self.stamp.as_deref()?)?;
+        Some(now.since(at))
+    }
 }
 
 /// What a survey of all sites has shown.

@@ -2,6 +2,7 @@
 
 use axum::http::StatusCode;
 use rm_core::backend::Mark;
+use rm_core::env::Timestamp;
 use rm_core::orphans::{Orphan, Reclaimed, Skipped, Thing};
 use rm_core::{Call, CatalogId, RemoteId, ResourceId, Result};
 use serde::Deserialize;
@@ -12,14 +13,15 @@ use crate::door::{Reply, Request};
 
 pub(super) async fn list(call: &Call<'_>) -> Result<Reply> {
     let report = call.host.orphans().report(call.who).await?;
-    let items: Vec<Value> = report.orphans.iter().map(show).collect();
+    let now = call.host.env().now();
+    let items: Vec<Value> = report.orphans.iter().map(|o| show(o, now)).collect();
     let skipped: Vec<Value> = report.skipped.iter().map(skipped).collect();
     Ok(Reply::ok(json!({
         "items": items, "owned": report.owned, "foreign": report.foreign, "skipped": skipped,
     })))
 }
 
-fn show(o: &Orphan) -> Value {
+fn show(o: &Orphan, now: Timestamp) -> Value {
     let (thing, mark) = (&o.thing, &o.thing.mark);
     let mut shown = json!({
         "manager": thing.manager, "site": o.site_name, "credential": thing.credential,
@@ -29,6 +31,11 @@ fn show(o: &Orphan) -> Value {
         "phase": o.phase.as_str(), "verdict": o.verdict.as_str(), "why": o.why,
     });
     set(&mut shown, "stamp", o.stamp.as_ref());
+    set(
+        &mut shown,
+        "age_seconds",
+        o.age(now).map(|age| age.as_secs()),
+    );
     shown
 }
 

@@ -262,7 +262,8 @@ fn orphans() -> Map<String, Value> {
         "Orphan": open(&[&known[..], &["name", "phase", "verdict", "why"]].concat(), &json!({
             "manager": text(), "site": text(), "credential": id(), "credential_name": text(),
             "id": text(), "name": text(), "installation": text(), "resource": id(),
-            "incarnation": number(), "generation": number(), "stamp": text(), "why": text(),
+            "incarnation": number(), "generation": number(), "stamp": text(),
+            "age_seconds": number(), "why": text(),
             "phase": {"enum": Phase::ALL.map(Phase::as_str)},
             "verdict": {"enum": Verdict::ALL.map(Verdict::as_str)},
         })),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::cli::Orphans;
 use crate::client::Client;
 use crate::failure::Result;
-use crate::output::{Column, Output, cell, rows, time};
+use crate::output::{Column, Output, cell, rows};
 
 const COLUMNS: &[Column] = &[
     ("VERDICT", |o| cell(&o["verdict"])),
@@ -17,7 +17,7 @@ const COLUMNS: &[Column] = &[
     ("RESOURCE", |o| cell(&o["resource"])),
     ("TRY", |o| cell(&o["incarnation"])),
     ("PHASE", |o| cell(&o["phase"])),
-    ("CHANGED", |o| time(&o["stamp"])),
+    ("AGE", age),
     ("WHY", |o| cell(&o["why"])),
 ];
 
@@ -27,6 +27,18 @@ const SKIPPED: &[Column] = &[
     ("CREDENTIAL", |s| cell(&s["credential_name"])),
     ("WHY", |s| cell(&s["why"])),
 ];
+
+/// How long ago the site changed it, in its largest unit; what the site says
+/// where that is no moment.
+fn age(orphan: &Value) -> String {
+    let Some(seconds) = orphan["age_seconds"].as_u64() else {
+        return cell(&orphan["stamp"]);
+    };
+    let units = [(86_400, "d"), (3_600, "h"), (60, "m")];
+    let fits = units.into_iter().find(|(unit, _)| seconds >= *unit);
+    let (unit, name) = fits.unwrap_or((1, "s"));
+    format!("{} {name}", seconds / unit)
+}
 
 /// What a server is told to know a thing by.
 const THING: [&str; 8] = [
@@ -126,4 +138,18 @@ fn results(done: &Value) -> String {
         }
     });
     lines.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_age_is_told_in_its_largest_unit() {
+        for (seconds, text) in [(0, "0 s"), (59, "59 s"), (7_300, "2 h"), (259_199, "2 d")] {
+            assert_eq!(age(&json!({"age_seconds": seconds, "stamp": "x"})), text);
+        }
+        assert_eq!(age(&json!({"stamp": "17"})), "17", "no moment");
+        assert_eq!(age(&json!({})), "");
+    }
 }
