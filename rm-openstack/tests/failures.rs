@@ -8,11 +8,11 @@ use std::time::Duration;
 use rm_openstack::client::heat::StackFilter;
 use rm_openstack::client::{Effect, Heat, Service, Session};
 use support::replay::{Answer, Recording, Server};
-use support::{cloud, config, demo, reference_for, small};
+use support::{cloud, config, demo, small};
 
 #[tokio::test]
 async fn every_recorded_error_is_read() {
-    let Some(reference) = reference_for("every_recorded_error_is_read") else {
+    let Some(reference) = needs::reference("every_recorded_error_is_read") else {
         return;
     };
     let mut read = 0;
@@ -57,7 +57,7 @@ async fn every_recorded_error_is_read() {
 
 #[tokio::test]
 async fn refused_creates_have_no_effect_and_lost_ones_may_have() {
-    let Some(reference) = reference_for("refused_creates_have_no_effect_and_lost_ones_may_have")
+    let Some(reference) = needs::reference("refused_creates_have_no_effect_and_lost_ones_may_have")
     else {
         return;
     };
@@ -101,7 +101,7 @@ async fn refused_creates_have_no_effect_and_lost_ones_may_have() {
 #[tokio::test]
 async fn application_credentials_get_the_hint_that_heat_does_not_give() {
     let Some(reference) =
-        reference_for("application_credentials_get_the_hint_that_heat_does_not_give")
+        needs::reference("application_credentials_get_the_hint_that_heat_does_not_give")
     else {
         return;
     };
@@ -129,7 +129,7 @@ async fn application_credentials_get_the_hint_that_heat_does_not_give() {
 
 #[tokio::test]
 async fn what_is_lost_on_the_way() {
-    let Some(reference) = reference_for("what_is_lost_on_the_way") else {
+    let Some(reference) = needs::reference("what_is_lost_on_the_way") else {
         return;
     };
     for answer in [Answer::Hang, Answer::Stall] {
@@ -160,7 +160,7 @@ async fn what_is_lost_on_the_way() {
 
 #[tokio::test]
 async fn answers_that_make_no_sense() {
-    let Some(reference) = reference_for("answers_that_make_no_sense") else {
+    let Some(reference) = needs::reference("answers_that_make_no_sense") else {
         return;
     };
     let raw = |body: &[u8]| Answer::Say {

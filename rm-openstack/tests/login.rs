@@ -11,11 +11,11 @@ use rm_openstack::client::heat::StackFilter;
 use rm_openstack::client::{Auth, Effect, Error, Heat, Interface, Secret, Service, Session, User};
 use serde_json::{Value, json};
 use support::replay::{Answer, Recording, Server};
-use support::{TOKENS, cloud, config, demo, reference_for, small};
+use support::{TOKENS, cloud, config, demo, small};
 
 #[tokio::test]
 async fn logs_in_as_recorded() {
-    let Some(reference) = reference_for("logs_in_as_recorded") else {
+    let Some(reference) = needs::reference("logs_in_as_recorded") else {
         return;
     };
     let secret: Secret = Recording::load(&reference, "min/025-ks-auth-appcred").sent["auth"]["identity"]
@@ -75,7 +75,7 @@ async fn logs_in_as_recorded() {
 
 #[tokio::test]
 async fn the_catalog_is_chosen_from() {
-    let Some(reference) = reference_for("the_catalog_is_chosen_from") else {
+    let Some(reference) = needs::reference("the_catalog_is_chosen_from") else {
         return;
     };
     let server = Server::start().await;
@@ -102,7 +102,7 @@ async fn the_catalog_is_chosen_from() {
 
 #[tokio::test]
 async fn a_refused_login_is_not_guessed_about() {
-    let Some(reference) = reference_for("a_refused_login_is_not_guessed_about") else {
+    let Some(reference) = needs::reference("a_refused_login_is_not_guessed_about") else {
         return;
     };
     let mut texts = BTreeSet::new();
@@ -129,7 +129,7 @@ async fn a_refused_login_is_not_guessed_about() {
 
 #[tokio::test]
 async fn a_refused_token_is_replaced_once() {
-    let Some(reference) = reference_for("a_refused_token_is_replaced_once") else {
+    let Some(reference) = needs::reference("a_refused_token_is_replaced_once") else {
         return;
     };
     let (server, heat, stacks) = cloud(&reference).await;
@@ -167,7 +167,7 @@ async fn a_refused_token_is_replaced_once() {
 
 #[tokio::test]
 async fn many_callers_log_in_once() {
-    let Some(reference) = reference_for("many_callers_log_in_once") else {
+    let Some(reference) = needs::reference("many_callers_log_in_once") else {
         return;
     };
     let (server, heat, stacks) = cloud(&reference).await;
@@ -229,7 +229,7 @@ async fn many_callers_log_in_once() {
 
 #[tokio::test]
 async fn tokens_are_renewed_before_their_end() {
-    let Some(reference) = reference_for("tokens_are_renewed_before_their_end") else {
+    let Some(reference) = needs::reference("tokens_are_renewed_before_their_end") else {
         return;
     };
     let server = Server::start().await;

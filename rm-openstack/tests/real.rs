@@ -8,9 +8,6 @@
     reason = "tests, and what they share"
 )]
 
-#[path = "support/skips.rs"]
-mod skips;
-
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -39,7 +36,7 @@ outputs:
 ";
 
 fn lab(test: &str) -> Option<SessionConfig> {
-    let path = skips::from_env(test, "RM_LAB_CLOUDS")?;
+    let path = needs::lab(test, "RM_LAB_CLOUDS")?;
     let cloud = std::env::var("RM_LAB_CLOUD").unwrap_or_else(|_| "oslab".into());
     let clouds = Clouds::load(&path).unwrap();
     let now = Arc::new(|| {

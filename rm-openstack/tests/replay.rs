@@ -10,11 +10,11 @@ use rm_openstack::client::heat::{
 use rm_openstack::client::{Heat, Session};
 use serde_json::json;
 use support::replay::{Answer, Recording, Server};
-use support::{cloud, config, demo, reference_for, small};
+use support::{cloud, config, demo, small};
 
 #[tokio::test]
 async fn creates_as_recorded() {
-    let Some(reference) = reference_for("creates_as_recorded") else {
+    let Some(reference) = needs::reference("creates_as_recorded") else {
         return;
     };
     let (server, heat, _) = cloud(&reference).await;
@@ -43,7 +43,7 @@ async fn creates_as_recorded() {
 
 #[tokio::test]
 async fn redirects_keep_method_and_query() {
-    let Some(reference) = reference_for("redirects_keep_method_and_query") else {
+    let Some(reference) = needs::reference("redirects_keep_method_and_query") else {
         return;
     };
     let (server, heat, _) = cloud(&reference).await;
@@ -72,7 +72,7 @@ async fn redirects_keep_method_and_query() {
 
 #[tokio::test]
 async fn redirects_lead_nowhere_else_and_only_once() {
-    let Some(reference) = reference_for("redirects_lead_nowhere_else_and_only_once") else {
+    let Some(reference) = needs::reference("redirects_lead_nowhere_else_and_only_once") else {
         return;
     };
     let (server, heat, stacks) = cloud(&reference).await;
@@ -97,7 +97,7 @@ async fn redirects_lead_nowhere_else_and_only_once() {
 
 #[tokio::test]
 async fn stacks_that_are_gone() {
-    let Some(reference) = reference_for("stacks_that_are_gone") else {
+    let Some(reference) = needs::reference("stacks_that_are_gone") else {
         return;
     };
     let (server, heat, _) = cloud(&reference).await;
@@ -125,7 +125,7 @@ async fn stacks_that_are_gone() {
 
 #[tokio::test]
 async fn lists_are_read_whole_and_never_twice() {
-    let Some(reference) = reference_for("lists_are_read_whole_and_never_twice") else {
+    let Some(reference) = needs::reference("lists_are_read_whole_and_never_twice") else {
         return;
     };
     let (server, heat, stacks) = cloud(&reference).await;
@@ -169,7 +169,7 @@ async fn lists_are_read_whole_and_never_twice() {
 
 #[tokio::test]
 async fn one_call_for_many_stacks() {
-    let Some(reference) = reference_for("one_call_for_many_stacks") else {
+    let Some(reference) = needs::reference("one_call_for_many_stacks") else {
         return;
     };
     let recording = Recording::load(&reference, "checks/007-list-by-id");
@@ -211,7 +211,7 @@ async fn one_call_for_many_stacks() {
 
 #[tokio::test]
 async fn inside_a_stack() {
-    let Some(reference) = reference_for("inside_a_stack") else {
+    let Some(reference) = needs::reference("inside_a_stack") else {
         return;
     };
     let (server, heat, _) = cloud(&reference).await;
@@ -268,7 +268,7 @@ async fn inside_a_stack() {
 
 #[tokio::test]
 async fn outputs_updates_and_checks() {
-    let Some(reference) = reference_for("outputs_updates_and_checks") else {
+    let Some(reference) = needs::reference("outputs_updates_and_checks") else {
         return;
     };
     let (server, heat, stacks) = cloud(&reference).await;

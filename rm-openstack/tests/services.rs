@@ -16,7 +16,7 @@ use rm_openstack::client::glance::{ImageSource, NewImage};
 use rm_openstack::client::{Effect, Glance, Neutron, Nova, Service, Session, Usage};
 use serde_json::{Value, json};
 use support::replay::{Answer, Recording, Server};
-use support::{config, demo, reference_for};
+use support::{config, demo};
 
 const SHA256_OF_ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 const SHA512_OF_ABC: &str = "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a\
@@ -51,7 +51,7 @@ fn image(size: u64, digest: &str) -> Value {
 
 #[tokio::test]
 async fn nova_limits() {
-    let Some(reference) = reference_for("nova_limits") else {
+    let Some(reference) = needs::reference("nova_limits") else {
         return;
     };
     let server = Server::start().await;
@@ -73,7 +73,7 @@ async fn nova_limits() {
 
 #[tokio::test]
 async fn neutron_ports() {
-    let Some(reference) = reference_for("neutron_ports") else {
+    let Some(reference) = needs::reference("neutron_ports") else {
         return;
     };
     let server = Server::start().await;
@@ -117,7 +117,7 @@ async fn neutron_ports() {
 
 #[tokio::test]
 async fn images_are_found_by_their_exact_name() {
-    let Some(reference) = reference_for("images_are_found_by_their_exact_name") else {
+    let Some(reference) = needs::reference("images_are_found_by_their_exact_name") else {
         return;
     };
     let server = Server::start().await;

@@ -16,8 +16,8 @@ use rm_core::catalog::{NewAppliance, NewImplementation, Script};
 use rm_core::clusters::ClusterRequest;
 use rm_openstack::media::HEAT_TEMPLATE;
 use serde_json::json;
+use support::cloud;
 use support::replay::Recording;
-use support::{cloud, reference_for};
 
 const TEMPLATE: &str = "
 heat_template_version: 2018-08-31
@@ -33,7 +33,7 @@ outputs:
 
 #[tokio::test]
 async fn scripts_and_environment_are_sent_to_the_parameters_for_them() {
-    let Some(reference) = reference_for("scripts_and_environment") else {
+    let Some(reference) = needs::reference("scripts_and_environment") else {
         return;
     };
     let (server, _, stacks) = cloud(&reference).await;

@@ -17,9 +17,9 @@ use rm_core::clusters::{ClusterRequest, Reuse};
 use rm_core::{ErrorKind, Host};
 use rm_openstack::media::HEAT_TEMPLATE;
 use serde_json::{Value, json};
+use support::TOKENS;
 use support::host::ann;
 use support::replay::{Answer, Recording, Server};
-use support::{TOKENS, reference_for};
 
 /// By the specification of the original appliances, and with a network.
 const TEMPLATE: &str = "
@@ -71,7 +71,7 @@ async fn sent(server: &Server, stacks: &str, nth: usize) -> Value {
 
 #[tokio::test]
 async fn the_network_and_our_address_are_found_where_nobody_says_them() {
-    let Some(reference) = reference_for("the_network_and_our_address_are_found") else {
+    let Some(reference) = needs::reference("the_network_and_our_address_are_found") else {
         return;
     };
     let server = Server::start().await;
@@ -106,7 +106,7 @@ async fn the_network_and_our_address_are_found_where_nobody_says_them() {
 
 #[tokio::test]
 async fn what_cannot_be_found_is_named_before_anything_is_reserved() {
-    let Some(reference) = reference_for("what_cannot_be_found_is_named") else {
+    let Some(reference) = needs::reference("what_cannot_be_found_is_named") else {
         return;
     };
     let server = Server::start().await;

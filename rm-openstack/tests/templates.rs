@@ -3,11 +3,10 @@
 mod support;
 
 use rm_openstack::template::{TemplateError, TemplateInfo};
-use support::reference_for;
 
 #[test]
 fn published_templates_are_read() {
-    let Some(reference) = reference_for("published_templates_are_read") else {
+    let Some(reference) = needs::reference("published_templates_are_read") else {
         return;
     };
     let (mut good, mut refused) = (0, Vec::new());

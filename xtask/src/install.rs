@@ -76,6 +76,19 @@ pub(crate) fn python() -> Result<PathBuf> {
         .ok_or_else(|| Error::new("no python3 of version 3.10 or newer in PATH"))
 }
 
+/// The programs of others that judge what we write and read.
+pub(crate) fn judges() -> Result<()> {
+    let missing: Vec<&str> = [("xmllint", "libxml2-utils"), ("xmlsec1", "xmlsec1")]
+        .into_iter()
+        .filter(|(program, _)| paths::in_path(program).is_none())
+        .map(|(_, package)| package)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    apt(&missing)
+}
+
 /// Install Debian packages as root; otherwise name them and stop.
 fn apt(packages: &[&str]) -> Result<()> {
     let names = packages.join(" ");

@@ -49,6 +49,7 @@ fn full() -> Result<()> {
     say("then random schedules in simulated worlds, and a release without them");
     let skips = Skips::begin()?;
     let mut steps = Steps::default();
+    install::judges()?;
     let mut clouds = Clouds::start()?;
     let mut hosts = Hosts::start()?;
     steps.take("fmt", checks::fmt);

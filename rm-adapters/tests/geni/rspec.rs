@@ -9,8 +9,8 @@ use rm_adapters::geni::rspec::{
 };
 use rm_adapters::geni::{Attribute, Content, Element, Name};
 
-use super::reference;
 use super::ring::ring;
+use needs::reference;
 
 /// What cannot be read, and why.
 const REFUSED: [(&str, &str); 4] = [
@@ -373,8 +373,7 @@ fn what_we_write_fits_the_published_schemas() {
     let Some(reference) = reference("what_we_write_fits") else {
         return;
     };
-    if Command::new("xmllint").arg("--version").output().is_err() {
-        println!("SKIPPED xmllint: what_we_write_fits: no xmllint");
+    if !needs::program("what_we_write_fits", "xmllint") {
         return;
     }
     for (kind, schema) in [

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use rm_adapters::geni::xmlrpc::{Call, Fault, Value, answer};
 
-use super::reference;
+use needs::reference;
 
 fn call(value: &str) -> Value {
     let text = format!(

@@ -21,7 +21,6 @@ use rm_testkit::conformance::{Eyes, Ground, Level, Real, Specs, Subject, Time, c
 use serde_json::json;
 
 use crate::lab::RealEnv;
-use crate::skips::from_env;
 
 /// As little as makes Heat work: one value, and its size to be seen. Many
 /// stacks of it cost what one with computers does.
@@ -137,7 +136,7 @@ fn read(tag: &str) -> Option<Mark> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn heat_is_exact() {
-    let Some(clouds) = from_env("conformance::heat_is_exact", "RM_LAB_CLOUDS") else {
+    let Some(clouds) = needs::lab("conformance::heat_is_exact", "RM_LAB_CLOUDS") else {
         return;
     };
     let card = suite(LabHeat::at(&clouds)).at_once(12).await;

@@ -18,8 +18,6 @@ use rm_openstack::client::heat::{ResourceQuery, Stack, StackFilter};
 use rm_openstack::client::{Glance, Heat, Session};
 use serde_json::{Value, json};
 
-use crate::skips::from_env;
-
 #[derive(Debug)]
 pub(crate) struct RealEnv;
 
@@ -59,8 +57,8 @@ impl Cloud {
     /// The lab's files, or a line that says that the test was skipped.
     fn clouds(self, test: &str) -> Option<PathBuf> {
         match self {
-            Self::Minimal => from_env(test, "RM_LAB_CLOUDS"),
-            Self::Full => from_env(test, "RM_LAB_FULL_CLOUDS"),
+            Self::Minimal => needs::lab(test, "RM_LAB_CLOUDS"),
+            Self::Full => needs::lab(test, "RM_LAB_FULL_CLOUDS"),
         }
     }
 }

@@ -22,6 +22,4 @@ mod life;
 mod own;
 mod refused;
 mod resize;
-#[path = "../support/skips.rs"]
-mod skips;
 mod software;

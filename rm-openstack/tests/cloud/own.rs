@@ -6,7 +6,6 @@ use std::process::{Child, Command, Stdio};
 use rm_core::policy::Policy;
 
 use crate::lab::Lab;
-use crate::skips::from_env;
 
 /// A fresh Keystone and Heat, taken down when this is dropped or the process
 /// ends, however it ends.
@@ -18,7 +17,7 @@ pub(crate) struct OwnCloud {
 
 impl OwnCloud {
     pub(crate) fn up(test: &str, options: &[&str]) -> Option<Self> {
-        let script = from_env(test, "RM_LAB_SCRIPT")?;
+        let script = needs::lab(test, "RM_LAB_SCRIPT")?;
         let folder = tempfile::TempDir::new().unwrap();
         let guard = Command::new("python3")
             .arg(&script)

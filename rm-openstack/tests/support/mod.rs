@@ -1,4 +1,4 @@
-//! What the tests of this crate share: where recorded data is, and a server that plays it back.
+//! What the tests of this crate share: a server that plays back what was recorded.
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![allow(
@@ -10,33 +10,14 @@
 
 pub(crate) mod host;
 pub(crate) mod replay;
-pub(crate) mod skips;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use replay::{Recording, Server};
 use rm_openstack::client::heat::{CreateStack, Template};
 use rm_openstack::client::{Auth, Clock, Domain, Heat, Project, Session, SessionConfig, User};
 use serde_json::json;
-
-/// The folder with reference data: named by the environment, or beside the workspace.
-pub(crate) fn reference_dir() -> Option<PathBuf> {
-    let dir = match std::env::var_os("RM_REFERENCE_DIR") {
-        Some(dir) => PathBuf::from(dir),
-        None => PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared"),
-    };
-    dir.is_dir().then_some(dir)
-}
-
-/// The same for one test, which says so if it cannot run.
-pub(crate) fn reference_for(test: &str) -> Option<PathBuf> {
-    let dir = reference_dir();
-    if dir.is_none() {
-        skips::skipped("reference", test, "no reference data");
-    }
-    dir
-}
 
 pub(crate) fn demo() -> Auth {
     Auth::Password {

@@ -30,20 +30,7 @@ impl Lab {
 
     /// The same for the lab that this variable names.
     pub(crate) fn named(name: &str, test: &str) -> Option<Self> {
-        let Some(dir) = std::env::var_os(name).map(PathBuf::from) else {
-            assert!(
-                std::env::var_os("RM_LAB_REQUIRED").is_none(),
-                "{name} is not set, and this run must not skip"
-            );
-            println!("SKIPPED lab: {test}: {name} is not set");
-            if let Some(log) = std::env::var_os("RM_SKIP_LOG") {
-                use std::io::Write;
-                let mut options = std::fs::OpenOptions::new();
-                let mut log = options.append(true).create(true).open(log).unwrap();
-                writeln!(log, "{test}: {name} is not set").unwrap();
-            }
-            return None;
-        };
+        let dir = needs::lab(test, name)?;
         Some(Self::at(dir))
     }
 

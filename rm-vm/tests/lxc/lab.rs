@@ -23,20 +23,7 @@ pub(crate) struct Lab {
 impl Lab {
     /// The lab, or a line that says that the test was skipped.
     pub(crate) fn find(test: &str) -> Option<Self> {
-        let Some(folder) = std::env::var_os("RM_LAB_LXC").map(PathBuf::from) else {
-            assert!(
-                std::env::var_os("RM_LAB_REQUIRED").is_none(),
-                "RM_LAB_LXC is not set, and this run must not skip"
-            );
-            println!("SKIPPED lab: {test}: RM_LAB_LXC is not set");
-            if let Some(log) = std::env::var_os("RM_SKIP_LOG") {
-                use std::io::Write;
-                let mut options = std::fs::OpenOptions::new();
-                let mut log = options.append(true).create(true).open(log).unwrap();
-                writeln!(log, "{test}: RM_LAB_LXC is not set").unwrap();
-            }
-            return None;
-        };
+        let folder = needs::lab(test, "RM_LAB_LXC")?;
         let text = std::fs::read_to_string(folder.join("lab.json")).unwrap();
         let facts: Value = serde_json::from_str(&text).unwrap();
         Some(Self {

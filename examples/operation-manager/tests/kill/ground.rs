@@ -28,12 +28,12 @@ pub(crate) struct Made {
 impl Ground {
     /// The cloud of the run; none, said aloud, where there is none.
     pub(crate) fn heat(test: &str) -> Option<Self> {
-        named("RM_LAB_CLOUDS", test).map(Self::Heat)
+        needs::lab(test, "RM_LAB_CLOUDS").map(Self::Heat)
     }
 
     /// The containers of the run; none, said aloud, where there are none.
     pub(crate) fn lxc(test: &str) -> Option<Self> {
-        named("RM_LAB_LXC", test).map(Self::Lxc)
+        needs::lab(test, "RM_LAB_LXC").map(Self::Lxc)
     }
 
     /// What the configuration of the daemon says of it.
@@ -153,24 +153,6 @@ fn containers() -> Value {
 pub(crate) fn facts(dir: &Path) -> Value {
     let text = std::fs::read(dir.join("lab.json")).unwrap();
     serde_json::from_slice(&text).unwrap()
-}
-
-fn named(variable: &str, test: &str) -> Option<PathBuf> {
-    let path = std::env::var_os(variable).map(PathBuf::from);
-    if path.is_none() {
-        assert!(
-            std::env::var_os("RM_LAB_REQUIRED").is_none(),
-            "{variable} is not set, and this run must not skip"
-        );
-        println!("SKIPPED lab: {test}: {variable} is not set");
-        if let Some(log) = std::env::var_os("RM_SKIP_LOG") {
-            use std::io::Write;
-            let mut options = std::fs::OpenOptions::new();
-            let mut log = options.append(true).create(true).open(log).unwrap();
-            writeln!(log, "{test}: {variable} is not set").unwrap();
-        }
-    }
-    path
 }
 
 /// One that nobody else has.

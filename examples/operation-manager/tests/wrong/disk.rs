@@ -7,7 +7,6 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::lab::clouds;
 use crate::stage::Stage;
 use crate::support::Home;
 
@@ -39,7 +38,7 @@ fn on_a_small_disk(home: &Home, command: Command) -> Command {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_refuses_changes_nothing_and_goes_on_when_there_is_room() {
-    let Some(clouds) = clouds("a_full_disk") else {
+    let Some(clouds) = needs::lab("a_full_disk", "RM_LAB_CLOUDS") else {
         return;
     };
     let stage = Stage::open(&clouds, on_a_small_disk).await;

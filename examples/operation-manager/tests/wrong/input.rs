@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-use crate::lab::clouds;
 use crate::stage::{HEAT, Stage, TEMPLATE};
 use crate::support::{program, run};
 
@@ -65,7 +64,7 @@ fn cases() -> Vec<Case> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bad_input_is_told_and_changes_neither_catalog_nor_store_nor_cloud() {
-    let Some(clouds) = clouds("bad_input_is_told") else {
+    let Some(clouds) = needs::lab("bad_input_is_told", "RM_LAB_CLOUDS") else {
         return;
     };
     let stage = Stage::open(&clouds, |_, command| command).await;
@@ -138,7 +137,7 @@ async fn bad_input_is_told_and_changes_neither_catalog_nor_store_nor_cloud() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_on_its_way_out_takes_neither_a_size_nor_another_delete() {
     const SLOW: &str = include_str!("../../../../lab/openstack/templates/slow.yaml");
-    let Some(clouds) = clouds("what_is_on_its_way_out") else {
+    let Some(clouds) = needs::lab("what_is_on_its_way_out", "RM_LAB_CLOUDS") else {
         return;
     };
     let stage = Stage::open(&clouds, |_, command| command).await;

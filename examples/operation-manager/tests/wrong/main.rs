@@ -12,8 +12,6 @@
 mod disk;
 mod eyes;
 mod input;
-#[path = "../support/lab.rs"]
-mod lab;
 mod newer;
 mod stage;
 #[path = "../support/mod.rs"]

@@ -24,20 +24,7 @@ impl Lab {
     /// told, unless the run must not skip.
     pub(crate) fn of_this_run(test: &str) -> Option<Self> {
         let name = "RM_LAB_LIBVIRT";
-        let Some(dir) = std::env::var_os(name) else {
-            assert!(
-                std::env::var_os("RM_LAB_REQUIRED").is_none(),
-                "{name} is not set, and this run must not skip"
-            );
-            println!("SKIPPED lab: {test}: {name} is not set");
-            if let Some(log) = std::env::var_os("RM_SKIP_LOG") {
-                use std::io::Write;
-                let mut options = std::fs::OpenOptions::new();
-                let mut log = options.append(true).create(true).open(log).unwrap();
-                writeln!(log, "{test}: {name} is not set").unwrap();
-            }
-            return None;
-        };
+        let dir = needs::lab(test, name)?;
         Some(Self::at(dir.into()))
     }
 
