@@ -25,7 +25,7 @@ impl Lab {
     pub(crate) fn of_this_run(test: &str) -> Option<Self> {
         let name = "RM_LAB_LIBVIRT";
         let dir = needs::lab(test, name)?;
-        Some(Self::at(dir.into()))
+        Some(Self::at(dir))
     }
 
     fn at(dir: PathBuf) -> Self {
