@@ -45,13 +45,11 @@ async fn a_failing_resource_is_named_and_can_be_deleted() {
         .id();
     let cluster = lab.settled(id).await;
     assert_eq!(cluster.record().seen, State::Failed);
-    // The path to the one that failed, and what it said itself.
+    // The path to one that failed, of several whichever Heat names.
     let reason = &cluster.record().reason;
     assert!(reason.contains("resources.slave_group"), "{reason}");
-    assert!(
-        reason.contains("slave0") || reason.contains("resources[0]"),
-        "{reason}"
-    );
+    let member = ["slave0", "slave1", "resources[0]", "resources[1]"];
+    assert!(member.iter().any(|m| reason.contains(m)), "{reason}");
     assert_eq!(lab.stacks(id).await.len(), 1, "it stays to be looked at");
     lab.delete(id).await;
     assert!(lab.stacks(id).await.is_empty());
