@@ -98,11 +98,16 @@ impl Engine {
         }
     }
 
-    /// Writes down that an effect begins. False where the claim is not ours
-    /// any more, or somebody wants something else by now: then it must not
-    /// begin.
-    pub(super) async fn journal(&self, reach: &Reach, claim: &mut Claim, effect: Effect) -> bool {
-        let generation = claim.row.record.generation;
+    /// Writes down that an effect begins, which was decided on for this
+    /// generation. False where the claim is not ours any more, or somebody
+    /// wants something else by now: then it must not begin.
+    pub(super) async fn journal(
+        &self,
+        reach: &Reach,
+        claim: &mut Claim,
+        effect: Effect,
+        generation: u64,
+    ) -> bool {
         let now = self.core.env.now();
         let patience = now.plus(reach.cap.patience);
         // Writing under the fence prolongs the claim from now on, so that it
@@ -147,7 +152,11 @@ impl Engine {
                     // It goes on; what was too long ago is over.
                     r.deadline = None;
                 }
-                r.deadline.get_or_insert(patience);
+                // Whoever only waited for it to go had no limit of the site's.
+                let earlier = r
+                    .deadline
+                    .filter(|d| effect != Effect::Destroy || *d < patience);
+                r.deadline = Some(earlier.unwrap_or(patience));
                 let state = match effect {
                     Effect::Create => State::Building,
                     Effect::Change | Effect::Replace => State::Changing,
@@ -193,6 +202,7 @@ impl Engine {
     }
 
     async fn create(&self, mut reach: Reach, mut claim: Claim) {
+        let decided = claim.row.record.generation;
         // An earlier create may have had an effect: then another place would
         // make a second thing.
         let pending = claim.row.record.attempt.clone();
@@ -224,7 +234,10 @@ impl Engine {
             Err(e) => return self.cannot_ask(claim, &e).await,
         }
         let reach = &reach;
-        if !self.journal(reach, &mut claim, Effect::Create).await {
+        if !self
+            .journal(reach, &mut claim, Effect::Create, decided)
+            .await
+        {
             return;
         }
         let r = &*claim.row.record;
@@ -315,6 +328,7 @@ impl Engine {
     }
 
     async fn destroy(&self, reach: &Reach, mut claim: Claim, sight: Option<Sight>) {
+        let decided = claim.row.record.generation;
         if let (Some(sight), None) = (&sight, &claim.row.record.remote)
             && !self
                 .write(&mut claim, Due::Keep, |r, _| adopt(r, Some(sight)))
@@ -329,7 +343,10 @@ impl Engine {
             .attempt
             .clone()
             .filter(|a| a.effect == Effect::Create);
-        if !self.journal(reach, &mut claim, Effect::Destroy).await {
+        if !self
+            .journal(reach, &mut claim, Effect::Destroy, decided)
+            .await
+        {
             return;
         }
         let r = &*claim.row.record;

@@ -26,6 +26,7 @@ impl Engine {
             );
             return self.keep(reach, claim, &sight, &e).await;
         }
+        let decided = claim.row.record.generation;
         let before = &claim.row.record;
         let marked = sight.mark.as_ref().map(|m| m.generation);
         let there = (marked.unwrap_or(before.seen_generation), sight.phase);
@@ -60,7 +61,10 @@ impl Engine {
                 return;
             }
         }
-        if !self.journal(reach, &mut claim, Effect::Change).await {
+        if !self
+            .journal(reach, &mut claim, Effect::Change, decided)
+            .await
+        {
             return;
         }
         let r = &*claim.row.record;

@@ -22,6 +22,7 @@ impl Engine {
     /// Lets go of what there is, or keeps it where that is refused.
     pub(super) async fn replace(&self, reach: &Reach, mut claim: Claim, sight: Sight) {
         let now = self.core.env.now();
+        let decided = claim.row.record.generation;
         let before = &claim.row.record;
         if !before.is_replaced() {
             match self.replaceable(reach, before).await {
@@ -44,7 +45,10 @@ impl Engine {
         if before.remote.is_none() && !self.write(&mut claim, Due::Keep, adopted).await {
             return;
         }
-        if !self.journal(reach, &mut claim, Effect::Replace).await {
+        if !self
+            .journal(reach, &mut claim, Effect::Replace, decided)
+            .await
+        {
             return;
         }
         let cx = self.cx(reach);

@@ -190,11 +190,17 @@ impl Judge {
     }
 
     /// What is over and was not acted on although engines work.
-    pub(super) fn overdue(s: &Scene, rows: &[Versioned<ResourceRecord>]) -> Vec<Found> {
+    pub(super) fn overdue(
+        &self,
+        s: &Scene,
+        mischief: &Mischief,
+        rows: &[Versioned<ResourceRecord>],
+    ) -> Vec<Found> {
         let now = s.world.now();
+        let late = |end: &Timestamp| ON_TIME + self.blocked(s, mischief, *end, now);
         rows.iter()
             .filter_map(|row| Some((row.record.id, row.record.first_end()?)))
-            .filter(|(_, end)| end.plus(ON_TIME) < now)
+            .filter(|(_, end)| end.plus(late(end)) < now)
             .map(|(id, end)| Found::new(Harm::Lease, format!("{id} is held past {end:?}")))
             .collect()
     }

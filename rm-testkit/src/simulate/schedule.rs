@@ -362,7 +362,8 @@ impl<'a> Run<'a> {
             s.world.sleep(seen).await;
             self.rest().await;
         }
-        let overdue = Judge::overdue(s, &self.rows().await);
+        let rows = self.rows().await;
+        let overdue = self.judge.overdue(s, &self.mischief, &rows);
         self.told.broken.extend(overdue);
         let faults = s.check().await;
         for fault in faults {
