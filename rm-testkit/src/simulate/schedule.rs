@@ -362,8 +362,10 @@ impl<'a> Run<'a> {
             s.world.sleep(seen).await;
             self.rest().await;
         }
+        // Nobody can act on what is over while all are stalled.
+        self.awake().await;
         let rows = self.rows().await;
-        let overdue = self.judge.overdue(s, &self.mischief, &rows);
+        let overdue = Judge::overdue(s, &self.mischief, &rows);
         self.told.broken.extend(overdue);
         let faults = s.check().await;
         for fault in faults {
