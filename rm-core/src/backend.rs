@@ -9,16 +9,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog::{Catalog, Credential, Site};
 use crate::env::Env;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Kind, RemoteId, ResourceId};
 use crate::model::Model;
+use crate::owner::Owner;
 use crate::record::Place;
 use crate::secret::Secret;
 use crate::store::{Cursor, Page};
 
+mod hint;
 #[cfg(feature = "mock")]
 mod mock;
 
+pub use hint::{Hint, Hints};
 #[cfg(feature = "mock")]
 pub use mock::MockBackend;
 
@@ -63,8 +66,31 @@ pub trait Backend<M: Model>: fmt::Debug + Send + Sync + 'static {
     /// What this was made to be, as far as the site and the catalog can tell:
     /// asked only when a store is lost and made anew from the marks. Where it
     /// is nothing, what was made by this backend cannot be restored.
-    async fn recall(&self, _cx: &Cx<'_>, _seen: &Seen<M>) -> Result<Option<M::Spec>> {
+    async fn recall(&self, _cx: &Cx<'_>, _seen: &Seen<M>) -> Result<Option<Recalled<M::Spec>>> {
         Ok(None)
+    }
+
+    /// Writes down with the thing whose it is by now, which is [`Cx::owner`]:
+    /// asked only where [`Capability::keeps_owner`] is declared, when a lease
+    /// was renewed, say. What create and change are told of it they write down
+    /// themselves.
+    async fn note(&self, _cx: &Cx<'_>, _seen: &Seen<M>) -> Result<()> {
+        Err(Error::new(
+            ErrorKind::Unsupported,
+            "this backend does not keep whose a thing is",
+        ))
+    }
+
+    /// Hears of what happens at what this credential reaches; asked only where
+    /// [`Capability::events`] is declared. The first hint is
+    /// [`Hint::LookAtAll`], as soon as everything from then on is told, and it
+    /// comes again whenever something may have been missed. The stream ends
+    /// where nothing is heard any more; then this is asked again after a while.
+    async fn watch(&self, _cx: &Cx<'_>) -> Result<Hints> {
+        Err(Error::new(
+            ErrorKind::Unsupported,
+            "this backend does not tell what happens",
+        ))
     }
 }
 
@@ -87,6 +113,8 @@ pub struct Cx<'a> {
     /// Of `create`: how the site names the resources that this one needs, now
     /// that they are ready, by the name of each.
     pub needs: &'a BTreeMap<String, RemoteId>,
+    /// Of `create`, `change` and `note`: whose the thing is.
+    pub owner: Option<&'a Owner>,
     /// Where a long call says how far it is.
     pub progress: &'a std::sync::Arc<Progress>,
     /// How long the call may take.
@@ -179,6 +207,22 @@ pub struct Seen<M: Model> {
     pub stamp: Option<String>,
     /// What there is to see of it; only a close look gives it.
     pub view: Option<M::View>,
+}
+
+/// What a thing says of itself when the store is lost.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recalled<S> {
+    /// What it was made to be.
+    pub spec: S,
+    /// Whose it was when that was last written down.
+    pub owner: Option<Owner>,
+}
+
+impl<S> From<S> for Recalled<S> {
+    /// It does not know whose it is.
+    fn from(spec: S) -> Self {
+        Self { spec, owner: None }
+    }
 }
 
 /// What a real thing is doing.
@@ -292,6 +336,12 @@ pub struct Capability {
     pub patience: Duration,
     /// How many things one quick look takes.
     pub page: u32,
+    /// Whether [`Backend::watch`] tells of what happens. Whatever it misses is
+    /// seen by the next sweep.
+    pub events: bool,
+    /// Whether the thing keeps whose it is ([`Cx::owner`]), and
+    /// [`Backend::recall`] gives it back.
+    pub keeps_owner: bool,
 }
 
 impl Capability {
@@ -310,6 +360,8 @@ impl Capability {
             change_timeout: None,
             patience: Duration::from_secs(3600),
             page: 50,
+            events: false,
+            keeps_owner: false,
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::backend::{Capability, Cx, Look, Mark, Offer};
+use crate::backend::{Capability, Cx, Hints, Look, Mark, Offer, Recalled};
 use crate::catalog::Site;
 use crate::driver::{Driver, Sight};
 use crate::env::Timestamp;
@@ -32,7 +32,8 @@ pub struct BackendCall<'a> {
     pub backend: &'a str,
     /// The site's name.
     pub site: &'a str,
-    /// `offers`, `observe`, `create`, `change` or `destroy`.
+    /// `offers`, `observe`, `create`, `change`, `destroy`, `note`, or `watch`,
+    /// which is over when the site is heard.
     pub verb: &'static str,
     /// `ok`; the code of an [`ErrorKind`](crate::ErrorKind); or `cut-off`
     /// where nobody waits for its end any more: it took too long, or the work
@@ -150,8 +151,17 @@ impl Driver for Observed {
         self.told(cx, "destroy", call).await
     }
 
-    async fn recall(&self, cx: &Cx<'_>, seen: Sight) -> Result<Option<Json>> {
+    async fn recall(&self, cx: &Cx<'_>, seen: Sight) -> Result<Option<Recalled<Json>>> {
         let call = self.driver.recall(cx, seen);
         self.told(cx, "observe", call).await
+    }
+
+    async fn note(&self, cx: &Cx<'_>, seen: Sight) -> Result<()> {
+        let call = self.driver.note(cx, seen);
+        self.told(cx, "note", call).await
+    }
+    async fn watch(&self, cx: &Cx<'_>) -> Result<Hints> {
+        let call = self.driver.watch(cx);
+        self.told(cx, "watch", call).await
     }
 }

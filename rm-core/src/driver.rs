@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::backend::{Backend, Capability, Cx, Look, Mark, Offer, Phase, Seen};
+use crate::backend::{Backend, Capability, Cx, Hints, Look, Mark, Offer, Phase, Recalled, Seen};
 use crate::catalog::Site;
 use crate::error::Result;
 use crate::id::RemoteId;
@@ -41,7 +41,9 @@ pub(crate) trait Driver: fmt::Debug + Send + Sync {
     async fn create(&self, cx: &Cx<'_>, mark: &Mark, spec: &Json) -> Result<RemoteId>;
     async fn change(&self, cx: &Cx<'_>, mark: &Mark, seen: Sight, spec: &Json) -> Result<()>;
     async fn destroy(&self, cx: &Cx<'_>, seen: Sight) -> Result<()>;
-    async fn recall(&self, cx: &Cx<'_>, seen: Sight) -> Result<Option<Json>>;
+    async fn recall(&self, cx: &Cx<'_>, seen: Sight) -> Result<Option<Recalled<Json>>>;
+    async fn note(&self, cx: &Cx<'_>, seen: Sight) -> Result<()>;
+    async fn watch(&self, cx: &Cx<'_>) -> Result<Hints>;
 }
 
 #[derive(Debug)]
@@ -124,8 +126,18 @@ impl<M: Model> Driver for Erased<M> {
         self.0.destroy(cx, &typed(seen)?).await
     }
 
-    async fn recall(&self, cx: &Cx<'_>, seen: Sight) -> Result<Option<Json>> {
-        let spec = self.0.recall(cx, &typed(seen)?).await?;
-        spec.as_ref().map(Json::of).transpose()
+    async fn recall(&self, cx: &Cx<'_>, seen: Sight) -> Result<Option<Recalled<Json>>> {
+        let Some(Recalled { spec, owner }) = self.0.recall(cx, &typed(seen)?).await? else {
+            return Ok(None);
+        };
+        let spec = Json::of(&spec)?;
+        Ok(Some(Recalled { spec, owner }))
+    }
+
+    async fn note(&self, cx: &Cx<'_>, seen: Sight) -> Result<()> {
+        self.0.note(cx, &typed(seen)?).await
+    }
+    async fn watch(&self, cx: &Cx<'_>) -> Result<Hints> {
+        self.0.watch(cx).await
     }
 }

@@ -31,8 +31,10 @@ mod house;
 mod leases;
 mod look;
 mod moved;
+mod note;
 mod orphans;
 mod replace;
+mod watch;
 mod write;
 
 /// Resources of one account are looked at together.
@@ -49,6 +51,9 @@ const BUSY: Duration = Duration::from_secs(8);
 /// How long it is left alone while it has all that it gets in hand and only
 /// looks are wanted: whoever is next in line waits for this look.
 const CROWDED: Duration = Duration::from_secs(1);
+/// How long what a site tells is gathered before it is looked at again, so that
+/// a thing that never comes to rest does not keep the site busy.
+const GATHER: Duration = Duration::from_millis(50);
 
 /// The engine of one host. Several, in one process or in many, may share a
 /// store; none is special.
@@ -70,6 +75,8 @@ enum Call {
     Act(Effect, Option<Box<Sight>>),
     /// A close look at what works.
     LookClosely(Box<Sight>),
+    /// Whose it is, written down with what works.
+    Note(Box<Sight>),
 }
 
 /// What is in hand for one account.
@@ -93,12 +100,28 @@ struct Desk {
     waiting: usize,
     /// How many claims the account gets at once; known after the first one.
     share: usize,
+    /// Whether the site tells of what happens.
+    tells: bool,
+    /// Whether somebody listens to it.
+    heard: bool,
+    /// Claims of which the site has told: they do not wait for the others.
+    told: Vec<Claim>,
+    /// Claims in the look under way at what was told: at most one at a time.
+    told_seeing: usize,
+    /// When the last of these looks ended.
+    told_looked: Timestamp,
 }
 
 impl Desk {
     fn in_hand(&self) -> usize {
         let acting = usize::try_from(self.acting).unwrap_or(usize::MAX);
-        self.looks.len() + self.jobs.len() + self.seeing + acting
+        let told = self.told.len() + self.told_seeing;
+        self.looks.len() + self.jobs.len() + self.seeing + acting + told
+    }
+
+    /// Not before this is looked at what was told.
+    fn next_told(&self) -> Timestamp {
+        self.told_looked.plus(GATHER)
     }
 
     /// Not before this is the account looked at again: the more there are
@@ -142,10 +165,17 @@ enum Done {
         account: Account,
         jobs: Vec<Job>,
         waiting: usize,
+        told: bool,
     },
     Acted {
         account: Account,
     },
+    /// Nobody listens there any more.
+    Deaf {
+        account: Account,
+    },
+    /// Accounts that have something, since the engine began.
+    Found(Vec<Account>),
     Scanned,
 }
 
@@ -177,6 +207,7 @@ impl Engine {
         let mut tidy = core.env.now();
         let mut reap = core.env.now();
         let mut scan = self.next_scan();
+        running.push(Box::pin(self.tellers()));
         loop {
             let heard = core.bell.rung();
             let now = core.env.now();
@@ -212,10 +243,23 @@ impl Engine {
                         desk.looking = true;
                         let claims = std::mem::take(&mut desk.looks);
                         desk.seeing = claims.len();
-                        running.push(Box::pin(self.look(account.clone(), claims)));
+                        running.push(Box::pin(self.look(account.clone(), claims, false)));
                     } else {
                         pause = pause.min(next_look.since(now));
                     }
+                }
+                if !desk.told.is_empty() && desk.told_seeing == 0 {
+                    let next_told = desk.next_told();
+                    if next_told <= now {
+                        let claims = std::mem::take(&mut desk.told);
+                        desk.told_seeing = claims.len();
+                        running.push(Box::pin(self.look(account.clone(), claims, true)));
+                    } else {
+                        pause = pause.min(next_told.since(now));
+                    }
+                }
+                if desk.tells && !std::mem::replace(&mut desk.heard, true) {
+                    running.push(Box::pin(self.listen(account.clone())));
                 }
             }
             if running.is_empty() {
@@ -231,7 +275,19 @@ impl Engine {
                 Some(Done::Looked {
                     account,
                     jobs,
+                    told: true,
+                    ..
+                }) => {
+                    let desk = desks.entry(account).or_default();
+                    desk.told_seeing = 0;
+                    desk.told_looked = core.env.now();
+                    desk.queue(jobs);
+                }
+                Some(Done::Looked {
+                    account,
+                    jobs,
                     waiting,
+                    ..
                 }) => {
                     let desk = desks.entry(account).or_default();
                     desk.looking = false;
@@ -243,6 +299,16 @@ impl Engine {
                 Some(Done::Acted { account }) => {
                     let desk = desks.entry(account).or_default();
                     desk.acting = desk.acting.saturating_sub(1);
+                }
+                Some(Done::Deaf { account }) => {
+                    // It is tried again when something of theirs is due.
+                    let desk = desks.entry(account).or_default();
+                    (desk.tells, desk.heard) = (false, false);
+                }
+                Some(Done::Found(accounts)) => {
+                    for account in accounts {
+                        desks.entry(account).or_default().tells = true;
+                    }
                 }
                 Some(Done::Scanned) => scan = self.next_scan(),
                 None => {}
@@ -338,7 +404,9 @@ impl Engine {
         let desk = desks.entry(account).or_default();
         desk.slots = cap.concurrency.max(1);
         desk.share = self.share();
+        desk.tells = cap.events;
         match next {
+            decide::Next::Look if r.told > 0 => desk.told.push(claim),
             decide::Next::Look => desk.looks.push(claim),
             decide::Next::Act(effect) => {
                 if desk.jobs.is_empty() && desk.acting == 0 {

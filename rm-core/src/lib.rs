@@ -15,7 +15,7 @@
 //! | who is told | [`event`], [`signal`], [`outbox`], [`operations`], [`calls`] |
 //! | what was believed when, and why | [`history`] |
 //! | what is left over at sites | [`orphans`] |
-//! | a store that is lost | [`rebuild`] |
+//! | a store that is lost | [`rebuild`], [`owner`] |
 //! | how users get accounts on a cluster | [`accounts`] |
 //! | what makes it happen | [`engine`] |
 
@@ -44,6 +44,7 @@ pub mod nodes;
 pub mod operations;
 pub mod orphans;
 pub mod outbox;
+pub mod owner;
 pub mod policy;
 mod quota;
 pub mod rebuild;

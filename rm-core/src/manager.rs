@@ -137,6 +137,7 @@ impl<M: Model> Managed<M> {
             catalog: &core.catalog,
             quick,
             needs: &BTreeMap::new(),
+            owner: None,
             progress: &Arc::default(),
             timeout: self.driver.capability(&site).call_timeout,
         };

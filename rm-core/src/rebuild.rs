@@ -1,8 +1,8 @@
 //! A lost store made anew from the marks at the sites.
 //!
 //! A mark says which resource a thing is of and which try and generation; the
-//! backend may be able to say what it was made to be. The rest was in the
-//! store alone, and is lost: see [`LOST`].
+//! backend may be able to say what it was made to be, and whose it is. The rest
+//! was in the store alone, and is lost: see [`LOST`].
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,10 +10,12 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::backend::{Mark, Phase};
+use crate::backend::{Mark, Phase, Recalled};
 use crate::caller::{Caller, Role, Tenant};
+use crate::catalog::{Credential, Site};
 use crate::copies;
 use crate::driver::Sight;
+use crate::env::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::Core;
 use crate::id::{HoldId, Kind, RemoteId, ResourceId};
@@ -21,16 +23,16 @@ use crate::installation;
 use crate::life::State;
 use crate::manager::key_document;
 use crate::model::{ImageSpec, Json};
+use crate::owner::Owner;
 use crate::quota::counts;
 use crate::record::{Hold, Place, ResourceRecord};
 use crate::store::{Batch, Due, Expect, Key, Outcome};
-use crate::survey::{Account, Skipped, Survey, name_of};
+use crate::survey::{Account, Skipped, Survey, by_site, name_of};
 
 /// What no site can tell.
 pub const LOST: &[&str] = &[
-    "leases: each thing has one hold without end, of its credential's user",
-    "grants and further holders",
-    "names for people: a thing is called as at its site",
+    "of what does not keep its owner, leases: it has one hold without end, of its credential's user",
+    "of what does not keep its owner, grants, further holders, and the name for people",
     "changes that were wanted and not carried out, and deletes that had not begun",
     "idempotency keys and the keys of reuse: an equal request gets another cluster",
     "clusters made of nodes: each node is a resource of its own now",
@@ -69,6 +71,11 @@ pub struct Restored {
     pub tenant: Tenant,
     /// Who holds it now.
     pub user: String,
+    /// When its last lease ends; never where absent.
+    pub until: Option<Timestamp>,
+    /// Whether the thing itself says who owns it and until when. Otherwise its
+    /// credential's user does, without an end.
+    pub kept: bool,
     /// How many nodes it stands for.
     pub nodes: u64,
     /// What is not as it should be, beside what is lost of everything.
@@ -136,6 +143,7 @@ impl<'a> Rebuild<'a> {
         if apply {
             installation::own(core).await?;
         }
+        let means = by_site(core).await?;
         let mut rebuilt = Rebuilt::default();
         let things = self.search(&mut rebuilt).await?;
         // Images first: clusters need them.
@@ -151,7 +159,7 @@ impl<'a> Rebuild<'a> {
                 rebuilt.left.push(other.left(resource, why.to_owned()));
             }
             if let Some(found) = meant {
-                match self.restore(who, &found, apply).await {
+                match self.restore(who, &found, &means, apply).await {
                     Ok(restored) => rebuilt.restored.push(restored),
                     Err(e) => rebuilt.left.push(found.left(resource, e.to_string())),
                 }
@@ -189,7 +197,13 @@ impl<'a> Rebuild<'a> {
         Ok(things)
     }
 
-    async fn restore(&self, who: &Caller, found: &Found, apply: bool) -> Result<Restored> {
+    async fn restore(
+        &self,
+        who: &Caller,
+        found: &Found,
+        means: &[(Site, Vec<Credential>)],
+        apply: bool,
+    ) -> Result<Restored> {
         let core = &**self.core;
         let (account, sight) = (&found.account, &found.sight);
         if sight.phase == Phase::Deleting {
@@ -200,20 +214,24 @@ impl<'a> Rebuild<'a> {
         }
         let cx = account.cx(core);
         let call = account.driver.recall(&cx, sight.clone());
-        let spec = core
+        let recalled = core
             .timed("observe", account.cap.call_timeout, call)
             .await?;
-        let spec = spec.ok_or_else(|| {
+        let Recalled { spec, owner } = recalled.ok_or_else(|| {
             Error::not_found("the site does not say what it was made by, or the catalog has no such thing")
                 .advice("load the implementation or image that it was made by, and try again; or destroy it at the site")
         })?;
-        let record = self.record(found, spec)?;
+        let credential = match &owner {
+            Some(owner) => means_of(owner, &account.credential, means),
+            None => &account.credential,
+        };
+        let record = self.record(found, spec, credential, owner.as_ref())?;
         let quota = core.policy.quota(&record.tenant);
         let mut restored = Restored {
             resource: record.id,
             kind: record.kind.clone(),
             site_name: record.place.site_name.clone(),
-            credential_name: name_of(&account.credential),
+            credential_name: name_of(credential),
             remote: sight.id.clone(),
             tenant: record.tenant.clone(),
             user: record
@@ -221,20 +239,33 @@ impl<'a> Rebuild<'a> {
                 .first()
                 .map(|h| h.user.clone())
                 .unwrap_or_default(),
+            until: Owner::of(&record).until(),
+            kept: owner.as_ref().is_some_and(|owner| !owner.holds.is_empty()),
             nodes: record.nodes,
             but: None,
         };
+        let mut but = Vec::new();
+        if owner.as_ref().is_some_and(|owner| owner.holds.is_empty()) {
+            but.push("it was a part of something that is not restored".to_owned());
+        }
+        if credential.tenant != record.tenant && record.kind != Kind::IMAGE {
+            but.push(format!("{} has no credential for this site", record.tenant));
+        }
+        if restored.until.is_some_and(|until| until <= core.env.now()) {
+            but.push("its lease is over, so it goes as soon as an engine works".to_owned());
+        }
         let used = |what: &str| format!("quota/{}/{what}", record.tenant);
         let nodes = core.store.counter(&used("nodes")).await? + record.nodes;
         let clusters = core.store.counter(&used("clusters")).await? + u64::from(record.nodes > 0);
         if quota.nodes.is_some_and(|most| nodes > most)
             || quota.clusters.is_some_and(|most| clusters > most)
         {
-            restored.but = Some(format!(
+            but.push(format!(
                 "{} has more than its quota allows: {clusters} clusters, {nodes} nodes",
                 record.tenant
             ));
         }
+        restored.but = (!but.is_empty()).then(|| but.join("; "));
         if apply {
             self.write(who, record).await?;
         }
@@ -246,12 +277,18 @@ impl<'a> Rebuild<'a> {
         serves.map_or(Kind::CLUSTER, |serves| serves.kind.clone())
     }
 
-    fn record(&self, found: &Found, spec: Json) -> Result<ResourceRecord> {
+    fn record(
+        &self,
+        found: &Found,
+        spec: Json,
+        credential: &Credential,
+        owner: Option<&Owner>,
+    ) -> Result<ResourceRecord> {
         let core = &**self.core;
         let (account, sight, mark) = (&found.account, &found.sight, &found.mark);
         let kind = self.kind(found);
-        let credential = &account.credential;
-        let (mut tenant, mut user) = (credential.tenant.clone(), credential.user.clone());
+        let mut user = credential.user.clone();
+        let mut tenant = owner.map_or(&credential.tenant, |o| &o.tenant).clone();
         let mut key = None;
         if kind == Kind::IMAGE {
             let image: ImageSpec = spec.read()?;
@@ -274,13 +311,17 @@ impl<'a> Rebuild<'a> {
             spec: spec.clone(),
             key,
         };
-        let hold = Hold {
-            id: HoldId::new(&*core.env),
-            user,
-            tenant: tenant.clone(),
-            until: None,
-            since: now,
-        };
+        let holds = owner.map(|o| o.holds.clone()).filter(|h| !h.is_empty());
+        let holds = holds.unwrap_or_else(|| {
+            vec![Hold {
+                id: HoldId::new(&*core.env),
+                user,
+                tenant: tenant.clone(),
+                until: None,
+                since: now,
+            }]
+        });
+        let name = owner.map_or(&sight.name, |o| &o.name).clone();
         Ok(ResourceRecord {
             wanted: account.driver.wanted(&spec)?,
             generation,
@@ -292,9 +333,11 @@ impl<'a> Rebuild<'a> {
             remote: Some(sight.id.clone()),
             incarnation: mark.incarnation.max(1),
             deadline: Some(now.plus(account.cap.patience.max(Duration::from_secs(60)))),
-            holds: vec![hold],
+            holds,
+            grants: owner.map(|o| o.grants.clone()).unwrap_or_default(),
+            noted: owner.cloned(),
             nodes,
-            ..ResourceRecord::new(mark.resource, kind, tenant, sight.name.clone(), place, now)
+            ..ResourceRecord::new(mark.resource, kind, tenant, name, place, now)
         })
     }
 
@@ -343,6 +386,25 @@ impl<'a> Rebuild<'a> {
             )),
         }
     }
+}
+
+/// By whose means an owner reaches the site: a credential of theirs, if they
+/// have one there, else that which has shown the thing.
+fn means_of<'a>(
+    owner: &Owner,
+    shown: &'a Credential,
+    means: &'a [(Site, Vec<Credential>)],
+) -> &'a Credential {
+    let here = means.iter().filter(|(site, _)| site.id == shown.site);
+    let theirs = here.flat_map(|(_, all)| all);
+    let theirs = theirs.filter(|credential| credential.tenant == owner.tenant);
+    let holds = |credential: &&Credential| {
+        let mut holders = owner.holds.iter();
+        holders.any(|hold| hold.user == credential.user)
+    };
+    let mut theirs = theirs.collect::<Vec<_>>();
+    theirs.sort_by_key(|credential| (!holds(credential), credential.id != shown.id));
+    theirs.first().copied().unwrap_or(shown)
 }
 
 impl Found {

@@ -7,6 +7,7 @@ use crate::env::Timestamp;
 use crate::id::{CatalogId, HoldId, Kind, RemoteId, ResourceId};
 use crate::life::{State, Wanted};
 use crate::model::Json;
+use crate::owner::Owner;
 
 /// One reserved thing, whole: intent, what is seen, who holds it.
 ///
@@ -86,6 +87,13 @@ pub struct ResourceRecord {
     /// Looks in a row that saw it still under way; drives the pace.
     #[serde(default)]
     pub looks: u32,
+    /// Whose it is as the thing itself says, where its backend keeps that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub noted: Option<Owner>,
+    /// What the site has told of it and nobody has looked at since, as a
+    /// number of times.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub told: u32,
     /// Until when the current change of state must have ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Timestamp>,
@@ -101,6 +109,11 @@ pub struct ResourceRecord {
     pub created: Timestamp,
     /// When it last changed.
     pub updated: Timestamp,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 /// Where a resource is, and by whose means.
@@ -230,6 +243,8 @@ impl ResourceRecord {
             attempt: None,
             tries: 0,
             looks: 0,
+            noted: None,
+            told: 0,
             deadline: None,
             holds: Vec::new(),
             grants: Vec::new(),

@@ -136,7 +136,7 @@ impl<'a> Survey<'a> {
 }
 
 /// Every credential, with those of its site.
-async fn by_site(core: &Core) -> Result<Vec<(Site, Vec<Credential>)>> {
+pub(crate) async fn by_site(core: &Core) -> Result<Vec<(Site, Vec<Credential>)>> {
     let mut found: BTreeMap<CatalogId, Vec<Credential>> = BTreeMap::new();
     let mut after = None;
     loop {
@@ -194,6 +194,7 @@ impl Account {
             catalog: &core.catalog,
             quick: false,
             needs: &self.needs,
+            owner: None,
             progress: &self.progress,
             timeout: self.cap.call_timeout,
         }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rm_core::backend::{
-    Absence, Backend, Capability, CreateKey, Cx, Look, Mark, Offer, Phase, Resize, Seen, Target,
+    Absence, Backend, Capability, CreateKey, Cx, Look, Mark, Offer, Phase, Recalled, Resize, Seen,
+    Target,
 };
 use rm_core::catalog::{Implementation, Site};
 use rm_core::model::{Cluster, ClusterSpec, ClusterView};
@@ -331,10 +332,15 @@ impl Backend<Cluster> for Stacks {
         Ok(())
     }
 
-    async fn recall(&self, cx: &Cx<'_>, seen: &Seen<Cluster>) -> Result<Option<ClusterSpec>> {
+    async fn recall(
+        &self,
+        cx: &Cx<'_>,
+        seen: &Seen<Cluster>,
+    ) -> Result<Option<Recalled<ClusterSpec>>> {
         let (_, project) = self.heat(cx).await?;
         let session = self.sessions.of(cx)?;
-        recall::spec(cx, &session, &stack_ref(cx, &project, &seen.id)?).await
+        let spec = recall::spec(cx, &session, &stack_ref(cx, &project, &seen.id)?).await?;
+        Ok(spec.map(Recalled::from))
     }
 }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rm_core::backend::{
-    Absence, Backend, Capability, CreateKey, Cx, Look, Mark, Offer, Phase, Resize, Seen, Target,
+    Absence, Backend, Capability, CreateKey, Cx, Look, Mark, Offer, Phase, Recalled, Resize, Seen,
+    Target,
 };
 use rm_core::catalog::Site;
 use rm_core::model::{ImageSpec, ImageView, SiteImage};
@@ -196,7 +197,11 @@ impl Backend<SiteImage> for Images {
         Ok(())
     }
 
-    async fn recall(&self, cx: &Cx<'_>, seen: &Seen<SiteImage>) -> Result<Option<ImageSpec>> {
+    async fn recall(
+        &self,
+        cx: &Cx<'_>,
+        seen: &Seen<SiteImage>,
+    ) -> Result<Option<Recalled<ImageSpec>>> {
         let image = self
             .glance(cx)?
             .show(&seen.id.0)
@@ -207,12 +212,14 @@ impl Backend<SiteImage> for Images {
             return Ok(None);
         };
         let known = cx.catalog.image_of(sha256).await?;
-        Ok(known.map(|image| ImageSpec {
-            image: image.id,
-            name: image.name,
-            source: image.source,
-            sha256: image.sha256,
-            disk_format: image.disk_format,
+        Ok(known.map(|image| {
+            Recalled::from(ImageSpec {
+                image: image.id,
+                name: image.name,
+                source: image.source,
+                sha256: image.sha256,
+                disk_format: image.disk_format,
+            })
         }))
     }
 }

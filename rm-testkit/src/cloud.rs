@@ -19,6 +19,7 @@ mod images;
 mod media;
 mod nodes;
 mod site;
+mod tell;
 mod thing;
 mod watched;
 
@@ -27,10 +28,12 @@ pub use fault::{Answer, Fault, Rule, SimCall, Verb};
 pub use images::{Fill, SimImage};
 pub use media::{MEDIA_TYPE, SimBody};
 pub use nodes::{BROKEN_IMAGE, NODE, NODES_API};
+pub use tell::Telling;
 pub use thing::Thing;
 
 use fault::Faults;
 use site::Site;
+use tell::Tellers;
 
 /// The API type of simulated sites.
 pub const API: &str = "sim";
@@ -54,6 +57,7 @@ struct State {
     sites: BTreeMap<String, Site>,
     accounts: BTreeMap<String, Account>,
     faults: Faults,
+    tellers: Tellers,
     named: u64,
 }
 
@@ -91,6 +95,7 @@ impl SimCloud {
                 sites: BTreeMap::new(),
                 accounts: BTreeMap::new(),
                 faults: Faults::default(),
+                tellers: Tellers::default(),
                 named: 0,
             }),
         })
@@ -138,5 +143,14 @@ impl State {
         self.sites
             .entry(name.to_owned())
             .or_insert_with(|| Site::new(config.site(name)))
+    }
+    /// Tells of what has happened at a site.
+    fn tell(&mut self, name: &str) {
+        if let Some(site) = self.sites.get_mut(name) {
+            let happened = std::mem::take(&mut site.happened);
+            if self.capability.events {
+                self.tellers.tell(name, happened);
+            }
+        }
     }
 }

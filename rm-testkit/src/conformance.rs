@@ -63,6 +63,7 @@ mod destroy;
 mod dropped;
 mod faults;
 mod faulty;
+mod kept;
 mod life;
 mod look;
 mod nodes;
@@ -73,6 +74,7 @@ mod stage;
 mod subject;
 mod suite;
 mod time;
+mod told;
 mod troubles;
 
 pub use check::{About, Invariant, Level};

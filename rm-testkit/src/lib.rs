@@ -37,7 +37,7 @@ mod world;
 
 pub use cloud::{
     API, Answer, BROKEN_IMAGE, Fault, Fill, MEDIA_TYPE, NODE, NODES_API, PLUGIN, Rule, SimBody,
-    SimCall, SimCloud, SimConfig, SimImage, SimSite, Thing, Verb,
+    SimCall, SimCloud, SimConfig, SimImage, SimSite, Telling, Thing, Verb,
 };
 pub use rng::Rng;
 pub use scene::{EngineTask, Scene, SceneBuilder};

@@ -49,6 +49,16 @@ fn a_unique_name_is_exact_without_a_list_by_owner() {
 }
 
 #[test]
+fn a_site_that_tells_what_happens_is_exact() {
+    reaches(Some(Level::Exact), &[], |c| c.events = true);
+}
+
+#[test]
+fn a_site_whose_things_keep_their_owner_is_exact() {
+    reaches(Some(Level::Exact), &[], |c| c.keeps_owner = true);
+}
+
+#[test]
 fn nothing_but_the_backend_itself_is_needed() {
     run(SimSubject::new("sim").blind()).assert(Level::Exact);
 }

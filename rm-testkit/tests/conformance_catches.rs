@@ -6,8 +6,8 @@
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use futures_util::FutureExt;
-use rm_core::backend::{Backend, Capability, Cx, Look, Mark, Offer, Phase, Seen};
+use futures_util::{FutureExt, StreamExt};
+use rm_core::backend::{Backend, Capability, Cx, Hint, Hints, Look, Mark, Offer, Phase, Seen};
 use rm_core::catalog::{Catalog, Site};
 use rm_core::model::{Cluster, ClusterSpec};
 use rm_core::store::Page;
@@ -49,6 +49,10 @@ enum Bug {
     KeepsALock,
     /// A question makes a thing.
     OffersMake,
+    /// Events are declared and only the beginning is told.
+    TellsNothing,
+    /// What is told begins without a word.
+    BeginsSilently,
 }
 
 #[derive(Debug)]
@@ -79,6 +83,19 @@ impl Backend<Cluster> for Buggy {
             cap.page = 2;
         }
         cap
+    }
+
+    async fn watch(&self, cx: &Cx<'_>) -> Result<Hints> {
+        let told = self.below.watch(cx).await?;
+        let bug = self.bug;
+        let passes = move |hint: &Hint| {
+            std::future::ready(match bug {
+                Bug::TellsNothing => *hint == Hint::LookAtAll,
+                Bug::BeginsSilently => *hint != Hint::LookAtAll,
+                _ => true,
+            })
+        };
+        Ok(told.filter(passes).boxed())
     }
 
     async fn offers(&self, cx: &Cx<'_>, want: &ClusterSpec) -> Result<Vec<Offer>> {
@@ -208,7 +225,7 @@ impl Subject for Twisted {
 }
 
 fn card(bug: Bug, only: &str) -> Scorecard {
-    let sim = SimSubject::new("sim");
+    let sim = SimSubject::new("sim").declaring(|c| c.events = true);
     let suite = suite(Twisted(bug, sim)).only(only);
     suite.into_future().now_or_never().unwrap()
 }
@@ -236,6 +253,8 @@ fn each_defect_is_caught_by_the_check_that_is_for_it() {
         (Bug::TellsSecrets, "secrets/of-a-create"),
         (Bug::KeepsALock, "faults/dropped/look"),
         (Bug::OffersMake, "offers/change-nothing"),
+        (Bug::TellsNothing, "events/tell-what-is-made-and-destroyed"),
+        (Bug::BeginsSilently, "events/begin-with-a-look-at-all"),
     ] {
         let healthy = card(Bug::None, check);
         assert_eq!(healthy.with(Outcome::Failed).count(), 0, "{healthy}");

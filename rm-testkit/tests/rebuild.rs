@@ -324,3 +324,98 @@ fn what_cannot_be_restored_is_said() {
         assert_eq!(some.skipped.len(), 1);
     });
 }
+
+/// What keeps its owner says whose it is and for how long, as of the last
+/// renewal.
+#[test]
+fn what_keeps_its_owner_gives_back_owner_lease_and_name() {
+    let scene = Scene::new(4);
+    scene.cloud.declare(|c| c.keeps_owner = true);
+    scene.start_engine();
+    scene.run(async |s| {
+        let longer = Duration::from_secs(2 * 3600);
+        let request = ClusterRequest {
+            name: Some("the thesis".to_owned()),
+            lease: Some(Duration::from_secs(3600)),
+            ..s.own(1)
+        };
+        let made = s.clusters().create(&s.alice, &request).await.unwrap();
+        let id = made.cluster.id();
+        let live = s.ready(&s.alice, id).await.unwrap();
+        // Bob sees it, carol's is another one; the renewal is only in the store
+        // until it is noted.
+        live.grant(&s.alice, "bob").await.unwrap();
+        let renewed = live.renew(&s.alice, None, Some(longer)).await.unwrap();
+        let other = s.clusters().create(&s.carol, &s.own(1)).await.unwrap();
+        s.ready(&s.carol, other.cluster.id()).await.unwrap();
+        s.world.sleep(Duration::from_secs(5)).await;
+        let before = renewed.record().clone();
+        lose(s).await;
+
+        let (host, store) = anew(s, Policy::default());
+        load(s, &host).await;
+        let done = rebuild(s, &host, true).await;
+        assert_eq!((done.restored.len(), done.left.len()), (2, 0), "{done:#?}");
+        let of = |id| done.restored.iter().find(|r| r.resource == id).unwrap();
+        assert!(of(id).kept && of(id).but.is_none(), "{done:#?}");
+        assert_eq!(of(id).until, before.holds[0].until);
+        assert_eq!(of(other.cluster.id()).tenant, s.carol.tenant);
+        let rows = records(&store).await;
+        let r = rows.iter().find(|r| r.id == id).unwrap();
+        assert_eq!((&r.tenant, &r.name), (&before.tenant, &before.name));
+        assert_eq!((&r.holds, &r.grants), (&before.holds, &before.grants));
+
+        work(s, &host);
+        let limit = Duration::from_secs(600);
+        let live = host.clusters().settled(&s.alice, id, limit).await.unwrap();
+        assert_eq!(live.record().seen, State::Ready);
+        host.clusters().get(&s.bob, id).await.unwrap();
+        s.world.sleep(longer).await;
+        assert_eq!(s.cloud.of(id, s.world.now()), [], "its lease is over");
+        assert_eq!(
+            s.cloud.everything(s.world.now()).len(),
+            1,
+            "carol's has no end"
+        );
+    });
+}
+
+/// Whatever crashes around a renewal, the thing says what the record says soon
+/// after, and nothing else is done to it.
+#[test]
+fn a_renewal_is_noted_whatever_crashes_and_nothing_else_is_done() {
+    let mut covered = 0;
+    for n in 1.. {
+        let scene = Scene::new(5);
+        scene.cloud.declare(|c| c.keeps_owner = true);
+        scene.start_engine();
+        scene.run(async |s| {
+            let made = s.clusters().create(&s.alice, &s.own(1)).await.unwrap();
+            let id = made.cluster.id();
+            let live = s.ready(&s.alice, id).await.unwrap();
+            s.world.sleep(Duration::from_secs(5)).await;
+            s.world.crash_at("engine", n);
+            let day = Duration::from_secs(24 * 3600);
+            live.renew(&s.alice, None, Some(day)).await.unwrap();
+            for _ in 0..150 {
+                s.world.sleep(Duration::from_secs(1)).await;
+                s.restart_crashed();
+            }
+            s.world.disarm();
+            let now = s.clusters().get(&s.alice, id).await.unwrap();
+            let things = s.cloud.of(id, s.world.now());
+            assert_eq!(things.len(), 1, "point {n}");
+            let noted = things[0].owner.as_ref().unwrap();
+            assert_eq!(noted.holds, now.record().holds, "point {n}");
+            assert_eq!(now.record().seen, State::Ready, "point {n}");
+            assert_eq!(now.record().generation, 1);
+            assert_eq!((things[0].stamp, s.cloud.count(Verb::Change)), (1, 0));
+            assert_eq!(s.faults().await, Vec::<String>::new(), "point {n}");
+        });
+        if scene.world.crashed().is_none() || n == 40 {
+            break;
+        }
+        covered += 1;
+    }
+    assert!(covered >= 5, "{covered}");
+}

@@ -5,17 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::StreamExt;
 use rm_core::backend::{
-    Absence, Backend, Capability, CreateKey, Cx, Look, Mark, Offer, Phase, Resize, Seen, Target,
+    Absence, Backend, Capability, CreateKey, Cx, Hint, Hints, Look, Mark, Offer, Phase, Recalled,
+    Resize, Seen, Target,
 };
 use rm_core::catalog::Site;
 use rm_core::model::{Node, NodeSpec, NodeView, Power};
+use rm_core::owner::Owner;
 use rm_core::store::Page;
 use rm_core::{Error, ErrorKind, Kind, RemoteId, Result};
 
 use crate::addresses::{self, Taken};
 use crate::config::Config;
-use crate::driver::{self, Domain, Image, State};
+use crate::driver::{self, Domain, Event, Image, State};
 use crate::failure::failure;
 use crate::hosts::{Host, Hosts, Open};
 use crate::mark::Record;
@@ -136,6 +139,8 @@ impl Backend<Node> for Nodes {
         cap.change_timeout = Some(call + Duration::from_secs(2 * config.stop_grace_seconds));
         cap.patience = Duration::from_secs(config.patience_seconds).max(call);
         cap.page = 100;
+        cap.events = true;
+        cap.keeps_owner = true;
         cap
     }
 
@@ -224,6 +229,7 @@ impl Backend<Node> for Nodes {
             image,
             mark: mark.clone(),
             spec: spec.clone(),
+            owner: cx.owner.cloned(),
         };
         carried_out(make.run()).await?;
         Ok(RemoteId(mark.name()))
@@ -250,6 +256,7 @@ impl Backend<Node> for Nodes {
             name: seen.id.0.clone(),
             mark: mark.clone(),
             spec: spec.clone(),
+            owner: cx.owner.cloned(),
             host,
         };
         carried_out(bring.run()).await
@@ -260,13 +267,35 @@ impl Backend<Node> for Nodes {
         carried_out(gone(host, seen.id.0.clone(), seen.mark.clone())).await
     }
 
-    async fn recall(&self, cx: &Cx<'_>, seen: &Seen<Node>) -> Result<Option<NodeSpec>> {
+    async fn recall(&self, cx: &Cx<'_>, seen: &Seen<Node>) -> Result<Option<Recalled<NodeSpec>>> {
         let found = self
             .these(cx, std::slice::from_ref(&seen.id.0))
             .await?
             .pop();
         let record = found.and_then(|d| Record::read(d.metadata.as_deref()));
-        Ok(record.map(|r| r.spec))
+        Ok(record.map(|r| Recalled {
+            spec: r.spec,
+            owner: r.owner,
+        }))
+    }
+
+    async fn note(&self, cx: &Cx<'_>, seen: &Seen<Node>) -> Result<()> {
+        let host = self.hosts.of(cx)?;
+        let (name, mark, owner) = (seen.id.0.clone(), seen.mark.clone(), cx.owner.cloned());
+        carried_out(noted(host, name, mark, owner)).await
+    }
+
+    async fn watch(&self, cx: &Cx<'_>) -> Result<Hints> {
+        let host = self.hosts.of(cx)?;
+        let events = host.driver.events().await;
+        let events = events.map_err(|e| failure(&host.name, "listen to host", e))?;
+        let hint = |event| {
+            std::future::ready(match event {
+                Event::Listening => Some(Hint::LookAtAll),
+                Event::Domain { name, .. } => Mark::resource_named(&name).map(Hint::Look),
+            })
+        };
+        Ok(events.filter_map(hint).boxed())
     }
 }
 
@@ -285,6 +314,27 @@ async fn carried_out<T: Send + 'static>(
         .effect_unknown()
         .temporary()),
     }
+}
+
+/// Writes down whose it is.
+async fn noted(
+    host: Arc<Host>,
+    name: String,
+    mark: Option<Mark>,
+    owner: Option<Owner>,
+) -> Result<()> {
+    let failed = |e| failure(&host.name, "note owner", e);
+    let _turn = host.turn(&name).await;
+    let found = host.driver.these(std::slice::from_ref(&name)).await;
+    let found = only(found.map_err(failed)?);
+    let record = found.and_then(|d| Record::read(d.metadata.as_deref()));
+    // What was changed meanwhile says of itself what is newer.
+    let Some(mut record) = record.filter(|r| Some(&r.mark) == mark.as_ref()) else {
+        return Err(not_ours(&host, &name));
+    };
+    record.owner = owner;
+    let metadata = record.write()?;
+    host.driver.annotate(&name, &metadata).await.map_err(failed)
 }
 
 /// Stops it hard and removes it.

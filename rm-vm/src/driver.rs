@@ -117,11 +117,10 @@ pub trait Driver: fmt::Debug + Send + Sync + 'static {
         None
     }
 
-    /// Tells of changes as they happen. The stream ends when the driver loses
-    /// the host; whoever hears must then look at everything once. Absent where
-    /// the driver has none.
-    fn events(&self) -> Option<BoxStream<'static, Event>> {
-        None
+    /// Tells of changes as they happen, from [`Event::Listening`] on. The stream
+    /// ends where nothing is heard any more.
+    async fn events(&self) -> Result<BoxStream<'static, Event>> {
+        Err(self.cannot("tell what happens"))
     }
 
     /// The error for what is not declared.
@@ -286,13 +285,19 @@ pub struct Seed {
     pub boot_commands: Vec<String>,
 }
 
-/// Something happened to a domain: a reason to look at it.
+/// What a host tells: a reason to look.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Event {
-    /// The domain's name.
-    pub name: String,
-    /// What it is doing now, where the host says.
-    pub state: Option<State>,
+pub enum Event {
+    /// From here on everything is told; what happened before may not have
+    /// been.
+    Listening,
+    /// Something happened to a domain.
+    Domain {
+        /// Its name.
+        name: String,
+        /// What it is doing now, where the host says.
+        state: Option<State>,
+    },
 }
 
 /// Checks a name before it reaches the host: 1 to 63 letters, digits, hyphens,

@@ -463,8 +463,8 @@ impl Driver for Libvirt {
         (self.kind != Kind::Test).then(|| format!("virsh -c {} console {name}", self.uri))
     }
 
-    fn events(&self) -> Option<BoxStream<'static, Event>> {
-        Some(events::stream(self.client.events()))
+    async fn events(&self) -> Result<BoxStream<'static, Event>> {
+        Ok(events::stream(self.client.events()))
     }
 }
 

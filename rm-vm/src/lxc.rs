@@ -14,6 +14,7 @@
 mod cgroups;
 mod config;
 mod container;
+mod events;
 mod host;
 mod tools;
 
@@ -204,7 +205,7 @@ impl Driver for Lxc {
         Some(format!("tail -f {}", log.display()))
     }
 
-    fn events(&self) -> Option<BoxStream<'static, Event>> {
-        tools::monitor(self.containers.path())
+    async fn events(&self) -> Result<BoxStream<'static, Event>> {
+        events::of(self.containers.path()).await
     }
 }

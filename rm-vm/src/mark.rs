@@ -3,6 +3,7 @@
 
 use rm_core::backend::Mark;
 use rm_core::model::{NodeInterface, NodeSpec, Request};
+use rm_core::owner::Owner;
 use serde::{Deserialize, Serialize};
 
 /// The record that a domain carries with it.
@@ -15,6 +16,9 @@ pub(crate) struct Record {
     pub(crate) spec: NodeSpec,
     /// Its interfaces, with what it was given.
     pub(crate) nics: Vec<NodeInterface>,
+    /// Whose it is, and until when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) owner: Option<Owner>,
     /// The number of the last request that was carried out.
     #[serde(default)]
     pub(crate) done: u64,

@@ -5,6 +5,7 @@
 
 mod engine;
 mod openstack;
+mod vm;
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -25,6 +26,8 @@ pub(crate) struct Options {
     openstack: openstack::How,
     #[command(flatten)]
     engine: engine::How,
+    #[command(flatten)]
+    vm: vm::How,
 }
 
 #[derive(clap::ValueEnum, Clone, Copy, Debug)]
@@ -33,6 +36,8 @@ enum Suite {
     Openstack,
     /// The engine and its stores, beside bare loops that write the same
     Engine,
+    /// Containers and machines on real hosts, beside their own tools
+    Vm,
 }
 
 impl Suite {
@@ -40,6 +45,7 @@ impl Suite {
         match self {
             Self::Openstack => "openstack",
             Self::Engine => "engine",
+            Self::Vm => "vm",
         }
     }
 }
@@ -49,6 +55,7 @@ pub(crate) fn bench(options: &Options) -> Result<()> {
         return match options.suite {
             Suite::Openstack => openstack::bench(&options.openstack),
             Suite::Engine => engine::bench(&options.engine),
+            Suite::Vm => vm::bench(&options.vm),
         };
     }
     // What this starts speaks on standard output, which is for the JSON now.

@@ -15,6 +15,7 @@ use crate::env::Timestamp;
 use crate::error::{self, Error, ErrorKind, Result};
 use crate::id::RemoteId;
 use crate::life::{State, Wanted};
+use crate::owner::Owner;
 use crate::quota::recharge;
 use crate::record::{Attempt, Effect, ResourceRecord};
 use crate::secret::Secret;
@@ -28,6 +29,8 @@ pub(super) struct Reach {
     pub(super) credential: Arc<Credential>,
     pub(super) secret: Secret,
     pub(super) needs: BTreeMap<String, RemoteId>,
+    /// Whose it is, where the thing keeps that.
+    pub(super) owner: Option<Owner>,
     pub(super) progress: Arc<Progress>,
 }
 
@@ -61,6 +64,7 @@ impl Engine {
                     self.destroy(&reach, claim, sight.map(|s| *s)).await;
                 }
                 Call::LookClosely(sight) => self.look_closely(&reach, claim, *sight).await,
+                Call::Note(sight) => self.note_owner(&reach, claim, *sight).await,
             },
         }
         Done::Acted { account }
@@ -73,8 +77,10 @@ impl Engine {
             .catalog
             .open(r.place.site, r.place.credential)
             .await?;
+        let cap = driver.capability(&site);
         Ok(Reach {
-            cap: driver.capability(&site),
+            owner: cap.keeps_owner.then(|| Owner::of(r)),
+            cap,
             driver,
             site,
             credential,
@@ -93,6 +99,7 @@ impl Engine {
             catalog: &self.core.catalog,
             quick: false,
             needs: &reach.needs,
+            owner: reach.owner.as_ref(),
             progress: &reach.progress,
             timeout: reach.cap.call_timeout,
         }
@@ -259,6 +266,7 @@ impl Engine {
                     r.made = Some(now);
                     r.seen_spec = Some(spec.clone());
                     r.seen_mark = mark.generation;
+                    r.noted.clone_from(&reach.owner);
                     // Until it is seen, this tells since when it must be there.
                     if let Some(attempt) = &mut r.attempt {
                         attempt.accepted = true;
@@ -266,6 +274,7 @@ impl Engine {
                     }
                     r.looks = 1;
                     r.tries = 0;
+                    r.told += u32::from(reach.cap.events);
                     see(r, State::Building, "");
                 })
                 .await;
@@ -379,6 +388,8 @@ impl Engine {
 
     /// The site said yes; whether it is done is still to be seen.
     pub(super) async fn accepted(&self, mut claim: Claim, state: State) {
+        let cap = self.capability(&claim.row.record).await;
+        let tells = cap.is_ok_and(|cap| cap.events);
         let now = self.core.env.now();
         let due = Due::Release(now.plus(self.pace(0)));
         self.write(&mut claim, due, |r, _| {
@@ -387,6 +398,8 @@ impl Engine {
                 attempt.at = now;
             }
             r.looks = 1;
+            // What was told while the call was under way was left for now.
+            r.told += u32::from(tells);
             // Counts the destroys that were accepted and led to nothing, too.
             if state == State::Releasing || r.is_replaced() {
                 r.tries = r.tries.saturating_add(1);

@@ -6,6 +6,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
 use super::decide::{Glance, Next, decide};
+use super::note::owes_note;
 use super::{Account, Call, Done, Engine, Job};
 use crate::backend::{Cx, Look, Mark, Phase, Target};
 use crate::driver::Sight;
@@ -16,8 +17,9 @@ use crate::record::ResourceRecord;
 use crate::store::Claim;
 
 impl Engine {
-    /// Looks once and writes down what needs no further call.
-    pub(super) async fn look(&self, account: Account, claims: Vec<Claim>) -> Done {
+    /// Looks once and writes down what needs no further call; `told` where the
+    /// site has told that there is something to see.
+    pub(super) async fn look(&self, account: Account, claims: Vec<Claim>, told: bool) -> Done {
         let mut jobs = Vec::new();
         let mut waiting = 0;
         // What is not in the answer was not there when it was asked for, and
@@ -51,6 +53,12 @@ impl Engine {
                             call: Call::Act(effect, sight),
                         }),
                         Next::LookClosely => match sight {
+                            Some(sight) if unchanged(r, &sight) && owes_note(r, &cap) => {
+                                jobs.push(Job {
+                                    claim,
+                                    call: Call::Note(sight),
+                                });
+                            }
                             Some(sight) if unchanged(r, &sight) => {
                                 notes.push(self.note_owned(claim, Next::Rest, None));
                             }
@@ -75,6 +83,7 @@ impl Engine {
             account,
             jobs,
             waiting,
+            told,
         }
     }
 
@@ -99,6 +108,7 @@ impl Engine {
             catalog: &core.catalog,
             quick: false,
             needs: &BTreeMap::new(),
+            owner: None,
             progress: &std::sync::Arc::default(),
             timeout: cap.call_timeout,
         };

@@ -45,8 +45,8 @@ impl Engine {
     /// since: `edit` is applied to the newest record. True where it was
     /// written and the claim is still ours.
     ///
-    /// Where somebody wanted something else in the meantime, a release becomes
-    /// due at once.
+    /// Where somebody wanted something else in the meantime, or the site has told
+    /// of it, a release becomes due at once.
     pub(super) async fn write(
         &self,
         claim: &mut Claim,
@@ -65,22 +65,27 @@ impl Engine {
         ttl: Duration,
         edit: impl Fn(&mut ResourceRecord, &mut Batch) + Send + Sync,
     ) -> bool {
-        let decided_for = claim.row.record.generation;
+        let decided_for = Arc::clone(&claim.row.record);
         loop {
             let mut batch = Batch::default();
             let mut record = (*claim.row.record).clone();
+            let wanted_since = record.generation != decided_for.generation;
             edit(&mut record, &mut batch);
+            if wanted_since {
+                // What was seen before is no answer to it.
+                record.seen_generation = record.seen_generation.min(decided_for.generation);
+            }
             let now = self.core.env.now();
             record.updated = now;
             batch
                 .events
                 .extend(told(&self.core, &claim.row.record, &record));
-            let due = if record.generation == decided_for {
-                due
-            } else {
-                match due {
-                    Due::Release(_) | Due::Rest => Due::Release(now),
-                    keep => keep,
+            let due = match due {
+                Due::Keep | Due::At(_) => due,
+                Due::Release(_) | Due::Rest if is_news(&decided_for, &record) => Due::Release(now),
+                Due::Release(_) | Due::Rest => {
+                    record.told = 0;
+                    due
                 }
             };
             let fence = fence(claim);
@@ -289,6 +294,15 @@ impl Engine {
         let spread = self.core.env.random() % (base / 2);
         Duration::from_millis((base + spread).min(60_000))
     }
+}
+
+/// Whether there is something to do that was not there before: something else
+/// is wanted, the site has told of it, or whose it is must be noted anew.
+fn is_news(before: &ResourceRecord, after: &ResourceRecord) -> bool {
+    let held = (&before.holds, &before.grants) != (&after.holds, &after.grants);
+    before.generation != after.generation
+        || before.told != after.told
+        || (held && after.noted.is_some())
 }
 
 pub(super) fn fence(claim: &Claim) -> Fence {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use rm_core::backend::{
-    Absence, Backend, Capability, CreateKey, Cx, Look, Mark, Offer, Phase, Seen, Target,
+    Absence, Backend, Capability, CreateKey, Cx, Hints, Look, Mark, Offer, Phase, Recalled, Seen,
+    Target,
 };
 use rm_core::catalog::{Appliance, Site as CatalogSite};
 use rm_core::env::Timestamp;
@@ -56,6 +57,7 @@ impl Backend<Cluster> for SimCloud {
             Effect::Create {
                 account,
                 mark: mark.clone(),
+                owner: cx.owner.cloned(),
                 slaves: spec.slaves,
                 outputs: body.outputs,
                 images,
@@ -79,7 +81,11 @@ impl Backend<Cluster> for SimCloud {
     }
 
     /// A simulated site knows the size of a thing and what it gives out.
-    async fn recall(&self, cx: &Cx<'_>, seen: &Seen<Cluster>) -> Result<Option<ClusterSpec>> {
+    async fn recall(
+        &self,
+        cx: &Cx<'_>,
+        seen: &Seen<Cluster>,
+    ) -> Result<Option<Recalled<ClusterSpec>>> {
         let what = seen.id.to_string();
         let thing = self.call(cx, Verb::Observe, what, |_, site| {
             let thing = site.things.get(&seen.id).filter(|t| t.exists()).cloned();
@@ -98,20 +104,31 @@ impl Backend<Cluster> for SimCloud {
             let named = |(name, _): &(String, String)| appliance.images.contains(name);
             images.into_iter().filter(named).collect()
         };
-        Ok(by.map(|(appliance, implementation)| ClusterSpec {
-            images: made_of(&appliance),
-            appliance: appliance.name,
-            implementation: implementation.id,
-            revision: implementation.revision,
-            slaves: thing.slaves,
-            others: 0,
-            parameters: BTreeMap::new(),
-            ready_port: appliance.ready_port,
+        Ok(by.map(|(appliance, implementation)| Recalled {
+            spec: ClusterSpec {
+                images: made_of(&appliance),
+                appliance: appliance.name,
+                implementation: implementation.id,
+                revision: implementation.revision,
+                slaves: thing.slaves,
+                others: 0,
+                parameters: BTreeMap::new(),
+                ready_port: appliance.ready_port,
+            },
+            owner: thing.owner,
         }))
+    }
+
+    async fn note(&self, cx: &Cx<'_>, seen: &Seen<Cluster>) -> Result<()> {
+        self.keep_owner(cx, &seen.id).await
     }
 
     async fn destroy(&self, cx: &Cx<'_>, seen: &Seen<Cluster>) -> Result<()> {
         self.unmake(cx, &seen.id).await
+    }
+
+    async fn watch(&self, cx: &Cx<'_>) -> Result<Hints> {
+        self.listen(cx).await
     }
 }
 
@@ -195,6 +212,7 @@ impl SimCloud {
             Effect::Change {
                 id: id.clone(),
                 mark: mark.clone(),
+                owner: cx.owner.cloned(),
                 slaves,
                 fails,
                 takes,
@@ -203,6 +221,22 @@ impl SimCloud {
         })
         .await
         .map(|_| ())
+    }
+
+    /// Whose a thing is, written down with it.
+    async fn keep_owner(&self, cx: &Cx<'_>, id: &RemoteId) -> Result<()> {
+        self.arrive(cx).await;
+        let now = self.now(cx);
+        let mut state = self.lock();
+        state.admit(cx, Verb::Change)?;
+        let site = state.site(&self.config, &cx.site.name);
+        site.advance(now);
+        listens(site, &cx.site.name)?;
+        let Some(thing) = site.things.get_mut(id).filter(|t| t.exists()) else {
+            return Err(Error::not_found(format!("there is no {id} at the site")));
+        };
+        thing.owner = cx.owner.cloned();
+        Ok(())
     }
 
     pub(super) async fn unmake(&self, cx: &Cx<'_>, id: &RemoteId) -> Result<()> {
@@ -294,6 +328,7 @@ impl SimCloud {
                     }
                     _ => site.apply(effect, now),
                 });
+            state.tell(name);
             (number, fault, answered)
         };
         self.leave(cx, verb, number, fault, answered).await

@@ -14,9 +14,21 @@ use super::{SimCloud, Thing};
 impl SimCloud {
     fn with<T>(&self, site: &str, now: Timestamp, act: impl FnOnce(&mut Site) -> T) -> T {
         let mut state = self.lock();
-        let site = state.site(&self.config, site);
-        site.advance(now);
-        act(site)
+        let here = state.site(&self.config, site);
+        here.advance(now);
+        let done = act(here);
+        state.tell(site);
+        done
+    }
+
+    /// Something is done to a thing.
+    fn to(&self, site: &str, id: &RemoteId, now: Timestamp, act: impl FnOnce(&mut Thing)) {
+        self.with(site, now, |site| {
+            if let Some(thing) = site.things.get_mut(id) {
+                act(thing);
+                site.happens(id, now);
+            }
+        });
     }
 
     // -- faults ----------------------------------------------------------------
@@ -79,59 +91,47 @@ impl SimCloud {
 
     /// Somebody destroys a thing: it is gone at once.
     pub fn vanish(&self, site: &str, id: &RemoteId, now: Timestamp) {
-        self.with(site, now, |site| {
-            if let Some(thing) = site.things.get_mut(id) {
-                thing.enter(Phase::Gone, now, "");
-                thing.ends = None;
-            }
+        self.to(site, id, now, |thing| {
+            thing.enter(Phase::Gone, now, "");
+            thing.ends = None;
         });
     }
 
     /// Somebody begins to destroy a thing, which takes a while.
     pub fn wither(&self, site: &str, id: &RemoteId, takes: Duration, now: Timestamp) {
-        self.with(site, now, |site| {
-            if let Some(thing) = site.things.get_mut(id) {
-                thing.enter(Phase::Deleting, now, "");
-                thing.ends = Some((now.plus(takes), Phase::Gone));
-            }
+        self.to(site, id, now, |thing| {
+            thing.enter(Phase::Deleting, now, "");
+            thing.ends = Some((now.plus(takes), Phase::Gone));
         });
     }
 
     /// Somebody changes a thing and does not say so.
     pub fn tamper(&self, site: &str, id: &RemoteId, slaves: u32, now: Timestamp) {
-        self.with(site, now, |site| {
-            if let Some(thing) = site.things.get_mut(id) {
-                thing.slaves = slaves;
-                thing.stamp += 1;
-            }
+        self.to(site, id, now, |thing| {
+            thing.slaves = slaves;
+            thing.stamp += 1;
         });
     }
 
     /// Somebody takes our mark off a thing.
     pub fn unmark(&self, site: &str, id: &RemoteId, now: Timestamp) {
-        self.with(site, now, |site| {
-            if let Some(thing) = site.things.get_mut(id) {
-                thing.mark = None;
-            }
+        self.to(site, id, now, |thing| {
+            thing.mark = None;
         });
     }
 
     /// Somebody puts a mark of theirs on a thing.
     pub fn remark(&self, site: &str, id: &RemoteId, mark: Mark, now: Timestamp) {
-        self.with(site, now, |site| {
-            if let Some(thing) = site.things.get_mut(id) {
-                thing.mark = Some(mark);
-            }
+        self.to(site, id, now, |thing| {
+            thing.mark = Some(mark);
         });
     }
 
     /// A thing breaks.
     pub fn fail(&self, site: &str, id: &RemoteId, reason: &str, now: Timestamp) {
-        self.with(site, now, |site| {
-            if let Some(thing) = site.things.get_mut(id) {
-                thing.enter(Phase::Failed, now, reason);
-                thing.ends = None;
-            }
+        self.to(site, id, now, |thing| {
+            thing.enter(Phase::Failed, now, reason);
+            thing.ends = None;
         });
     }
 
@@ -157,6 +157,7 @@ impl SimCloud {
                 name: name.to_owned(),
                 account: account.to_owned(),
                 mark,
+                owner: None,
                 phase: Phase::Ready,
                 reason: String::new(),
                 slaves: 0,

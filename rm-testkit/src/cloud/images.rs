@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rm_core::backend::{
-    Absence, Backend, Capability, CreateKey, Cx, Look, Mark, Offer, Phase, Resize, Seen, Target,
+    Absence, Backend, Capability, CreateKey, Cx, Look, Mark, Offer, Phase, Recalled, Resize, Seen,
+    Target,
 };
 use rm_core::catalog::Site as CatalogSite;
 use rm_core::env::Timestamp;
@@ -296,7 +297,11 @@ impl Backend<SiteImage> for SimCloud {
         self.leave(cx, verb, number, fault, answered).await
     }
 
-    async fn recall(&self, cx: &Cx<'_>, seen: &Seen<SiteImage>) -> Result<Option<ImageSpec>> {
+    async fn recall(
+        &self,
+        cx: &Cx<'_>,
+        seen: &Seen<SiteImage>,
+    ) -> Result<Option<Recalled<ImageSpec>>> {
         let what = seen.id.to_string();
         let sha256 = self.call(cx, Verb::Observe, what, |_, site| {
             Ok(site.images.get(&seen.id).map(|image| image.sha256.clone()))
@@ -305,12 +310,14 @@ impl Backend<SiteImage> for SimCloud {
             return Ok(None);
         };
         let known = cx.catalog.image_of(&sha256).await?;
-        Ok(known.map(|image| ImageSpec {
-            image: image.id,
-            name: image.name,
-            source: image.source,
-            sha256: image.sha256,
-            disk_format: image.disk_format,
+        Ok(known.map(|image| {
+            Recalled::from(ImageSpec {
+                image: image.id,
+                name: image.name,
+                source: image.source,
+                sha256: image.sha256,
+                disk_format: image.disk_format,
+            })
         }))
     }
 

@@ -1,7 +1,7 @@
 //! Nodes of the simulated cloud: things without slaves.
 
 use async_trait::async_trait;
-use rm_core::backend::{Backend, Capability, Cx, Look, Mark, Offer, Seen, Serves};
+use rm_core::backend::{Backend, Capability, Cx, Hints, Look, Mark, Offer, Seen, Serves};
 use rm_core::catalog::Site as CatalogSite;
 use rm_core::model::{
     Address, Cluster, ClusterView, Node, NodeInterface, NodeSpec, NodeView, Power,
@@ -69,6 +69,7 @@ impl Backend<Node> for SimCloud {
             Effect::Create {
                 account,
                 mark: mark.clone(),
+                owner: cx.owner.cloned(),
                 slaves: 0,
                 outputs: BTreeMap::from([("boot_commands".to_owned(), told)]),
                 images: Vec::new(),
@@ -93,6 +94,10 @@ impl Backend<Node> for SimCloud {
 
     async fn destroy(&self, cx: &Cx<'_>, seen: &Seen<Node>) -> Result<()> {
         self.unmake(cx, &seen.id).await
+    }
+
+    async fn watch(&self, cx: &Cx<'_>) -> Result<Hints> {
+        self.listen(cx).await
     }
 }
 

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use rm_core::backend::{CreateKey, Mark, Phase, Resize};
 use rm_core::env::Timestamp;
+use rm_core::owner::Owner;
 use rm_core::{Error, ErrorKind, RemoteId, Result};
 use serde_json::Value;
 
 use super::config::SimSite;
 use super::images::{Order, SimImage, Wanted};
+use super::tell::Happening;
 use super::thing::Thing;
 
 #[derive(Debug)]
@@ -21,6 +23,8 @@ pub(super) struct Site {
     pub(super) things: BTreeMap<RemoteId, Thing>,
     pub(super) images: BTreeMap<RemoteId, SimImage>,
     pub(super) late: Vec<(Timestamp, Effect)>,
+    /// What has happened and was not told yet.
+    pub(super) happened: Vec<Happening>,
 }
 
 /// Something that is asked of a site.
@@ -29,6 +33,7 @@ pub(super) enum Effect {
     Create {
         account: String,
         mark: Mark,
+        owner: Option<Owner>,
         slaves: u32,
         outputs: BTreeMap<String, Value>,
         images: Vec<Wanted>,
@@ -40,6 +45,7 @@ pub(super) enum Effect {
     Change {
         id: RemoteId,
         mark: Mark,
+        owner: Option<Owner>,
         slaves: u32,
         fails: bool,
         takes: Duration,
@@ -85,6 +91,7 @@ impl Site {
             things: BTreeMap::new(),
             images: BTreeMap::new(),
             late: Vec::new(),
+            happened: Vec::new(),
         }
     }
 
@@ -120,14 +127,44 @@ impl Site {
         self.late.push((until, effect));
     }
 
+    /// Something happens to a thing now, and where that is known already, at the
+    /// end of what it does.
+    pub(super) fn happens(&mut self, id: &RemoteId, now: Timestamp) {
+        let Some(thing) = self.things.get(id) else {
+            return;
+        };
+        let Some(mark) = thing.mark.as_ref().or(thing.marked()) else {
+            return;
+        };
+        for at in [Some(now), thing.ends.map(|(at, _)| at)]
+            .into_iter()
+            .flatten()
+        {
+            self.happened.push(Happening {
+                at,
+                account: thing.account.clone(),
+                resource: mark.resource,
+            });
+        }
+    }
+
     /// Does it.
     pub(super) fn apply(&mut self, effect: Effect, now: Timestamp) -> Result<RemoteId> {
+        let done = self.carry(effect, now);
+        if let Ok(id) = &done {
+            self.happens(id, now);
+        }
+        done
+    }
+
+    fn carry(&mut self, effect: Effect, now: Timestamp) -> Result<RemoteId> {
         match effect {
             Effect::Create { .. } => self.create(effect, now),
             Effect::Image(order) => self.carry_out(order),
             Effect::Change {
                 id,
                 mark,
+                owner,
                 slaves,
                 fails,
                 takes,
@@ -162,6 +199,7 @@ impl Site {
                 thing.stamp += 1;
                 thing.enter(Phase::Changing, now, "");
                 thing.mark = Some(mark);
+                thing.owner = owner;
                 thing.ends = Some((now.plus(takes), ends));
                 Ok(id)
             }
@@ -187,6 +225,7 @@ impl Site {
         let Effect::Create {
             account,
             mark,
+            owner,
             slaves,
             outputs,
             images,
@@ -237,6 +276,7 @@ impl Site {
                 id: id.clone(),
                 name,
                 account,
+                owner,
                 mark: Some(mark),
                 phase: Phase::Building,
                 reason: String::new(),

@@ -7,6 +7,7 @@ use rm_core::RemoteId;
 use rm_core::backend::{Mark, Phase, Seen};
 use rm_core::env::Timestamp;
 use rm_core::model::{Cluster, ClusterHost, ClusterView};
+use rm_core::owner::Owner;
 use serde_json::Value;
 
 /// One real thing: a master and some slaves.
@@ -20,6 +21,8 @@ pub struct Thing {
     pub account: String,
     /// Whose it is.
     pub mark: Option<Mark>,
+    /// To whom it belongs, where that was told.
+    pub owner: Option<Owner>,
     /// What it is doing.
     pub phase: Phase,
     /// Why.
@@ -58,6 +61,11 @@ impl Thing {
         } else {
             0
         }
+    }
+
+    /// The mark it bore before the last thing that was done to it.
+    pub(super) fn marked(&self) -> Option<&Mark> {
+        self.before.as_ref().and_then(|(_, mark)| mark.as_ref())
     }
 
     pub(super) fn enter(&mut self, phase: Phase, at: Timestamp, reason: &str) {

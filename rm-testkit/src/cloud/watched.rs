@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use rm_core::backend::{Backend, Capability, Cx, Look, Mark, Offer, Seen};
+use rm_core::backend::{Backend, Capability, Cx, Hints, Look, Mark, Offer, Recalled, Seen};
 use rm_core::catalog::Site;
 use rm_core::model::Model;
 use rm_core::store::Page;
@@ -88,7 +88,17 @@ where
             .await
     }
 
-    async fn recall(&self, cx: &Cx<'_>, seen: &Seen<M>) -> Result<Option<M::Spec>> {
+    async fn recall(&self, cx: &Cx<'_>, seen: &Seen<M>) -> Result<Option<Recalled<M::Spec>>> {
         Backend::<M>::recall(&*self.cloud, cx, seen).await
+    }
+
+    async fn note(&self, cx: &Cx<'_>, seen: &Seen<M>) -> Result<()> {
+        self.points.meet("before note").await;
+        let answer = Backend::<M>::note(&*self.cloud, cx, seen).await;
+        self.points.meet("after note").await;
+        answer
+    }
+    async fn watch(&self, cx: &Cx<'_>) -> Result<Hints> {
+        Backend::<M>::watch(&*self.cloud, cx).await
     }
 }

@@ -9,10 +9,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
-use rm_core::backend::{Backend, Capability, Cx, Look, Mark, Offer, Progress, Seen};
+use rm_core::backend::{
+    Backend, Capability, Cx, Hints, Look, Mark, Offer, Progress, Recalled, Seen,
+};
 use rm_core::catalog::{Catalog, Credential, Site};
 use rm_core::env::Env;
 use rm_core::model::Model;
+use rm_core::owner::Owner;
 use rm_core::secret::Secret;
 use rm_core::store::Page;
 use rm_core::{RemoteId, Result};
@@ -187,6 +190,7 @@ struct Own {
     secret: Secret,
     catalog: Arc<Catalog>,
     needs: BTreeMap<String, RemoteId>,
+    owner: Option<Owner>,
     progress: Arc<Progress>,
     timeout: std::time::Duration,
 }
@@ -200,6 +204,7 @@ impl Own {
             secret: cx.secret.clone(),
             catalog: Arc::clone(catalog),
             needs: cx.needs.clone(),
+            owner: cx.owner.cloned(),
             progress: Arc::default(),
             timeout: cx.timeout,
         }
@@ -214,6 +219,7 @@ impl Own {
             catalog: &self.catalog,
             quick: false,
             needs: &self.needs,
+            owner: self.owner.as_ref(),
             progress: &self.progress,
             timeout: self.timeout,
         }
@@ -311,5 +317,17 @@ impl<M: Model> Backend<M> for Faulty<M> {
         let note = |_: &Result<()>| self.note_touched(&seen.id, &**cx.env);
         self.suffer(cx, mishap, || self.inner.destroy(cx, seen), note)
             .await
+    }
+    async fn recall(&self, cx: &Cx<'_>, seen: &Seen<M>) -> Result<Option<Recalled<M::Spec>>> {
+        self.inner.recall(cx, seen).await
+    }
+
+    async fn note(&self, cx: &Cx<'_>, seen: &Seen<M>) -> Result<()> {
+        self.inner.note(cx, seen).await
+    }
+
+    /// Hints are no calls: what goes wrong with them is the simulated sites'.
+    async fn watch(&self, cx: &Cx<'_>) -> Result<Hints> {
+        self.inner.watch(cx).await
     }
 }

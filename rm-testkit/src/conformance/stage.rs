@@ -197,6 +197,7 @@ impl<M: Model> Stage<M> {
             catalog: &self.catalog,
             quick: false,
             needs: &NEEDS,
+            owner: None,
             progress: &self.progress,
             timeout: self.cap().call_timeout,
         }

@@ -16,7 +16,9 @@ use super::score::{Outcome, Scorecard, Scored};
 use super::stage::{Pace, Stage};
 use super::subject::{Subject, Time};
 use super::time::Hurried;
-use super::{change, create, declared, destroy, dropped, faults, look, secrets, troubles};
+use super::{
+    change, create, declared, destroy, dropped, faults, kept, look, secrets, told, troubles,
+};
 use crate::world::World;
 
 /// Every check that fits what the subject declares.
@@ -191,6 +193,8 @@ pub(super) fn every<M: Model>() -> Vec<Check<M>> {
     all.extend(look::all());
     all.extend(change::all());
     all.extend(destroy::all());
+    all.extend(told::all());
+    all.extend(kept::all());
     all.extend(secrets::all());
     all.extend(faults::all());
     all.extend(troubles::all());

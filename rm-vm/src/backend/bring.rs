@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rm_core::backend::Mark;
 use rm_core::model::{Action, NodeSpec, Power, Request};
+use rm_core::owner::Owner;
 use rm_core::{Error, ErrorKind, Result};
 
 use super::make::definition;
@@ -24,6 +25,7 @@ pub(super) struct Bring {
     pub(super) name: String,
     pub(super) mark: Mark,
     pub(super) spec: NodeSpec,
+    pub(super) owner: Option<Owner>,
 }
 
 impl Bring {
@@ -204,6 +206,9 @@ impl Steps<'_> {
         }
         self.record.mark = of.mark.clone();
         self.record.spec = of.spec.clone();
+        if of.owner.is_some() {
+            self.record.owner.clone_from(&of.owner);
+        }
         if let Some(last) = of.spec.requests.last() {
             self.record.done = self.record.done.max(last.number);
         }

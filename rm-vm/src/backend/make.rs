@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rm_core::backend::Mark;
 use rm_core::model::{NodeInterface, NodeSpec, Power};
+use rm_core::owner::Owner;
 use rm_core::{Error, ErrorKind, Result};
 
 use crate::addresses::{self, Taken};
@@ -23,6 +24,7 @@ pub(super) struct Make {
     pub(super) image: Image,
     pub(super) mark: Mark,
     pub(super) spec: NodeSpec,
+    pub(super) owner: Option<Owner>,
 }
 
 impl Make {
@@ -54,6 +56,7 @@ impl Make {
                 },
                 spec: self.spec.clone(),
                 nics,
+                owner: self.owner.clone(),
                 done: 0,
                 begun: None,
             };

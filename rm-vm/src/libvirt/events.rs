@@ -5,22 +5,20 @@ use rm_libvirt::{Change, Event as Told, Events};
 
 use crate::driver::{Event, State};
 
-/// It ends where something may have been overheard.
+/// It outlives connections: whatever may have been overheard is told.
 pub(super) fn stream(events: Events) -> BoxStream<'static, Event> {
     let next = |mut events: Events| async move {
         loop {
-            match events.next().await? {
-                Told::Lifecycle(life) => {
-                    let event = Event {
-                        state: state(life.change),
-                        name: life.domain.name,
-                    };
-                    return Some((event, events));
-                }
-                // That it begins is no loss.
-                Told::Connected => {}
-                _ => return None,
-            }
+            let event = match events.next().await? {
+                Told::Lifecycle(life) => Event::Domain {
+                    state: state(life.change),
+                    name: life.domain.name,
+                },
+                Told::Connected | Told::Missed(_) => Event::Listening,
+                // There is nobody to be looked at; the next connection tells.
+                _ => continue,
+            };
+            return Some((event, events));
         }
     };
     stream::unfold(events, next).boxed()

@@ -5,11 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use futures_util::stream::{self, BoxStream};
-use tokio::io::{AsyncBufReadExt, BufReader};
-
-use crate::driver::{Error, Event, Result, State};
+use crate::driver::{Error, Result, State};
 
 /// How one container is doing: its state, and the process that is its first.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +46,7 @@ impl Sockets {
 
 /// A tool for the containers of a path, always the same text of it: the
 /// control socket of a container is named by it.
-fn tool(tool: &str, path: &Path) -> Command {
+pub(super) fn tool(tool: &str, path: &Path) -> Command {
     let mut command = Command::new(tool);
     command.arg("-P").arg(path).stdin(Stdio::null());
     command
@@ -59,16 +55,21 @@ fn tool(tool: &str, path: &Path) -> Command {
 /// Runs a tool to its end: what it printed where it says that it did it, and
 /// else the last of its words, for people.
 fn run(mut command: Command) -> Result<std::result::Result<String, String>> {
-    let output = command.output().map_err(|e| match e.kind() {
-        std::io::ErrorKind::NotFound => Error::Unavailable(
-            "the tools of LXC are not installed; install the package lxc".to_owned(),
-        ),
-        _ => Error::Unavailable(format!("a tool of LXC cannot be started: {e}")),
-    })?;
+    let output = command.output().map_err(|e| not_begun(&e))?;
     if output.status.success() {
         return Ok(Ok(String::from_utf8_lossy(&output.stdout).into_owned()));
     }
     Ok(Err(words(&output.stderr)))
+}
+
+/// A tool could not be started.
+pub(super) fn not_begun(e: &std::io::Error) -> Error {
+    Error::Unavailable(match e.kind() {
+        std::io::ErrorKind::NotFound => {
+            "the tools of LXC are not installed; install the package lxc".to_owned()
+        }
+        _ => format!("a tool of LXC cannot be started: {e}"),
+    })
 }
 
 /// The last words of a tool, short and in one line.
@@ -105,7 +106,7 @@ pub(super) fn info(path: &Path, name: &str) -> Result<Info> {
 }
 
 /// A state as LXC writes it.
-fn state(word: &str) -> Option<State> {
+pub(super) fn state(word: &str) -> Option<State> {
     Some(match word {
         "STOPPED" => State::Stopped,
         "RUNNING" => State::Running,
@@ -174,57 +175,9 @@ pub(super) fn limit(
     Ok(run(command)?.map(|_| ()))
 }
 
-/// What `lxc-monitor` tells of all containers of a path. Its lines are a reason
-/// to look: what cannot be read is left out. The tool ends with the stream.
-pub(super) fn monitor(path: &Path) -> Option<BoxStream<'static, Event>> {
-    let mut command = tool("lxc-monitor", path);
-    command
-        .args(["-n", ".*"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null());
-    let mut child = tokio::process::Command::from(command)
-        .kill_on_drop(true)
-        .spawn()
-        .ok()?;
-    let lines = BufReader::new(child.stdout.take()?).lines();
-    let events = stream::unfold((lines, child), |(mut lines, child)| async {
-        loop {
-            let line = lines.next_line().await.ok()??;
-            if let Some(event) = event(&line) {
-                return Some((event, (lines, child)));
-            }
-        }
-    });
-    Some(events.boxed())
-}
-
-/// `'NAME' changed state to [STATE]`
-fn event(line: &str) -> Option<Event> {
-    let (name, rest) = line.strip_prefix('\'')?.split_once('\'')?;
-    let word = rest
-        .split_once('[')
-        .and_then(|(_, rest)| rest.split_once(']'));
-    Some(Event {
-        name: name.to_owned(),
-        state: word.and_then(|(word, _)| state(word)),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_line_of_the_monitor_names_the_container_and_its_state() {
-        let told = event("'rm-1' changed state to [STOPPED]");
-        let stopped = Event {
-            name: "rm-1".to_owned(),
-            state: Some(State::Stopped),
-        };
-        assert_eq!(told, Some(stopped));
-        assert_eq!(event("'rm-1' exited with status [0]").unwrap().state, None);
-        assert_eq!(event("something else"), None);
-    }
 
     #[test]
     fn the_words_of_a_tool_are_one_short_line() {

@@ -122,10 +122,19 @@ impl Program {
 
     /// Of an installation of this name, and a new store.
     pub(crate) async fn of(place: impl Into<Place>, installation: &str) -> Self {
-        let place = place.into();
+        Self::with(place.into(), installation, Duration::from_secs(1)).await
+    }
+
+    /// One that lists what is there only so often.
+    pub(crate) async fn sweeping(place: impl Into<Place>, sweep: Duration) -> Self {
+        let installation = format!("t{:012x}", RealEnv.random() >> 16);
+        Self::with(place.into(), &installation, sweep).await
+    }
+
+    async fn with(place: Place, installation: &str, sweep: Duration) -> Self {
         let env: Arc<dyn Env> = Arc::new(RealEnv);
         let policy = Policy {
-            sweep: Duration::from_secs(1),
+            sweep,
             ..Policy::default()
         };
         let mut builder = Host::builder(env).policy(policy).installation(installation);

@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 use rm_vm::driver::{Definition, Driver, Error, Event, Size, State};
 use rm_vm::libvirt::Libvirt;
 
-use crate::lab::{Lab, clear, only, settings, storage};
+use crate::lab::{Lab, clear, only, settings, states_of, storage};
 
 const GRACE: Duration = Duration::from_secs(20);
 
@@ -188,24 +188,22 @@ async fn what_somebody_else_does_is_told() {
     clear(&driver, "rm-told").await;
     driver.define(&new).await.unwrap();
     driver.start("rm-told").await.unwrap();
-    let events = driver.events().unwrap();
-    let ours = |event: &Event| std::future::ready(event.name == "rm-told");
-    let mut events = std::pin::pin!(events.filter(ours));
-    // Who listens is heard of when it is answered.
-    driver.host().await.unwrap();
+    let mut events = driver.events().await.unwrap();
+    assert_eq!(events.next().await, Some(Event::Listening));
+    let mut events = states_of(events, "rm-told");
 
     let somebody = lab.somebody("test");
     let domain = somebody.domain_by_name("rm-told").await.unwrap();
     somebody.suspend(&domain).await.unwrap();
     // Its own start may be told a moment later, and so come first.
-    let mut told = events.next().await.unwrap().state;
+    let mut told = events.next().await;
     if told == Some(State::Running) {
-        told = events.next().await.unwrap().state;
+        told = events.next().await;
     }
     assert_eq!(told, Some(State::Suspended));
     let end = somebody.destroy(&domain, rm_libvirt::DestroyFlags::default());
     end.await.unwrap();
-    assert_eq!(events.next().await.unwrap().state, Some(State::Stopped));
+    assert_eq!(events.next().await, Some(State::Stopped));
     assert_eq!(only(&driver, "rm-told").await.state, State::Stopped);
     clear(&driver, "rm-told").await;
 }

@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
 use rm_core::Kind;
 use rm_core::catalog::NewImage;
-use rm_vm::driver::{Definition, Domain, Driver, Error, Image, Nic, Seed, Size};
+use rm_vm::driver::{Definition, Domain, Driver, Error, Event, Image, Nic, Seed, Size, State};
 use rm_vm::libvirt::{Libvirt, Settings};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -232,4 +234,18 @@ pub(crate) async fn pool(lab: &Lab) {
         let made = somebody.create_pool_xml(&pool).await;
         assert!(made.is_ok() || somebody.pool_by_name("rm-test").await.is_ok());
     }
+}
+
+/// What a domain is doing, as it is told.
+pub(crate) fn states_of(
+    events: BoxStream<'static, Event>,
+    of: &'static str,
+) -> BoxStream<'static, State> {
+    let states = events.filter_map(move |event| {
+        std::future::ready(match event {
+            Event::Domain { name, state } if name == of => state,
+            _ => None,
+        })
+    });
+    states.boxed()
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use rm_libvirt::ConsoleFlags;
-use rm_vm::driver::{Definition, Driver, Error, Event, Image, Seed, Size, State};
+use rm_vm::driver::{Definition, Driver, Error, Image, Seed, Size, State};
 use tempfile::TempDir;
 
-use crate::lab::{Lab, clear, only, pool};
+use crate::lab::{Lab, clear, only, pool, states_of};
 
 /// An image of the format kernel, of these files and this command line.
 pub(crate) fn archive(files: &[(&str, &Path)], cmdline: &str) -> (TempDir, Image) {
@@ -133,12 +133,10 @@ async fn a_machine_of_xen_lives_and_is_heard_of() {
     clear(&driver, &new.name).await;
     driver.bring(&new.image).await.unwrap();
     driver.define(&new).await.unwrap();
-    let events = driver.events().unwrap();
-    let ours = |event: &Event| std::future::ready(event.name == "rm-xen" && event.state.is_some());
-    let mut events = std::pin::pin!(events.filter(ours));
+    let mut events = states_of(driver.events().await.unwrap(), "rm-xen");
 
     driver.start(&new.name).await.unwrap();
-    assert_eq!(events.next().await.unwrap().state, Some(State::Running));
+    assert_eq!(events.next().await, Some(State::Running));
     let there = only(&driver, &new.name).await;
     assert_eq!((there.state, there.size), (State::Running, small(8)));
     assert_eq!(there.metadata.as_deref(), Some("ours"));
@@ -154,7 +152,6 @@ async fn a_machine_of_xen_lives_and_is_heard_of() {
         events.next().await,
         events.next().await,
     ];
-    let heard = heard.map(|event| event.unwrap().state);
     let order = [State::Suspended, State::Running, State::Stopped];
     assert_eq!(heard, order.map(Some));
     driver.resize(&new.name, small(12)).await.unwrap();

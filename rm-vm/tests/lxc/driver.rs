@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use rm_vm::driver::{Driver, Error, State};
+use rm_vm::driver::{Driver, Error, Event, State};
 use rm_vm::lxc::Lxc;
 
 use crate::lab::{Lab, Program};
@@ -14,7 +14,8 @@ async fn what_happens_to_a_container_is_told_as_it_happens_and_its_console_can_b
         return;
     };
     let driver = Lxc::at(&lab.path, 64).unwrap();
-    let mut events = driver.events().unwrap();
+    let mut events = driver.events().await.unwrap();
+    assert_eq!(events.next().await, Some(Event::Listening));
     let p = Program::on(&lab).await;
     let (id, name) = p.node(lab.spec()).await;
     let ready = async {
@@ -31,8 +32,11 @@ async fn what_happens_to_a_container_is_told_as_it_happens_and_its_console_can_b
     lab.tool("lxc-stop", &name, &["-k"]);
     let told = async {
         loop {
-            let event = events.next().await.unwrap();
-            if event.name == name && event.state == Some(State::Stopped) {
+            let stopped = Event::Domain {
+                name: name.clone(),
+                state: Some(State::Stopped),
+            };
+            if events.next().await.unwrap() == stopped {
                 return;
             }
         }

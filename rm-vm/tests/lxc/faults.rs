@@ -94,23 +94,31 @@ async fn what_a_crash_left_half_made_is_finished_and_what_it_began_aside_is_swep
         return;
     };
     let p = Program::on(&lab).await;
-    let (id, name) = p.node(lab.spec()).await;
+    let mut spec = lab.spec();
+    spec.power = Power::Stopped;
+    let id = p.ask(spec, false).await.unwrap();
+    let name = p.ready(id).await.view().unwrap().name;
     // As a create leaves it that was cut off between its two steps.
-    lab.tool("lxc-stop", &name, &["-k"]);
     let file = lab.path.join(&name).join("rm.json");
-    let mut record: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    let read = || -> Value { serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap() };
+    let mut record = read();
     record["mark"]["generation"] = json!(0);
-    std::fs::write(&file, record.to_string()).unwrap();
+    let new = file.with_extension("test");
+    std::fs::write(&new, record.to_string()).unwrap();
+    std::fs::rename(&new, &file).unwrap();
     let aside = lab.path.join(".new-1-1");
     std::fs::create_dir_all(aside.join("overlay/delta")).unwrap();
     let whole = async {
-        while lab.state(&name) != "RUNNING" {
+        while read()["mark"]["generation"] != json!(1) {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
     };
     tokio::time::timeout(std::time::Duration::from_secs(30), whole)
         .await
         .unwrap();
+    p.get(id).await.start(&p.user).await.unwrap();
+    p.ready(id).await;
+    assert_eq!(lab.state(&name), "RUNNING");
     let (other, _) = p.node(lab.spec()).await;
     assert!(!aside.exists());
     p.ready(id).await;

@@ -18,5 +18,6 @@ mod driver;
 mod faults;
 #[path = "../house/mod.rs"]
 mod house;
+mod kept;
 mod lab;
 mod life;

@@ -20,6 +20,7 @@ const RESTORED: &[Column] = &[
     ("THING", |r| cell(&r["id"])),
     ("TENANT", |r| cell(&r["tenant"])),
     ("HELD BY", |r| cell(&r["user"])),
+    ("UNTIL", |r| cell(&r["until"])),
     ("NODES", |r| cell(&r["nodes"])),
     ("BUT", |r| cell(&r["but"])),
 ];
@@ -62,7 +63,8 @@ fn told(rebuilt: &Rebuilt, applied: bool) -> Value {
         json!({
             "resource": r.resource, "kind": r.kind, "site": r.site_name,
             "credential": r.credential_name, "id": r.remote, "tenant": r.tenant,
-            "user": r.user, "nodes": r.nodes, "but": r.but,
+            "user": r.user, "until": r.until.map(|t| t.to_string()), "kept": r.kept,
+            "nodes": r.nodes, "but": r.but,
         })
     });
     let left = rebuilt.left.iter().map(

@@ -5,8 +5,9 @@ use std::future::Future;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
-use rm_core::backend::{Look, Mark, Offer, Phase, Seen, Target};
+use rm_core::backend::{Cx, Look, Mark, Offer, Phase, Seen, Target};
 use rm_core::model::Model;
+use rm_core::owner::Owner;
 use rm_core::{Effect, Error, ErrorKind, RemoteId, Result};
 
 use super::Stage;
@@ -70,7 +71,16 @@ impl<M: Model> Stage<M> {
         mark: &Mark,
         spec: &M::Spec,
     ) -> Result<RemoteId> {
-        let cx = self.cx();
+        self.create_of(mark, spec, None).await
+    }
+
+    async fn create_of(
+        &self,
+        mark: &Mark,
+        spec: &M::Spec,
+        owner: Option<&Owner>,
+    ) -> Result<RemoteId> {
+        let cx = Cx { owner, ..self.cx() };
         self.known().marks.insert(mark.clone());
         let id = self
             .patient("create", || self.backend.create(&cx, mark, spec))
@@ -86,6 +96,22 @@ impl<M: Model> Stage<M> {
         spec: &M::Spec,
     ) -> Result<()> {
         let cx = self.cx();
+        self.patient("change", || self.backend.change(&cx, mark, seen, spec))
+            .await
+    }
+
+    /// The same, of this owner.
+    pub(in crate::conformance) async fn change_of(
+        &self,
+        mark: &Mark,
+        seen: &Seen<M>,
+        spec: &M::Spec,
+        owner: &Owner,
+    ) -> Result<()> {
+        let cx = Cx {
+            owner: Some(owner),
+            ..self.cx()
+        };
         self.patient("change", || self.backend.change(&cx, mark, seen, spec))
             .await
     }
@@ -226,6 +252,18 @@ impl<M: Model> Stage<M> {
     /// The same under this mark.
     pub(in crate::conformance) async fn made_as(&self, mark: &Mark) -> Verdict<Seen<M>> {
         let id = self.create(mark).await?;
+        self.ready(mark, &id).await
+    }
+
+    /// The same, of this owner.
+    pub(in crate::conformance) async fn made_of(
+        &self,
+        mark: &Mark,
+        owner: &Owner,
+    ) -> Verdict<Seen<M>> {
+        let id = self
+            .create_of(mark, &self.specs.sample, Some(owner))
+            .await?;
         self.ready(mark, &id).await
     }
 

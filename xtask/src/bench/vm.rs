@@ -1,0 +1,103 @@
+//! The suite `vm`, on hosts that nobody else uses. It needs root.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::error::{At, Result};
+use crate::lab::{self, Guard, Kind, Lab};
+use crate::paths;
+use crate::run::{Run, say};
+
+#[derive(clap::Args, Debug)]
+#[group(id = "vm")]
+pub(super) struct How {
+    /// Changes behind our back, on each host; 0 leaves them out
+    #[arg(long, default_value_t = 200, help_heading = "Suite vm")]
+    changes: u32,
+    /// Containers at once
+    #[arg(long, default_value_t = 50, help_heading = "Suite vm")]
+    containers: u32,
+    /// Rounds beside the tools of LXC; 0 leaves them out
+    #[arg(long, default_value_t = 5, help_heading = "Suite vm")]
+    container_rounds: u32,
+    /// Domains of libvirt's driver for tests; 0 leaves them out
+    #[arg(long, default_value_t = 10_000, help_heading = "Suite vm")]
+    domains: u32,
+}
+
+pub(super) fn bench(how: &How) -> Result<()> {
+    say(format!(
+        "{} changes behind our back; {} rounds of {} containers; {} domains for tests",
+        how.changes, how.container_rounds, how.containers, how.domains
+    ));
+    // Before the labs are up, for a compiler beside them would be measured, too.
+    Run::cargo()
+        .args(["build", "--release", "--locked", "--package", "benches"])
+        .args(["--bin", "vm"])
+        .run()?;
+    let virt = build_virt()?;
+    let [lxc, libvirt] = [Kind::Lxc, Kind::Libvirt]
+        .map(|kind| Lab::new(kind, lab::folder(&format!("bench-{}", kind.name()))));
+    let labs = [&lxc, &libvirt];
+    labs.iter().try_for_each(|lab| lab.clear())?;
+    labs.iter().try_for_each(|lab| lab.install())?;
+    let guard = Guard::over(&labs)?;
+    let measured = labs
+        .iter()
+        .try_for_each(|lab| lab.up(None, &[]))
+        .and_then(|()| measure(how, &lxc, &libvirt, virt.as_deref()));
+    let stopped = guard.finish();
+    measured.and(stopped)
+}
+
+/// The program that lists by the `virt` crate. It links the C library of
+/// libvirt, so it is no part of the workspace; where that library's headers are
+/// not installed, it is not compared.
+fn build_virt() -> Result<Option<PathBuf>> {
+    let there = Command::new("pkg-config")
+        .args(["--exists", "libvirt"])
+        .status();
+    if !there.is_ok_and(|status| status.success()) {
+        say("the virt crate is not compared: it needs the packages libvirt-dev and pkg-config");
+        return Ok(None);
+    }
+    let target = paths::target().join("virt");
+    Run::cargo()
+        .args(["build", "--release", "--locked", "--manifest-path"])
+        .arg(paths::root().join("benches/virt/Cargo.toml"))
+        .arg("--target-dir")
+        .arg(&target)
+        .run()?;
+    Ok(Some(target.join("release/list-by-virt")))
+}
+
+fn measure(how: &How, lxc: &Lab, libvirt: &Lab, virt: Option<&Path>) -> Result<()> {
+    let file = super::result("vm");
+    // The store is on the disk of `target`.
+    let folder = file.parent().unwrap_or(&file);
+    fs::create_dir_all(folder).at(folder.display())?;
+    let mut run = Run::new(paths::target().join("release/vm"))
+        .arg("--lxc")
+        .arg(&lxc.dir)
+        .arg("--libvirt")
+        .arg(&libvirt.dir)
+        .arg("--folder")
+        .arg(folder)
+        .arg("--out")
+        .arg(&file);
+    for (name, value) in [
+        ("--changes", how.changes),
+        ("--containers", how.containers),
+        ("--rounds", how.container_rounds),
+        ("--domains", how.domains),
+    ] {
+        run = run.arg(name).arg(value.to_string());
+    }
+    if let Some(virt) = virt {
+        run = run.arg("--virt").arg(virt);
+    }
+    run.run()?;
+    say(format!("all numbers: {}", file.display()));
+    Ok(())
+}
