@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use rm_core::backend::{CreateKey, Mark};
+use rm_core::backend::{CreateKey, Mark, Resize};
 use rm_core::life::State;
 use rm_core::model::Cluster;
 use rm_core::policy::Repair;
@@ -62,6 +62,33 @@ fn what_an_operator_takes_for_ours_is_made_as_wanted_and_marked() {
             }
             live.release(&s.alice, None).await.unwrap();
             assert!(s.gone(&s.alice, id).await.unwrap());
+            assert_eq!(s.cloud.everything(s.world.now()), []);
+        });
+    }
+}
+
+#[test]
+fn what_cannot_be_changed_in_place_is_adopted_as_it_is() {
+    for resize in [Resize::None, Resize::Replace] {
+        let scene = Scene::new(5);
+        scene.cloud.declare(|c| c.resize = resize);
+        scene.start_engine();
+        scene.run(async |s| {
+            let held = lost(s).await;
+            let thing = plant(s, "found", None);
+            held.adopt(&s.operator, &thing, WHY).await.unwrap();
+            let live = s.ready(&s.alice, held.id()).await.unwrap();
+            assert!(live.is_ready(), "{resize:?}: {:?}", live.record());
+            // And stays so, whoever looks again.
+            s.world.sleep(Duration::from_secs(600)).await;
+            let live = s.clusters().get(&s.alice, held.id()).await.unwrap();
+            assert!(live.is_ready(), "{resize:?}: {:?}", live.record());
+            assert_eq!(live.record().remote, Some(thing.clone()), "{resize:?}");
+            let there = s.cloud.things("north", s.world.now());
+            assert!(there.iter().any(|t| t.id == thing), "{resize:?}: {there:?}");
+            assert_eq!(s.cloud.count(Verb::Destroy), 0, "{resize:?}");
+            live.release(&s.alice, None).await.unwrap();
+            assert!(s.gone(&s.alice, held.id()).await.unwrap());
             assert_eq!(s.cloud.everything(s.world.now()), []);
         });
     }

@@ -21,7 +21,8 @@ impl<M: Model> Resource<M> {
     /// quarantine, and goes on with it: to what is wanted, or to its end. Only
     /// an operator may, and must say why.
     ///
-    /// What bears no mark is marked by the change that makes it as wanted.
+    /// What bears no mark is marked by the change that makes it as wanted; where
+    /// nothing is changed in place, it is taken as it is.
     ///
     /// # Errors
     ///
@@ -59,7 +60,8 @@ impl<M: Model> Resource<M> {
                 .resource(r.id)
             })?;
         nobody_elses(core, r.id, &sight).await?;
-        let marks = account.cap.resize != Resize::None;
+        // To make another one in its stead would destroy what is adopted.
+        let marks = account.cap.resize == Resize::InPlace;
         self.update(who, Verb::Adopt, |core, r, batch| {
             if r.remote.as_ref().is_some_and(|own| own != remote) {
                 return Err(
