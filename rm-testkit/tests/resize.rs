@@ -186,6 +186,44 @@ fn what_could_not_be_made_again_is_not_let_go() {
     });
 }
 
+/// The site was away for so long that it is told to have failed.
+#[test]
+fn what_works_is_not_replaced_because_it_is_tried_again() {
+    let scene = Scene::new(10);
+    scene.start_engine();
+    scene.run(async |s| {
+        s.cloud.declare(|c| c.resize = Resize::Replace);
+        let made = s.clusters().create(&s.alice, &s.own(2)).await.unwrap();
+        let id = made.cluster.id();
+        let now = async || s.clusters().get(&s.alice, id).await.unwrap();
+        while now().await.record().remote.is_none() {
+            s.world.sleep(Duration::from_millis(10)).await;
+        }
+        let site = now().await.record().place.site_name.clone();
+        s.cloud.down(&site, true);
+        for _ in 0..48 {
+            if now().await.record().seen == State::Failed {
+                break;
+            }
+            s.world.sleep(Duration::from_secs(1800)).await;
+        }
+        assert_eq!(now().await.record().seen, State::Failed);
+        now().await.retry(&s.alice).await.unwrap();
+        s.cloud.down(&site, false);
+        let cluster = s.ready(&s.alice, id).await.unwrap();
+        assert!(cluster.is_ready(), "{}", s.story(id).await);
+        assert_eq!(s.cloud.count(Verb::Destroy), 0);
+        assert_eq!(s.cloud.ever_of(id).len(), 1);
+        // Another size is still another thing.
+        s.clusters()
+            .resize(&s.alice, id, Size::To(4))
+            .await
+            .unwrap();
+        assert!(s.ready(&s.alice, id).await.unwrap().is_ready());
+        assert_eq!(s.cloud.ever_of(id).len(), 2);
+    });
+}
+
 #[test]
 fn nothing_is_replaced_where_nothing_shows_that_the_old_one_is_gone() {
     let scene = Scene::new(7);

@@ -11,7 +11,7 @@ use super::act::{Needs, Reach};
 use super::change::full;
 use super::decide::gives_up;
 use super::write::{adopt, see};
-use crate::backend::{Absence, Cx};
+use crate::backend::{Absence, Cx, Phase};
 use crate::driver::Sight;
 use crate::error::{Error, ErrorKind, Result};
 use crate::life::State;
@@ -24,6 +24,9 @@ impl Engine {
         let now = self.core.env.now();
         let decided = claim.row.record.generation;
         let before = &claim.row.record;
+        if is_as_wanted(before, &sight) {
+            return self.let_be(claim, &sight).await;
+        }
         if !before.is_replaced() {
             match self.replaceable(reach, before).await {
                 Ok(()) => {}
@@ -100,6 +103,20 @@ impl Engine {
         self.core.timed("offers", limit, offers).await.map(drop)
     }
 
+    /// It was only tried again, and what there is works: it keeps.
+    async fn let_be(&self, mut claim: Claim, sight: &Sight) {
+        let generation = claim.row.record.generation;
+        let there = shown(&claim.row.record, sight);
+        let due = Due::Release(self.core.env.now());
+        self.write(&mut claim, due, |r, _| {
+            adopt(r, Some(sight));
+            if r.generation == generation {
+                r.fits_from = there;
+            }
+        })
+        .await;
+    }
+
     /// Tries again later, while there is time.
     async fn replace_later(&self, reach: &Reach, mut claim: Claim, e: &Error) {
         let now = self.core.env.now();
@@ -111,6 +128,22 @@ impl Engine {
         })
         .await;
     }
+}
+
+/// The generation of what there is.
+fn shown(r: &ResourceRecord, sight: &Sight) -> u64 {
+    sight.mark.as_ref().map_or(r.seen_generation, |m| m.generation)
+}
+
+/// Whether what there is works and has the very spec that is wanted, although
+/// it bears an older generation. What was begun to go does not count.
+fn is_as_wanted(r: &ResourceRecord, sight: &Sight) -> bool {
+    let there = shown(r, sight);
+    sight.phase == Phase::Ready
+        && !r.is_replaced()
+        && r.seen_spec.as_ref() == Some(&r.place.spec)
+        && (sight.mark.is_none() || there == r.seen_mark)
+        && r.refusal(there).is_none()
 }
 
 /// Whether this moment has come, if there is one.
