@@ -186,6 +186,65 @@ fn what_could_not_be_made_again_is_not_let_go() {
     });
 }
 
+/// Somebody asks for yet another size while the old one goes, and it does not.
+#[test]
+fn what_is_replaced_does_not_wait_for_ever_because_it_is_resized_again() {
+    for absence in [Absence::NotListed, Absence::Tombstone] {
+        let scene = Scene::new(11);
+        scene.start_engine();
+        scene.run(async |s| {
+            s.cloud.declare(|c| c.absence = absence);
+            let day = Duration::from_secs(24 * 3600);
+            s.cloud.inject(Rule::next(Verb::Destroy, Fault::Hangs(day)));
+            let id = asked(s, Resize::Replace).await;
+            let deletes = async || {
+                let there = s.cloud.of(id, s.world.now());
+                there.iter().any(|t| t.phase == Phase::Deleting)
+            };
+            while !deletes().await {
+                s.world.sleep(Duration::from_millis(10)).await;
+            }
+            s.clusters()
+                .resize(&s.alice, id, Size::To(3))
+                .await
+                .unwrap();
+            s.world.sleep(day / 2).await;
+            let cluster = s.clusters().get(&s.alice, id).await.unwrap();
+            let seen = cluster.record().seen;
+            assert_eq!(seen, State::Quarantined, "{}", s.story(id).await);
+        });
+    }
+}
+
+/// The dead are shown at this site, and this one is shown neither alive nor
+/// dead.
+#[test]
+fn what_is_replaced_and_not_shown_at_all_ends_with_a_person() {
+    let scene = Scene::new(12);
+    scene.start_engine();
+    scene.run(async |s| {
+        s.cloud.declare(|c| c.absence = Absence::Tombstone);
+        let day = Duration::from_secs(24 * 3600);
+        s.cloud.inject(Rule::next(Verb::Destroy, Fault::Hangs(day)));
+        let id = asked(s, Resize::Replace).await;
+        while s.cloud.count(Verb::Destroy) == 0 {
+            s.world.sleep(Duration::from_millis(10)).await;
+        }
+        let site = s.clusters().get(&s.alice, id).await.unwrap();
+        let site = site.record().place.site_name.clone();
+        // Lists that late have nothing in them.
+        s.cloud.lag(&site, day, false);
+        s.clusters()
+            .resize(&s.alice, id, Size::To(3))
+            .await
+            .unwrap();
+        s.world.sleep(day / 2).await;
+        let cluster = s.clusters().get(&s.alice, id).await.unwrap();
+        let seen = cluster.record().seen;
+        assert_eq!(seen, State::Quarantined, "{}", s.story(id).await);
+    });
+}
+
 /// The site was away for so long that it is told to have failed.
 #[test]
 fn what_works_is_not_replaced_because_it_is_tried_again() {

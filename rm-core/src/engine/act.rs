@@ -159,10 +159,8 @@ impl Engine {
                     // It goes on; what was too long ago is over.
                     r.deadline = None;
                 }
-                // Whoever only waited for it to go had no limit of the site's.
-                let earlier = r
-                    .deadline
-                    .filter(|d| effect != Effect::Destroy || *d < patience);
+                // Whoever only waited for it had no limit of the site's.
+                let earlier = r.deadline.filter(|d| *d < patience);
                 r.deadline = Some(earlier.unwrap_or(patience));
                 let state = match effect {
                     Effect::Create => State::Building,

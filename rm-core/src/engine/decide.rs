@@ -149,9 +149,10 @@ fn absent(r: &ResourceRecord, cap: &Capability, now: Timestamp, own: &Own<'_>) -
                 let reason = "it is not listed, and not shown as dead either".to_owned();
                 match r.deadline {
                     // Nobody has tried yet to destroy it.
-                    None => Next::Act(out.by),
+                    // To replace it would take more than its id.
+                    None if out.by == Effect::Destroy => Next::Act(out.by),
                     Some(end) if end <= now => Next::Quarantine(reason),
-                    Some(_) => Next::Wait(out.meanwhile, reason),
+                    _ => Next::Wait(out.meanwhile, reason),
                 }
             }
             (Some(out), ..) => out.then,

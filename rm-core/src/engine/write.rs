@@ -205,8 +205,10 @@ impl Engine {
                 self.write(&mut claim, Due::Release(now.plus(pause)), |r, _| {
                     adopt(r, sight);
                     r.looks = r.looks.saturating_add(1);
-                    if r.wanted == Wanted::Absent {
-                        // Also where it was never tried to destroy it.
+                    let ends = matches!(state, State::Building | State::Changing);
+                    if ends || r.wanted == Wanted::Absent {
+                        // Also where it was never tried to destroy it, and where
+                        // somebody wants something else since it began.
                         r.deadline.get_or_insert(now.plus(PATIENCE));
                     }
                     see(r, state, &reason);
