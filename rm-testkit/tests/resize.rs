@@ -173,16 +173,21 @@ fn what_could_not_be_made_again_is_not_let_go() {
         let made = s.clusters().create(&s.alice, &s.own(2)).await.unwrap();
         let id = made.cluster.id();
         assert!(s.ready(&s.alice, id).await.unwrap().is_ready());
-        // It may look and no more than that: an offer is refused.
-        s.cloud.password("physics", "another");
+        // It may look, and would not be offered another one.
+        s.cloud.forbid("physics", Verb::Offers, true);
         s.clusters()
             .resize(&s.alice, id, Size::To(4))
             .await
             .unwrap();
-        s.world.sleep(Duration::from_secs(5)).await;
+        stays(s, id, "the change was refused").await;
         assert_eq!(s.cloud.count(Verb::Destroy), 0);
-        s.cloud.password("physics", "right");
+        s.cloud.forbid("physics", Verb::Offers, false);
+        s.clusters()
+            .resize(&s.alice, id, Size::To(4))
+            .await
+            .unwrap();
         assert!(s.ready(&s.alice, id).await.unwrap().is_ready());
+        assert_eq!(s.cloud.ever_of(id).len(), 2);
     });
 }
 
