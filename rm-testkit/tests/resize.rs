@@ -140,6 +140,9 @@ fn what_a_site_will_not_destroy_is_kept_and_works() {
         s.cloud.forbid("physics", Verb::Destroy, true);
         let id = asked(s, Resize::Replace).await;
         stays(s, id, "the change was refused").await;
+        let story = s.story(id).await;
+        assert!(story.contains("\"outcome\":\"refused\""), "{story}");
+        assert!(!story.contains("\"outcome\":\"unknown\""), "{story}");
         // Later it may.
         s.cloud.forbid("physics", Verb::Destroy, false);
         s.clusters()

@@ -408,6 +408,7 @@ fn step(
     before: &ResourceRecord,
     after: &ResourceRecord,
 ) -> Option<(Effect, &'static str)> {
+    let refused = after.tries > before.tries;
     let after = after.attempt.as_ref()?;
     let before = before.attempt.as_ref();
     if before == Some(after) {
@@ -420,6 +421,8 @@ fn step(
     let before = before.filter(|before| before.effect == after.effect)?;
     match (before.accepted, after.accepted) {
         (false, true) => Some((after.effect, "accepted")),
+        // It stays in the record where a site may do what it refused.
+        (false, false) if refused => Some((after.effect, "refused")),
         (false, false) => Some((after.effect, "unknown")),
         (true, _) => None,
     }
