@@ -8,8 +8,9 @@ use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::future::join;
+use rm_core::backend::Resize;
 use rm_core::catalog::{NewAppliance, NewImage, NewImplementation};
-use rm_core::clusters::ClusterRequest;
+use rm_core::clusters::{ClusterRequest, Size};
 use rm_core::life::{State, Wanted};
 use rm_core::model::SiteImage;
 use rm_core::resource::Resource;
@@ -284,6 +285,33 @@ fn a_copy_that_failed_is_tried_again_by_the_next_request_and_by_a_retry() {
         assert_eq!(only_copy(s).await.id(), copy.id());
         assert_eq!(s.cloud.images("north").len(), 2);
         assert_eq!(s.faults().await, Vec::<String>::new());
+    });
+}
+
+#[test]
+fn what_is_gone_is_not_counted_although_nothing_can_be_made_in_its_stead() {
+    let scene = scene(14, &["north"]);
+    scene.start_engine();
+    scene.run(async |s| {
+        let (id, seen) = ask(s, &s.alice).await;
+        assert_eq!(seen, State::Ready);
+        assert_eq!(s.counter("quota/physics/nodes").await, 2);
+        s.cloud.declare(|c| c.resize = Resize::Replace);
+        let while_it_goes = Fault::Hangs(Duration::from_secs(300));
+        s.cloud.inject(Rule::next(Verb::Destroy, while_it_goes));
+        let size = Size::To(0);
+        s.clusters().resize(&s.alice, id, size).await.unwrap();
+        while s.cloud.count(Verb::Destroy) == 0 {
+            s.world.sleep(Duration::from_millis(10)).await;
+        }
+        let copy = only_copy(s).await;
+        s.cloud
+            .vanish_image("north", copy.record().remote.as_ref().unwrap());
+        s.world.sleep(Duration::from_secs(600)).await;
+        let cluster = s.clusters().get(&s.alice, id).await.unwrap();
+        assert_eq!(cluster.record().seen, State::Failed);
+        assert_eq!(s.cloud.of(id, s.world.now()), []);
+        assert_eq!(s.counter("quota/physics/nodes").await, 1);
     });
 }
 

@@ -230,7 +230,12 @@ impl Engine {
                 return self.fall_back(claim, &e).await;
             }
             Ok(Needs::Never(reason)) => {
-                self.write(&mut claim, Due::Rest, |r, _| {
+                self.write(&mut claim, Due::Rest, |r, batch| {
+                    if r.is_replaced() {
+                        // The old one is gone and counts no more.
+                        let nodes = charged(&*reach.driver, r, &r.place.spec);
+                        batch.counts.push(recharge(r, nodes, None));
+                    }
                     settle(r, State::Failed, None, &reason);
                 })
                 .await;
