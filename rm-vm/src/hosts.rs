@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rm_core::backend::Cx;
 use rm_core::{CatalogId, Result};
@@ -11,6 +11,7 @@ use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 
 use crate::config::{Config, SiteConfig};
 use crate::driver::Driver;
+use crate::turns::Turns;
 
 /// Opens the driver of a site, without asking the host anything.
 pub type Open = fn(&Cx<'_>, &Config) -> Result<Arc<dyn Driver>>;
@@ -57,7 +58,7 @@ impl Hosts {
             driver: (self.open)(cx, &self.config)?,
             site: site.unwrap_or_default(),
             making: Turn::default(),
-            turns: Mutex::default(),
+            turns: Turns::default(),
         });
         known.retain(|(site, credential, _), _| (*site, *credential) != (key.0, key.1));
         known.insert(key, Arc::clone(&host));
@@ -74,24 +75,12 @@ pub(crate) struct Host {
     pub(crate) site: SiteConfig,
     /// Held while addresses are chosen.
     pub(crate) making: Turn<()>,
-    turns: Mutex<BTreeMap<String, Weak<Turn<()>>>>,
+    turns: Turns,
 }
 
 impl Host {
     /// Waits until nothing else is done with this domain.
     pub(crate) async fn turn(&self, name: &str) -> OwnedMutexGuard<()> {
-        let turn = {
-            let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-            turns.retain(|_, turn| turn.strong_count() > 0);
-            match turns.get(name).and_then(Weak::upgrade) {
-                Some(turn) => turn,
-                None => {
-                    let turn = Arc::new(Turn::default());
-                    turns.insert(name.to_owned(), Arc::downgrade(&turn));
-                    turn
-                }
-            }
-        };
-        turn.lock_owned().await
+        self.turns.of(name).await
     }
 }

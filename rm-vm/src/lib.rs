@@ -22,6 +22,7 @@ mod mark;
 pub mod plugin;
 mod seed;
 mod spec;
+mod turns;
 
 pub use hosts::Open;
 pub use plugin::PLUGIN;

@@ -5,6 +5,7 @@
 //! without its mark. libvirt's codes for "it runs already" differ from driver
 //! to driver; so what a call that failed has left is asked for, not guessed.
 
+mod brought;
 mod cloud;
 mod containers;
 mod disc;

@@ -99,5 +99,6 @@ pub(crate) const POOL_LOOKUP: Procedure = read(84, "look up storage pool");
 pub(crate) const VOLUME_CREATE_XML: Procedure = write(93, "create volume");
 pub(crate) const VOLUME_DELETE: Procedure = write(94, "delete volume");
 pub(crate) const VOLUME_LOOKUP: Procedure = read(95, "look up volume");
+pub(crate) const VOLUME_INFO: Procedure = read(98, "size of volume");
 pub(crate) const VOLUME_PATH: Procedure = read(100, "path of volume");
 pub(crate) const VOLUME_UPLOAD: Procedure = write(208, "upload volume");

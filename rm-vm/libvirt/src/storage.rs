@@ -5,8 +5,8 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use crate::client::Client;
 use crate::error::{Error, Malformed, Result};
 use crate::procedure::{
-    POOL_CREATE_XML, POOL_LOOKUP, VOLUME_CREATE_XML, VOLUME_DELETE, VOLUME_LOOKUP, VOLUME_PATH,
-    VOLUME_UPLOAD,
+    POOL_CREATE_XML, POOL_LOOKUP, VOLUME_CREATE_XML, VOLUME_DELETE, VOLUME_INFO, VOLUME_LOOKUP,
+    VOLUME_PATH, VOLUME_UPLOAD,
 };
 use crate::uuid::Uuid;
 use crate::xdr::{Reader, Writer};
@@ -109,6 +109,17 @@ impl Client {
         let mut arguments = volume.arguments();
         arguments.u32(0);
         self.order(VOLUME_DELETE, arguments).await
+    }
+
+    /// How many bytes a machine sees in it; it may take less of the host's room.
+    pub async fn volume_capacity(&self, volume: &Volume) -> Result<u64> {
+        self.call(VOLUME_INFO, volume.arguments(), |answer| {
+            let _kind = answer.i32()?;
+            let capacity = answer.u64()?;
+            let _allocation = answer.u64()?;
+            Ok(capacity)
+        })
+        .await
     }
 
     /// Where the host has it.

@@ -5,13 +5,10 @@
 //! What is in an image is somebody's. One that names another file, which the
 //! host would read, is refused.
 
-use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read as _};
-use std::path::PathBuf;
+use std::io::{self, Read as _, Seek as _};
 
-use tokio::sync::Mutex;
-
+use super::brought::{Brought, Part, copy};
 use super::volumes::{New, Volumes};
 use crate::driver::{Definition, Error, Image, Result};
 use crate::files::told;
@@ -29,7 +26,7 @@ pub(super) struct Disk {
 /// The images of disks that were brought to a host, by checksum.
 #[derive(Debug, Default)]
 pub(super) struct Disks {
-    known: Mutex<BTreeMap<String, Disk>>,
+    brought: Brought<Disk>,
 }
 
 /// What a machine's own disk is called.
@@ -49,53 +46,36 @@ impl Disks {
         image: &Image,
         most_mib: u64,
     ) -> Result<()> {
-        let mut known = self.known.lock().await;
-        if known.contains_key(&image.sha256) {
-            return Ok(());
-        }
         let wanted = image.clone();
-        let checked = tokio::task::spawn_blocking(move || check(&wanted, most_mib)).await;
-        let checked = checked.map_err(|_| {
-            Error::Failed("an image was cut off by a defect of this program".to_owned())
-        })??;
-        let name = format!("rm-{}-image", image.sha256);
-        // Another volume says that all of it is there.
-        let whole = format!("{name}-whole");
-        let there = match volumes.path(&whole).await? {
-            Some(_) => volumes.path(&name).await?,
-            None => None,
-        };
-        let path = match there {
-            Some(path) => path,
-            None => {
-                let file = tokio::fs::File::open(&checked.file).await;
-                let file = file.map_err(|e| told(&checked.file, &e))?;
-                let new = New {
+        let bring = async {
+            let checked = tokio::task::spawn_blocking(move || check(&wanted, most_mib)).await;
+            let checked = checked.map_err(|_| {
+                Error::Failed("an image was cut off by a defect of this program".to_owned())
+            })??;
+            let part = Part {
+                what: "image",
+                new: New {
                     format: checked.format,
                     ..New::raw(checked.bytes)
-                };
-                let path = volumes.fill(&name, new, file).await?;
-                volumes.make(&whole, New::raw(1)).await?;
-                path
-            }
+                },
+                bytes: tokio::fs::File::from_std(checked.file),
+            };
+            let placed = copy(volumes, image, vec![part]).await?;
+            let first = placed.first().map(|part| part.path.clone());
+            let disk = Disk {
+                path: first.unwrap_or_default(),
+                format: checked.format,
+                bytes: checked.bytes,
+            };
+            Ok::<_, Error>((placed, disk))
         };
-        let disk = Disk {
-            path,
-            format: checked.format,
-            bytes: checked.bytes,
-        };
-        known.insert(image.sha256.clone(), disk);
-        Ok(())
+        self.brought.bring(volumes, image, bring).await
     }
 
     /// Makes the disk of a machine, of an image that was brought, and answers
     /// where it is. What was left under its name goes.
     pub(super) async fn make(&self, volumes: &Volumes, new: &Definition) -> Result<String> {
-        let known = self.known.lock().await.get(&new.image.sha256).cloned();
-        let image = known.ok_or_else(|| Error::Image {
-            name: new.image.name.clone(),
-            why: "is not on the host yet".to_owned(),
-        })?;
+        let image = self.brought.of(&new.image)?;
         let wanted = new.disk_mib.map(|mib| mib << 20);
         if wanted.is_some_and(|bytes| bytes < image.bytes) {
             return Err(Error::invalid(format!(
@@ -120,7 +100,8 @@ impl Disks {
 
 /// An image that was looked at here.
 struct Checked {
-    file: PathBuf,
+    /// What was looked at, whatever is at its path by now; at its beginning.
+    file: File,
     format: &'static str,
     bytes: u64,
 }
@@ -156,8 +137,9 @@ fn check(image: &Image, most_mib: u64) -> Result<Checked> {
             length >> 20
         ));
     }
+    file.rewind().map_err(unread)?;
     Ok(Checked {
-        file: path,
+        file,
         format,
         bytes,
     })

@@ -2,14 +2,11 @@
 //!
 //! An image of the format `kernel` is an archive of the files `kernel`,
 //! `initrd` and `cmdline`, of which only the first must be there. It is checked
-//! here and brought to the host through libvirt, however far that is. A volume
-//! of its own says that all of it is there.
+//! here and brought to the host through libvirt, however far that is.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use tokio::sync::Mutex;
-
+use super::brought::{Brought, Part, copy};
 use super::cloud;
 use super::volumes::{New, Volumes};
 use crate::driver::{Definition, Error, Image, Result};
@@ -75,11 +72,10 @@ impl Kernel {
     }
 }
 
-/// The kernels that were brought to a host, by checksum. One is brought at a
-/// time.
+/// The kernels that were brought to a host, by checksum.
 #[derive(Debug, Default)]
 pub(super) struct Kernels {
-    known: Mutex<BTreeMap<String, Kernel>>,
+    brought: Brought<Kernel>,
 }
 
 /// An archive that was looked at here.
@@ -93,60 +89,43 @@ struct Opened {
 
 impl Kernels {
     /// A kernel that was brought.
-    pub(super) async fn of(&self, image: &Image) -> Result<Kernel> {
-        let known = self.known.lock().await;
-        known
-            .get(&image.sha256)
-            .cloned()
-            .ok_or_else(|| Error::Image {
-                name: image.name.clone(),
-                why: "is not on the host yet".to_owned(),
-            })
+    pub(super) fn of(&self, image: &Image) -> Result<Kernel> {
+        self.brought.of(image)
     }
 
     pub(super) async fn bring(&self, volumes: &Volumes, image: &Image, most: u64) -> Result<()> {
-        let mut known = self.known.lock().await;
-        if known.contains_key(&image.sha256) {
-            return Ok(());
-        }
         let wanted = image.clone();
-        let opened = tokio::task::spawn_blocking(move || open(&wanted, most)).await;
-        let opened = opened.map_err(|_| {
-            Error::Failed("an image was cut off by a defect of this program".to_owned())
-        })??;
-        let whole = format!("rm-{}-whole", image.sha256);
-        let is_there = volumes.path(&whole).await?.is_some();
-        let mut kernel = Kernel {
-            kernel: String::new(),
-            initrd: None,
-            cmdline: opened.cmdline,
-        };
-        for (what, file) in &opened.files {
-            let name = format!("rm-{}-{what}", image.sha256);
-            // What is there and not whole was left by who was cut off.
-            let there = match is_there {
-                true => volumes.path(&name).await?,
-                false => None,
-            };
-            let path = match there {
-                Some(path) => path,
-                None => {
-                    let unread = |e: std::io::Error| told(file, &e);
-                    let bytes = tokio::fs::File::open(file).await.map_err(unread)?;
-                    let size = bytes.metadata().await.map_err(unread)?.len();
-                    volumes.fill(&name, New::raw(size), bytes).await?
-                }
-            };
-            match *what {
-                "kernel" => kernel.kernel = path,
-                _ => kernel.initrd = Some(path),
+        let bring = async {
+            let opened = tokio::task::spawn_blocking(move || open(&wanted, most)).await;
+            let opened = opened.map_err(|_| {
+                Error::Failed("an image was cut off by a defect of this program".to_owned())
+            })??;
+            let mut parts = Vec::with_capacity(opened.files.len());
+            for (what, file) in &opened.files {
+                let unread = |e: std::io::Error| told(file, &e);
+                let bytes = tokio::fs::File::open(file).await.map_err(unread)?;
+                let size = bytes.metadata().await.map_err(unread)?.len();
+                parts.push(Part {
+                    what: *what,
+                    new: New::raw(size),
+                    bytes,
+                });
             }
-        }
-        if !is_there {
-            volumes.make(&whole, New::raw(1)).await?;
-        }
-        known.insert(image.sha256.clone(), kernel);
-        Ok(())
+            let placed = copy(volumes, image, parts).await?;
+            let mut kernel = Kernel {
+                kernel: String::new(),
+                initrd: None,
+                cmdline: opened.cmdline,
+            };
+            for part in &placed {
+                match part.what {
+                    "kernel" => kernel.kernel.clone_from(&part.path),
+                    _ => kernel.initrd = Some(part.path.clone()),
+                }
+            }
+            Ok::<_, Error>((placed, kernel))
+        };
+        self.brought.bring(volumes, image, bring).await
     }
 }
 

@@ -93,7 +93,7 @@ impl Machines {
                     "an image of a kernel has no disk that could have a size",
                 ));
             }
-            let kernel = self.kernels.of(&new.image).await?;
+            let kernel = self.kernels.of(&new.image)?;
             let cmdline = kernel.cmdline(new, !by_disc)?;
             parts.kernel = Some((kernel.kernel, kernel.initrd, cmdline));
         }
@@ -101,7 +101,8 @@ impl Machines {
             let disc = cloud::seed(new)?;
             let bytes = u64::try_from(disc.len()).unwrap_or(u64::MAX);
             let name = seed(&new.name);
-            let path = self.volumes.fill(&name, New::raw(bytes), &*disc).await?;
+            let path = self.volumes.make(&name, New::raw(bytes)).await?;
+            self.volumes.upload(&name, &*disc).await?;
             parts.drives.push(Drive::read_only(path));
         }
         Ok(parts)

@@ -95,20 +95,39 @@ impl Volumes {
         path.map_err(|e| failure(name, &e))
     }
 
-    /// The same, with these bytes in it.
-    pub(super) async fn fill(
+    /// Makes one, unless there is one of this name: then the answer is false.
+    pub(super) async fn create(&self, name: &str, new: New<'_>) -> Result<bool> {
+        let xml = new.xml(name)?;
+        let pool = self.pool().await?;
+        match self.client.create_volume_xml(&pool, &xml).await {
+            Ok(_) => Ok(true),
+            Err(e) if e.code() == Some(Code::STORAGE_VOL_EXIST) => Ok(false),
+            Err(e) => Err(failure(name, &e)),
+        }
+    }
+
+    /// Puts these bytes into one that is there.
+    pub(super) async fn upload(
         &self,
         name: &str,
-        new: New<'_>,
         bytes: impl AsyncRead + Send + Unpin,
-    ) -> Result<String> {
-        let volume = self.anew(name, new).await?;
+    ) -> Result<()> {
+        let pool = self.pool().await?;
         let failed = |e| failure(name, &e);
-        self.client
-            .upload_volume(&volume, bytes)
-            .await
-            .map_err(failed)?;
-        self.client.volume_path(&volume).await.map_err(failed)
+        let volume = self.client.volume_by_name(&pool, name).await;
+        let volume = volume.map_err(failed)?;
+        let uploaded = self.client.upload_volume(&volume, bytes).await;
+        uploaded.map_err(failed)
+    }
+
+    /// How many bytes there are in one, as a machine would see it; nothing
+    /// where it is not.
+    pub(super) async fn bytes(&self, name: &str) -> Result<Option<u64>> {
+        let Some(volume) = self.find(&self.pool().await?, name).await? else {
+            return Ok(None);
+        };
+        let bytes = self.client.volume_capacity(&volume).await;
+        bytes.map(Some).map_err(|e| failure(name, &e))
     }
 
     async fn anew(&self, name: &str, new: New<'_>) -> Result<Volume> {

@@ -18,3 +18,4 @@ mod faults;
 mod house;
 mod lab;
 mod machines;
+mod pool;

@@ -34,6 +34,24 @@ fn piece(serial: u32, status: u32, bytes: &[u8]) -> Message {
 }
 
 #[tokio::test]
+async fn the_size_of_a_volume_is_what_a_machine_sees_of_it() {
+    let server = Server::start().await;
+    let client = server.client();
+    let mut line = server.welcome().await;
+    let volume = volume(&client, &mut line).await;
+    let serve = async {
+        let call = line.call(98).await;
+        let named = [text("images"), text("a"), text("/images/a")].concat();
+        assert_eq!(call.payload, named);
+        // A file of 12288 bytes that takes none of its room.
+        let answer = words(&[0, 0, 12288, 0, 0]);
+        line.write(&call.answer(OK, &answer)).await;
+    };
+    let (size, ()) = tokio::join!(client.volume_capacity(&volume), serve);
+    assert_eq!(size.unwrap(), 12288);
+}
+
+#[tokio::test]
 async fn bytes_arrive_whole_and_their_end_is_confirmed() {
     let server = Server::start().await;
     let client = server.client();
