@@ -130,7 +130,8 @@ impl Backend<Node> for Nodes {
         cap.create_key = CreateKey::ClientUuid;
         cap.absence = Absence::NotListed;
         cap.visibility = Duration::ZERO;
-        // What is begun goes on when nobody waits for it any more.
+        // What is begun goes on when nobody waits for it any more; what is not
+        // begun by then is not begun at all.
         cap.late = Duration::from_secs(30);
         cap.list_by_owner = true;
         cap.resize = Resize::InPlace;
@@ -216,10 +217,10 @@ impl Backend<Node> for Nodes {
     }
 
     async fn create(&self, cx: &Cx<'_>, mark: &Mark, spec: &NodeSpec) -> Result<RemoteId> {
+        let until = cx.env.now().plus(cx.timeout);
         let host = self.hosts.of(cx)?;
         self.admit(&host, spec).await?;
         let image = self.image(cx, spec).await?;
-        // What nobody waits for any more is not begun after this.
         host.driver
             .bring(&image)
             .await
@@ -230,6 +231,8 @@ impl Backend<Node> for Nodes {
             mark: mark.clone(),
             spec: spec.clone(),
             owner: cx.owner.cloned(),
+            env: Arc::clone(cx.env),
+            until,
         };
         carried_out(make.run()).await?;
         Ok(RemoteId(mark.name()))

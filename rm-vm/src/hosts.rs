@@ -79,6 +79,18 @@ pub(crate) struct Host {
 }
 
 impl Host {
+    /// One of which nobody says anything.
+    #[cfg(test)]
+    pub(crate) fn of(driver: Arc<dyn Driver>) -> Self {
+        Self {
+            name: "lab".to_owned(),
+            driver,
+            site: SiteConfig::default(),
+            making: Turn::default(),
+            turns: Turns::default(),
+        }
+    }
+
     /// Waits until nothing else is done with this domain.
     pub(crate) async fn turn(&self, name: &str) -> OwnedMutexGuard<()> {
         self.turns.of(name).await

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rm_core::backend::Mark;
+use rm_core::env::{Env, Timestamp};
 use rm_core::model::{NodeInterface, NodeSpec, Power};
 use rm_core::owner::Owner;
 use rm_core::{Error, ErrorKind, Result};
@@ -25,6 +26,10 @@ pub(super) struct Make {
     pub(super) mark: Mark,
     pub(super) spec: NodeSpec,
     pub(super) owner: Option<Owner>,
+    pub(super) env: Arc<dyn Env>,
+    /// What has to wait for others for longer is not begun: the engine may have
+    /// seen that there is nothing, and have forgotten it.
+    pub(super) until: Timestamp,
 }
 
 impl Make {
@@ -68,6 +73,7 @@ impl Make {
                 &record.nics,
                 record.write()?,
             );
+            self.in_time()?;
             host.driver.define(&new).await.map_err(failed)?;
             // Another manager may have chosen at the same moment: of two that
             // look after they have defined, at least one sees the other.
@@ -97,6 +103,20 @@ impl Make {
         )
         .advice("it is tried again by itself; give each manager pools of its own")
         .site(&*host.name))
+    }
+
+    /// Whether somebody waits for it still.
+    fn in_time(&self) -> Result<()> {
+        if self.env.now() <= self.until {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Busy,
+            format!("{}: so much is made there that this has to wait", self.host.name),
+        )
+        .advice("it is tried again by itself")
+        .site(&*self.host.name)
+        .temporary())
     }
 
     async fn begin(&self, name: &str, record: &mut Record) -> driver::Result<()> {
@@ -179,3 +199,6 @@ pub(super) fn definition(
         metadata,
     }
 }
+
+#[cfg(test)]
+mod tests;
