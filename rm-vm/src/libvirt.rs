@@ -438,26 +438,34 @@ impl Driver for Libvirt {
             ..new.clone()
         };
         if let Some(machines) = &self.machines {
-            let parts = machines.make(&definition).await?;
+            // What is wrong is found before the old disk goes.
+            let begun = |e: &Error| !matches!(e, Error::Invalid(_) | Error::Image { .. });
+            let parts = machines.make(&definition).await;
+            let parts = parts.map_err(|e| partly(begun(&e), e))?;
             let (boot, drives) = (parts.boot(), parts.drives());
-            let xml = xml::domain(self.kind, &definition, Some(handle.uuid), &boot, drives)?;
+            let xml = xml::domain(self.kind, &definition, Some(handle.uuid), &boot, drives)
+                .map_err(|e| partly(true, e))?;
             let defined = self.client.define_xml(&xml).await;
-            return defined.map(drop).map_err(|e| failure(&new.name, &e));
+            let failed = |e: Said| partly(true, failure(&new.name, &e));
+            return defined.map(drop).map_err(failed);
         }
         let of = definition.clone();
         let anew = self.on_roots(move |roots| {
             let prepared = roots.prepare(&of)?;
             let init = prepared.init;
-            roots.place(prepared, &of.name)?;
+            let placed = roots.place(prepared, &of.name);
+            placed.map_err(|e| partly(true, e))?;
             Ok((roots.root(&of.name), init))
         });
         let Some((root, init)) = anew.await? else {
             return Err(self.cannot("make a disk anew"));
         };
         let boot = Boot::Root { root: &root, init };
-        let xml = xml::domain(self.kind, &definition, Some(handle.uuid), &boot, &[])?;
+        let xml = xml::domain(self.kind, &definition, Some(handle.uuid), &boot, &[])
+            .map_err(|e| partly(true, e))?;
         let defined = self.client.define_xml(&xml).await;
-        defined.map(drop).map_err(|e| failure(&new.name, &e))
+        let failed = |e: Said| partly(true, failure(&new.name, &e));
+        defined.map(drop).map_err(failed)
     }
 
     fn console_hint(&self, name: &str) -> Option<String> {

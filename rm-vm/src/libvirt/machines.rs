@@ -84,7 +84,13 @@ impl Machines {
     pub(super) async fn make(&self, new: &Definition) -> Result<Parts> {
         let mut parts = Parts::default();
         let by_disc = self.kind.is_qemu();
-        if Disks::are_of(&new.image) {
+        let of_disk = Disks::are_of(&new.image);
+        // What is wrong with a request is told before anything goes.
+        let disc = match by_disc && (of_disk || cloud::is_born_with(&new.seed)) {
+            true => Some(cloud::seed(new)?),
+            false => None,
+        };
+        if of_disk {
             let path = self.disks.make(&self.volumes, new).await?;
             parts.drives.push(Drive::writable(path, QCOW2));
         } else {
@@ -97,8 +103,7 @@ impl Machines {
             let cmdline = kernel.cmdline(new, !by_disc)?;
             parts.kernel = Some((kernel.kernel, kernel.initrd, cmdline));
         }
-        if by_disc && (cloud::is_born_with(&new.seed) || parts.kernel.is_none()) {
-            let disc = cloud::seed(new)?;
+        if let Some(disc) = disc {
             let bytes = u64::try_from(disc.len()).unwrap_or(u64::MAX);
             let name = seed(&new.name);
             let path = self.volumes.make(&name, New::raw(bytes)).await?;

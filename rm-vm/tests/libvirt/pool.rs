@@ -130,3 +130,39 @@ async fn an_image_that_somebody_removed_is_brought_again() {
     assert_eq!(there(&somebody, &image).await, ["1", "which"]);
     is_made(&driver, &machine(&lab, "rm-pool-again", &image)).await;
 }
+
+/// Somebody removed the image that the old disk was over, too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reimage_that_fails_after_the_old_disk_went_does_not_say_that_nothing_was_changed() {
+    let Some(lab) = Lab::of_this_run("a_reimage_that_fails_after_the_old_disk_went") else {
+        return;
+    };
+    pool(&lab).await;
+    let somebody = lab.somebody("qemu");
+    let (_dir, image) = disk("reimaged");
+    for last in ["1", "2", "3", "which"] {
+        remove(&somebody, &image, last).await;
+    }
+    let driver = lab.open("qemu", Some(Path::new("rm-test")));
+    driver.bring(&image).await.unwrap();
+    let new = machine(&lab, "rm-pool-reimage", &image);
+    clear(&driver, &new.name).await;
+    driver.define(&new).await.unwrap();
+    remove(&somebody, &image, "1").await;
+    remove(&somebody, &image, "which").await;
+    let failed = driver.reimage(&new).await.unwrap_err();
+    assert!(matches!(failed, Error::Unclear(_)), "{failed:?}");
+    // What is wrong with the request is found before.
+    let too_small = Definition {
+        disk_mib: Some(1),
+        ..new.clone()
+    };
+    driver.bring(&image).await.unwrap();
+    driver.reimage(&new).await.unwrap();
+    let refused = driver.reimage(&too_small).await.unwrap_err();
+    assert!(matches!(refused, Error::Invalid(_)), "{refused:?}");
+    let pool = somebody.pool_by_name("rm-test").await.unwrap();
+    let own = somebody.volume_by_name(&pool, "rm-pool-reimage-disk");
+    own.await.unwrap();
+    clear(&driver, &new.name).await;
+}
