@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::os::unix::fs::{MetadataExt, lchown, symlink};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::driver::{Definition, Error, Image, Result};
 use crate::files::{self, Aside, told};
@@ -17,6 +18,8 @@ use crate::seed;
 
 /// What folders that are begun aside are called.
 const ASIDE: &str = ".new-";
+/// For so long a container may come whose define was not answered.
+const LATE: Duration = Duration::from_secs(600);
 /// The file that says of which libvirt a container is.
 const URI: &str = "libvirt";
 
@@ -95,15 +98,23 @@ impl Roots {
 
     /// Removes what was left by those who were cut off: the roots of this
     /// libvirt whose containers are not among these. Only with the lock, so
-    /// that none is there whose container is about to be. Blocks.
+    /// that none is there whose container is about to be; and young ones stay,
+    /// for a libvirt of which nobody heard any more may define theirs yet.
+    /// Blocks.
     pub(super) fn sweep(&self, containers: &BTreeSet<String>) -> Result<()> {
+        // By the clock of the files: the last that was begun or ended here.
+        let unread = |e| told(&self.folder, &e);
+        let folder = fs::metadata(&self.folder).map_err(unread)?;
+        let last = folder.modified().map_err(unread)?;
         for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             let Ok(name) = entry.file_name().into_string() else {
                 continue;
             };
             let bears = fs::read_to_string(entry.path().join(URI));
             let ours = bears.is_ok_and(|uri| uri == self.uri);
-            if ours && !name.starts_with('.') && !containers.contains(&name) {
+            let begun = fs::metadata(entry.path().join(URI)).and_then(|uri| uri.modified());
+            let old = begun.is_ok_and(|begun| last.duration_since(begun).is_ok_and(|d| d > LATE));
+            if ours && old && !name.starts_with('.') && !containers.contains(&name) {
                 self.remove(&name)?;
             }
         }
