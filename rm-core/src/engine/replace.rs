@@ -132,7 +132,10 @@ impl Engine {
 
 /// The generation of what there is.
 fn shown(r: &ResourceRecord, sight: &Sight) -> u64 {
-    sight.mark.as_ref().map_or(r.seen_generation, |m| m.generation)
+    sight
+        .mark
+        .as_ref()
+        .map_or(r.seen_generation, |m| m.generation)
 }
 
 /// Whether what there is works and has the very spec that is wanted, although

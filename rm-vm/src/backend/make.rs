@@ -112,7 +112,10 @@ impl Make {
         }
         Err(Error::new(
             ErrorKind::Busy,
-            format!("{}: so much is made there that this has to wait", self.host.name),
+            format!(
+                "{}: so much is made there that this has to wait",
+                self.host.name
+            ),
         )
         .advice("it is tried again by itself")
         .site(&*self.host.name)

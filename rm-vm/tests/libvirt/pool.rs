@@ -75,7 +75,11 @@ async fn of_those_who_bring_one_image_at_once_one_copy_is_left() {
     let left = there(&somebody, &image).await;
     assert_eq!(left.len(), 2, "{left:?}");
     assert!(left.contains(&"which".to_owned()), "{left:?}");
-    for (driver, name) in [(&one, "rm-pool-1"), (&other, "rm-pool-2"), (&third, "rm-pool-3")] {
+    for (driver, name) in [
+        (&one, "rm-pool-1"),
+        (&other, "rm-pool-2"),
+        (&third, "rm-pool-3"),
+    ] {
         is_made(driver, &machine(&lab, name, &image)).await;
     }
 }
