@@ -8,6 +8,8 @@ use crate::id::{Kind, ResourceId};
 use crate::record::ResourceRecord;
 use crate::store::{By, Cursor, Page, Versioned};
 
+/// So many rows are read at once, where fewer would do.
+const READ: u32 = 100;
 /// Begins the cursors of what is other tenants'; no id does.
 const GUEST: char = 'g';
 
@@ -57,7 +59,9 @@ pub(crate) async fn visible(
     Ok(page)
 }
 
-/// So many of one list as are to be kept; fewer only where it ends.
+/// So many of one list as are to be kept; fewer only where it ends. Where what
+/// is kept is far apart, it is read in pages of some size, however few are
+/// still missing.
 async fn some(
     core: &Core,
     by: &By,
@@ -65,16 +69,23 @@ async fn some(
     limit: u32,
     keep: &(impl Fn(&ResourceRecord) -> bool + Send + Sync),
 ) -> Result<Page<Versioned<ResourceRecord>>> {
-    let mut items = Vec::new();
-    let mut left = limit;
+    let full = usize::try_from(limit).unwrap_or(usize::MAX);
+    let mut items: Vec<Versioned<ResourceRecord>> = Vec::new();
+    let mut read = limit;
     loop {
-        let page = core.store.resources(by, after.as_ref(), left).await?;
+        let page = core.store.resources(by, after.as_ref(), read).await?;
         items.extend(page.items.into_iter().filter(|row| keep(&row.record)));
+        if items.len() > full {
+            // There is more: the next page begins behind the last one of this.
+            items.truncate(full);
+            let next = items.last().map(|row| Cursor::behind(by, &row.record));
+            return Ok(Page { items, next });
+        }
         after = page.next;
-        left = limit.saturating_sub(u32::try_from(items.len()).unwrap_or(limit));
-        if left == 0 || after.is_none() {
+        if items.len() == full || after.is_none() {
             return Ok(Page { items, next: after });
         }
+        read = limit.max(READ);
     }
 }
 

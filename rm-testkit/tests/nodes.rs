@@ -48,6 +48,43 @@ async fn parts(s: &Scene, id: ResourceId) -> Vec<ResourceRecord> {
 }
 
 #[test]
+fn a_list_is_not_read_row_by_row_where_most_of_it_is_of_other_kinds() {
+    scene().run(async |s| {
+        s.clusters().create(&s.alice, &s.own(20)).await.unwrap();
+        s.rest().await;
+        // The part nodes of the first stand between the two.
+        s.clusters().create(&s.alice, &s.own(0)).await.unwrap();
+        s.rest().await;
+        let reads = || {
+            let passed = s.world.histogram("main");
+            passed.get("before resources").copied().unwrap_or_default()
+        };
+        for limit in [2, 3] {
+            let before = reads();
+            let clusters = s.clusters();
+            let list = clusters.list(&s.operator, true, None, limit);
+            let page = list.await.unwrap();
+            assert_eq!(page.items.len(), 2, "limit {limit}");
+            assert!(
+                reads() - before <= 3,
+                "limit {limit}: {} reads",
+                reads() - before
+            );
+        }
+        // Page by page it is the same list.
+        let first = s.clusters().list(&s.operator, true, None, 1).await.unwrap();
+        let after = first.next.as_ref();
+        let second = s
+            .clusters()
+            .list(&s.operator, true, after, 1)
+            .await
+            .unwrap();
+        assert_eq!((first.items.len(), second.items.len()), (1, 1));
+        assert_ne!(first.items[0].id(), second.items[0].id());
+    });
+}
+
+#[test]
 fn a_cluster_of_nodes_is_made_resized_and_destroyed() {
     scene().run(async |s| {
         let made = s.clusters().create(&s.alice, &s.own(2)).await.unwrap();
