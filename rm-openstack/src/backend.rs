@@ -230,22 +230,24 @@ impl Backend<Cluster> for Stacks {
         let (info, implementation) = self.template(cx, want).await?;
         let mut values = given(cx, &info, &implementation, want);
         let session = self.sessions.of(cx)?;
+        // A warm session is asked nothing. Nobody waits for a server that does
+        // not prove who it is.
+        let denied = |e: client::Error| {
+            let untrusted = e.is_untrusted();
+            let denied = failure(&cx.site.name, "log in", e);
+            match untrusted {
+                true => denied.permanent(),
+                false => denied,
+            }
+        };
+        session.token().await.map_err(denied)?;
+        // Only of a template that needs a network, and where nobody says which,
+        // more is asked.
         surroundings::complete(cx, &session, &info, &mut values).await?;
-        let failed = |e| failure(&cx.site.name, "ask for limits", e);
         if cx.quick {
-            // A warm session is asked nothing. Nobody waits for a server that
-            // does not prove who it is.
-            let denied = |e: client::Error| {
-                let untrusted = e.is_untrusted();
-                let denied = failure(&cx.site.name, "log in", e);
-                match untrusted {
-                    true => denied.permanent(),
-                    false => denied,
-                }
-            };
-            session.token().await.map_err(denied)?;
             return Ok(vec![Offer::room(None)]);
         }
+        let failed = |e| failure(&cx.site.name, "ask for limits", e);
         if session.endpoint(Service::Compute).await.is_err() {
             // A cloud without servers: that Heat answers is all there is to know.
             let heat = Heat::new(session);

@@ -30,6 +30,10 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 /// that it was asked.
 const REFUSAL: &str = r#"{"error": {"code": 401, "title": "Unauthorized", "message": "no"}}"#;
 
+const TEMPLATE: &str = "{heat_template_version: 2018-08-31, outputs: {master_ip: {value: 1}}}";
+/// What it needs is asked of the cloud.
+const NETWORKED: &str = "{heat_template_version: 2018-08-31, parameters: {network_name: {type: string}}, outputs: {master_ip: {value: 1}}}";
+
 /// A Keystone that lets nobody in, behind TLS; and its authority's certificate.
 async fn keystone() -> (String, String) {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
@@ -98,6 +102,10 @@ impl Env for TestEnv {
 /// What a request for a cluster ends with, at a host with this section
 /// `[openstack]` and a credential that says this beside the password.
 async fn asked(url: &str, section: Value, beside: Value) -> Result<()> {
+    asked_for(TEMPLATE, url, section, beside).await
+}
+
+async fn asked_for(template: &str, url: &str, section: Value, beside: Value) -> Result<()> {
     let who = Caller::operator("ann", "physics");
     let mut builder = Host::builder(Arc::new(TestEnv));
     builder
@@ -134,7 +142,6 @@ async fn asked(url: &str, section: Value, beside: Value) -> Result<()> {
         images: Vec::new(),
     };
     catalog.add_appliance(&who, appliance).await?;
-    let template = "{heat_template_version: 2018-08-31, outputs: {master_ip: {value: 1}}}";
     let media_type = rm_openstack::media::HEAT_TEMPLATE;
     let implementation = NewImplementation::new("a", "openstack", media_type, template);
     catalog.add_implementation(&who, implementation).await?;
@@ -154,11 +161,14 @@ fn was_believed(answer: Result<()>) {
 #[tokio::test]
 async fn a_server_of_an_unknown_authority_is_not_asked_and_the_way_out_is_told() {
     let (url, _) = keystone().await;
-    let e = asked(&url, json!({}), json!({})).await.unwrap_err();
-    assert_eq!(e.kind(), ErrorKind::Unavailable, "{e}");
-    assert!(!e.is_temporary(), "nobody waits for it: {e}");
-    assert!(e.what().contains("certificate"), "{e}");
-    assert!(e.next().unwrap().contains("cacert"), "{e}");
+    for template in [TEMPLATE, NETWORKED] {
+        let e = asked_for(template, &url, json!({}), json!({})).await;
+        let e = e.unwrap_err();
+        assert_eq!(e.kind(), ErrorKind::Unavailable, "{e}");
+        assert!(!e.is_temporary(), "nobody waits for it: {e}");
+        assert!(e.what().contains("certificate"), "{e}");
+        assert!(e.next().unwrap().contains("cacert"), "{e}");
+    }
     // Another authority's certificate does not help.
     let (_, other) = keystone().await;
     let e = asked(&url, json!({}), json!({"cacert": other})).await;
