@@ -14,6 +14,9 @@ use crate::failure::failure;
 use crate::media::meaning;
 use crate::template::TemplateInfo;
 
+/// How the names of our stacks begin.
+const OURS: &str = "rm-";
+
 /// Adds the values that a template must have and that nobody gave.
 ///
 /// # Errors
@@ -47,7 +50,9 @@ pub(crate) async fn complete(
 }
 
 /// The project's first network that does not lead outside, by id: names need
-/// not be unique. Later ones may be a stack's own.
+/// not be unique. One that a stack of ours has made goes with its stack, which
+/// the servers of another one would keep: Heat begins its name with the
+/// stack's, unless the template names it.
 async fn network(cx: &Cx<'_>, session: &Session) -> Result<Option<String>> {
     let site = &*cx.site.name;
     match session.endpoint(Service::Network).await {
@@ -57,7 +62,10 @@ async fn network(cx: &Cx<'_>, session: &Session) -> Result<Option<String>> {
     }
     let networks = Neutron::new(session.clone()).networks().await;
     let networks = networks.map_err(|e| failure(site, "list networks", e))?;
-    match networks.into_iter().find(|n| !n.external) {
+    let mut lasting = networks
+        .into_iter()
+        .filter(|n| !n.external && !n.name.starts_with(OURS));
+    match lasting.next() {
         Some(network) => Ok(Some(network.id)),
         None => Err(Error::new(
             ErrorKind::Invalid,

@@ -111,11 +111,15 @@ async fn what_cannot_be_found_is_named_before_anything_is_reserved() {
     };
     let server = Server::start().await;
     full_cloud(&server, &reference).await;
-    server.on(
-        "GET",
-        "/v2.0/networks",
-        Answer::json(200, &json!({"networks": []})),
-    );
+    // The only one is made by another stack of ours, and goes with it.
+    let a_stacks = json!({
+        "id": "5d1e5a0c-0000-4000-8000-000000000001",
+        "name": "rm-019ab0c0-0000-7000-8000-000000000001-net-x2k4mwqhzvtb",
+        "router:external": false,
+        "created_at": "2026-01-01T00:00:00Z",
+    });
+    let networks = Answer::json(200, &json!({"networks": [a_stacks]}));
+    server.on("GET", "/v2.0/networks", networks);
     let host = support::host::at(&server.base).await;
     appliance(&host, "original", TEMPLATE).await;
     let keyed = TEMPLATE
