@@ -313,7 +313,16 @@ impl Catalog {
     ) -> Result<Vec<Arc<Credential>>> {
         let value = format!("{}/{site}", who.tenant);
         let index = Some(("tenant-site", &*value));
-        let mut all: Vec<Arc<Credential>> = self.list(index, None, 100).await?.items;
+        let mut all: Vec<Arc<Credential>> = Vec::new();
+        let mut after = None;
+        loop {
+            let page = self.list(index, after.as_ref(), 100).await?;
+            all.extend(page.items);
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
         all.sort_by_key(|credential| credential.user != who.user);
         Ok(all)
     }

@@ -123,6 +123,20 @@ async fn all_are_sealed_anew_and_none_is_lost() {
 }
 
 #[tokio::test]
+async fn a_callers_own_credential_is_found_behind_those_of_many_others() {
+    let w = world();
+    let berlin = w.site("berlin").await;
+    // More than fit on a page.
+    for n in 0..205 {
+        w.credential(&anna(), &format!("c-{n}"), "berlin").await;
+    }
+    let anton = Caller::user("anton", "acme");
+    let own = Arc::new(w.credential(&anton, "own", "berlin").await);
+    let found = w.catalog.credentials_for(&anton, berlin.id).await.unwrap();
+    assert_eq!((found.len(), found.first()), (206, Some(&own)));
+}
+
+#[tokio::test]
 async fn a_callers_own_credential_for_the_site_comes_first_then_the_tenants_oldest() {
     let w = world();
     let berlin = w.site("berlin").await;
