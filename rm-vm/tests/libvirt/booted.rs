@@ -1,13 +1,13 @@
-//! Machines of QEMU, emulated, through the whole house: asked for, logged into,
-//! given up.
+//! Machines of QEMU, emulated, and of Xen through the whole house: asked for,
+//! logged into, given up.
 
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
 
 use rm_core::life::State;
-use rm_core::model::{Action, NodeSpec, NodeUser, Power};
-use rm_libvirt::ConsoleFlags;
+use rm_core::model::{Action, Interface, NodeSpec, NodeUser, Power};
+use rm_libvirt::{ConsoleFlags, SaveFlags};
 use rm_vm::driver::{Driver, Image};
 use tempfile::TempDir;
 
@@ -294,4 +294,71 @@ async fn a_disk_that_names_a_file_of_the_host_never_reaches_it() {
         let name = format!("rm-{}-image-{last}", names_another.sha256);
         assert!(somebody.volume_by_name(&pool, &name).await.is_err());
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_linux_machine_of_xen_is_logged_into_changed_saved_and_gone() {
+    let Some(lab) = Lab::named("RM_LAB_XEN", "a_linux_machine_of_xen_is_logged_into") else {
+        return;
+    };
+    let cmdline = format!("{} {{cloud-config}}", lab.text("/machine/cmdline"));
+    let (_dir, image) = kernel(&lab, &cmdline);
+    let storage = Path::new(lab.text("/pool"));
+    let place = lab.place_of("xen", storage, &image, [100, 107]);
+    let p = Program::on(with_memory(place, 96)).await;
+    let key = Key::new();
+    let known = format!("{}/24", lab.text("/ipv4/first"));
+    let spec = NodeSpec {
+        users: key.root(),
+        hostname: Some("on-xen".to_owned()),
+        interfaces: vec![Interface {
+            addresses: vec![known.parse().unwrap()],
+            ..Interface::default()
+        }],
+        ..p.place.spec()
+    };
+    let id = p.ask(spec, false).await.unwrap();
+    let name = ready(&p, id).await;
+    // What is on the guest's port 22 is a port of this machine.
+    let port = lab.number(&format!("/guest_ssh/{}", lab.text("/ipv4/first")));
+    assert_eq!(key.inside("127.0.0.1", port, "hostname").await, "on-xen");
+
+    // Saved by somebody, it goes on where it was.
+    key.inside("127.0.0.1", port, "touch /run/here").await;
+    let somebody = lab.somebody("xen");
+    let domain = somebody.domain_by_name(&name).await.unwrap();
+    let save = somebody.managed_save(&domain, SaveFlags::default());
+    save.await.unwrap();
+    let failed = async {
+        while p.get(id).await.record().seen != State::Failed {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, failed).await.unwrap();
+    p.get(id).await.retry(&p.user).await.unwrap();
+    p.ready(id).await;
+    key.inside("127.0.0.1", port, "ls /run/here").await;
+
+    let smaller = |spec: &mut NodeSpec| {
+        spec.memory_mib = 80;
+        Ok(())
+    };
+    p.get(id).await.change(&p.user, smaller).await.unwrap();
+    ready(&p, id).await;
+    let total = "sed -n 's/MemTotal: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo";
+    let less = async {
+        while key
+            .inside("127.0.0.1", port, total)
+            .await
+            .parse::<u32>()
+            .unwrap()
+            > 80 << 10
+        {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, less).await.unwrap();
+    p.end(id).await;
+    let driver = lab.open("xen", Some(storage));
+    assert_eq!(driver.these(&[name]).await.unwrap(), []);
 }

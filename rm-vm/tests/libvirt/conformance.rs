@@ -1,4 +1,5 @@
-//! The conformance suite on libvirt's driver for tests and on its containers.
+//! The conformance suite on libvirt's driver for tests, on its containers, and
+//! on machines of real Xen.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use rm_vm::libvirt::Libvirt;
 use crate::house::Place;
 use crate::house::conformance::{Stand, passed};
 use crate::lab::{Lab, settings, storage};
+use crate::machines::archive;
 
 /// What libvirt says by a connection that is not the backend's.
 #[derive(Debug)]
@@ -73,4 +75,25 @@ async fn containers_of_libvirt_are_exact() {
     println!("{card}");
     assert!(passed(&card) >= 80, "only {} checks passed", passed(&card));
     card.assert(Level::Exact);
+}
+
+/// Each machine takes seconds under emulation: some of all checks.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn machines_of_xen_are_safe() {
+    let Some(lab) = Lab::named("RM_LAB_XEN", "machines_of_xen_are_safe") else {
+        return;
+    };
+    let (_dir, image) = archive(&[("kernel", Path::new(lab.text("/idle/kernel")))], "");
+    let pool = Path::new(lab.text("/pool"));
+    let mut place = lab.place_of("xen", pool, &image, [100, 107]);
+    // A machine without a network is made in half the time.
+    let site = place.section["sites"]["lab"].as_object_mut().unwrap();
+    site.remove("bridge");
+    site.remove("pools");
+    place.memory_mib = 8;
+    let stand = stand("machines of Xen", place, pool);
+    let card = suite(stand).at_once(8).most(44).await;
+    println!("{card}");
+    assert!(passed(&card) >= 40, "only {} checks passed", passed(&card));
+    card.assert(Level::Safe);
 }

@@ -46,6 +46,10 @@ impl Lab {
         self.says.pointer(pointer).unwrap().as_str().unwrap()
     }
 
+    pub(crate) fn number(&self, pointer: &str) -> u64 {
+        self.says.pointer(pointer).unwrap().as_u64().unwrap()
+    }
+
     pub(crate) fn open(&self, uri: &str, storage: Option<&Path>) -> Libvirt {
         let uri = self.text(&format!("/uris/{uri}"));
         Libvirt::at(uri, &settings(storage)).unwrap()
