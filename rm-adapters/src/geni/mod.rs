@@ -17,8 +17,10 @@
 //! | what the adapters of kinds do for it | [`GeniSliver`], [`NodeSlivers`] |
 //! | in which state a sliver is, and what can be done then | [`states`] |
 //! | names of users, slices, slivers, authorities | [`Urn`] |
+//! | where long work is done, so that no line waits for another's | `bench.rs` |
 //! | how documents are read, whatever is in them | `xml` |
 
+mod bench;
 mod codes;
 pub mod credentials;
 mod nodes;

@@ -17,6 +17,7 @@ use hyper::service::service_fn;
 use rm_core::{Host, Result};
 use tokio_rustls::TlsAcceptor;
 
+use super::bench::Bench;
 use super::credentials::{Certificate, CredentialVerifier, Roots, XmlVerifier};
 use super::rpc::{Aggregate, Rpc, Version};
 use super::tls;
@@ -65,6 +66,7 @@ impl GeniDoor {
                 aggregate,
                 roots,
                 verifier: Arc::new(XmlVerifier),
+                bench: Bench::default(),
             }),
             acceptor: TlsAcceptor::from(Arc::new(config)),
             limits: LineLimits {
@@ -125,9 +127,10 @@ async fn respond(rpc: &Rpc, caller: &Certificate, request: Request<Incoming>) ->
         Ok(Err(_)) => return plain(StatusCode::PAYLOAD_TOO_LARGE, "the call is too large\n"),
         Err(_) => return plain(StatusCode::REQUEST_TIMEOUT, "the call took too long\n"),
     };
-    let text = match Call::parse(&body) {
-        Ok(call) => rpc.answer(version, caller, &call).await,
-        Err(e) => Fault::unreadable(e.to_string()).print(),
+    let text = match rpc.bench.take(move || Call::parse(&body)).await {
+        Ok(Ok(call)) => rpc.answer(version, caller, &call).await,
+        Ok(Err(e)) => Fault::unreadable(e.to_string()).print(),
+        Err(e) => Fault::busy(e.to_string()).print(),
     };
     let mut response = Response::new(Body::from(text));
     response

@@ -2,21 +2,23 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
-use rm_adapters::geni::credentials::Roots;
+use rm_adapters::geni::credentials::{
+    Anchors, Certificate, Credential, CredentialVerifier, Roots, SpeaksFor, XmlVerifier,
+};
 use rm_adapters::geni::rspec::{Kind as Document, Rspec};
 use rm_adapters::geni::states::OPSTATE;
 use rm_adapters::geni::xmlrpc::{Call, Value, answer};
-use rm_adapters::geni::{self, Aggregate, GeniDoor};
+use rm_adapters::geni::{self, Aggregate, GeniDoor, Urn};
 use rm_core::backend::Serves;
 use rm_core::catalog::{NewImage, NewSite};
 use rm_core::env::{Env, Timestamp};
 use rm_core::model::Node;
-use rm_core::{Caller, Host, Kind};
+use rm_core::{Caller, Host, Kind, Result};
 use rm_testkit::{SimCloud, SimConfig};
 use tokio::sync::watch;
 
@@ -64,6 +66,11 @@ impl Drop for Lab {
 }
 
 async fn lab(name: &str) -> Lab {
+    lab_with(name, |door| door).await
+}
+
+/// With something about the door changed.
+async fn lab_with(name: &str, change: impl FnOnce(GeniDoor) -> GeniDoor) -> Lab {
     let urn = |rest: &str| format!("urn:publicid:IDN+lab:one+{rest}");
     let root = Party::root("urn:publicid:IDN+lab+authority+root");
     let sa = root.makes(&urn("authority+sa"), true, 2040);
@@ -105,6 +112,7 @@ async fn lab(name: &str) -> Lab {
     let aggregate = Aggregate::new(am.urn.clone(), &base);
     let roots = Arc::new(Roots::new(&folder));
     let door = GeniDoor::new(host, aggregate, roots, &am.chain(), &am.key_pem()).unwrap();
+    let door = change(door);
     let (stop, mut stopped) = watch::channel(false);
     tokio::spawn(async move {
         let stopped = async move {
@@ -450,6 +458,20 @@ async fn whatever_is_wrong_with_list_resources_is_told_by_the_struct_and_its_cod
             4,
         ),
         (
+            "a credential of an unknown type and form beside a good one",
+            Value::Array(vec![
+                Value::of([
+                    ("geni_type", Value::text("oauth")),
+                    ("geni_value", Value::of([("token", Value::text("x"))])),
+                ]),
+                Value::of([("geni_type", Value::text("macaroon"))]),
+                sfa(&mine),
+            ]),
+            fine(),
+            0,
+            0,
+        ),
+        (
             "credentials that are no array",
             Value::text(&mine),
             fine(),
@@ -477,6 +499,7 @@ async fn whatever_is_wrong_with_list_resources_is_told_by_the_struct_and_its_cod
             12,
             1,
         ),
+        ("too many credentials", list(&[&*mine; 17]), fine(), 1, 1),
         ("bad URN", list(&[&mine]), slice("s"), 1, 1),
         (
             "speaking for somebody without a word of it",
@@ -516,6 +539,57 @@ async fn whatever_is_wrong_with_list_resources_is_told_by_the_struct_and_its_cod
             }
         }
     }
+}
+
+/// A verifier that takes until it is told to go on.
+#[derive(Debug)]
+struct Slow {
+    begun: tokio::sync::mpsc::UnboundedSender<()>,
+    go_on: Mutex<std::sync::mpsc::Receiver<()>>,
+}
+
+impl CredentialVerifier for Slow {
+    fn credential(&self, xml: &str, anchors: &Anchors, now: Timestamp) -> Result<Credential> {
+        self.begun.send(()).unwrap();
+        let told = self.go_on.lock().unwrap();
+        let told = told.recv_timeout(Duration::from_secs(60));
+        told.unwrap();
+        XmlVerifier.credential(xml, anchors, now)
+    }
+
+    fn speaks_for(
+        &self,
+        xml: &str,
+        user: &Urn,
+        caller: &Certificate,
+        anchors: &Anchors,
+        now: Timestamp,
+    ) -> Result<SpeaksFor> {
+        XmlVerifier.speaks_for(xml, user, caller, anchors, now)
+    }
+}
+
+// There is one thread: were a credential verified on it, the other call would
+// never be answered.
+#[tokio::test]
+async fn while_a_credential_is_verified_others_are_answered() {
+    let (begun, mut has_begun) = tokio::sync::mpsc::unbounded_channel();
+    let (go_on, wait) = std::sync::mpsc::channel();
+    let slow = Arc::new(Slow {
+        begun,
+        go_on: Mutex::new(wait),
+    });
+    let lab = lab_with("slow", |door| door.verifying(slow)).await;
+    let mine = Value::Array(vec![sfa(&lab.user_credential(&lab.alice))]);
+    let listed = lab.call(&lab.alice, 3, "ListResources", vec![mine, options(vec![])]);
+    let others = async {
+        has_begun.recv().await.unwrap();
+        let answer = lab.call(&lab.bob, 3, "GetVersion", vec![]).await;
+        go_on.send(()).unwrap();
+        answer
+    };
+    let (listed, other) = tokio::join!(listed, others);
+    assert_eq!((code(&listed), code(&other)), (0, 0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,8 +6,6 @@
 //! other `xml:` attributes of those it was in, so that `SignedInfo` bears the
 //! `xml:id` of its `Signature`.
 
-use std::collections::BTreeMap;
-
 use crate::geni::xml::{Attribute, Content, Element, XML};
 
 /// Which form.
@@ -19,14 +17,17 @@ pub(super) enum Form {
     Exclusive,
 }
 
-type Scope<'a> = BTreeMap<&'a str, &'a str>;
-
 /// The bytes of an element that is in these others, the outermost first.
 pub(super) fn canonical(element: &Element, outer: &[&Element], form: Form) -> Vec<u8> {
-    let mut scope = Scope::new();
+    let mut printer = Printer {
+        form,
+        scope: Scope::default(),
+        written: Scope::default(),
+        out: Vec::new(),
+    };
     let mut kept: Vec<&Attribute> = Vec::new();
     for one in outer {
-        enter(one, &mut scope);
+        printer.scope.enter(one);
         if form == Form::Inclusive {
             for attribute in one.attributes.iter().filter(|a| *a.name.namespace == *XML) {
                 kept.retain(|k| k.name.local != attribute.name.local);
@@ -35,95 +36,121 @@ pub(super) fn canonical(element: &Element, outer: &[&Element], form: Form) -> Ve
         }
     }
     kept.retain(|k| element.attribute_of(XML, &k.name.local).is_none());
-    let mut out = Vec::new();
-    write(element, &scope, &Scope::new(), &kept, form, &mut out);
-    out
+    printer.write(element, &kept, true);
+    printer.out
 }
 
-fn enter<'a>(element: &'a Element, scope: &mut Scope<'a>) {
-    for (prefix, uri) in &element.declared.0 {
-        scope.insert(prefix, uri);
+/// Prefixes and what they stand for, the innermost last. A document has 128 in
+/// force at the most, so that looking through them is cheap; copying them for
+/// each element would not be.
+#[derive(Debug, Default)]
+struct Scope<'a>(Vec<(&'a str, &'a str)>);
+
+impl<'a> Scope<'a> {
+    fn enter(&mut self, element: &'a Element) {
+        for (prefix, uri) in &element.declared.0 {
+            self.0.push((&**prefix, &**uri));
+        }
+    }
+
+    /// What a prefix stands for; nothing, where it does not.
+    fn of(&self, prefix: &str) -> &'a str {
+        self.0
+            .iter()
+            .rev()
+            .find(|(p, _)| *p == prefix)
+            .map_or("", |(_, uri)| *uri)
     }
 }
 
-fn write(
-    element: &Element,
-    outer: &Scope<'_>,
-    written: &Scope<'_>,
-    more: &[&Attribute],
+struct Printer<'a> {
     form: Form,
-    out: &mut Vec<u8>,
-) {
-    let mut scope = outer.clone();
-    enter(element, &mut scope);
-    let mut written = written.clone();
-    let qualified = qualified(&element.name.prefix, &element.name.local);
-    out.push(b'<');
-    out.extend_from_slice(qualified.as_bytes());
-    let wanted: Vec<&str> = match form {
-        Form::Inclusive => scope.keys().copied().collect(),
-        Form::Exclusive => {
-            let mut used: Vec<&str> = element
+    /// What the document declares here.
+    scope: Scope<'a>,
+    /// What is declared here in what is printed.
+    written: Scope<'a>,
+    out: Vec<u8>,
+}
+
+impl<'a> Printer<'a> {
+    /// One element; `apex` where it is the one that stands alone, `more` are
+    /// the attributes that it takes over.
+    fn write(&mut self, element: &'a Element, more: &[&Attribute], apex: bool) {
+        let before = (self.scope.0.len(), self.written.0.len());
+        self.scope.enter(element);
+        self.out.push(b'<');
+        self.name(&element.name.prefix, &element.name.local);
+        for prefix in self.wanted(element, apex) {
+            let uri = self.scope.of(prefix);
+            if prefix == "xml" || self.written.of(prefix) == uri {
+                continue;
+            }
+            self.out.extend_from_slice(b" xmlns");
+            if !prefix.is_empty() {
+                self.out.push(b':');
+                self.out.extend_from_slice(prefix.as_bytes());
+            }
+            self.value(uri);
+            self.written.0.push((prefix, uri));
+        }
+        let mut attributes: Vec<&Attribute> = element
+            .attributes
+            .iter()
+            .chain(more.iter().copied())
+            .collect();
+        attributes.sort_by(|a, b| {
+            (&a.name.namespace, &a.name.local).cmp(&(&b.name.namespace, &b.name.local))
+        });
+        for attribute in attributes {
+            self.out.push(b' ');
+            self.name(&attribute.name.prefix, &attribute.name.local);
+            self.value(&attribute.value);
+        }
+        self.out.push(b'>');
+        for child in &element.children {
+            match child {
+                Content::Element(inner) => self.write(inner, &[], false),
+                Content::Text(text) => escape(text, false, &mut self.out),
+            }
+        }
+        self.out.extend_from_slice(b"</");
+        self.name(&element.name.prefix, &element.name.local);
+        self.out.push(b'>');
+        self.scope.0.truncate(before.0);
+        self.written.0.truncate(before.1);
+    }
+
+    /// The prefixes that an element may have to declare, in order.
+    fn wanted(&self, element: &'a Element, apex: bool) -> Vec<&'a str> {
+        let mut wanted: Vec<&'a str> = match self.form {
+            Form::Inclusive if apex => self.scope.0.iter().map(|(prefix, _)| *prefix).collect(),
+            // Everything else in force was declared by the one it is in.
+            Form::Inclusive => element.declared.0.iter().map(|(p, _)| &**p).collect(),
+            Form::Exclusive => element
                 .attributes
                 .iter()
                 .map(|a| &*a.name.prefix)
                 .filter(|p| !p.is_empty())
-                .collect();
-            used.push(&element.name.prefix);
-            used.sort_unstable();
-            used.dedup();
-            used
-        }
-    };
-    for prefix in wanted {
-        let uri = scope.get(prefix).copied().unwrap_or("");
-        if prefix == "xml" || written.get(prefix).copied().unwrap_or("") == uri {
-            continue;
-        }
-        out.extend_from_slice(b" xmlns");
-        if !prefix.is_empty() {
-            out.push(b':');
-            out.extend_from_slice(prefix.as_bytes());
-        }
-        out.extend_from_slice(b"=\"");
-        escape(uri, true, out);
-        out.push(b'"');
-        written.insert(prefix, uri);
+                .chain([&*element.name.prefix])
+                .collect(),
+        };
+        wanted.sort_unstable();
+        wanted.dedup();
+        wanted
     }
-    let mut attributes: Vec<&Attribute> = element
-        .attributes
-        .iter()
-        .chain(more.iter().copied())
-        .collect();
-    attributes.sort_by(|a, b| {
-        (&a.name.namespace, &a.name.local).cmp(&(&b.name.namespace, &b.name.local))
-    });
-    for attribute in attributes {
-        out.push(b' ');
-        out.extend_from_slice(
-            self::qualified(&attribute.name.prefix, &attribute.name.local).as_bytes(),
-        );
-        out.extend_from_slice(b"=\"");
-        escape(&attribute.value, true, out);
-        out.push(b'"');
-    }
-    out.push(b'>');
-    for child in &element.children {
-        match child {
-            Content::Element(inner) => write(inner, &scope, &written, &[], form, out),
-            Content::Text(text) => escape(text, false, out),
-        }
-    }
-    out.extend_from_slice(b"</");
-    out.extend_from_slice(qualified.as_bytes());
-    out.push(b'>');
-}
 
-fn qualified(prefix: &str, local: &str) -> String {
-    if prefix.is_empty() {
-        local.to_owned()
-    } else {
-        format!("{prefix}:{local}")
+    fn name(&mut self, prefix: &str, local: &str) {
+        if !prefix.is_empty() {
+            self.out.extend_from_slice(prefix.as_bytes());
+            self.out.push(b':');
+        }
+        self.out.extend_from_slice(local.as_bytes());
+    }
+
+    fn value(&mut self, text: &str) {
+        self.out.extend_from_slice(b"=\"");
+        escape(text, true, &mut self.out);
+        self.out.push(b'"');
     }
 }
 
@@ -184,6 +211,34 @@ mod tests {
             r#"<a xmlns="u"><b xmlns=""><c></c></b></a>"#
         );
         assert_eq!(form(text, &[0], Form::Inclusive), "<b><c></c></b>");
+    }
+
+    #[test]
+    fn a_prefix_is_declared_where_it_changes_and_again_for_each_who_needs_it() {
+        let text = r#"<a xmlns:p="u"><b xmlns:p="v"><p:c/><p:d/></b><p:e/><f xmlns:p="u"/></a>"#;
+        assert_eq!(
+            form(text, &[], Form::Inclusive),
+            r#"<a xmlns:p="u"><b xmlns:p="v"><p:c></p:c><p:d></p:d></b><p:e></p:e><f></f></a>"#
+        );
+        assert_eq!(
+            form(text, &[], Form::Exclusive),
+            r#"<a><b><p:c xmlns:p="v"></p:c><p:d xmlns:p="v"></p:d></b><p:e xmlns:p="u"></p:e><f></f></a>"#
+        );
+        assert_eq!(
+            form(text, &[0], Form::Inclusive),
+            r#"<b xmlns:p="v"><p:c></p:c><p:d></p:d></b>"#
+        );
+    }
+
+    #[test]
+    fn many_elements_under_many_prefixes_cost_no_more_than_themselves() {
+        let prefixes: String = (0..127).map(|n| format!(" xmlns:a{n}=\"u\"")).collect();
+        let text = format!("<r{prefixes}><s>{}</s></r>", "<x/>".repeat(200_000));
+        let written = form(&text, &[0], Form::Inclusive);
+        assert_eq!(
+            written.len(),
+            "<s></s>".len() + prefixes.len() + 200_000 * "<x></x>".len()
+        );
     }
 
     #[test]

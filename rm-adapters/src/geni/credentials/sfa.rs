@@ -13,9 +13,9 @@ use super::{Credential, read_time};
 use crate::geni::Urn;
 use crate::geni::xml::{Element, Limits, Manner, XML};
 
-/// How large a credential may be.
+/// How large a credential may be: many times what real ones are.
 const LIMITS: Limits = Limits {
-    bytes: 1024 * 1024,
+    bytes: 256 * 1024,
     depth: 64,
 };
 /// How often it may have been passed on.

@@ -7,23 +7,43 @@ use super::{Rpc, Urn};
 use crate::geni::credentials::{Certificate, FORBIDDEN, UNREADABLE};
 
 impl Rpc {
-    /// As whom a call is made: the client, or the user for whom it speaks.
-    pub(super) fn user(
+    /// As whom a call is made that needs any credential of theirs; see
+    /// [`known`](Self::known). The credentials are checked apart.
+    pub(super) async fn admit(
         &self,
         peer: &Certificate,
-        brought: &[Brought<'_>],
+        brought: Vec<Brought>,
         options: Options<'_>,
+        open: bool,
     ) -> Result<Certificate> {
-        let Some(user) = options.text("geni_speaking_for")? else {
+        let user = options.text("geni_speaking_for")?;
+        let user: Option<Urn> = user.map(str::parse).transpose()?;
+        let (rpc, peer) = (self.clone(), peer.clone());
+        self.bench
+            .take(move || {
+                let user = rpc.user(&peer, &brought, user.as_ref())?;
+                rpc.known(&user, &brought, open)?;
+                Ok(user)
+            })
+            .await?
+    }
+
+    /// As whom a call is made: the client, or the user for whom it speaks.
+    fn user(
+        &self,
+        peer: &Certificate,
+        brought: &[Brought],
+        user: Option<&Urn>,
+    ) -> Result<Certificate> {
+        let Some(user) = user else {
             return Ok(peer.clone());
         };
-        let user: Urn = user.parse()?;
         let now = self.host.env().now();
         let anchors = self.roots.now(now)?;
         let mut refused = None;
         for one in brought {
             if let Brought::Abac(xml) = one {
-                match self.verifier.speaks_for(xml, &user, peer, &anchors, now) {
+                match self.verifier.speaks_for(xml, user, peer, &anchors, now) {
                     Ok(said) => return Ok(said.user),
                     Err(e) => refused = Some(e),
                 }
@@ -41,12 +61,7 @@ impl Rpc {
 
     /// Whether somebody brings any credential of their own; `open` lets in who
     /// brings none that can be read.
-    pub(super) fn known(
-        &self,
-        user: &Certificate,
-        brought: &[Brought<'_>],
-        open: bool,
-    ) -> Result<()> {
+    fn known(&self, user: &Certificate, brought: &[Brought], open: bool) -> Result<()> {
         let now = self.host.env().now();
         let anchors = self.roots.now(now)?;
         let mut refused: Option<Error> = None;

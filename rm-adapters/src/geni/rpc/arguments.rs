@@ -6,33 +6,43 @@ use super::{Value, Version};
 
 /// A credential as it comes: which type, and its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Brought<'a> {
+pub(super) enum Brought {
     /// An SFA credential.
-    Sfa(&'a str),
+    Sfa(String),
     /// A statement that somebody speaks for somebody.
-    Abac(&'a str),
+    Abac(String),
 }
+
+/// How many credentials a call may bring; each is checked until one fits.
+const MOST: usize = 16;
 
 /// The credentials that a call brings; those of unknown types are left out, as
 /// the API asks. Version 2 knows them as texts, version 3 as structs; both are
 /// taken from either.
-pub(super) fn credentials(value: Option<&Value>) -> Result<Vec<Brought<'_>>> {
+pub(super) fn credentials(value: Option<&Value>) -> Result<Vec<Brought>> {
     let list = value
         .and_then(Value::as_array)
         .ok_or_else(|| bad("the credentials are no array"))?;
+    if list.len() > MOST {
+        return Err(bad(format!("more than {MOST} credentials"))
+            .advice("bring your own and the one of the slice"));
+    }
     let mut brought = Vec::new();
     for one in list {
         match one {
-            Value::Text(text) => brought.push(Brought::Sfa(text)),
+            Value::Text(text) => brought.push(Brought::Sfa(text.clone())),
             Value::Struct(_) => {
                 let kind = one.get("geni_type").and_then(Value::as_text);
-                let text = one
-                    .get("geni_value")
-                    .and_then(Value::as_text)
-                    .ok_or_else(|| bad("a credential has no geni_value"))?;
+                // Of a type that nobody here knows, nothing else is looked at.
+                let text = || {
+                    one.get("geni_value")
+                        .and_then(Value::as_text)
+                        .map(str::to_owned)
+                        .ok_or_else(|| bad("a credential has no geni_value"))
+                };
                 match kind.map(str::to_ascii_lowercase).as_deref() {
-                    Some("geni_sfa") => brought.push(Brought::Sfa(text)),
-                    Some("geni_abac") => brought.push(Brought::Abac(text)),
+                    Some("geni_sfa") => brought.push(Brought::Sfa(text()?)),
+                    Some("geni_abac") => brought.push(Brought::Abac(text()?)),
                     Some(_) => {}
                     None => return Err(bad("a credential has no geni_type")),
                 }

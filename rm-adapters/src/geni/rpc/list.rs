@@ -26,23 +26,27 @@ impl Rpc {
         options.rspec_version()?;
         let available = options.flag("geni_available")?;
         let compressed = options.flag("geni_compressed")?;
-        let user = self.user(peer, &brought, options)?;
-        if let Some(slice) = options.text("geni_slice_urn")? {
-            only_in(version, Version::V2, "geni_slice_urn")?;
-            let slice: Urn = slice.parse()?;
-            if !slice.is_slice() {
-                return Err(bad(format!("{slice} is no slice")));
+        let slice: Option<Urn> = match options.text("geni_slice_urn")? {
+            None => None,
+            Some(slice) => {
+                only_in(version, Version::V2, "geni_slice_urn")?;
+                Some(slice.parse()?)
             }
-            return Err(Error::new(
-                ErrorKind::NotFound,
-                format!("{slice} has nothing at this aggregate"),
-            ));
+        };
+        if let Some(slice) = slice.as_ref().filter(|s| !s.is_slice()) {
+            return Err(bad(format!("{slice} is no slice")));
         }
         let open = match version {
             Version::V2 => self.aggregate.open_v2,
             Version::V3 => self.aggregate.open_v3,
         };
-        self.known(&user, &brought, open)?;
+        let user = self.admit(peer, brought, options, open).await?;
+        if let Some(slice) = slice {
+            return Err(Error::new(
+                ErrorKind::NotFound,
+                format!("{slice} has nothing at this aggregate"),
+            ));
+        }
         let caller = Self::caller(&user)?;
         let call = self.host.call(&caller);
         let mut there = Rspec::new(Kind::Advertisement);

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use rm_core::{Caller, Error, Host, Result};
 
 use super::Urn;
+use super::bench::Bench;
 use super::codes::Code;
 use super::credentials::{Certificate, CredentialVerifier, Roots};
 use super::xmlrpc::{Call, Fault, Value, answer};
@@ -101,6 +102,7 @@ pub(super) struct Rpc {
     pub(super) aggregate: Aggregate,
     pub(super) roots: Arc<Roots>,
     pub(super) verifier: Arc<dyn CredentialVerifier>,
+    pub(super) bench: Bench,
 }
 
 impl Rpc {

@@ -24,6 +24,14 @@ impl Fault {
         }
     }
 
+    /// There are too many.
+    pub fn busy(text: impl Into<String>) -> Self {
+        Self {
+            code: -32001,
+            text: text.into(),
+        }
+    }
+
     /// There is no such method.
     pub fn no_such_method(method: &str, known: &[&str]) -> Self {
         Self {
