@@ -21,8 +21,10 @@ mod own;
 pub mod problem;
 mod request;
 pub mod schema;
+mod seats;
 mod serve;
 mod tokens;
+mod unread;
 
 pub use contract::{
     Access, Dialect, EventSource, JsonContract, Method, Param, ParamKind, Reply, Route,

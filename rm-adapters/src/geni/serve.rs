@@ -5,6 +5,7 @@
 //! ```
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ use super::xmlrpc::{Call, Fault};
 use crate::door::lines::{self, LineLimits};
 
 /// How long a client may take to prove who it is.
-const HANDSHAKE: Duration = Duration::from_secs(10);
+const HANDSHAKE: Duration = Duration::from_secs(5);
 /// How long a body may take to arrive.
 const BODY: Duration = Duration::from_secs(60);
 /// How large a call may be.
@@ -87,8 +88,20 @@ impl GeniDoor {
         self
     }
 
+    /// With this many lines at once, instead of 1024. Those on which nothing was
+    /// asked yet give way, and one address has a quarter of all for them.
+    #[must_use]
+    pub fn connections(mut self, most: usize) -> Self {
+        self.limits.connections = most;
+        self
+    }
+
     /// Serves until `stop` ends; what is under way then has ten seconds.
-    pub async fn serve(&self, listener: impl Listener, stop: impl Future<Output = ()>) {
+    pub async fn serve(
+        &self,
+        listener: impl Listener<Addr = SocketAddr>,
+        stop: impl Future<Output = ()>,
+    ) {
         let open = |io| {
             let (rpc, acceptor) = (Arc::clone(&self.rpc), self.acceptor.clone());
             async move {

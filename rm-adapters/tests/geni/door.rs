@@ -20,6 +20,8 @@ use rm_core::env::{Env, Timestamp};
 use rm_core::model::Node;
 use rm_core::{Caller, Host, Kind, Result};
 use rm_testkit::{SimCloud, SimConfig};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use super::authority::{Draft, Party, Sign, envelope, x509};
@@ -566,6 +568,26 @@ impl CredentialVerifier for Slow {
         now: Timestamp,
     ) -> Result<SpeaksFor> {
         XmlVerifier.speaks_for(xml, user, caller, anchors, now)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lines_without_a_certificate_keep_nobody_out_and_do_not_hold_up_the_end() {
+    let lab = lab_with("silent", |door| door.connections(8)).await;
+    let address = lab.base.trim_start_matches("https://");
+    let mut silent = Vec::new();
+    for _ in 0..8 {
+        silent.push(TcpStream::connect(address).await.unwrap());
+    }
+    let answer = lab.call(&lab.alice, 3, "GetVersion", vec![]).await;
+    assert_eq!(code(&answer), 0);
+    let mut some = [0; 1];
+    for line in &mut silent[..6] {
+        assert_eq!(line.read(&mut some).await.unwrap(), 0);
+    }
+    lab.stop.send_replace(true);
+    for line in &mut silent[6..] {
+        assert_eq!(line.read(&mut some).await.unwrap(), 0);
     }
 }
 

@@ -154,6 +154,34 @@ async fn more_connections_than_allowed_wait_their_turn() {
 }
 
 #[tokio::test]
+async fn lines_that_say_nothing_keep_nobody_out() {
+    let s = Service::with(|_, options| options.connections = 4).await;
+    let mut silent = Vec::new();
+    for _ in 0..4 {
+        silent.push(TcpStream::connect(s.address).await.unwrap());
+    }
+    s.get(Who::Nobody, "/health/live").await.expect(200);
+    // They gave way to who came later; they were not waited for.
+    let mut some = [0; 1];
+    assert_eq!(silent[0].read(&mut some).await.unwrap(), 0);
+    assert_eq!(silent[1].read(&mut some).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_line_that_says_nothing_does_not_hold_up_the_end() {
+    let s = Service::with(|_, options| {
+        options.header_time = Duration::from_secs(3600);
+        options.grace = Duration::from_secs(3600);
+    })
+    .await;
+    let mut silent = TcpStream::connect(s.address).await.unwrap();
+    s.get(Who::Nobody, "/health/live").await.expect(200);
+    s.stop();
+    let mut some = [0; 1];
+    assert_eq!(silent.read(&mut some).await.unwrap(), 0);
+}
+
+#[tokio::test]
 async fn every_answer_carries_the_id_of_its_request() {
     let s = Service::start().await;
     let ask = async |id: &str| {
