@@ -19,9 +19,9 @@ use rm_core::{Host, Result};
 use tokio_rustls::TlsAcceptor;
 
 use super::bench::Bench;
-use super::credentials::{Certificate, CredentialVerifier, Roots, XmlVerifier};
+use super::credentials::{CredentialVerifier, Roots, XmlVerifier};
 use super::rpc::{Aggregate, Rpc, Version};
-use super::tls;
+use super::tls::{self, Client};
 use super::xmlrpc::{Call, Fault};
 use crate::door::lines::{self, LineLimits};
 
@@ -107,11 +107,11 @@ impl GeniDoor {
             async move {
                 let line = tokio::time::timeout(HANDSHAKE, acceptor.accept(io)).await;
                 let line = line.ok()?.ok()?;
-                let caller = line.get_ref().1.peer_certificates()?.first()?;
-                let caller = Arc::new(Certificate::from_der(caller).ok()?);
+                let (leaf, above) = line.get_ref().1.peer_certificates()?.split_first()?;
+                let client = Arc::new(Client::of(leaf, above).ok()?);
                 let service = service_fn(move |request| {
-                    let (rpc, caller) = (Arc::clone(&rpc), Arc::clone(&caller));
-                    async move { Ok::<_, Infallible>(respond(&rpc, &caller, request).await) }
+                    let (rpc, client) = (Arc::clone(&rpc), Arc::clone(&client));
+                    async move { Ok::<_, Infallible>(respond(&rpc, &client, request).await) }
                 });
                 Some((line, service))
             }
@@ -120,7 +120,18 @@ impl GeniDoor {
     }
 }
 
-async fn respond(rpc: &Rpc, caller: &Certificate, request: Request<Incoming>) -> Response<Body> {
+async fn respond(rpc: &Rpc, client: &Client, request: Request<Incoming>) -> Response<Body> {
+    if let Err(e) = client.trusted(&rpc.roots, rpc.host.env().now()) {
+        tracing::info!(error = %e, "a client is not let in any more");
+        let mut refusal = plain(
+            StatusCode::FORBIDDEN,
+            "your certificate is not trusted any more; connect with another\n",
+        );
+        refusal
+            .headers_mut()
+            .insert(header::CONNECTION, HeaderValue::from_static("close"));
+        return refusal;
+    }
     if request.method() != Method::POST {
         let mut refusal = plain(StatusCode::METHOD_NOT_ALLOWED, "send a POST with XML-RPC\n");
         refusal
@@ -141,7 +152,7 @@ async fn respond(rpc: &Rpc, caller: &Certificate, request: Request<Incoming>) ->
         Err(_) => return plain(StatusCode::REQUEST_TIMEOUT, "the call took too long\n"),
     };
     let text = match rpc.bench.take(move || Call::parse(&body)).await {
-        Ok(Ok(call)) => rpc.answer(version, caller, &call).await,
+        Ok(Ok(call)) => rpc.answer(version, &client.certificate, &call).await,
         Ok(Err(e)) => Fault::unreadable(e.to_string()).print(),
         Err(e) => Fault::busy(e.to_string()).print(),
     };

@@ -1,5 +1,6 @@
 //! TLS with client certificates: every client has one, of anybody whom the
-//! folder of roots trusts at that moment; authorities are clients, too.
+//! folder of roots trusts at that moment; authorities are clients, too. Nobody
+//! resumes a session, since that would not be verified again.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use tokio_rustls::rustls::crypto::{
 };
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use tokio_rustls::rustls::server::NoServerSessionStorage;
 use tokio_rustls::rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use tokio_rustls::rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error as TlsError, ServerConfig,
@@ -46,12 +48,51 @@ pub(super) fn server(
         env,
         provider: Arc::clone(&provider),
     };
-    ServerConfig::builder_with_provider(provider)
+    let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|_| wrong("version of TLS"))?
         .with_client_cert_verifier(Arc::new(clients))
         .with_single_cert(chain, key)
-        .map_err(|_| wrong("certificate and key"))
+        .map_err(|_| wrong("certificate and key"))?;
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    Ok(config)
+}
+
+/// Who is at the other end of a line, and the certificates that came along.
+#[derive(Debug, Clone)]
+pub(super) struct Client {
+    pub(super) certificate: Certificate,
+    above: Vec<Certificate>,
+}
+
+impl Client {
+    /// Of the certificates of a handshake, the client's own first.
+    ///
+    /// # Errors
+    ///
+    /// Where one of them cannot be read.
+    pub(super) fn of(leaf: &[u8], above: &[CertificateDer<'_>]) -> Result<Self> {
+        Ok(Self {
+            certificate: Certificate::from_der(leaf)?,
+            above: above
+                .iter()
+                .take(8)
+                .map(|der| Certificate::from_der(der))
+                .collect::<Result<_>>()?,
+        })
+    }
+
+    /// Whether it is trusted now. That ends with its certificate, and when the
+    /// operator takes its root away, also while a line is open.
+    ///
+    /// # Errors
+    ///
+    /// Where it is not, or the folder of roots cannot be read.
+    pub(super) fn trusted(&self, roots: &Roots, now: Timestamp) -> Result<()> {
+        roots.now(now)?.trust(&self.certificate, &self.above, now)?;
+        Ok(())
+    }
 }
 
 /// Follows the certificate of a client to a trusted root as those in
@@ -68,19 +109,6 @@ impl fmt::Debug for Clients {
     }
 }
 
-impl Clients {
-    fn known(&self, leaf: &[u8], above: &[CertificateDer<'_>], now: Timestamp) -> Result<()> {
-        let leaf = Certificate::from_der(leaf)?;
-        let above = above
-            .iter()
-            .take(8)
-            .map(|der| Certificate::from_der(der))
-            .collect::<Result<Vec<_>>>()?;
-        self.roots.now(now)?.trust(&leaf, &above, now)?;
-        Ok(())
-    }
-}
-
 impl ClientCertVerifier for Clients {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         // The roots may change at any time, and no client asks.
@@ -93,7 +121,8 @@ impl ClientCertVerifier for Clients {
         above: &[CertificateDer<'_>],
         _now: UnixTime,
     ) -> std::result::Result<ClientCertVerified, TlsError> {
-        match self.known(leaf, above, self.env.now()) {
+        let now = self.env.now();
+        match Client::of(leaf, above).and_then(|client| client.trusted(&self.roots, now)) {
             Ok(()) => Ok(ClientCertVerified::assertion()),
             Err(e) => {
                 tracing::info!(error = %e, "a client was not let in");

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -26,14 +27,15 @@ use tokio::sync::watch;
 
 use super::authority::{Draft, Party, Sign, envelope, x509};
 
-/// It is always the same evening.
-#[derive(Debug)]
-struct Evening;
+/// It is always the same evening, or so many milliseconds later.
+#[derive(Debug, Default)]
+struct Evening(AtomicI64);
 
 #[async_trait]
 impl Env for Evening {
     fn now(&self) -> Timestamp {
-        Timestamp::parse("2026-11-21T20:00:00Z").unwrap()
+        let evening = Timestamp::parse("2026-11-21T20:00:00Z").unwrap();
+        Timestamp::from_millis(evening.millis() + self.0.load(Ordering::SeqCst))
     }
 
     fn sleep(&self, d: Duration) -> BoxFuture<'static, ()> {
@@ -57,6 +59,7 @@ struct Lab {
     stranger: Party,
     base: String,
     folder: PathBuf,
+    evening: Arc<Evening>,
     stop: watch::Sender<bool>,
 }
 
@@ -81,7 +84,8 @@ async fn lab_with(name: &str, change: impl FnOnce(GeniDoor) -> GeniDoor) -> Lab 
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("root.pem"), root.pem()).unwrap();
 
-    let env: Arc<dyn Env> = Arc::new(Evening);
+    let evening = Arc::new(Evening::default());
+    let env: Arc<dyn Env> = Arc::<Evening>::clone(&evening);
     let mut builder = Host::builder(env);
     let cloud = SimCloud::new(SimConfig::default());
     let serves = Serves {
@@ -129,11 +133,17 @@ async fn lab_with(name: &str, change: impl FnOnce(GeniDoor) -> GeniDoor) -> Lab 
         sa,
         base,
         folder,
+        evening,
         stop,
     }
 }
 
 impl Lab {
+    fn later(&self, time: Duration) {
+        let more = i64::try_from(time.as_millis()).unwrap();
+        self.evening.0.fetch_add(more, Ordering::SeqCst);
+    }
+
     fn client(&self, party: Option<&Party>, newest: reqwest::tls::Version) -> reqwest::Client {
         let mut builder = reqwest::Client::builder()
             .no_proxy()
@@ -299,6 +309,52 @@ async fn only_clients_with_a_trusted_certificate_are_let_in_and_authorities_are(
             };
             assert_eq!(answered, let_in, "{:?} {newest:?}", party.map(|p| &p.urn));
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_not_trusted_any_more_is_not_served_on_an_open_line_nor_on_a_new_one() {
+    use reqwest::tls::Version;
+    let lab = lab("revoked").await;
+    let short = lab
+        .sa
+        .makes("urn:publicid:IDN+lab:one+user+short", false, 2027);
+    for newest in [Version::TLS_1_2, Version::TLS_1_3] {
+        let asks = async |client: &reqwest::Client| {
+            let asked = client
+                .post(format!("{}/xmlrpc/am/3.0", lab.base))
+                .body(request("GetVersion", vec![]))
+                .send()
+                .await;
+            let answer = asked.ok()?;
+            let status = answer.status().as_u16();
+            // Read to its end, so that the line can be used again.
+            answer.text().await.ok().map(|_| status)
+        };
+        let (ends, stays) = (
+            lab.client(Some(&short), newest),
+            lab.client(Some(&lab.alice), newest),
+        );
+        for client in [&ends, &stays] {
+            assert_eq!(asks(client).await, Some(200), "{newest:?}");
+        }
+        let days = Duration::from_secs(24 * 3600) * 60;
+        lab.later(days);
+        // On the line that is open, and then on one of the same session.
+        assert_ne!(asks(&ends).await, Some(200), "{newest:?}");
+        assert_ne!(asks(&ends).await, Some(200), "{newest:?}");
+        assert_eq!(asks(&stays).await, Some(200), "{newest:?}");
+
+        let root = lab.folder.join("root.pem");
+        let pem = std::fs::read_to_string(&root).unwrap();
+        std::fs::remove_file(&root).unwrap();
+        lab.later(Duration::from_secs(2));
+        assert_ne!(asks(&stays).await, Some(200), "{newest:?}");
+        assert_ne!(asks(&stays).await, Some(200), "{newest:?}");
+        std::fs::write(&root, pem).unwrap();
+        lab.evening.0.store(0, Ordering::SeqCst);
+        // The folder is looked at again.
+        lab.later(Duration::from_secs(10));
     }
 }
 
