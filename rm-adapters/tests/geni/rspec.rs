@@ -513,3 +513,19 @@ fn texts_in_known_places_are_kept() {
     assert_eq!(again, read);
     assert!(matches!(&again.nodes[0].extra.children()[0], Content::Text(t) if t.contains("told")));
 }
+
+#[test]
+fn a_known_part_stays_one_under_a_default_namespace_of_its_own() {
+    for own in ["urn:other", ""] {
+        let text = format!(
+            "<r:rspec type='request' xmlns:r='http://www.geni.net/resources/rspec/3'><r:node xmlns='{own}' client_id='a'>\
+             <box/><r:sliver_type name='lxc'/></r:node></r:rspec>"
+        );
+        let read = Rspec::parse(&text).unwrap();
+        let again = Rspec::parse(&read.print()).unwrap();
+        assert_eq!(again, read, "{}", read.print());
+        assert_eq!(again.nodes.len(), 1);
+        assert_eq!(again.nodes[0].sliver_types.len(), 1);
+        assert!(again.nodes[0].extra.element(own, "box").is_some());
+    }
+}

@@ -64,7 +64,10 @@ impl Extra {
     }
 
     pub(super) fn declares(&mut self, pull: &Pull<'_>, tag: &Tag<'_>) {
-        let declared = Declared::read(pull, tag);
+        let mut declared = Declared::read(pull, tag);
+        // It is printed in the default namespace, whatever that was where it
+        // was read; elements of others declare what they need themselves.
+        declared.0.retain(|(prefix, _)| !prefix.is_empty());
         if !declared.0.is_empty() {
             self.kept().declared = declared;
         }
