@@ -508,10 +508,28 @@ proptest! {
 
 #[test]
 fn texts_in_known_places_are_kept() {
-    let read = Rspec::parse(&request("<node client_id='a'> told &amp; kept </node>")).unwrap();
-    let again = Rspec::parse(&read.print()).unwrap();
-    assert_eq!(again, read);
-    assert!(matches!(&again.nodes[0].extra.children()[0], Content::Text(t) if t.contains("told")));
+    for (inside, kept) in [
+        (" told &amp; kept ", "told & kept"),
+        ("told<![CDATA[ & ]]>k&#101;pt", "told & kept"),
+        ("told <!-- not this -->\n&amp;<!-- --> kept", "told \n& kept"),
+        (" told <interface/>\n &amp; <interface/>kept", "told & kept"),
+    ] {
+        let read = Rspec::parse(&request(&format!("<node client_id='a'>{inside}</node>"))).unwrap();
+        let again = Rspec::parse(&read.print()).unwrap();
+        assert_eq!(again, read);
+        let [Content::Text(text)] = again.nodes[0].extra.children() else {
+            panic!("{again:?}");
+        };
+        assert_eq!(&**text, kept);
+    }
+}
+
+#[test]
+fn a_text_of_many_pieces_is_read_in_time_that_grows_with_it() {
+    let pieces = 500_000;
+    let text = "&amp;".repeat(pieces);
+    let read = Rspec::parse(&request(&format!("<node client_id='a'>{text}</node>"))).unwrap();
+    assert!(matches!(&read.nodes[0].extra.children()[0], Content::Text(t) if t.len() == pieces));
 }
 
 #[test]

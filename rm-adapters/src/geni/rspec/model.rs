@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rm_core::{Error, Result};
 
 use super::NAMESPACE;
-use super::part::{Extra, Part, Text, part};
+use super::part::{Extra, Part, Said, Text, part};
 use super::parts::{
     Available, Cloud, ComponentHop, ComponentManager, ExternalRef, HardwareType, Host,
     InterfaceRef, Ip, LinkType, Location, Monitoring, Property, Relation, Services, SliverType,

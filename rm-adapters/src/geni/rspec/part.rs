@@ -83,22 +83,25 @@ impl Extra {
         keep_attribute(pull, prefix, local, value, &mut self.kept().attributes)
     }
 
-    pub(super) fn keep(&mut self, pull: &mut Pull<'_>, tag: &Tag<'_>) -> Result<()> {
+    /// Keeps an element, and the text before it.
+    pub(super) fn keep(
+        &mut self,
+        pull: &mut Pull<'_>,
+        tag: &Tag<'_>,
+        said: &mut Said,
+    ) -> Result<()> {
+        self.keep_text(said);
         let element = Element::read(pull, tag, Manner::Lenient)?;
         self.add(element);
         Ok(())
     }
 
-    pub(super) fn keep_text(&mut self, text: &str) {
-        let text = text.trim();
-        if text.is_empty() {
-            return;
-        }
-        let children = &mut self.kept().children;
-        if let Some(Content::Text(before)) = children.last_mut() {
-            *before = format!("{before}{text}").into();
-        } else {
-            children.push(Content::Text(text.into()));
+    /// Keeps a text that is over.
+    pub(super) fn keep_text(&mut self, said: &mut Said) {
+        said.pause();
+        if !said.all.is_empty() {
+            let all = std::mem::take(&mut said.all);
+            self.kept().children.push(Content::Text(all.into()));
         }
     }
 
@@ -106,6 +109,33 @@ impl Extra {
         if let Some(kept) = &self.0 {
             out.declare(&kept.declared);
         }
+    }
+}
+
+/// Text that is being read: without the space around it, which is there for the
+/// eye, and as one, where only known parts are in between.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    all: String,
+    /// Since the last element, as it came.
+    piece: String,
+}
+
+impl Said {
+    pub(super) fn add(&mut self, text: &str) {
+        self.piece.push_str(text);
+    }
+
+    /// An element comes.
+    pub(super) fn pause(&mut self) {
+        let piece = self.piece.trim();
+        if !piece.is_empty() {
+            if !self.all.is_empty() {
+                self.all.push(' ');
+            }
+            self.all.push_str(piece);
+        }
+        self.piece.clear();
     }
 }
 
@@ -159,9 +189,11 @@ macro_rules! part {
                     } )*
                     _ => this.extra.keep_attribute(pull, prefix, local, &value),
                 })?;
+                let mut said = Said::default();
                 loop {
                     match pull.next()? {
                         Item::Start(inner) => {
+                            said.pause();
                             $( if inner.local() == <$Part as Part>::NAME
                                 && *inner.namespace == *namespace
                             {
@@ -169,11 +201,14 @@ macro_rules! part {
                                 this.$part.push(part);
                                 continue;
                             } )*
-                            this.extra.keep(pull, &inner)?;
+                            this.extra.keep(pull, &inner, &mut said)?;
                         }
-                        Item::Text(text) => this.extra.keep_text(&text),
+                        Item::Text(text) => said.add(&text),
                         Item::Aside => {}
-                        Item::End | Item::Done => return Ok(this),
+                        Item::End | Item::Done => {
+                            this.extra.keep_text(&mut said);
+                            return Ok(this);
+                        }
                     }
                 }
             }

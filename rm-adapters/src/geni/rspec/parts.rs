@@ -2,7 +2,7 @@
 
 use rm_core::Result;
 
-use super::part::{Extra, Part, Text, part};
+use super::part::{Extra, Part, Said, Text, part};
 use crate::geni::xml::{Item, Line, Pull, Tag, Writer};
 
 part! {
