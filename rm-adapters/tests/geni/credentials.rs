@@ -370,6 +370,26 @@ fn trusted_roots_are_those_that_are_in_the_folder_now() {
 }
 
 #[test]
+fn a_refusal_is_short_however_long_what_is_refused() {
+    let world = world();
+    let long = "x".repeat(100_000);
+    let statement = world
+        .draft()
+        .write()
+        .replace("<type>privilege", &format!("<type>{long}"));
+    let signed = envelope(
+        &statement,
+        &Sign::usual(&world.sa, "ref0").over(&statement),
+    );
+    for text in [signed, format!("<signed-credential></{long}>")] {
+        let refused = XmlVerifier
+            .credential(&text, &world.anchors, now())
+            .unwrap_err();
+        assert!(format!("{refused} {refused:?}").len() < 2000, "{refused}");
+    }
+}
+
+#[test]
 fn a_signature_of_another_profile_is_told_from_a_wrong_one() {
     let world = world();
     let usual = world.usual(&world.draft());

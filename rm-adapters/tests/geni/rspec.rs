@@ -547,3 +547,52 @@ fn a_known_part_stays_one_under_a_default_namespace_of_its_own() {
         assert!(again.nodes[0].extra.element(own, "box").is_some());
     }
 }
+
+#[test]
+fn a_name_that_is_none_is_refused_and_not_printed() {
+    for element in [
+        "<x=y:z/>",
+        "<a<b:c/>",
+        "<a\"><evil/>\":c/>",
+        "<xmlns:x/>",
+        "<a:b:c/>",
+        "<:/>",
+        "<x:/>",
+    ] {
+        let read = Rspec::parse(&request(&format!("<node client_id='a'>{element}</node>")));
+        assert!(read.is_err(), "{element}: {}", read.unwrap().print());
+    }
+    // A prefix that nobody declared may still be one.
+    assert!(Rspec::parse(&request("<node client_id='a'><x:y/></node>")).is_ok());
+}
+
+#[test]
+fn a_character_that_cannot_be_written_is_not_read() {
+    for c in ['\u{fffe}', '\u{ffff}'] {
+        let refused = Rspec::parse(&request(&format!("\n<node client_id='a{c}'/>"))).unwrap_err();
+        assert!(refused.to_string().starts_with("line 3"), "{refused}");
+    }
+    let last = request("<node client_id='a\u{fffd}\u{10ffff}'/>");
+    let read = Rspec::parse(&last).unwrap();
+    assert_eq!(Rspec::parse(&read.print()).unwrap(), read);
+}
+
+#[test]
+fn what_is_wrong_is_told_in_few_words_however_long_it_is() {
+    let long = "b".repeat(100_000);
+    for text in [
+        format!("<a></{long}>"),
+        format!("<{long}></a>"),
+        format!("<a>&{long};</a>"),
+        format!("<a></a></{long}>"),
+        format!("<a {long}='1' {long}='2'/>"),
+        format!("<a {long}=1/>"),
+        format!("<a xmlns:{long}=''/>"),
+        format!("<{long}/>"),
+        format!("<a xmlns='{long}'/>"),
+    ] {
+        let refused = Rspec::parse(&text).unwrap_err();
+        assert!(refused.to_string().len() < 1000, "{}", &text[..40]);
+        assert!(format!("{refused:?}").len() < 2000, "{}", &text[..40]);
+    }
+}

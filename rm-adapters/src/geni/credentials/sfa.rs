@@ -166,7 +166,8 @@ fn read<'a>(
     let kind = text_of(one(statement, "", "type")?)?;
     if kind != "privilege" {
         return Err(invalid(format!(
-            "it is of the type {kind:?}, not of privilege"
+            "it is of the type {:?}, not of privilege",
+            crate::geni::xml::short(&kind)
         )));
     }
     let signer = &signed.signer;

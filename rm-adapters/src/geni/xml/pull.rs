@@ -148,6 +148,10 @@ impl<'a> Pull<'a> {
             pull.here = pull.line_at(at);
             return Err(pull.wrong("a control character, which XML does not allow"));
         }
+        if let Some(at) = text.find(['\u{fffe}', '\u{ffff}']) {
+            pull.here = pull.line_at(at);
+            return Err(pull.wrong("the character U+FFFE or U+FFFF, which XML does not allow"));
+        }
         Ok(pull)
     }
 
@@ -157,7 +161,8 @@ impl<'a> Pull<'a> {
             Some(name) => format!("line {}, in <{}>", self.here, short(name)),
             None => format!("line {}", self.here),
         };
-        Error::invalid(format!("{place}: {what}")).code("malformed-xml")
+        Error::invalid(format!("{place}: {}", shortened(&what.to_string(), 300)))
+            .code("malformed-xml")
     }
 
     /// What comes next.
@@ -337,7 +342,8 @@ impl<'a> Pull<'a> {
             line: self.here,
             declares: before..self.bindings.len(),
         };
-        if !is_name(tag.local()) || colon == Some(0) {
+        let prefix = tag.prefix();
+        if !is_name(tag.local()) || (colon.is_some() && (!is_name(prefix) || prefix == "xmlns")) {
             return Err(self.wrong("that is no name of an element"));
         }
         self.ending = empty;
@@ -438,7 +444,12 @@ pub(crate) fn is_name(text: &str) -> bool {
 
 /// So much of a text from outside as belongs into a message.
 pub(crate) fn short(text: &str) -> Cow<'_, str> {
-    match text.char_indices().nth(80) {
+    shortened(text, 80)
+}
+
+/// So many characters of a text.
+fn shortened(text: &str, most: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(most) {
         Some((at, _)) => Cow::Owned(format!("{}...", text.get(..at).unwrap_or_default())),
         None => Cow::Borrowed(text),
     }
