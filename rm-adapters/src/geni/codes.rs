@@ -42,6 +42,7 @@ impl Code {
             UNTRUSTED => return Self::CredentialSignerUntrusted,
             FORBIDDEN => return Self::Forbidden,
             "bad-version" => return Self::BadVersion,
+            "too-large" => return Self::TooBig,
             _ => {}
         }
         match error.kind() {

@@ -9,19 +9,23 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::BoxError;
 use axum::body::Body;
 use axum::http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use axum::serve::Listener;
+use bytes::Bytes;
 use http_body_util::{BodyExt as _, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::service::service_fn;
 use rm_core::{Host, Result};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_rustls::TlsAcceptor;
 
 use super::bench::Bench;
 use super::credentials::{CredentialVerifier, Roots, XmlVerifier};
 use super::rpc::{Aggregate, Rpc, Version};
 use super::tls::{self, Client};
+use super::xml::Limits;
 use super::xmlrpc::{Call, Fault};
 use crate::door::lines::{self, LineLimits};
 
@@ -30,7 +34,11 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 /// How long a body may take to arrive.
 const BODY: Duration = Duration::from_secs(60);
 /// How large a call may be.
-const LARGEST: usize = 64 * 1024 * 1024;
+const LARGEST: usize = Limits::USUAL.bytes;
+/// Up to which size there are as many at once as lines, in bytes.
+const SMALL: u64 = 256 * 1024;
+/// How many there are at once that are larger, or do not say.
+const LARGE_ONES: usize = 8;
 
 /// A door through which a host serves GENI's aggregate manager API.
 #[derive(Clone)]
@@ -38,6 +46,7 @@ pub struct GeniDoor {
     rpc: Arc<Rpc>,
     acceptor: TlsAcceptor,
     limits: LineLimits,
+    large: Arc<Semaphore>,
 }
 
 impl std::fmt::Debug for GeniDoor {
@@ -75,6 +84,7 @@ impl GeniDoor {
                 header_time: Duration::from_secs(30),
                 grace: Duration::from_secs(10),
             },
+            large: Arc::new(Semaphore::new(LARGE_ONES)),
         })
     }
 
@@ -104,6 +114,7 @@ impl GeniDoor {
     ) {
         let open = |io| {
             let (rpc, acceptor) = (Arc::clone(&self.rpc), self.acceptor.clone());
+            let large = Arc::clone(&self.large);
             async move {
                 let line = tokio::time::timeout(HANDSHAKE, acceptor.accept(io)).await;
                 let line = line.ok()?.ok()?;
@@ -111,7 +122,10 @@ impl GeniDoor {
                 let client = Arc::new(Client::of(leaf, above).ok()?);
                 let service = service_fn(move |request| {
                     let (rpc, client) = (Arc::clone(&rpc), Arc::clone(&client));
-                    async move { Ok::<_, Infallible>(respond(&rpc, &client, request).await) }
+                    let large = Arc::clone(&large);
+                    async move {
+                        Ok::<_, Infallible>(respond(&rpc, &client, &large, request).await)
+                    }
                 });
                 Some((line, service))
             }
@@ -120,7 +134,12 @@ impl GeniDoor {
     }
 }
 
-async fn respond(rpc: &Rpc, client: &Client, request: Request<Incoming>) -> Response<Body> {
+async fn respond(
+    rpc: &Rpc,
+    client: &Client,
+    large: &Semaphore,
+    request: Request<Incoming>,
+) -> Response<Body> {
     if let Err(e) = client.trusted(&rpc.roots, rpc.host.env().now()) {
         tracing::info!(error = %e, "a client is not let in any more");
         let mut refusal = plain(
@@ -145,9 +164,8 @@ async fn respond(rpc: &Rpc, client: &Client, request: Request<Incoming>) -> Resp
             "nothing is at this path; there are /xmlrpc/am/2.0 and /xmlrpc/am/3.0\n",
         );
     };
-    let body = Limited::new(request.into_body(), LARGEST).collect();
-    let body = match tokio::time::timeout(BODY, body).await {
-        Ok(Ok(body)) => body.to_bytes(),
+    let (_place, body) = match tokio::time::timeout(BODY, read(request.into_body(), large)).await {
+        Ok(Ok(read)) => read,
         Ok(Err(_)) => return plain(StatusCode::PAYLOAD_TOO_LARGE, "the call is too large\n"),
         Err(_) => return plain(StatusCode::REQUEST_TIMEOUT, "the call took too long\n"),
     };
@@ -161,6 +179,22 @@ async fn respond(rpc: &Rpc, client: &Client, request: Request<Incoming>) -> Resp
         .headers_mut()
         .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/xml"));
     response
+}
+
+/// A body, and the place that it takes among the large ones until its call is
+/// answered.
+async fn read(
+    body: Incoming,
+    large: &Semaphore,
+) -> std::result::Result<(Option<SemaphorePermit<'_>>, Bytes), BoxError> {
+    let small = body.size_hint().upper().is_some_and(|n| n <= SMALL);
+    let place = if small {
+        None
+    } else {
+        Some(large.acquire().await?)
+    };
+    let body = Limited::new(body, LARGEST).collect().await?;
+    Ok((place, body.to_bytes()))
 }
 
 fn plain(status: StatusCode, text: &'static str) -> Response<Body> {

@@ -628,6 +628,30 @@ impl CredentialVerifier for Slow {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_door_has_limits_of_its_own() {
+    let lab = lab("limits").await;
+    let client = lab.client(Some(&lab.alice), reqwest::tls::Version::TLS_1_3);
+    let at = |path: &str| format!("{}{path}", lab.base);
+    let got = client.get(at("/xmlrpc/am/3.0")).send().await.unwrap();
+    assert_eq!(got.status().as_u16(), 405);
+    assert_eq!(got.headers()["allow"], "POST");
+    let nowhere = client.post(at("/xmlrpc/am/4.0")).send().await.unwrap();
+    assert_eq!(nowhere.status().as_u16(), 404);
+    // As large as a call may be, and a little more.
+    let call = request("GetVersion", vec![]);
+    let fill = 32 * 1024 * 1024 - call.len();
+    for (more, status) in [(0, 200), (1, 413)] {
+        let body = format!("{call}{}", " ".repeat(fill + more));
+        let asked = client.post(at("/xmlrpc/am/3.0")).body(body).send().await;
+        // Who is still sending may see a broken line instead.
+        match asked {
+            Ok(answer) => assert_eq!(answer.status().as_u16(), status),
+            Err(e) => assert!(status == 413, "{e}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lines_without_a_certificate_keep_nobody_out_and_do_not_hold_up_the_end() {
     let lab = lab_with("silent", |door| door.connections(8)).await;
     let address = lab.base.trim_start_matches("https://");

@@ -314,6 +314,15 @@ fn a_hostile_document_is_refused_at_once() {
             "document-type",
         ),
         (&*deep, "too-deep"),
+        (
+            &*format!("{open}{}</rspec>", "<x/>".repeat(500_001)),
+            "too-large",
+        ),
+        (
+            &*format!("{open}{}</rspec>", " ".repeat(32 * 1024 * 1024)),
+            "too-large",
+        ),
+        (&*format!("<rspec{many}{prefixes}/>"), "malformed-xml"),
         (&*format!("{open}<node{many}/></rspec>"), "malformed-xml"),
         (
             &*format!("{open}<node{prefixes}/></rspec>"),

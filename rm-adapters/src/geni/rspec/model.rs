@@ -111,7 +111,7 @@ impl Rspec {
         }
     }
 
-    /// Reads a document of at most 64 MiB, in time that grows with its length.
+    /// Reads a document of at most 32 MiB, in time that grows with its length.
     ///
     /// # Errors
     ///

@@ -24,9 +24,11 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// For what an experimenter sends.
+    /// For what an experimenter sends: calls, and documents in them. The largest
+    /// that is known has less than 4 MB; ten thousand nodes with links, escaped,
+    /// are some 12 MB.
     pub(crate) const USUAL: Self = Self {
-        bytes: 64 * 1024 * 1024,
+        bytes: 32 * 1024 * 1024,
         depth: 64,
     };
 }
@@ -35,6 +37,8 @@ impl Limits {
 const PREFIXES: usize = 128;
 /// Attributes of one element.
 const ATTRIBUTES: usize = 256;
+/// Elements of a document: as a tree each takes many times its text.
+const ELEMENTS: usize = 500_000;
 
 /// What comes next.
 #[derive(Debug)]
@@ -102,6 +106,7 @@ pub(crate) struct Pull<'a> {
     /// An empty element has begun and is to end.
     ending: bool,
     seen_root: bool,
+    elements: usize,
     counted: usize,
     line: u32,
     here: u32,
@@ -140,6 +145,7 @@ impl<'a> Pull<'a> {
             depth: limits.depth,
             ending: false,
             seen_root: false,
+            elements: 0,
             counted: 0,
             line: 1,
             here: 1,
@@ -329,6 +335,12 @@ impl<'a> Pull<'a> {
                 ))
                 .code("too-deep"));
         }
+        self.elements += 1;
+        if self.elements > ELEMENTS {
+            return Err(self
+                .wrong(format!("more than {ELEMENTS} elements"))
+                .code("too-large"));
+        }
         let colon = qualified.find(':');
         let before = self.bindings.len();
         if content.contains("xmlns") {
@@ -351,8 +363,11 @@ impl<'a> Pull<'a> {
     }
 
     fn declare(&mut self, content: &'a str, name: usize) -> Result<()> {
-        for attribute in Attributes::new(content, name) {
+        for (n, attribute) in Attributes::new(content, name).enumerate() {
             let attribute = attribute.map_err(|e| self.wrong(e))?;
+            if n >= ATTRIBUTES {
+                return Err(self.wrong(format!("more than {ATTRIBUTES} attributes")));
+            }
             let key = attribute.key.0;
             let prefix = match key.split_once(':') {
                 Some(("xmlns", prefix)) => prefix,

@@ -7,12 +7,6 @@ use rm_core::{Error, Result};
 use super::value::Value;
 use crate::geni::xml::{Item, Limits, Pull, Tag, short};
 
-/// How large a call may be: documents are inside of it, escaped.
-const LIMITS: Limits = Limits {
-    bytes: 64 * 1024 * 1024,
-    depth: 64,
-};
-
 /// A call of a method.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Call {
@@ -31,7 +25,7 @@ impl Call {
     pub fn parse(body: &[u8]) -> Result<Self> {
         let text = std::str::from_utf8(body)
             .map_err(|_| Error::invalid("the call is not UTF-8").code("malformed-xml"))?;
-        let mut pull = Pull::new(text, LIMITS)?;
+        let mut pull = Pull::new(text, Limits::USUAL)?;
         let Item::Start(root) = pull.next()? else {
             return Err(pull.wrong("there is no call"));
         };
