@@ -74,8 +74,21 @@ impl Party {
 
     /// Someone under this one, who is an authority or not, until this year.
     pub(crate) fn makes(&self, urn: &str, ca: bool, until: i32) -> Self {
+        self.makes_with(urn, ca, |params| {
+            params.not_after = date_time_ymd(until, 1, 1);
+        })
+    }
+
+    /// The same, with what is changed about the certificate; until 2040.
+    pub(crate) fn makes_with(
+        &self,
+        urn: &str,
+        ca: bool,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Self {
         let mut params = params(urn, ca);
-        params.not_after = date_time_ymd(until, 1, 1);
+        params.not_after = date_time_ymd(2040, 1, 1);
+        change(&mut params);
         Self {
             made: CertifiedIssuer::signed_by(params, key(), &self.made).unwrap(),
             above: if self.is_root() {
@@ -93,6 +106,13 @@ impl Party {
 
     pub(crate) fn pem(&self) -> String {
         self.made.pem().replace("\r\n", "\n")
+    }
+
+    /// The same name and key, certified by another, too.
+    pub(crate) fn crossed(&self, by: &Self) -> Certificate {
+        let params = params(self.urn.as_str(), true);
+        let made = params.signed_by(self.made.key(), &by.made).unwrap();
+        Certificate::from_der(made.der()).unwrap()
     }
 
     /// Its certificate and those above it.
@@ -170,6 +190,12 @@ pub(crate) struct Sign<'a> {
     pub(crate) exclusive: bool,
     /// What stands for the keys.
     pub(crate) key_info: String,
+    /// What it says it is made by; it is always RSA with SHA-256.
+    pub(crate) method: &'a str,
+    /// What it says it is about.
+    pub(crate) uri: String,
+    /// One transformation more.
+    pub(crate) more: &'a str,
 }
 
 impl<'a> Sign<'a> {
@@ -180,6 +206,9 @@ impl<'a> Sign<'a> {
             id,
             exclusive: false,
             key_info: x509(&by.chain()),
+            method: "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256",
+            uri: format!("#{id}"),
+            more: "",
         }
     }
 
@@ -197,12 +226,12 @@ impl<'a> Sign<'a> {
         } else {
             String::new()
         };
-        let id = self.id;
+        let (id, method, uri, more) = (self.id, self.method, &self.uri, self.more);
         let inside = format!(
             "\n<CanonicalizationMethod Algorithm=\"{form}\"></CanonicalizationMethod>\
-             <SignatureMethod Algorithm=\"http://www.w3.org/2001/04/xmldsig-more#rsa-sha256\"></SignatureMethod>\
-             <Reference URI=\"#{id}\"><Transforms>\
-             <Transform Algorithm=\"http://www.w3.org/2000/09/xmldsig#enveloped-signature\"></Transform>{transform}\
+             <SignatureMethod Algorithm=\"{method}\"></SignatureMethod>\
+             <Reference URI=\"{uri}\"><Transforms>\
+             <Transform Algorithm=\"http://www.w3.org/2000/09/xmldsig#enveloped-signature\"></Transform>{transform}{more}\
              </Transforms><DigestMethod Algorithm=\"http://www.w3.org/2001/04/xmlenc#sha256\"></DigestMethod>\
              <DigestValue>{digested}</DigestValue></Reference>\n"
         );

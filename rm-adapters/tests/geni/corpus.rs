@@ -5,6 +5,9 @@ use rm_adapters::geni::credentials::Anchors;
 
 use super::authority::{Draft, Party, Sign, envelope, x509};
 
+/// Name, document, and the verdict: accepted, or the code of the refusal.
+pub(crate) type Judged = (&'static str, String, Result<(), &'static str>);
+
 /// A federation of its own.
 pub(crate) struct World {
     pub(crate) root: Party,
@@ -96,8 +99,14 @@ impl World {
         envelope(&second, &signatures)
     }
 
-    /// Name, document, and the verdict: accepted, or the code of the refusal.
-    pub(crate) fn corpus(&self) -> Vec<(&'static str, String, Result<(), &'static str>)> {
+    /// All there are, those of the rules of chains, too.
+    pub(crate) fn corpus(&self) -> Vec<Judged> {
+        let mut all = self.documents();
+        all.extend(self.chains());
+        all
+    }
+
+    fn documents(&self) -> Vec<Judged> {
         const INVALID: Result<(), &str> = Err("credential-invalid");
         const UNREADABLE: Result<(), &str> = Err("credential-unreadable");
         const EXPIRED: Result<(), &str> = Err("credential-expired");

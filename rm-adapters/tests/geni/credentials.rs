@@ -181,7 +181,7 @@ fn a_recorded_credential_permits_its_owner_what_it_says_and_nobody_else() {
 fn credentials_of_an_authority_of_our_own_are_judged_as_they_were_made() {
     let world = world();
     let corpus = world.corpus();
-    assert!(corpus.len() >= 55);
+    assert!(corpus.len() >= 77);
     let mut wrong = Vec::new();
     for (name, xml, verdict) in &corpus {
         let judged = XmlVerifier.credential(xml, &world.anchors, now());
@@ -265,6 +265,56 @@ fn a_credential_ends_with_the_first_of_its_certificates() {
     });
     let read = XmlVerifier.credential(&xml, &world.anchors, now()).unwrap();
     assert_eq!(read.expires, at("2027-01-01T00:00:00Z"));
+}
+
+#[test]
+fn a_credential_that_was_passed_on_is_for_its_own_slice_and_owner_only() {
+    let world = world();
+    let xml = world.passed_on(|_| {}, &world.alice);
+    let read = XmlVerifier.credential(&xml, &world.anchors, now()).unwrap();
+    let judge = |who: &Party, slice: &Party, operation| {
+        permit(&read, &who.certificate(), &slice.urn, operation).map_err(|e| e.stable_code())
+    };
+    assert_eq!(judge(&world.bob, &world.slice, Operation::Create), Ok(()));
+    for (who, slice) in [
+        (&world.bob, &world.other_slice),
+        (&world.alice, &world.slice),
+        (&world.stranger, &world.slice),
+    ] {
+        assert_eq!(
+            judge(who, slice, Operation::Create),
+            Err("credential-mismatch")
+        );
+    }
+}
+
+#[test]
+fn a_chain_is_found_whichever_of_two_certificates_of_an_authority_leads_to_a_root() {
+    let world = world();
+    let urn = "urn:publicid:IDN+lab+authority+root";
+    // The same authority under a root that is gone and under one that is there.
+    let (old, new) = (Party::root(urn), Party::root(urn));
+    let sa = old.makes("urn:publicid:IDN+lab:one+authority+sa2", true, 2040);
+    let user = sa.makes("urn:publicid:IDN+lab:one+user+carol", false, 2040);
+    let (by_old, by_new) = (sa.crossed(&old), sa.crossed(&new));
+    let anchors = Anchors::new(vec![new.certificate()]);
+    let leaf = user.certificate();
+    for given in [
+        vec![by_old.clone(), by_new.clone()],
+        vec![by_new.clone(), by_old.clone()],
+        vec![old.certificate(), by_old.clone(), by_new.clone()],
+    ] {
+        assert!(anchors.trust(&leaf, &given, now()).is_ok());
+    }
+    let lost = anchors.trust(&leaf, std::slice::from_ref(&by_old), now()).unwrap_err();
+    assert_eq!(lost.stable_code(), "credential-untrusted");
+    // Two that certify each other lead nowhere, and that is soon known.
+    let two = sa.makes("urn:publicid:IDN+lab:one+authority+sa3", true, 2040);
+    let round: Vec<Certificate> = (0..7)
+        .flat_map(|_| [sa.crossed(&two), two.crossed(&sa)])
+        .collect();
+    assert!(anchors.trust(&leaf, &round, now()).is_err());
+    assert!(world.anchors.trust(&leaf, &round, now()).is_err());
 }
 
 fn statement(user: &Party, tool: &Party, expires: &str) -> String {

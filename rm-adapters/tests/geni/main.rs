@@ -9,6 +9,7 @@
 )]
 
 mod authority;
+mod chains;
 mod corpus;
 mod credentials;
 mod door;

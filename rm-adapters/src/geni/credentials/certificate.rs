@@ -1,5 +1,6 @@
 //! Certificates of users, slices and authorities, and the chains they are in.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -18,6 +19,8 @@ use crate::geni::Urn;
 const MOST: usize = 16;
 /// How long a chain may be.
 const DEEPEST: usize = 8;
+/// How many issuers are tried for one chain.
+const STEPS: usize = 64;
 /// Extensions that may be critical: what they say is checked here, or does not
 /// bear on what certificates are used for.
 const UNDERSTOOD: [&str; 4] = ["2.5.29.15", "2.5.29.17", "2.5.29.19", "2.5.29.37"];
@@ -261,7 +264,7 @@ impl Certificate {
 
 impl Inner {
     fn extensions(&mut self, read: &X509Certificate<'_>) {
-        let mut seen = Vec::new();
+        let mut seen = BTreeSet::new();
         for extension in read.extensions() {
             let oid = extension.oid.to_id_string();
             match extension.parsed_extension() {
@@ -279,10 +282,9 @@ impl Inner {
             if extension.critical && !UNDERSTOOD.contains(&&*oid) {
                 self.strange = Some("a critical extension is not known here".to_owned());
             }
-            if seen.contains(&oid) {
+            if !seen.insert(oid) {
                 self.strange = Some("it has an extension twice".to_owned());
             }
-            seen.push(oid);
         }
         // One that may sign nothing else than messages is no authority.
         let usage = read
@@ -341,43 +343,74 @@ impl Anchors {
     ///
     /// # Errors
     ///
-    /// Where there is no such way: the reason for the last step that fails.
+    /// Where there is no such way: the reason for the first way that fails.
     pub fn trust(
         &self,
         leaf: &Certificate,
         given: &[Certificate],
         now: Timestamp,
     ) -> Result<Timestamp> {
-        let mut current = leaf;
-        let mut until = leaf.until();
-        for between in 0..DEEPEST {
-            current.holds_at(now)?;
-            until = until.min(current.until());
-            if self.0.contains(current) {
-                return Ok(until);
+        let mut search = Search {
+            anchors: &self.0,
+            given,
+            now,
+            left: STEPS,
+        };
+        search.up(leaf, 0)
+    }
+}
+
+/// A way from a certificate to one that is trusted. Of several issuers of one
+/// name and key, as there are while roots change, any may be on it.
+struct Search<'a> {
+    anchors: &'a [Certificate],
+    given: &'a [Certificate],
+    now: Timestamp,
+    /// How many more issuers may be tried.
+    left: usize,
+}
+
+impl Search<'_> {
+    /// When the first of the chain expires, from this one on, with `between`
+    /// below it.
+    fn up(&mut self, current: &Certificate, between: usize) -> Result<Timestamp> {
+        if between >= DEEPEST {
+            return Err(invalid("a chain of certificates is too long"));
+        }
+        current.holds_at(self.now)?;
+        if self.anchors.contains(current) {
+            return Ok(current.until());
+        }
+        let mut why = None;
+        let (anchors, given) = (self.anchors, self.given);
+        for issuer in anchors.iter().chain(given) {
+            if issuer.0.subject != current.0.issuer || issuer == current {
+                continue;
             }
-            let mut why = None;
-            let next = self.0.iter().chain(given).find(|issuer| {
-                if issuer.0.subject != current.0.issuer || *issuer == current {
-                    return false;
+            match self.by(issuer, current, between) {
+                Ok(until) => return Ok(until.min(current.until())),
+                Err(e) => {
+                    why.get_or_insert(e);
                 }
-                let fits = issuer
-                    .holds_at(now)
-                    .and_then(|()| issuer.issued(current, between));
-                match fits {
-                    Ok(()) => true,
-                    Err(e) => {
-                        why.get_or_insert(e);
-                        false
-                    }
-                }
-            });
-            match next {
-                Some(issuer) => current = issuer,
-                None => return Err(why.unwrap_or_else(unknown_issuer)),
             }
         }
-        Err(invalid("a chain of certificates is too long"))
+        Err(why.unwrap_or_else(unknown_issuer))
+    }
+
+    /// The way by this issuer.
+    fn by(
+        &mut self,
+        issuer: &Certificate,
+        current: &Certificate,
+        between: usize,
+    ) -> Result<Timestamp> {
+        self.left = self
+            .left
+            .checked_sub(1)
+            .ok_or_else(|| invalid("too many certificates of one name"))?;
+        issuer.holds_at(self.now)?;
+        issuer.issued(current, between)?;
+        self.up(issuer, between + 1)
     }
 }
 
