@@ -8,8 +8,8 @@ use rm_core::Error;
 /// What every such name begins with.
 const SCHEME: &str = "urn:publicid:IDN+";
 
-/// A name. The authority is compared without regard to case, as the Internet's
-/// names are.
+/// A name. Authority and type are compared without regard to case, as the
+/// Internet's names are.
 ///
 /// ```
 /// use rm_adapters::geni::Urn;
@@ -59,6 +59,17 @@ impl Urn {
     /// As it is written.
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// The one spelling of all names that are equal to this one. Clients are told
+    /// what they wrote; the rest of the house compares texts.
+    pub(crate) fn spelling(&self) -> String {
+        format!(
+            "{SCHEME}{}+{}+{}",
+            self.authority().to_ascii_lowercase(),
+            self.kind().to_ascii_lowercase(),
+            self.name()
+        )
     }
 
     /// Whether this names an authority that may speak for the authority of
@@ -123,7 +134,7 @@ impl fmt::Display for Urn {
 impl PartialEq for Urn {
     fn eq(&self, other: &Self) -> bool {
         self.authority().eq_ignore_ascii_case(other.authority())
-            && self.kind() == other.kind()
+            && self.kind().eq_ignore_ascii_case(other.kind())
             && self.name() == other.name()
     }
 }
@@ -190,6 +201,25 @@ mod tests {
         let made = Urn::new("a:b", "sliver", "x y+z/'%\u{e9}");
         assert_eq!(urn(made.as_str()), made);
         assert_eq!(made.name(), "x%20y%2Bz%2F%27%25%C3%A9");
+    }
+
+    #[test]
+    fn equal_names_are_spelled_alike_and_others_are_not() {
+        let all = [
+            "urn:publicid:IDN+Lab:One+user+alice",
+            "URN:publicid:idn+lab:one+USER+alice",
+            "urn:publicid:IDN+lab:one+user+Alice",
+            "urn:publicid:IDN+lab:two+user+alice",
+        ];
+        for one in all.map(urn) {
+            for other in all.map(urn) {
+                assert_eq!(one == other, one.spelling() == other.spelling());
+            }
+        }
+        assert_eq!(
+            urn(all[1]).spelling(),
+            "urn:publicid:IDN+lab:one+user+alice"
+        );
     }
 
     #[test]

@@ -139,7 +139,7 @@ impl Rpc {
     }
 
     /// Who a certificate is to the rest of the house: a user of the tenant
-    /// that is the authority.
+    /// that is the authority, whatever the case in which somebody wrote it.
     fn caller(user: &Certificate) -> Result<Caller> {
         let urn = user.urn().ok_or_else(|| {
             Error::new(
@@ -147,7 +147,10 @@ impl Rpc {
                 "the client's certificate has no URN",
             )
         })?;
-        Ok(Caller::user(urn.as_str(), urn.authority()))
+        Ok(Caller::user(
+            urn.spelling(),
+            urn.authority().to_ascii_lowercase(),
+        ))
     }
 }
 
