@@ -605,3 +605,36 @@ fn what_is_wrong_is_told_in_few_words_however_long_it_is() {
         assert!(format!("{refused:?}").len() < 2000, "{}", &text[..40]);
     }
 }
+
+#[test]
+fn what_others_are_asked_for_is_not_looked_into() {
+    let us = "urn:publicid:IDN+us+authority+am";
+    let them = "urn:publicid:IDN+them+authority+am";
+    let node = |manager: &str| {
+        format!(
+            "<node client_id='a' component_manager_id='{us}'><interface client_id='a:0'/></node>\n\
+             <node component_manager_id='{manager}' exclusive='perhaps'/>"
+        )
+    };
+    assert_eq!(codes(&request(&node(them))), []);
+    for ours in [us, ""] {
+        let found = codes(&request(&node(ours)));
+        assert_eq!(found, [(3, "no-client-id"), (3, "wrong-flag")]);
+    }
+    let link = |managers: &[&str]| {
+        let managers: String = managers
+            .iter()
+            .map(|name| format!("<component_manager name='{name}'/>"))
+            .collect();
+        format!(
+            "<node client_id='a'><interface client_id='a:0'/></node>\n<link client_id='l'>{managers}\
+             <interface_ref client_id='a:0'/>\
+             <property source_id='a:0' dest_id='a:0' capacity='much'/></link>"
+        )
+    };
+    assert_eq!(codes(&request(&link(&[them]))), []);
+    for ours in [&[][..], &[us], &[them, us]] {
+        let found = codes(&request(&link(ours)));
+        assert_eq!(found, [(3, "wrong-number")], "{ours:?}");
+    }
+}

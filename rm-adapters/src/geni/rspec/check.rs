@@ -85,9 +85,9 @@ impl Check {
                         "it asks for no node and no link".to_owned(),
                     );
                 }
-                self.names(rspec);
+                self.names(rspec, ours);
             }
-            Some(Kind::Manifest) => self.names(rspec),
+            Some(Kind::Manifest) => self.names(rspec, ours),
             Some(Kind::Advertisement) => {}
         }
         self.extra(&rspec.extra);
@@ -101,16 +101,16 @@ impl Check {
             .flat_map(|n| &n.interfaces)
             .filter_map(|i| i.client_id.as_deref())
             .collect();
-        for link in &rspec.links {
+        for link in rspec.links.iter().filter(|l| is_our_link(l, ours)) {
             self.link(link, asked, &interfaces);
         }
     }
 
     /// What has to have a name, and one of its own.
-    fn names(&mut self, rspec: &Rspec) {
+    fn names(&mut self, rspec: &Rspec, ours: Option<&str>) {
         let mut things = BTreeSet::new();
         let mut interfaces = BTreeSet::new();
-        for node in &rspec.nodes {
+        for node in rspec.nodes.iter().filter(|n| is_ours(n, ours)) {
             self.enter(node.line, "node", &node.client_id);
             self.name(&node.client_id, &mut things);
             for interface in &node.interfaces {
@@ -118,7 +118,7 @@ impl Check {
                 self.name(&interface.client_id, &mut interfaces);
             }
         }
-        for link in &rspec.links {
+        for link in rspec.links.iter().filter(|l| is_our_link(l, ours)) {
             self.enter(link.line, "link", &link.client_id);
             self.name(&link.client_id, &mut things);
         }
@@ -399,8 +399,22 @@ pub(crate) fn prefix_of(mask: &str) -> Option<u8> {
 /// Whether a node is to be served here: it names nobody, or us.
 pub(crate) fn is_ours(node: &Node, ours: Option<&str>) -> bool {
     match (node.component_manager_id.as_deref(), ours) {
-        (Some(theirs), Some(ours)) => theirs.eq_ignore_ascii_case(ours),
+        (Some(theirs), Some(ours)) => theirs.is_empty() || theirs.eq_ignore_ascii_case(ours),
         _ => true,
+    }
+}
+
+/// Whether a link has to do with us: it names nobody, or us among others.
+fn is_our_link(link: &Link, ours: Option<&str>) -> bool {
+    let mut named = link
+        .component_managers
+        .iter()
+        .filter_map(|m| m.name.as_deref())
+        .filter(|name| !name.is_empty())
+        .peekable();
+    match ours {
+        Some(ours) => named.peek().is_none() || named.any(|name| name.eq_ignore_ascii_case(ours)),
+        None => true,
     }
 }
 
