@@ -14,11 +14,12 @@ use rm_adapters::geni::credentials::{
 use rm_adapters::geni::rspec::{Kind as Document, Rspec};
 use rm_adapters::geni::states::OPSTATE;
 use rm_adapters::geni::xmlrpc::{Call, Value, answer};
-use rm_adapters::geni::{self, Aggregate, GeniDoor, Urn};
+use rm_adapters::geni::{self, Aggregate, GeniDoor, GeniSliver, Urn};
 use rm_core::backend::Serves;
 use rm_core::catalog::{NewImage, NewSite};
 use rm_core::env::{Env, Timestamp};
 use rm_core::model::Node;
+use rm_core::registry::{Adapter, Registries};
 use rm_core::{Caller, Host, Kind, Result};
 use rm_testkit::{SimCloud, SimConfig};
 use tokio::io::AsyncReadExt as _;
@@ -76,6 +77,15 @@ async fn lab(name: &str) -> Lab {
 
 /// With something about the door changed.
 async fn lab_with(name: &str, change: impl FnOnce(GeniDoor) -> GeniDoor) -> Lab {
+    lab_of(name, |all| geni::register(all).unwrap(), change).await
+}
+
+/// With other adapters, too.
+async fn lab_of(
+    name: &str,
+    adapters: impl FnOnce(&mut Registries),
+    change: impl FnOnce(GeniDoor) -> GeniDoor,
+) -> Lab {
     let urn = |rest: &str| format!("urn:publicid:IDN+lab:one+{rest}");
     let root = Party::root("urn:publicid:IDN+lab+authority+root");
     let sa = root.makes(&urn("authority+sa"), true, 2040);
@@ -97,7 +107,7 @@ async fn lab_with(name: &str, change: impl FnOnce(GeniDoor) -> GeniDoor) -> Lab 
         .registries()
         .backend::<Node>("sim", serves, cloud)
         .unwrap();
-    geni::register(builder.registries()).unwrap();
+    adapters(builder.registries());
     let host = Arc::new(builder.build().unwrap());
     let operator = Caller::operator("root", "ops");
     let catalog = host.catalog();
@@ -694,6 +704,74 @@ async fn while_a_credential_is_verified_others_are_answered() {
     assert_eq!((code(&listed), code(&other)), (0, 0));
 }
 
+/// An adapter with a defect.
+#[derive(Debug)]
+struct Broken;
+
+impl Adapter for Broken {
+    fn name(&self) -> &'static str {
+        "broken"
+    }
+
+    fn kinds(&self) -> &[Kind] {
+        &[]
+    }
+}
+
+#[async_trait]
+impl GeniSliver for Broken {
+    async fn advertise(
+        &self,
+        _call: &rm_core::Call<'_>,
+        _aggregate: &Urn,
+        _available: bool,
+        _into: &mut Rspec,
+    ) -> Result<()> {
+        panic!("on purpose")
+    }
+}
+
+/// A verifier with a defect.
+#[derive(Debug)]
+struct Fallen;
+
+impl CredentialVerifier for Fallen {
+    fn credential(&self, _xml: &str, _anchors: &Anchors, _now: Timestamp) -> Result<Credential> {
+        panic!("on purpose")
+    }
+
+    fn speaks_for(
+        &self,
+        _xml: &str,
+        _user: &Urn,
+        _caller: &Certificate,
+        _anchors: &Anchors,
+        _now: Timestamp,
+    ) -> Result<SpeaksFor> {
+        panic!("on purpose")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_defect_of_an_adapter_or_verifier_is_one_answer() {
+    let broken = |all: &mut Registries| {
+        all.adapter::<dyn GeniSliver>(Arc::new(Broken)).unwrap();
+    };
+    let whole = |all: &mut Registries| geni::register(all).unwrap();
+    let by_adapter = lab_of("broken", broken, |door| door).await;
+    let by_verifier = lab_of("fallen", whole, |door| door.verifying(Arc::new(Fallen))).await;
+    for lab in [by_adapter, by_verifier] {
+        let mine = Value::Array(vec![sfa(&lab.user_credential(&lab.alice))]);
+        for _ in 0..2 {
+            let arguments = vec![mine.clone(), options(vec![])];
+            let answer = lab.call(&lab.alice, 3, "ListResources", arguments).await;
+            assert_eq!(code(&answer), 5, "{answer:?}");
+            let output = answer.get("output").unwrap().as_text().unwrap();
+            assert!(output.contains("(request ") && !output.contains("on purpose"));
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn faults_tell_only_of_the_call_itself() {
     let lab = lab("faults").await;
@@ -742,8 +820,7 @@ print("fine")
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pythons_own_client_understands_us() {
-    if Command::new("python3").arg("--version").output().is_err() {
-        println!("SKIPPED python3: pythons_own_client_understands_us: no python3");
+    if !needs::program("pythons_own_client_understands_us", "python3") {
         return;
     }
     let lab = lab("python").await;

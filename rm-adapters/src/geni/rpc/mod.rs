@@ -4,9 +4,11 @@
 //! Whatever a method does, its answer is the return struct. A fault tells only
 //! that there is no such method, or that the number of arguments is wrong.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use rm_core::{Caller, Error, Host, Result};
+use futures_util::FutureExt as _;
+use rm_core::{Caller, Error, ErrorKind, Host, Result};
 
 use super::Urn;
 use super::bench::Bench;
@@ -120,10 +122,21 @@ impl Rpc {
             };
             return Fault::wrong_arguments(name, call.arguments.len(), &wanted).print();
         }
-        let done = match method {
-            Method::GetVersion => Ok(version::get_version(&self.aggregate, version)),
-            Method::ListResources => self.list_resources(version, peer, &call.arguments).await,
+        let doing = async {
+            match method {
+                Method::GetVersion => Ok(version::get_version(&self.aggregate, version)),
+                Method::ListResources => self.list_resources(version, peer, &call.arguments).await,
+            }
         };
+        // A defect of an adapter is one answer and not the end of the line.
+        let done = AssertUnwindSafe(doing).catch_unwind().await;
+        let done = done.unwrap_or_else(|_| {
+            Err(Error::new(
+                ErrorKind::Internal,
+                "the call met a defect of this service",
+            )
+            .advice("tell the operator the number of the request"))
+        });
         let id = format!("{:016x}", self.host.env().random());
         let user = peer.urn().map(Urn::as_str).unwrap_or_default();
         answer(&match done {
@@ -143,7 +156,7 @@ impl Rpc {
     fn caller(user: &Certificate) -> Result<Caller> {
         let urn = user.urn().ok_or_else(|| {
             Error::new(
-                rm_core::ErrorKind::Unauthenticated,
+                ErrorKind::Unauthenticated,
                 "the client's certificate has no URN",
             )
         })?;
