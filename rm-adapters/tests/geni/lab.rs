@@ -1,0 +1,249 @@
+//! An aggregate with its door open on a listener, and clients of it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::future::BoxFuture;
+use rm_adapters::geni::credentials::Roots;
+use rm_adapters::geni::xmlrpc::{Call, Value, answer};
+use rm_adapters::geni::{self, Aggregate, GeniDoor};
+use rm_core::backend::Serves;
+use rm_core::catalog::{NewImage, NewSite};
+use rm_core::env::{Env, Timestamp};
+use rm_core::model::Node;
+use rm_core::registry::Registries;
+use rm_core::{Caller, Host, Kind};
+use rm_testkit::{SimCloud, SimConfig};
+use tokio::sync::watch;
+
+use super::authority::{Draft, Party, Sign, envelope};
+
+/// It is always the same evening, or so many milliseconds later.
+#[derive(Debug, Default)]
+pub(crate) struct Evening(pub(crate) AtomicI64);
+
+#[async_trait]
+impl Env for Evening {
+    fn now(&self) -> Timestamp {
+        let evening = Timestamp::parse("2026-11-21T20:00:00Z").unwrap();
+        Timestamp::from_millis(evening.millis() + self.0.load(Ordering::SeqCst))
+    }
+
+    fn sleep(&self, d: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(tokio::time::sleep(d))
+    }
+
+    fn random(&self) -> u64 {
+        7
+    }
+
+    async fn reaches(&self, _address: &str, _port: u16) -> bool {
+        true
+    }
+}
+
+/// An aggregate with its door open, and who calls.
+pub(crate) struct Lab {
+    pub(crate) sa: Party,
+    pub(crate) alice: Party,
+    pub(crate) bob: Party,
+    pub(crate) stranger: Party,
+    pub(crate) base: String,
+    pub(crate) folder: PathBuf,
+    pub(crate) evening: Arc<Evening>,
+    pub(crate) stop: watch::Sender<bool>,
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+pub(crate) async fn lab(name: &str) -> Lab {
+    lab_with(name, |door| door).await
+}
+
+/// With something about the door changed.
+pub(crate) async fn lab_with(
+    name: &str,
+    change: impl FnOnce(GeniDoor) -> GeniDoor,
+) -> Lab {
+    lab_of(name, |all| geni::register(all).unwrap(), change).await
+}
+
+/// With other adapters, too.
+pub(crate) async fn lab_of(
+    name: &str,
+    adapters: impl FnOnce(&mut Registries),
+    change: impl FnOnce(GeniDoor) -> GeniDoor,
+) -> Lab {
+    let urn = |rest: &str| format!("urn:publicid:IDN+lab:one+{rest}");
+    let root = Party::root("urn:publicid:IDN+lab+authority+root");
+    let sa = root.makes(&urn("authority+sa"), true, 2040);
+    let am = root.makes(&urn("authority+am"), true, 2040);
+    let folder = std::env::temp_dir().join(format!("rm-geni-{name}-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("root.pem"), root.pem()).unwrap();
+
+    let evening = Arc::new(Evening::default());
+    let env: Arc<dyn Env> = Arc::<Evening>::clone(&evening);
+    let mut builder = Host::builder(env);
+    let cloud = SimCloud::new(SimConfig::default());
+    let serves = Serves {
+        kind: Kind::from_static("vm.lxc"),
+        api: "sim".to_owned(),
+        media: Vec::new(),
+    };
+    builder
+        .registries()
+        .backend::<Node>("sim", serves, cloud)
+        .unwrap();
+    adapters(builder.registries());
+    let host = Arc::new(builder.build().unwrap());
+    let operator = Caller::operator("root", "ops");
+    let catalog = host.catalog();
+    catalog
+        .add_site(&operator, NewSite::new("rack", "sim", "sim://rack"))
+        .await
+        .unwrap();
+    let image = NewImage {
+        name: "debian".to_owned(),
+        source: "file:/images/debian".to_owned(),
+        sha256: "0".repeat(64),
+        disk_format: "tar".to_owned(),
+    };
+    catalog.add_image(&operator, image).await.unwrap();
+
+    let (listener, address) = rm_adapters::door::listen("127.0.0.1:0").await.unwrap();
+    let base = format!("https://127.0.0.1:{}", address.port());
+    let aggregate = Aggregate::new(am.urn.clone(), &base);
+    let roots = Arc::new(Roots::new(&folder));
+    let door = GeniDoor::new(host, aggregate, roots, &am.chain(), &am.key_pem()).unwrap();
+    let door = change(door);
+    let (stop, mut stopped) = watch::channel(false);
+    tokio::spawn(async move {
+        let stopped = async move {
+            let _ = stopped.wait_for(|s| *s).await;
+        };
+        door.serve(listener, stopped).await;
+    });
+    Lab {
+        alice: sa.makes(&urn("user+alice"), false, 2040),
+        bob: sa.makes(&urn("user+bob"), false, 2040),
+        stranger: Party::root(&urn("authority+sa")),
+        sa,
+        base,
+        folder,
+        evening,
+        stop,
+    }
+}
+
+impl Lab {
+    pub(crate) fn later(&self, time: Duration) {
+        let more = i64::try_from(time.as_millis()).unwrap();
+        self.evening.0.fetch_add(more, Ordering::SeqCst);
+    }
+
+    pub(crate) fn client(
+        &self,
+        party: Option<&Party>,
+        newest: reqwest::tls::Version,
+    ) -> reqwest::Client {
+        let mut builder = reqwest::Client::builder()
+            .no_proxy()
+            .tls_danger_accept_invalid_certs(true)
+            .tls_version_max(newest);
+        if let Some(party) = party {
+            let pem = format!("{}{}", party.key_pem(), party.chain());
+            builder = builder.identity(reqwest::Identity::from_pem(pem.as_bytes()).unwrap());
+        }
+        builder.build().unwrap()
+    }
+
+    /// The text that is answered to this text.
+    pub(crate) async fn post(&self, party: &Party, path: &str, body: String) -> String {
+        let client = self.client(Some(party), reqwest::tls::Version::TLS_1_3);
+        let answer = client
+            .post(format!("{}{path}", self.base))
+            .body(body)
+            .send()
+            .await
+            .unwrap();
+        answer.text().await.unwrap()
+    }
+
+    pub(crate) async fn call(
+        &self,
+        party: &Party,
+        version: u8,
+        method: &str,
+        arguments: Vec<Value>,
+    ) -> Value {
+        let text = self
+            .post(
+                party,
+                &format!("/xmlrpc/am/{version}.0"),
+                request(method, arguments),
+            )
+            .await;
+        let as_call = text
+            .replace("<methodResponse>", "<methodCall><methodName>m</methodName>")
+            .replace("</methodResponse>", "</methodCall>");
+        let read = Call::parse(as_call.as_bytes()).unwrap_or_else(|e| panic!("{e}: {text}"));
+        read.arguments.into_iter().next().unwrap()
+    }
+
+    pub(crate) fn user_credential(&self, owner: &Party) -> String {
+        let statement = Draft {
+            id: "ref0",
+            owner,
+            target: owner,
+            expires: "2026-11-28T07:42:26Z",
+            privileges: &[("refresh", "true"), ("info", "true")],
+            parent: None,
+        }
+        .write();
+        envelope(&statement, &Sign::usual(&self.sa, "ref0").over(&statement))
+    }
+}
+
+pub(crate) fn request(method: &str, arguments: Vec<Value>) -> String {
+    let params: String = arguments
+        .iter()
+        .map(|argument| {
+            let text = answer(argument);
+            let start = text.find("<param>").unwrap();
+            let end = text.find("</params>").unwrap();
+            text[start..end].to_owned()
+        })
+        .collect();
+    format!(
+        "<?xml version='1.0'?><methodCall><methodName>{method}</methodName><params>{params}</params></methodCall>"
+    )
+}
+
+pub(crate) fn code(answer: &Value) -> i64 {
+    match answer.get("code").and_then(|c| c.get("geni_code")) {
+        Some(Value::Int(code)) => *code,
+        other => panic!("{other:?} in {answer:?}"),
+    }
+}
+
+pub(crate) fn sfa(xml: &str) -> Value {
+    Value::of([
+        ("geni_type", Value::text("geni_sfa")),
+        ("geni_version", Value::text("3")),
+        ("geni_value", Value::text(xml)),
+    ])
+}
+
+pub(crate) fn options(more: Vec<(&'static str, Value)>) -> Value {
+    let version = Value::of([("type", Value::text("geni")), ("version", Value::text("3"))]);
+    Value::of([("geni_rspec_version", version)].into_iter().chain(more))
+}
