@@ -10,8 +10,8 @@ use super::rspec::Rspec;
 /// A translator of some kinds to slivers and back.
 #[async_trait]
 pub trait GeniSliver: Adapter {
-    /// Adds what there is of its kinds to an advertisement; only what can be
-    /// had now, where that is wanted.
+    /// Adds what there is of its kinds to an advertisement; without what is
+    /// known not to be had now, where that is wanted.
     ///
     /// # Errors
     ///

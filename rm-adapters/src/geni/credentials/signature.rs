@@ -174,8 +174,9 @@ fn digest_of(algorithm: &str) -> Result<&'static Algorithm> {
 }
 
 /// SHA-1 is in all credentials of the reference implementation. What it no
-/// longer withstands is somebody who chooses both of two texts; an authority
-/// does not sign what others choose.
+/// longer withstands is somebody who chooses both of two texts. An owner does
+/// choose a key that an authority signs; that it is accepted all the same is
+/// custom, and the authority's own business to end.
 fn signature_of(algorithm: &str) -> Result<&'static dyn VerificationAlgorithm> {
     Ok(match algorithm {
         "http://www.w3.org/2000/09/xmldsig#rsa-sha1" => {

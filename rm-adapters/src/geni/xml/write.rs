@@ -1,4 +1,5 @@
-//! Prints documents: ASCII only, so that the oldest clients can read them.
+//! Prints documents: texts and values in ASCII, so that the oldest clients can
+//! read them; only names are as they came.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
