@@ -3,6 +3,7 @@
 pub mod goal;
 pub mod machine;
 pub mod numbers;
+pub mod status;
 pub mod table;
 
 /// Whatever goes wrong ends the run with its message.

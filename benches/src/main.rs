@@ -11,6 +11,8 @@
 //! | the hand-written minimal client | `openstack/minimal.rs` |
 //! | openstacksdk | `python/sdk.py` |
 //! | what the suite `engine` measures: a program of its own | `engine/main.rs` |
+//! | what the suite `vm` measures: a program of its own | `vm/main.rs` |
+//! | what the suite `geni` measures: a program of its own | `geni/main.rs` |
 
 mod openstack;
 

@@ -4,6 +4,7 @@
 //! decides about it, too.
 
 mod engine;
+mod geni;
 mod openstack;
 mod vm;
 
@@ -28,6 +29,8 @@ pub(crate) struct Options {
     engine: engine::How,
     #[command(flatten)]
     vm: vm::How,
+    #[command(flatten)]
+    geni: geni::How,
 }
 
 #[derive(clap::ValueEnum, Clone, Copy, Debug)]
@@ -38,6 +41,8 @@ enum Suite {
     Engine,
     /// Containers and machines on real hosts, beside their own tools
     Vm,
+    /// Documents and calls of GENI, beside a bare pass and geni-lib
+    Geni,
 }
 
 impl Suite {
@@ -46,6 +51,7 @@ impl Suite {
             Self::Openstack => "openstack",
             Self::Engine => "engine",
             Self::Vm => "vm",
+            Self::Geni => "geni",
         }
     }
 }
@@ -56,6 +62,7 @@ pub(crate) fn bench(options: &Options) -> Result<()> {
             Suite::Openstack => openstack::bench(&options.openstack),
             Suite::Engine => engine::bench(&options.engine),
             Suite::Vm => vm::bench(&options.vm),
+            Suite::Geni => geni::bench(&options.geni),
         };
     }
     // What this starts speaks on standard output, which is for the JSON now.

@@ -21,6 +21,7 @@ use crate::process;
 use crate::records::{cluster, clusters, event, id, tenant, user};
 use benches::Result;
 use benches::numbers::Samples;
+use benches::status;
 
 /// How many tenants share them.
 const TENANTS: u32 = 1000;
@@ -255,7 +256,7 @@ impl Reader {
                 read.tenant_page.push(millis(begun.elapsed()));
             }
         }
-        read.most_resident_mib = process::most_resident()? / 1024.0 / 1024.0;
+        read.most_resident_mib = status::most_resident()? / 1024.0 / 1024.0;
         Ok(read)
     }
 }

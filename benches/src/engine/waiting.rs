@@ -18,10 +18,9 @@ use rm_store::{AeadSealer, SqliteStore, generate_key};
 use rm_testkit::{MEDIA_TYPE, SimBody};
 use serde::{Deserialize, Serialize};
 
-use crate::process;
 use crate::site::{APPLIANCE, Site, load};
 use crate::slow::{API, Slow};
-use benches::Result;
+use benches::{Result, status};
 
 /// How many ask at once.
 const CALLERS: u32 = 64;
@@ -61,9 +60,9 @@ pub(super) async fn waiting(folder: &Path, operations: u32) -> Result<()> {
     // Caches and connections, and whatever else does not grow any more.
     let warm = (operations / 50).max(CALLERS);
     station.ask(warm).await?;
-    let before = (process::resident()?, process::threads()?);
+    let before = (status::resident()?, status::threads()?);
     station.ask(operations).await?;
-    let after = (process::resident()?, process::threads()?);
+    let after = (status::resident()?, status::threads()?);
     let wait = station.count_waiting().await?;
     running.abort();
     if wait != operations + warm {

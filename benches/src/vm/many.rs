@@ -60,10 +60,7 @@ pub(crate) async fn measure(options: &Options, place: Place) -> Result<Many> {
 
 /// KiB of this process in memory.
 fn resident() -> Result<f64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let word = line.and_then(|line| line.split_whitespace().next());
-    Ok(word.ok_or("the kernel tells no VmRSS")?.parse()?)
+    Ok(benches::status::resident()? / 1024.0)
 }
 
 impl Many {
