@@ -74,6 +74,7 @@ async fn made(waits: i64) -> (Result<()>, u32) {
     let spec = json!({"image": {"name": "a", "sha256": "a"}, "vcpus": 1, "memory_mib": 1});
     let until = Timestamp::from_millis(env.now().millis() + waits);
     let make = Make {
+        owner: None,
         host: Arc::new(Host::of(Arc::clone(&driver) as Arc<dyn Driver>)),
         image: Image {
             name: "a".to_owned(),
