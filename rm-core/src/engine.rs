@@ -45,8 +45,12 @@ type Account = (String, CatalogId, CatalogId);
 /// others.
 const SHARE: usize = 4;
 
-/// How long an account is left alone at most while many calls are under way.
-const BUSY: Duration = Duration::from_secs(8);
+/// How long an account is left alone at most while many calls are under way:
+/// what a look at all of them costs the site is missing for these.
+const BUSY: Duration = Duration::from_secs(20);
+
+/// How long at most while only looks are wanted.
+const MANY: Duration = Duration::from_secs(8);
 
 /// How long it is left alone while it has all that it gets in hand and only
 /// looks are wanted: whoever is next in line waits for this look.
@@ -142,7 +146,7 @@ impl Desk {
         let crowded = self.in_hand() >= self.share;
         self.looked.plus(match self.jobs.is_empty() && !many_calls {
             true if crowded => by_number.min(CROWDED),
-            true => by_number.min(BUSY),
+            true => by_number.min(MANY),
             false => BUSY,
         })
     }

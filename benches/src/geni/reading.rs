@@ -181,9 +181,10 @@ pub(super) fn rows(sizes: &[Size]) -> Vec<Vec<String>> {
             format!("{:.2}", size.advertisement.ratio(&size.bare)),
             format!("{:.3}", size.printed.median()),
             format!("{:.3}", size.request.median()),
-            size.geni_lib
-                .as_ref()
-                .map_or_else(|| "-".to_owned(), |theirs| format!("{:.1}", theirs.median())),
+            size.geni_lib.as_ref().map_or_else(
+                || "-".to_owned(),
+                |theirs| format!("{:.1}", theirs.median()),
+            ),
             format!("{:.1}", size.memory),
         ]
     });

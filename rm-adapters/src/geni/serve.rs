@@ -123,9 +123,7 @@ impl GeniDoor {
                 let service = service_fn(move |request| {
                     let (rpc, client) = (Arc::clone(&rpc), Arc::clone(&client));
                     let large = Arc::clone(&large);
-                    async move {
-                        Ok::<_, Infallible>(respond(&rpc, &client, &large, request).await)
-                    }
+                    async move { Ok::<_, Infallible>(respond(&rpc, &client, &large, request).await) }
                 });
                 Some((line, service))
             }

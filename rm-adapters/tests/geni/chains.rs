@@ -44,11 +44,11 @@ impl World {
             ),
             (
                 "an owner made by the authority of others",
-                self.eve_of(&self.root.makes(
-                    "urn:publicid:IDN+lab:two+authority+sa",
-                    true,
-                    2040,
-                )),
+                self.eve_of(
+                    &self
+                        .root
+                        .makes("urn:publicid:IDN+lab:two+authority+sa", true, 2040),
+                ),
                 UNTRUSTED,
             ),
             (
@@ -158,10 +158,7 @@ impl World {
                 "one id twice, where nothing is signed",
                 envelope(
                     &statement,
-                    &signature.replace(
-                        "</KeyInfo>",
-                        "</KeyInfo><Object Id=\"ref0\"></Object>",
-                    ),
+                    &signature.replace("</KeyInfo>", "</KeyInfo><Object Id=\"ref0\"></Object>"),
                 ),
                 INVALID,
             ),
@@ -169,14 +166,15 @@ impl World {
                 "another id, where nothing is signed",
                 envelope(
                     &statement,
-                    &signature.replace(
-                        "</KeyInfo>",
-                        "</KeyInfo><Object Id=\"ref5\"></Object>",
-                    ),
+                    &signature.replace("</KeyInfo>", "</KeyInfo><Object Id=\"ref5\"></Object>"),
                 ),
                 Ok(()),
             ),
-            ("passed on as often as may be", self.passed_around(8), Ok(())),
+            (
+                "passed on as often as may be",
+                self.passed_around(8),
+                Ok(()),
+            ),
             ("passed on too often", self.passed_around(9), INVALID),
         ]
     }

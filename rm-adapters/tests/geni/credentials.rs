@@ -306,7 +306,9 @@ fn a_chain_is_found_whichever_of_two_certificates_of_an_authority_leads_to_a_roo
     ] {
         assert!(anchors.trust(&leaf, &given, now()).is_ok());
     }
-    let lost = anchors.trust(&leaf, std::slice::from_ref(&by_old), now()).unwrap_err();
+    let lost = anchors
+        .trust(&leaf, std::slice::from_ref(&by_old), now())
+        .unwrap_err();
     assert_eq!(lost.stable_code(), "credential-untrusted");
     // Two that certify each other lead nowhere, and that is soon known.
     let two = sa.makes("urn:publicid:IDN+lab:one+authority+sa3", true, 2040);
@@ -427,10 +429,7 @@ fn a_refusal_is_short_however_long_what_is_refused() {
         .draft()
         .write()
         .replace("<type>privilege", &format!("<type>{long}"));
-    let signed = envelope(
-        &statement,
-        &Sign::usual(&world.sa, "ref0").over(&statement),
-    );
+    let signed = envelope(&statement, &Sign::usual(&world.sa, "ref0").over(&statement));
     for text in [signed, format!("<signed-credential></{long}>")] {
         let refused = XmlVerifier
             .credential(&text, &world.anchors, now())

@@ -69,10 +69,7 @@ pub(crate) async fn lab(name: &str) -> Lab {
 }
 
 /// With something about the door changed.
-pub(crate) async fn lab_with(
-    name: &str,
-    change: impl FnOnce(GeniDoor) -> GeniDoor,
-) -> Lab {
+pub(crate) async fn lab_with(name: &str, change: impl FnOnce(GeniDoor) -> GeniDoor) -> Lab {
     lab_of(name, |all| geni::register(all).unwrap(), change).await
 }
 

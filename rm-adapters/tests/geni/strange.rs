@@ -11,7 +11,10 @@ fn texts_in_known_places_are_kept() {
     for (inside, kept) in [
         (" told &amp; kept ", "told & kept"),
         ("told<![CDATA[ & ]]>k&#101;pt", "told & kept"),
-        ("told <!-- not this -->\n&amp;<!-- --> kept", "told \n& kept"),
+        (
+            "told <!-- not this -->\n&amp;<!-- --> kept",
+            "told \n& kept",
+        ),
         (" told <interface/>\n &amp; <interface/>kept", "told & kept"),
     ] {
         let read = Rspec::parse(&request(&format!("<node client_id='a'>{inside}</node>"))).unwrap();

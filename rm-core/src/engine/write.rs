@@ -201,8 +201,8 @@ impl Engine {
                 self.write(&mut claim, due, |_, _| {}).await;
             }
             Next::Wait(state, reason) => {
-                let pause = self.pace(claim.row.record.looks);
-                self.write(&mut claim, Due::Release(now.plus(pause)), |r, _| {
+                let due = Due::Release(self.next_slow_look(&claim.row.record));
+                self.write(&mut claim, due, |r, _| {
                     adopt(r, sight);
                     r.looks = r.looks.saturating_add(1);
                     let ends = matches!(state, State::Building | State::Changing);
@@ -279,6 +279,28 @@ impl Engine {
         let grown =
             policy.first_look.as_millis() * 3u128.pow(looks.min(20)) / 2u128.pow(looks.min(20));
         Duration::from_millis(u64::try_from(grown).unwrap_or(u64::MAX)).min(policy.slowest_look)
+    }
+
+    /// When something that is still under way is looked at again. What takes
+    /// long is looked at at the same moments as whatever else of its account
+    /// does, whenever each was begun, so that they share their looks.
+    fn next_slow_look(&self, r: &ResourceRecord) -> Timestamp {
+        let pause = self.pace(r.looks);
+        let at = self.core.env.now().plus(pause);
+        if pause < self.core.policy.slowest_look {
+            return at;
+        }
+        let every = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX).max(1);
+        // Accounts come one after the other.
+        let own = r.place.credential.0.as_u64_pair().1 % every.unsigned_abs();
+        let own = i64::try_from(own).unwrap_or(0);
+        let past = (at.millis() - own).rem_euclid(every);
+        let nearest = if past > every / 2 {
+            every - past
+        } else {
+            -past
+        };
+        Timestamp::from_millis(at.millis().saturating_add(nearest))
     }
 
     /// The pause that the site asked for, within reason, or that after so many

@@ -131,11 +131,10 @@ impl Rpc {
         // A defect of an adapter is one answer and not the end of the line.
         let done = AssertUnwindSafe(doing).catch_unwind().await;
         let done = done.unwrap_or_else(|_| {
-            Err(Error::new(
-                ErrorKind::Internal,
-                "the call met a defect of this service",
+            Err(
+                Error::new(ErrorKind::Internal, "the call met a defect of this service")
+                    .advice("tell the operator the number of the request"),
             )
-            .advice("tell the operator the number of the request"))
         });
         let id = format!("{:016x}", self.host.env().random());
         let user = peer.urn().map(Urn::as_str).unwrap_or_default();
