@@ -6,12 +6,16 @@ use clap::{Args, Parser, Subcommand};
 
 mod catalog;
 mod cluster;
+#[cfg(feature = "geni")]
+mod geni;
 
 pub(crate) use catalog::{
     ApplianceCommand, CredentialCommand, ImageCommand, ImplementationCommand, NewCredential,
     NewImage, NewImplementation, NewSite, SecretFrom, SiteCommand,
 };
 pub(crate) use cluster::{ClusterCommand, Create, Request, ReuseWord, Wait};
+#[cfg(feature = "geni")]
+pub(crate) use geni::{GeniCommand, GeniInit, OfAuthority};
 
 /// Gives operations their clusters, wherever these are.
 #[derive(Debug, Parser)]
@@ -95,6 +99,10 @@ pub(crate) enum Command {
     #[cfg(feature = "geni")]
     #[command(subcommand)]
     Rspec(RspecCommand),
+    /// A small authority, to try GENI without joining a federation
+    #[cfg(feature = "geni")]
+    #[command(subcommand)]
+    Geni(GeniCommand),
 }
 
 #[derive(Debug, Args)]

@@ -17,6 +17,8 @@ mod cluster;
 mod config;
 mod credential;
 mod events;
+#[cfg(feature = "geni")]
+mod geni;
 mod history;
 mod image;
 mod implementation;
@@ -68,6 +70,8 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Backends(BackendsCommand::List) => backends::list(out)?,
         #[cfg(feature = "geni")]
         Command::Rspec(command) => return rspec::run(&command, out),
+        #[cfg(feature = "geni")]
+        Command::Geni(command) => geni::run(&command, out)?,
         Command::Store(StoreCommand::Rebuild { config, apply }) => {
             return runtime()?.block_on(store::rebuild(config, apply, out));
         }

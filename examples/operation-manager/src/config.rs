@@ -7,10 +7,14 @@ use rm_store::KeySource;
 use serde_json::Value;
 
 mod check;
+#[cfg(feature = "geni")]
+mod geni;
 mod load;
 mod schema;
 mod sections;
 
+#[cfg(feature = "geni")]
+pub(crate) use geni::{GeniSection, SliverName};
 pub(crate) use load::{find, load};
 pub(crate) use schema::schema;
 pub(crate) use sections::{LogFormat, Sections, TokenSection};

@@ -1,4 +1,4 @@
-//! The daemon: everything linked, one store, one door, one engine.
+//! The daemon: everything linked, one store, its doors, one engine.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -14,8 +14,11 @@ use crate::tokens;
 
 mod address;
 mod alone;
+mod beside;
 mod calls;
 mod deliver;
+#[cfg(feature = "geni")]
+mod geni;
 mod log;
 mod metrics;
 mod open;
@@ -59,10 +62,15 @@ async fn run(config: &Config, parts: Parts) -> Result<()> {
     let host = Arc::new(host(config, parts, Some(Arc::clone(&calls) as _))?);
     host.own_store().await?;
     let numbers = Arc::new(metrics::Numbers::default());
+    let mut beside = beside::Beside::default();
+    #[cfg(feature = "geni")]
+    if let (Some(section), true) = (&config.sections.geni, parts.resources) {
+        geni::open(config, section, &host, &mut beside).await?;
+    }
     let options = DoorOptions {
         metrics: {
-            let numbers = Arc::clone(&numbers);
-            Metrics::new(move || numbers.text() + &calls.text())
+            let (numbers, more) = (Arc::clone(&numbers), beside.numbers());
+            Metrics::new(move || numbers.text() + &calls.text() + &more())
         },
         ..DoorOptions::default()
     };
@@ -79,7 +87,7 @@ async fn run(config: &Config, parts: Parts) -> Result<()> {
     let networks = Networks::allowing(config.sections.callbacks.allow.clone());
     let work = parts.resources.then(|| work::begin(&host, networks));
     let counting = tokio::spawn(numbers.keep(Arc::clone(&host)));
-    let _told = address::tell(config, at)?;
+    let _told = address::tell(config, listen.address_file.as_deref(), at)?;
     tracing::info!(
         address = %at,
         installation = config.sections.installation.name,
@@ -95,9 +103,12 @@ async fn run(config: &Config, parts: Parts) -> Result<()> {
         tokio::select! {
             () = signals.first() => {}
             () = work::broken(work.as_ref()) => tracing::error!("the work has broken off"),
+            () = beside.broken() => tracing::error!("a door has broken off"),
         }
+        beside.stop();
     };
     door.serve(listener, stop).await;
+    let closed = beside.end().await;
     let ended = match work {
         Some(work) => work.end().await,
         None => Ok(()),
@@ -107,5 +118,5 @@ async fn run(config: &Config, parts: Parts) -> Result<()> {
     // The last one to let go of the host closes the store.
     drop(door);
     drop(host);
-    ended
+    ended.and(closed)
 }

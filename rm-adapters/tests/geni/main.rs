@@ -13,6 +13,7 @@ mod chains;
 mod corpus;
 mod credentials;
 mod door;
+mod issue;
 mod lab;
 mod limits;
 mod ring;

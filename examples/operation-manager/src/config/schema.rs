@@ -31,7 +31,7 @@ pub(crate) fn schema() -> Value {
     })
 }
 
-fn section(description: &str, properties: &Value) -> Value {
+pub(super) fn section(description: &str, properties: &Value) -> Value {
     json!({
         "description": description,
         "type": "object",
@@ -139,6 +139,8 @@ fn own() -> Map<String, Value> {
             }),
         ),
     );
+    #[cfg(feature = "geni")]
+    add("geni", super::geni::schema());
     add(
         "log",
         section(
@@ -248,6 +250,8 @@ mod tests {
         assert_eq!(of("callbacks"), sorted(fields::<s::CallbacksSection>()));
         assert_eq!(of("lambdalink"), sorted(fields::<s::LambdaLinkSection>()));
         assert_eq!(of("log"), sorted(fields::<s::LogSection>()));
+        #[cfg(feature = "geni")]
+        assert_eq!(of("geni"), sorted(fields::<crate::config::GeniSection>()));
         let tenant = &schema["policy"]["properties"]["tenants"]["additionalProperties"];
         assert_eq!(
             sorted(keys(&tenant["properties"])),

@@ -27,6 +27,8 @@ pub(crate) struct Sections {
     pub(crate) agent: AgentSection,
     pub(crate) callbacks: CallbacksSection,
     pub(crate) lambdalink: LambdaLinkSection,
+    #[cfg(feature = "geni")]
+    pub(crate) geni: Option<super::GeniSection>,
     pub(crate) log: LogSection,
 }
 

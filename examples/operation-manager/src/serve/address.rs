@@ -1,7 +1,7 @@
 //! Tells by a file which address was taken, for those who asked for port 0.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::config::Config;
 use crate::failure::{Failure, Result};
@@ -20,8 +20,8 @@ impl Drop for Told {
 }
 
 /// Writes the file, whole or not at all.
-pub(super) fn tell(config: &Config, at: SocketAddr) -> Result<Told> {
-    let Some(file) = &config.sections.listen.address_file else {
+pub(super) fn tell(config: &Config, file: Option<&Path>, at: SocketAddr) -> Result<Told> {
+    let Some(file) = file else {
         return Ok(Told(None));
     };
     let file = config.path(file);

@@ -12,6 +12,8 @@ use rm_core::env::Env;
 use rm_core::secret::{Sealer, Secret};
 use rm_store::{AeadSealer, SqliteStore};
 
+#[cfg(feature = "geni")]
+use super::geni;
 use super::log;
 use crate::config::Config;
 use crate::failure::{Failure, Result};
@@ -46,6 +48,10 @@ pub(crate) fn host(
         ..LambdaLinkOptions::default()
     };
     lambdalink::register(builder.registries(), parts, options)?;
+    #[cfg(feature = "geni")]
+    if let (Some(section), true) = (&sections.geni, parts.resources) {
+        geni::register(section, builder.registries())?;
+    }
     builder = builder.directory(Arc::new(tokens::table(config)?));
     if let Some(sealer) = sealer(config)? {
         builder = builder.sealer(Arc::new(sealer) as Arc<dyn Sealer>);
@@ -66,7 +72,11 @@ pub(crate) fn check(config: &Config) -> Result<()> {
     let mut builder = Host::builder(Arc::new(TokioEnv::new()))
         .installation(config.sections.installation.name.as_str());
     plugins::install(config, builder.registries())?;
-    builder.build()?;
+    let _host = builder.build()?;
+    #[cfg(feature = "geni")]
+    if let Some(section) = &config.sections.geni {
+        geni::door(config, section, Arc::new(_host), geni::wanted(section))?;
+    }
     Ok(())
 }
 

@@ -17,6 +17,7 @@
 //! | how a signature is checked | `signature.rs`, `c14n.rs` |
 //! | whom we trust, and when that changes | [`Roots`], [`Certificate`] |
 //! | which privilege grants which call | [`Operation`] |
+//! | how an authority gives credentials out | [`Issuer`] |
 
 use std::fmt;
 
@@ -28,6 +29,7 @@ use super::Urn;
 mod abac;
 mod c14n;
 mod certificate;
+mod issue;
 mod privilege;
 mod refusal;
 mod roots;
@@ -36,6 +38,7 @@ mod signature;
 mod when;
 
 pub use certificate::{Anchors, Certificate};
+pub use issue::{Grant, Issuer};
 pub use privilege::{Operation, Privilege};
 pub(crate) use refusal::{EXPIRED, FORBIDDEN, INVALID, MISMATCH, UNREADABLE, UNTRUSTED};
 pub use roots::Roots;

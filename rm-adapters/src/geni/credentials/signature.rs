@@ -10,7 +10,7 @@ use super::refusal::invalid;
 use crate::geni::xml::{Element, XML};
 
 /// The namespace of XML signatures.
-const DS: &str = "http://www.w3.org/2000/09/xmldsig#";
+pub(super) const DS: &str = "http://www.w3.org/2000/09/xmldsig#";
 /// Certificates that a signature may bring.
 const MOST: usize = 8;
 
