@@ -1,10 +1,11 @@
-//! `cargo xtask demo`: an appliance becomes a running cluster, from nothing
-//! to nothing, for a person to watch.
+//! `cargo xtask demo`: an appliance becomes a running cluster, or a slice of
+//! GENI's is served, from nothing to nothing, for a person to watch.
 
 mod cli;
 mod containers;
 mod daemon;
 mod files;
+mod geni;
 mod story;
 mod witness;
 mod world;
@@ -20,6 +21,7 @@ use crate::run::{Run, elapsed, minutes, say};
 use cli::Cli;
 use containers::Containers;
 use daemon::Daemon;
+use geni::Testbed;
 use story::Story;
 use witness::Witness;
 use world::World;
@@ -35,6 +37,9 @@ pub(crate) struct Options {
     /// With containers of this machine, as root
     #[arg(long, conflicts_with_all = ["full", "sim"])]
     vm: bool,
+    /// The same through GENI's door, with a small authority and public clients
+    #[arg(long, conflicts_with_all = ["full", "sim", "vm"])]
+    geni: bool,
 }
 
 pub(crate) fn demo(options: &Options) -> Result<()> {
@@ -42,15 +47,13 @@ pub(crate) fn demo(options: &Options) -> Result<()> {
         Options { full: true, .. } => World::Full,
         Options { sim: true, .. } => World::Sim,
         Options { vm: true, .. } => World::Vm,
+        Options { geni: true, .. } => World::Geni,
         _ => World::Min,
     };
-    say(format!(
-        "an appliance becomes a running cluster on {}, and goes again",
-        world.described()
-    ));
+    say(world.described());
     let told = match world.lab() {
         None => build().and_then(|program| tell(world, None, program)),
-        Some(lab) if world == World::Vm => on_this_machine(&lab),
+        Some(lab) if !lab.kind.is_cloud() => on_this_machine(world, &lab),
         Some(lab) => on_cloud(world, &lab),
     };
     // Said last, below everything that was stopped.
@@ -84,17 +87,20 @@ fn on_cloud(world: World, lab: &Lab) -> Result<()> {
 
 /// With containers of this machine, which is afterwards as it was before but
 /// for the packages.
-fn on_this_machine(lab: &Lab) -> Result<()> {
+fn on_this_machine(world: World, lab: &Lab) -> Result<()> {
     containers::need_root()?;
     lab.clear()?;
     lab.install()?;
+    if world == World::Geni {
+        geni::install()?;
+    }
     let program = build()?;
     let more = [lab.dir.as_path()];
     let before = Traces::take(&more)?;
     let guard = Guard::over(&[lab])?;
     let told = lab
         .up(None, &[])
-        .and_then(|()| tell(World::Vm, Some(lab), program));
+        .and_then(|()| tell(world, Some(lab), program));
     say("removing the bridge and the folder of the containers");
     told.and(guard.finish())?;
     before.none_new(&more)
@@ -119,15 +125,29 @@ fn tell(world: World, lab: Option<&Lab>, program: PathBuf) -> Result<()> {
     let containers = host.map(Containers::of).transpose()?;
     let home = files::fresh(world.name())?;
     let mut cli = Cli::new(program, home)?;
-    let daemon = Daemon::start(&mut cli, world, containers.as_ref())?;
-    let told = Story {
-        cli: &mut cli,
-        world,
-        cloud,
-        containers: containers.as_ref(),
-        witness: witness.as_mut(),
+    let mut sections = Vec::new();
+    if let Some(containers) = &containers {
+        sections.push(containers.section()?);
     }
-    .tell();
+    let testbed = match world {
+        World::Geni => Some(Testbed::make(&cli)?),
+        _ => None,
+    };
+    if let Some(testbed) = &testbed {
+        sections.push(testbed.section()?);
+    }
+    let daemon = Daemon::start(&mut cli, world, &sections)?;
+    let told = match (&testbed, &containers) {
+        (Some(testbed), Some(containers)) => testbed.tell(&mut cli, containers),
+        _ => Story {
+            cli: &mut cli,
+            world,
+            cloud,
+            containers: containers.as_ref(),
+            witness: witness.as_mut(),
+        }
+        .tell(),
+    };
     if told.is_err() {
         daemon.show_log();
     }

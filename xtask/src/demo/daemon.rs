@@ -8,7 +8,6 @@ use std::thread;
 use std::time::Duration;
 
 use super::cli::{Cli, echo};
-use super::containers::Containers;
 use super::files::{self, shown};
 use super::world::World;
 use crate::error::{At, Error, Result};
@@ -30,11 +29,8 @@ pub(super) struct Daemon {
 }
 
 impl Daemon {
-    pub(super) fn start(
-        cli: &mut Cli,
-        world: World,
-        containers: Option<&Containers>,
-    ) -> Result<Self> {
+    /// With these sections of the configuration beside the first ones.
+    pub(super) fn start(cli: &mut Cli, world: World, sections: &[String]) -> Result<Self> {
         let home = cli.home.clone();
         let config = home.join("operation-manager.toml");
         let port = free_port()?;
@@ -51,11 +47,10 @@ impl Daemon {
             &port.to_string(),
         ])?;
         colleague(cli, &config)?;
-        if let Some(containers) = containers {
-            let section = containers.section()?;
+        for section in sections {
             echo(&format!("cat >> {}", shown(&config)));
             print!("{section}");
-            files::append(&config, &section)?;
+            files::append(&config, section)?;
         }
 
         let log = home.join("daemon.log");
@@ -172,7 +167,7 @@ fn colleague(cli: &Cli, config: &std::path::Path) -> Result<()> {
     files::append(config, &section)
 }
 
-fn free_port() -> Result<u16> {
+pub(super) fn free_port() -> Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).at("a free port")?;
     Ok(listener.local_addr().at("a free port")?.port())
 }

@@ -119,7 +119,7 @@ impl Story<'_> {
         let mut add = vec!["implementation", "add", APPLIANCE, file.as_str()];
         let told = match self.world {
             World::Sim => Some(("sim", "application/vnd.rm.sim+json")),
-            World::Vm => Some(("lxc", "application/vnd.resource-manager.nodes+json")),
+            World::Vm | World::Geni => Some(("lxc", "application/vnd.resource-manager.nodes+json")),
             World::Min | World::Full => None,
         };
         if let Some((api, media)) = told {
@@ -201,7 +201,7 @@ fn address(cluster: &Value) -> Result<&str> {
         .ok_or_else(|| Error::new("the cluster has no address"))
 }
 
-fn chapter(title: &str) {
+pub(super) fn chapter(title: &str) {
     println!();
     say(format!("== {title}"));
 }

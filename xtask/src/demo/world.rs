@@ -14,6 +14,8 @@ pub(super) enum World {
     Sim,
     /// Containers of this machine.
     Vm,
+    /// The same, through GENI's door.
+    Geni,
 }
 
 impl World {
@@ -23,15 +25,25 @@ impl World {
             Self::Full => "full",
             Self::Sim => "sim",
             Self::Vm => "vm",
+            Self::Geni => "geni",
         }
     }
 
     pub(super) fn described(self) -> &'static str {
         match self {
-            Self::Min => "a real Keystone and Heat",
-            Self::Full => "a real OpenStack with Nova, Neutron, Glance and Placement",
-            Self::Sim => "a simulated site",
-            Self::Vm => "containers of this machine",
+            Self::Min => {
+                "an appliance becomes a running cluster on a real Keystone and Heat, and goes again"
+            }
+            Self::Full => {
+                "an appliance becomes a running cluster on a real OpenStack with Nova, Neutron, Glance and Placement, and goes again"
+            }
+            Self::Sim => {
+                "an appliance becomes a running cluster on a simulated site, and goes again"
+            }
+            Self::Vm => {
+                "an appliance becomes a running cluster on containers of this machine, and goes again"
+            }
+            Self::Geni => "public clients of GENI are served containers of this machine",
         }
     }
 
@@ -40,7 +52,7 @@ impl World {
             Self::Min => Kind::Min,
             Self::Full => Kind::Full,
             Self::Sim => return None,
-            Self::Vm => Kind::Lxc,
+            Self::Vm | Self::Geni => Kind::Lxc,
         };
         let folder = lab::folder(&format!("demo-{}", self.name()));
         Some(Lab::new(kind, folder))
@@ -52,7 +64,7 @@ impl World {
             Self::Min => "lab/openstack/templates/minimal.yaml",
             Self::Full => "lab/openstack/templates/cluster.yaml",
             Self::Sim => "examples/appliances/simulated.json",
-            Self::Vm => "examples/appliances/containers.nodes.json",
+            Self::Vm | Self::Geni => "examples/appliances/containers.nodes.json",
         })
     }
 }
