@@ -10,12 +10,15 @@ use rm_core::{Error, ErrorKind, Result};
 
 use crate::config::{Pool, SiteConfig};
 use crate::driver::Nic;
+use crate::links::is_link;
 use crate::mark::Record;
 
 /// What the domains of a host have, but one of them.
 #[derive(Debug, Default)]
 pub(crate) struct Taken {
     addresses: BTreeSet<IpAddr>,
+    /// Links have addresses of their own each.
+    linked: BTreeSet<(String, IpAddr)>,
     macs: BTreeSet<String>,
 }
 
@@ -31,7 +34,9 @@ impl Taken {
                 .into_iter()
                 .flat_map(|r| r.nics)
             {
-                taken.addresses.extend(nic.addresses.iter().map(|a| a.ip));
+                for address in &nic.addresses {
+                    taken.take(&nic.bridge, address.ip);
+                }
                 taken.macs.insert(nic.mac);
             }
         }
@@ -42,14 +47,31 @@ impl Taken {
     pub(crate) fn any(&self, nics: &[NodeInterface]) -> bool {
         nics.iter().any(|nic| {
             self.macs.contains(&nic.mac)
-                || nic.addresses.iter().any(|a| self.addresses.contains(&a.ip))
+                || nic.addresses.iter().any(|a| self.has(&nic.bridge, a.ip))
         })
+    }
+
+    fn has(&self, bridge: &str, ip: IpAddr) -> bool {
+        match is_link(bridge) {
+            true => self.linked.contains(&(bridge.to_owned(), ip)),
+            false => self.addresses.contains(&ip),
+        }
+    }
+
+    /// Whether nobody had it there.
+    fn take(&mut self, bridge: &str, ip: IpAddr) -> bool {
+        match is_link(bridge) {
+            true => self.linked.insert((bridge.to_owned(), ip)),
+            false => self.addresses.insert(ip),
+        }
     }
 
     /// The addresses of these are not to be chosen again.
     pub(crate) fn pass_over(&mut self, nics: &[NodeInterface]) {
         for nic in nics {
-            self.addresses.extend(nic.addresses.iter().map(|a| a.ip));
+            for address in &nic.addresses {
+                self.take(&nic.bridge, address.ip);
+            }
         }
     }
 }
@@ -76,9 +98,12 @@ pub(crate) fn choose(
     };
     let mut nics = Vec::with_capacity(wanted.len());
     // What is asked for by name is not given to another interface first.
-    for asked in wanted.iter().flat_map(|i| &i.addresses) {
-        if !taken.addresses.insert(asked.ip) {
-            return Err(is_taken(&format!("the address {}", asked.ip)));
+    for interface in wanted {
+        let bridge = interface.bridge.as_deref().unwrap_or_default();
+        for asked in &interface.addresses {
+            if !taken.take(bridge, asked.ip) {
+                return Err(is_taken(&format!("the address {}", asked.ip)));
+            }
         }
     }
     for (at, interface) in wanted.iter().enumerate() {
@@ -104,7 +129,9 @@ pub(crate) fn choose(
                 addresses.extend(free(&format!("{name}/{at}"), family.copied(), taken)?);
             }
         }
-        taken.addresses.extend(addresses.iter().map(|a| a.ip));
+        for address in &addresses {
+            taken.take(&bridge, address.ip);
+        }
         nics.push(NodeInterface {
             bridge,
             vlan: interface.vlan,
@@ -155,7 +182,9 @@ pub(crate) fn room(wanted: &[Interface], site: &SiteConfig, taken: &Taken) -> Op
         let all: u128 = pools.clone().filter_map(size).fold(0, u128::saturating_add);
         let inside = |ip: &&IpAddr| pools.clone().any(|p| holds(p, **ip));
         let used = taken.addresses.iter().filter(inside).count();
-        let each = wanted.iter().filter(|i| i.addresses.is_empty()).count();
+        let takes =
+            |i: &&Interface| i.addresses.is_empty() && !i.bridge.as_deref().is_some_and(is_link);
+        let each = wanted.iter().filter(takes).count();
         let left = all.saturating_sub(u128::try_from(used).unwrap_or(u128::MAX));
         let each = u128::try_from(each).unwrap_or(u128::MAX);
         (all > 0 && each > 0).then(|| u64::try_from(left / each).unwrap_or(u64::MAX))
@@ -222,7 +251,7 @@ fn is_taken(what: &str) -> Error {
 }
 
 fn is_for(pool: &Pool, bridge: &str) -> bool {
-    pool.bridge.as_deref().is_none_or(|of| of == bridge)
+    !is_link(bridge) && pool.bridge.as_deref().is_none_or(|of| of == bridge)
 }
 
 /// How many addresses; none where the ends are of two families or swapped.
@@ -338,6 +367,32 @@ mod tests {
         let second = choose("rm-a", &[], &site, &mut others).unwrap();
         assert_eq!(second[0].mac, first[0].mac);
         assert_ne!(second[0].addresses, first[0].addresses);
+    }
+
+    #[test]
+    fn each_link_has_addresses_of_its_own_and_none_of_a_pool() {
+        let mut own = pool("10.0.0.1", "10.0.0.3", 24);
+        own.gateway = Some("10.0.0.1".parse().unwrap());
+        let site = site(vec![own]);
+        let end = |link: &str, addresses: &[&str]| Interface {
+            bridge: Some(link.to_owned()),
+            addresses: addresses.iter().map(|a| a.parse().unwrap()).collect(),
+            ..Interface::default()
+        };
+        let mut taken = Taken::default();
+        let one = [
+            Interface::default(),
+            end("rml-a", &["10.0.0.2/24"]),
+            end("rml-b", &[]),
+        ];
+        assert_eq!(room(&one, &site, &taken), Some(3));
+        let nics = choose("rm-a", &one, &site, &mut taken).unwrap();
+        assert_eq!(nics[2].addresses, []);
+        assert_eq!(super::nics(&nics, &site)[1].gateways, [] as [IpAddr; 0]);
+        let other = [end("rml-b", &["10.0.0.2/24"])];
+        assert!(choose("rm-b", &other, &site, &mut taken).is_ok());
+        let again = choose("rm-c", &other, &site, &mut taken).unwrap_err();
+        assert_eq!(again.kind(), ErrorKind::Conflict);
     }
 
     #[test]

@@ -21,6 +21,7 @@ use crate::config::Config;
 use crate::driver::{self, Domain, Event, Image, State};
 use crate::failure::failure;
 use crate::hosts::{Host, Hosts, Open};
+use crate::links;
 use crate::mark::Record;
 use crate::spec;
 
@@ -165,6 +166,7 @@ impl Backend<Node> for Nodes {
             notes.extend(domain.metadata.map(|metadata| (domain.name, metadata)));
         }
         let mut taken = Taken::of(&notes, "");
+        let wanted = links::plugged(&want.interfaces, host.id);
         let each_disk = want.disk_gib.map(|gib| gib * 1024);
         let left = [
             Some(memory.min(has.free_memory_mib) / want.memory_mib),
@@ -172,14 +174,14 @@ impl Backend<Node> for Nodes {
             has.free_disk_mib
                 .zip(each_disk)
                 .map(|(free, each)| free / each),
-            addresses::room(&want.interfaces, &host.site, &taken),
+            addresses::room(&wanted, &host.site, &taken),
         ];
         let left = left.into_iter().flatten().min().unwrap_or(0);
         if left == 0 {
             return Ok(Vec::new());
         }
         // An address that is asked for and taken is refused now.
-        addresses::choose("rm-offer", &want.interfaces, &host.site, &mut taken)?;
+        addresses::choose("rm-offer", &wanted, &host.site, &mut taken)?;
         Ok(vec![Offer::room(Some(left))])
     }
 

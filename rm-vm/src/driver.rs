@@ -149,6 +149,8 @@ pub struct Features {
     pub disk_size: bool,
     /// Interfaces can be put into a VLAN.
     pub vlans: bool,
+    /// Bridges are made for links between nodes, and removed again.
+    pub links: bool,
     /// Users, keys, user data and commands reach the guest.
     pub seed: bool,
     /// What is written to the console can be read.

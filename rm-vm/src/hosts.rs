@@ -54,6 +54,7 @@ impl Hosts {
         }
         let site = self.config.sites.get(&cx.site.name).cloned();
         let host = Arc::new(Host {
+            id: cx.site.id,
             name: cx.site.name.clone(),
             driver: (self.open)(cx, &self.config)?,
             site: site.unwrap_or_default(),
@@ -69,6 +70,8 @@ impl Hosts {
 /// One host.
 #[derive(Debug)]
 pub(crate) struct Host {
+    /// The site's id.
+    pub(crate) id: CatalogId,
     /// The site's name.
     pub(crate) name: String,
     pub(crate) driver: Arc<dyn Driver>,

@@ -17,6 +17,7 @@ mod files;
 mod hosts;
 pub mod images;
 pub mod libvirt;
+mod links;
 pub mod lxc;
 mod mark;
 pub mod plugin;

@@ -16,6 +16,7 @@ mod config;
 mod container;
 mod events;
 mod host;
+mod links;
 mod tools;
 
 use std::path::{Path, PathBuf};
@@ -109,6 +110,7 @@ impl Driver for Lxc {
             reimage: true,
             disk_size: false,
             vlans: true,
+            links: true,
             seed: true,
             console: true,
             events: true,

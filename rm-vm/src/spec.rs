@@ -4,11 +4,13 @@ use rm_core::model::{Action, NodeSpec, Power};
 use rm_core::{Error, ErrorKind, Result};
 
 use crate::driver::{self, Features};
+use crate::links::is_link;
 
 /// Much for a script, and what clouds take at most.
 const USER_DATA: usize = 64 * 1024;
 const COMMANDS: usize = 64 * 1024;
 const KEY: usize = 16 * 1024;
+const LINK: usize = 512;
 
 /// What can never be, on whatever host.
 pub(crate) fn check(spec: &NodeSpec) -> Result<()> {
@@ -59,6 +61,16 @@ pub(crate) fn check(spec: &NodeSpec) -> Result<()> {
         if bridge.is_some_and(|b| driver::name(b).is_err() || b.len() > 15) {
             return wrong("that is not the name of a bridge".into());
         }
+        if bridge.is_some_and(is_link) {
+            return wrong("bridges of that name are links'; name the link".into());
+        }
+        if interface.link.is_some() && (bridge.is_some() || interface.vlan.is_some()) {
+            return wrong("the end of a link has neither bridge nor VLAN".into());
+        }
+        let length = interface.link.as_ref().map_or(1, String::len);
+        if !(1..=LINK).contains(&length) {
+            return wrong(format!("the name of a link has 1 to {LINK} bytes"));
+        }
         if interface.vlan.is_some_and(|v| v == 0 || v > 4094) {
             return wrong("a VLAN is a number from 1 to 4094".into());
         }
@@ -102,6 +114,7 @@ pub(crate) fn possible(spec: &NodeSpec, features: Features) -> Result<()> {
         reimage,
         disk_size,
         vlans,
+        links,
         seed,
         ..
     } = features;
@@ -122,6 +135,10 @@ pub(crate) fn possible(spec: &NodeSpec, features: Features) -> Result<()> {
         (
             !vlans && spec.interfaces.iter().any(|i| i.vlan.is_some()),
             "use VLANs",
+        ),
+        (
+            !links && spec.interfaces.iter().any(|i| i.link.is_some()),
+            "make links between nodes",
         ),
         (
             !seed && born,
@@ -210,6 +227,20 @@ mod tests {
             |s| s.interfaces[0].mac = Some("02:00:00:00:00:0g".to_owned()),
             |s| s.interfaces[0].mac = Some(String::new()),
             |s| s.interfaces[0].vlan = Some(4095),
+            |s| s.interfaces[0].bridge = Some("rml0123456789ab".to_owned()),
+            |s| s.interfaces[0].link = Some("a".to_owned()),
+            |s| {
+                s.interfaces[0] = Interface {
+                    link: Some(String::new()),
+                    ..Interface::default()
+                }
+            },
+            |s| {
+                s.interfaces[0] = Interface {
+                    link: Some("x".repeat(513)),
+                    ..Interface::default()
+                }
+            },
             |s| s.interfaces = vec![Interface::default(); 9],
             |s| s.image.sha256 = "../../etc".to_owned(),
             |s| s.vcpus = 0,
@@ -248,6 +279,7 @@ mod tests {
             |s| s.disk_gib = Some(1),
             |s| s.user_data = "x".to_owned(),
             |s| s.interfaces[0].vlan = Some(7),
+            |s| s.interfaces[0].link = Some("a".to_owned()),
             |s| {
                 s.requests = vec![Request {
                     number: 1,

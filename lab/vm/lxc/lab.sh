@@ -62,6 +62,7 @@ lab_down() {
         delete_links_on "$bridge"
         ip link delete "$bridge" 2>/dev/null || true
     fi
+    remove_links "$dir/containers"
     for name in "${names[@]}"; do remove_cgroups "lxc.payload.$name" "lxc.monitor.$name"; done
     # What LXC's monitors pass through as they end, and leave.
     remove_cgroups lxc.pivot
@@ -89,6 +90,15 @@ unmount_below() {
     while read -r _ where _; do
         if [[ $where == "$1"/* ]]; then umount -l "$where"; fi
     done < <(tac /proc/self/mounts)
+}
+
+# The bridges for links between containers below a path, of whose daemon was killed.
+remove_links() {
+    local link
+    for link in /sys/class/net/rml*; do
+        [[ -e $link && $(cat "$link/ifalias") == "resource-manager:$1"?(/*) ]] || continue
+        ip link delete "$(basename "$link")" 2>/dev/null || true
+    done
 }
 
 delete_links_on() {

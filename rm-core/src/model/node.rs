@@ -133,8 +133,12 @@ pub struct Interface {
     /// The VLAN on that bridge, 1 to 4094.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vlan: Option<u16>,
+    /// The link that it is an end of, in the place of a bridge: the interfaces
+    /// of one site that name the same link reach each other, and nobody else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
     /// Its addresses; one of each family that the host has pools of, where
-    /// there is none.
+    /// there is none and it is no end of a link.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<Address>,
     /// Its hardware address, `02:00:0a:4d:00:02`; derived from the node's name

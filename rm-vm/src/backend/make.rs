@@ -14,6 +14,7 @@ use crate::addresses::{self, Taken};
 use crate::driver::{self, Definition, Image, Seed, Size};
 use crate::failure::failure;
 use crate::hosts::Host;
+use crate::links;
 use crate::mark::Record;
 
 /// How often addresses are chosen anew that somebody else has chosen, too.
@@ -52,8 +53,9 @@ impl Make {
         let _making = host.making.lock().await;
         let notes = host.driver.notes().await.map_err(failed)?;
         let mut taken = Taken::of(&notes, name);
+        let wanted = links::plugged(&self.spec.interfaces, host.id);
         for _ in 0..CHOICES {
-            let nics = addresses::choose(name, &self.spec.interfaces, &host.site, &mut taken)?;
+            let nics = addresses::choose(name, &wanted, &host.site, &mut taken)?;
             let record = Record {
                 mark: Mark {
                     generation: 0,

@@ -69,6 +69,7 @@ impl Kind {
             reimage: lxc || qemu,
             disk_size: qemu,
             vlans: false,
+            links: false,
             seed: !test,
             console: false,
             events: true,

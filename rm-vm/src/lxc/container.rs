@@ -1,5 +1,6 @@
 //! Containers as folders, and what is done with them. Everything here blocks.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::PermissionsExt;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use super::cgroups;
 use super::config::{self, Cgroups, Place};
+use super::links;
 use super::tools::{self, Info};
 use crate::driver::{Definition, Domain, Error, Result, Size, State};
 use crate::files::{self, Aside, told};
@@ -197,6 +199,8 @@ impl Containers {
 
     pub(super) fn start(&self, name: &str) -> Result<()> {
         let (folder, _lock) = self.locked(name)?;
+        let config = read(&folder.join(CONFIG))?.unwrap_or_default();
+        links::make(&self.path, &links::of(&config))?;
         let log = folder.join(LOG);
         let _ = fs::remove_file(&log);
         let Err(words) = tools::start(&self.path, name, &log)? else {
@@ -232,7 +236,22 @@ impl Containers {
         self.still(name, "removed")?;
         cgroups::forget(name);
         files::remove(&folder, &[CONFIG, RECORD])
-            .map_err(|e| Error::Unclear(format!("{name:?} is removed in part: {e}")))
+            .map_err(|e| Error::Unclear(format!("{name:?} is removed in part: {e}")))?;
+        // The container is gone; what is left of links goes with the next one.
+        if let Err(e) = links::sweep(&self.path, || self.linked()) {
+            tracing::warn!(error = %e, "a bridge of a link is still there");
+        }
+        Ok(())
+    }
+
+    /// The links that any container is on.
+    fn linked(&self) -> Result<BTreeSet<String>> {
+        let mut named = BTreeSet::new();
+        for name in self.names()? {
+            let config = read(&self.path.join(&name).join(CONFIG))?;
+            named.extend(links::of(config.as_deref().unwrap_or_default()));
+        }
+        Ok(named)
     }
 
     pub(super) fn freeze(&self, name: &str, still: bool) -> Result<()> {

@@ -256,3 +256,51 @@ async fn what_happens_behind_our_back_is_seen_and_mended_when_asked() {
     assert_eq!(lab.state(&name), "RUNNING");
     p.end(id).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_nodes_of_one_link_reach_each_other_and_nobody_else_does() {
+    let Some(lab) = Lab::find("the_nodes_of_one_link_reach_each_other") else {
+        return;
+    };
+    // Of its own, so that nobody else's bridges are counted.
+    let lab = lab.apart("linked");
+    let p = Program::on(&lab).await;
+    let on = |link: &str, address: &str| {
+        let mut spec = lab.spec();
+        let end = Interface {
+            link: Some(link.to_owned()),
+            addresses: vec![address.parse().unwrap()],
+            ..Interface::default()
+        };
+        spec.interfaces = vec![Interface::default(), end];
+        spec
+    };
+    let (first, a) = p.node(on("slice lan", "10.9.0.1/24")).await;
+    let (second, _) = p.node(on("slice lan", "10.9.0.2/24")).await;
+    let (third, c) = p.node(on("slice other", "10.9.0.2/24")).await;
+    let reaches = |from: &str, to: &str| {
+        let ping = format!("ping -c 1 -W 5 {to} >/dev/null 2>&1 && echo yes || echo no");
+        lab.inside(from, &ping)
+    };
+    assert_eq!(reaches(&a, "10.9.0.2"), "yes");
+    assert_eq!(reaches(&c, "10.9.0.1"), "no");
+    let refused = p.ask(on("slice lan", "10.9.0.2/24"), false).await;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Conflict);
+    assert_eq!(bridges(&lab.path).len(), 2);
+    p.end(second).await;
+    assert_eq!(bridges(&lab.path).len(), 2, "one is still on the link");
+    p.end(first).await;
+    p.end(third).await;
+    assert_eq!(bridges(&lab.path), [] as [String; 0]);
+}
+
+/// The bridges of this machine that say that they are of this path.
+fn bridges(path: &std::path::Path) -> Vec<String> {
+    let own = format!("resource-manager:{}", path.display());
+    let all = std::fs::read_dir("/sys/class/net").unwrap();
+    let named = all.filter_map(|e| e.unwrap().file_name().into_string().ok());
+    let said = |name: &String| std::fs::read_to_string(format!("/sys/class/net/{name}/ifalias"));
+    named
+        .filter(|name| said(name).is_ok_and(|alias| alias.trim() == own))
+        .collect()
+}
