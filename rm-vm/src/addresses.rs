@@ -382,14 +382,14 @@ mod tests {
         let mut taken = Taken::default();
         let one = [
             Interface::default(),
-            end("rml-a", &["10.0.0.2/24"]),
-            end("rml-b", &[]),
+            end("rmlaaaaaaaaaaaa", &["10.0.0.2/24"]),
+            end("rmlbbbbbbbbbbbb", &[]),
         ];
         assert_eq!(room(&one, &site, &taken), Some(3));
         let nics = choose("rm-a", &one, &site, &mut taken).unwrap();
         assert_eq!(nics[2].addresses, []);
         assert_eq!(super::nics(&nics, &site)[1].gateways, [] as [IpAddr; 0]);
-        let other = [end("rml-b", &["10.0.0.2/24"])];
+        let other = [end("rmlbbbbbbbbbbbb", &["10.0.0.2/24"])];
         assert!(choose("rm-b", &other, &site, &mut taken).is_ok());
         let again = choose("rm-c", &other, &site, &mut taken).unwrap_err();
         assert_eq!(again.kind(), ErrorKind::Conflict);

@@ -85,7 +85,10 @@ impl Host {
     /// One of which nobody says anything.
     #[cfg(test)]
     pub(crate) fn of(driver: Arc<dyn Driver>) -> Self {
+        #[allow(clippy::unwrap_used, reason = "a test's own text")]
+        let id = "01a20300-2ed2-72a4-96f2-24d9f74b2bdd".parse().unwrap();
         Self {
+            id,
             name: "lab".to_owned(),
             driver,
             site: SiteConfig::default(),

@@ -95,7 +95,7 @@ unmount_below() {
 # The bridges for links between containers below a path, of whose daemon was killed.
 remove_links() {
     local link
-    for link in /sys/class/net/rml*; do
+    for link in /sys/class/net/rml????????????; do
         [[ -e $link && $(cat "$link/ifalias") == "resource-manager:$1"?(/*) ]] || continue
         ip link delete "$(basename "$link")" 2>/dev/null || true
     done
