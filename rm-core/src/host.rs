@@ -27,12 +27,13 @@ use crate::operations::Operations;
 use crate::orphans::Orphans;
 use crate::outbox::Outbox;
 use crate::policy::{CheapestThenRoomiest, Placement, Policy};
+use crate::quota::over_quota;
 use crate::rebuild::Rebuild;
 use crate::record::ResourceRecord;
 use crate::registry::{AdapterRegistry, Registries, ResourceManagerRegistry};
 use crate::secret::{Sealer, Unsealed};
 use crate::signal::Subscription;
-use crate::store::{Batch, MemoryStore, Outcome, Store};
+use crate::store::{Batch, MemoryStore, Outcome, Refusal, Store};
 
 /// What everything in core shares. Managers and the engine hold it; it holds
 /// neither.
@@ -250,6 +251,29 @@ impl Host {
     /// What the operator decided.
     pub fn policy(&self) -> &Policy {
         &self.core.policy
+    }
+
+    /// Writes a batch that managers, resources and adapters have put something
+    /// into, and wakes whoever waits for it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Quota`] where a limit would be passed; what is refused for
+    /// another reason is an outcome.
+    pub async fn commit(&self, batch: Batch) -> Result<Outcome> {
+        match self.core.commit(batch).await? {
+            Outcome::Refused(Refusal::Limit {
+                counter,
+                value,
+                at_most,
+            }) => Err(over_quota(&counter, value, at_most)),
+            outcome => Ok(outcome),
+        }
+    }
+
+    /// How offers are ranked.
+    pub fn placement(&self) -> &Arc<dyn Placement> {
+        &self.core.placement
     }
 
     /// Waits until something was committed in this process after `heard`, or

@@ -22,9 +22,11 @@ use crate::store::{Batch, Due, Expect, Key, Outcome, Refusal, Version, Versioned
 use crate::visible::see;
 
 mod adopt;
+mod draft;
 mod holder;
 mod power;
 
+pub use draft::Draft;
 use holder::{holder, own_hold};
 
 /// One reserved thing: what is wanted of it, what is seen of it, and the verbs
@@ -189,15 +191,7 @@ impl<M: Model> Resource<M> {
     ) -> Result<Self> {
         self.update(who, Verb::Release, |core, r, batch| {
             let at = own_hold(who, r, hold)?;
-            let gone = r.holds.remove(at);
-            batch.events.push(core.event(
-                r,
-                "released",
-                serde_json::json!({"by": who.user, "hold": gone.id, "left": r.holds.len()}),
-            ));
-            if r.holds.is_empty() {
-                want_absent(&*core.env, r, batch, "its last holder gave it up");
-            }
+            let_go(core, r, batch, &who.user, at);
             also(batch)
         })
         .await
@@ -346,6 +340,19 @@ impl<M: Model> Resource<M> {
                 Outcome::Refused(_) => {}
             }
         }
+    }
+}
+
+/// A hold is given up; with the last one the resource is.
+fn let_go(core: &Core, r: &mut ResourceRecord, batch: &mut Batch, by: &str, at: usize) {
+    let gone = r.holds.remove(at);
+    batch.events.push(core.event(
+        r,
+        "released",
+        serde_json::json!({"by": by, "hold": gone.id, "left": r.holds.len()}),
+    ));
+    if r.holds.is_empty() {
+        want_absent(&*core.env, r, batch, "its last holder gave it up");
     }
 }
 

@@ -4,6 +4,9 @@ use rm_core::{Error, ErrorKind};
 
 use super::credentials::{EXPIRED, FORBIDDEN, INVALID, MISMATCH, UNREADABLE, UNTRUSTED};
 
+/// A time that is not allowed.
+pub(super) const OUT_OF_RANGE: &str = "out-of-range";
+
 /// The codes of the return struct that this aggregate gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names are those of GENI's table")]
@@ -43,6 +46,7 @@ impl Code {
             FORBIDDEN => return Self::Forbidden,
             "bad-version" => return Self::BadVersion,
             "too-large" => return Self::TooBig,
+            OUT_OF_RANGE => return Self::OutOfRange,
             _ => {}
         }
         match error.kind() {

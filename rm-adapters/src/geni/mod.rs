@@ -4,8 +4,6 @@
 //! TLS with a client certificate -> XML-RPC -> Rpc v2, v3 -> credentials -> adapters of the kinds
 //! ```
 //!
-//! What is there so far: GetVersion and ListResources of both versions.
-//!
 //! | to know | read |
 //! |---|---|
 //! | which methods there are, and how they are answered | [`Aggregate`], `rpc` |
@@ -15,6 +13,7 @@
 //! | how calls and answers are written | [`xmlrpc`] |
 //! | how clients reach it | [`GeniDoor`], `tls.rs` |
 //! | what the adapters of kinds do for it | [`GeniSliver`], [`NodeSlivers`] |
+//! | what a slice is, and what is kept of it | `slice` |
 //! | in which state a sliver is, and what can be done then | [`states`] |
 //! | names of users, slices, slivers, authorities | [`Urn`] |
 //! | where long work is done, so that no line waits for another's | `bench.rs` |
@@ -27,6 +26,7 @@ mod nodes;
 mod rpc;
 pub mod rspec;
 mod serve;
+mod slice;
 mod sliver;
 pub mod states;
 mod tls;
@@ -38,6 +38,7 @@ pub use codes::Code;
 pub use nodes::{NodeSlivers, register};
 pub use rpc::{Aggregate, Version};
 pub use serve::GeniDoor;
-pub use sliver::GeniSliver;
+pub use slice::Lifetimes;
+pub use sliver::{Deed, GeniSliver, Refusal, Sliver, SliverTerms};
 pub use urn::Urn;
 pub use xml::{Attribute, Content, Element, Line, Name};

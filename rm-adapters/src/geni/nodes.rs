@@ -4,18 +4,29 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use rm_core::catalog::Site;
+use rm_core::catalog::{Image, Site};
+use rm_core::manager::ResourceManager;
 use rm_core::model;
+use rm_core::record::ResourceRecord;
 use rm_core::registry::{Adapter, Registries};
+use rm_core::store::Batch;
 use rm_core::{Call, ErrorKind, Kind, Result};
 
 use super::Urn;
 use super::rspec::{Available, DiskImage, HardwareType, Node, Rspec, SliverType};
-use super::sliver::GeniSliver;
-use super::states;
+use super::sliver::{GeniSliver, Refusal, Sliver, SliverTerms};
+use super::states::{self, Standing};
 
-/// How many entries of the catalog are read at once.
+mod fit;
+mod held;
+mod place;
+
+use held::NodeSliver;
+
+/// How many entries of the catalog, and how many resources, are read at once.
 const PAGE: u32 = 200;
+
+type Manager = Arc<dyn ResourceManager<model::Node>>;
 
 /// Offers nodes of some kinds, each by the name of its type of sliver.
 #[derive(Debug)]
@@ -29,6 +40,20 @@ impl NodeSlivers {
     pub fn new(types: impl IntoIterator<Item = (Kind, &'static str)>) -> Self {
         let (kinds, types) = types.into_iter().unzip();
         Self { kinds, types }
+    }
+
+    /// The managers of these types of slivers that are linked, each with what
+    /// RSpecs call it.
+    fn managers(&self, call: &Call<'_>) -> Result<Vec<(&'static str, Manager)>> {
+        let mut all = Vec::new();
+        for (kind, name) in self.kinds.iter().zip(&self.types) {
+            match call.host.managers().serving::<model::Node>(kind) {
+                Ok(managers) => all.extend(managers.into_iter().map(|m| (*name, m))),
+                Err(e) if e.kind() == ErrorKind::Unsupported => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(all)
     }
 }
 
@@ -62,25 +87,24 @@ impl GeniSliver for NodeSlivers {
         into: &mut Rspec,
     ) -> Result<()> {
         // Which API is spoken by who makes which type.
-        let mut made: Vec<(&str, String)> = Vec::new();
-        for (kind, name) in self.kinds.iter().zip(&self.types) {
-            match call.host.managers().serving::<model::Node>(kind) {
-                Ok(managers) => {
-                    made.extend(managers.iter().map(|m| (*name, m.serves().api.clone())));
-                }
-                Err(e) if e.kind() == ErrorKind::Unsupported => {}
-                Err(e) => return Err(e),
-            }
-        }
-        let images = images(call, aggregate).await?;
+        let managers = self.managers(call)?;
+        let made = || managers.iter().map(|(name, m)| (*name, &*m.serves().api));
+        let images: Vec<DiskImage> = images(call)
+            .await?
+            .iter()
+            .map(|image| DiskImage {
+                name: Some(urn_of(aggregate, image).as_str().into()),
+                description: Some(image.name.as_str().into()),
+                ..DiskImage::default()
+            })
+            .collect();
         let mut after = None;
         loop {
             let page = call.host.catalog().sites(after.as_ref(), PAGE).await?;
             for site in &page.items {
-                let types: BTreeSet<&str> = made
-                    .iter()
+                let types: BTreeSet<&str> = made()
                     .filter(|(_, api)| *api == site.api)
-                    .map(|(name, _)| *name)
+                    .map(|(name, _)| name)
                     .collect();
                 if !types.is_empty() {
                     into.nodes.push(offered(site, aggregate, &types, &images));
@@ -91,17 +115,65 @@ impl GeniSliver for NodeSlivers {
                 break;
             }
         }
-        let types: BTreeSet<&str> = made.iter().map(|(name, _)| *name).collect();
+        let types: BTreeSet<&str> = made().map(|(name, _)| name).collect();
         if !types.is_empty() {
             into.extra.add(states::extension(aggregate, types));
         }
         Ok(())
     }
+
+    fn sliver_types(&self, call: &Call<'_>) -> Vec<&'static str> {
+        let mut types: Vec<&'static str> = Vec::new();
+        for (name, _) in self.managers(call).unwrap_or_default() {
+            if !types.contains(&name) {
+                types.push(name);
+            }
+        }
+        types
+    }
+
+    async fn prepare(
+        &self,
+        call: &Call<'_>,
+        nodes: &[&Node],
+        terms: &SliverTerms<'_>,
+        into: &mut Batch,
+    ) -> Result<Vec<Arc<ResourceRecord>>, Refusal> {
+        place::prepare(self.managers(call)?, call, nodes, terms, into).await
+    }
+
+    async fn held(&self, call: &Call<'_>) -> Result<Vec<Box<dyn Sliver>>> {
+        let mut held: Vec<Box<dyn Sliver>> = Vec::new();
+        for (_, manager) in self.managers(call)? {
+            let mut after = None;
+            loop {
+                let page = manager.find(call.who, false, after.as_ref(), PAGE).await?;
+                held.extend(
+                    page.items
+                        .into_iter()
+                        .map(|node| Box::new(NodeSliver(node)) as Box<dyn Sliver>),
+                );
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(held)
+    }
+
+    fn standing(&self, record: &ResourceRecord) -> Standing {
+        held::standing(record)
+    }
+
+    fn tell(&self, record: &ResourceRecord, aggregate: &Urn, node: &mut Node) {
+        held::tell(record, aggregate, node);
+    }
 }
 
 /// A site as a component that makes slivers.
 fn offered(site: &Site, aggregate: &Urn, types: &BTreeSet<&str>, images: &[DiskImage]) -> Node {
-    let urn = Urn::new(aggregate.authority(), "node", &site.name);
+    let urn = component(aggregate, &site.name);
     Node {
         component_id: Some(urn.as_str().into()),
         component_manager_id: Some(aggregate.as_str().into()),
@@ -127,24 +199,27 @@ fn offered(site: &Site, aggregate: &Urn, types: &BTreeSet<&str>, images: &[DiskI
     }
 }
 
-async fn images(call: &Call<'_>, aggregate: &Urn) -> Result<Vec<DiskImage>> {
+async fn images(call: &Call<'_>) -> Result<Vec<Image>> {
     let mut found = Vec::new();
     let mut after = None;
     loop {
         let page = call.host.catalog().images(after.as_ref(), PAGE).await?;
-        for image in &page.items {
-            let urn = Urn::new(aggregate.authority(), "image", &image.name);
-            found.push(DiskImage {
-                name: Some(urn.as_str().into()),
-                description: Some(image.name.as_str().into()),
-                ..DiskImage::default()
-            });
-        }
+        found.extend(page.items);
         after = page.next;
         if after.is_none() {
             return Ok(found);
         }
     }
+}
+
+/// What RSpecs call an image.
+fn urn_of(aggregate: &Urn, image: &Image) -> Urn {
+    Urn::new(aggregate.authority(), "image", &image.name)
+}
+
+/// What RSpecs call a site.
+fn component(aggregate: &Urn, site: &str) -> Urn {
+    Urn::new(aggregate.authority(), "node", site)
 }
 
 /// Registers what is here for GENI.

@@ -1,11 +1,25 @@
 //! The contract between GENI's Rpcs and the adapters of kinds.
+//!
+//! A request is split into its nodes; those of one type of sliver go to the
+//! adapter that makes it, and all adapters write into one batch. What they
+//! reserve are resources of the house, held by the slice: this contract adds
+//! no state of its own to them.
+
+use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
+use rm_core::env::Timestamp;
+use rm_core::model::NodeUser;
+use rm_core::record::ResourceRecord;
 use rm_core::registry::{Adapter, Contract};
-use rm_core::{Call, Result};
+use rm_core::store::Batch;
+use rm_core::{Call, Caller, Error, Result};
 
 use super::Urn;
-use super::rspec::Rspec;
+use super::rspec::{Node, Rspec};
+use super::states::{Action, Standing};
+use super::xmlrpc::Value;
 
 /// A translator of some kinds to slivers and back.
 #[async_trait]
@@ -23,8 +37,117 @@ pub trait GeniSliver: Adapter {
         available: bool,
         into: &mut Rspec,
     ) -> Result<()>;
+
+    /// The types of slivers that it makes here, the usual one first: what
+    /// `sliver_type` of a request names.
+    fn sliver_types(&self, call: &Call<'_>) -> Vec<&'static str>;
+
+    /// Writes what makes these nodes into a batch, which the caller commits:
+    /// one resource for each, in their order, held by the caller. Answers the
+    /// records that it has put in.
+    ///
+    /// # Errors
+    ///
+    /// Where one of them cannot be made; then the batch is not used.
+    async fn prepare(
+        &self,
+        call: &Call<'_>,
+        nodes: &[&Node],
+        terms: &SliverTerms<'_>,
+        into: &mut Batch,
+    ) -> Result<Vec<Arc<ResourceRecord>>, Refusal>;
+
+    /// What the caller holds of its kinds, whatever became of it.
+    ///
+    /// # Errors
+    ///
+    /// Where the store cannot be asked.
+    async fn held(&self, call: &Call<'_>) -> Result<Vec<Box<dyn Sliver>>>;
+
+    /// How a resource of its kinds stands.
+    fn standing(&self, record: &ResourceRecord) -> Standing;
+
+    /// Adds to a node of a request what a manifest says of it: where it is, how
+    /// it is reached.
+    fn tell(&self, record: &ResourceRecord, aggregate: &Urn, node: &mut Node);
 }
 
 impl Contract for dyn GeniSliver {
     const NAME: &'static str = "geni sliver";
+}
+
+/// A resource that is a sliver.
+pub trait Sliver: fmt::Debug + Send + Sync {
+    /// Its record, as it was read.
+    fn record(&self) -> &ResourceRecord;
+
+    /// Writes something to be done with it into a batch, which the caller
+    /// commits; answers what its record will be then.
+    ///
+    /// # Errors
+    ///
+    /// Where it is not in a state for that, or cannot do it; then nothing was
+    /// written.
+    fn write(&self, who: &Caller, deed: &Deed<'_>, into: &mut Batch)
+    -> Result<Arc<ResourceRecord>>;
+}
+
+/// How slivers are to be reserved.
+#[derive(Debug, Clone, Copy)]
+pub struct SliverTerms<'a> {
+    /// The aggregate, after which components are named.
+    pub aggregate: &'a Urn,
+    /// By whose credentials sites are used.
+    pub means: &'a Caller,
+    /// When they end by themselves.
+    pub until: Timestamp,
+    /// Who can log in, where that is known already.
+    pub users: &'a [NodeUser],
+    /// Whether only their place is kept; else they are made and run.
+    pub reserve: bool,
+}
+
+/// What can be done with a sliver.
+#[derive(Debug, Clone, Copy)]
+pub enum Deed<'a> {
+    /// Make what is reserved.
+    Provision {
+        /// Who can log in.
+        users: &'a [NodeUser],
+        /// When it ends from then on.
+        until: Timestamp,
+    },
+    /// An operational action.
+    Act(Action),
+    /// Give it another end.
+    Renew(Timestamp),
+    /// Let it go.
+    Release,
+}
+
+/// Why a call is refused, and what of that a program can use.
+#[derive(Debug)]
+pub struct Refusal {
+    /// Why.
+    pub error: Error,
+    /// What stands in `value` of the answer: the latest time that would do, how
+    /// many were asked for and how many there are. Empty where there is nothing
+    /// to say.
+    pub hint: Value,
+}
+
+impl Refusal {
+    /// One that has something to say.
+    pub fn hinting(error: Error, hint: Value) -> Self {
+        Self { error, hint }
+    }
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self {
+            error,
+            hint: Value::text(""),
+        }
+    }
 }

@@ -2,6 +2,7 @@
 //! what can be done then. All of it is made from the one table of verbs.
 
 use rm_core::life::{State, Verb, Wanted};
+use rm_core::record::ResourceRecord;
 
 use super::Urn;
 use super::xml::{Element, Name};
@@ -131,11 +132,58 @@ impl Operational {
 
 /// The word of version 2 for a sliver.
 pub fn status(wanted: Wanted, seen: State) -> &'static str {
-    match Operational::of(wanted, seen) {
-        _ if seen == State::Unknown => "unknown",
-        Operational::Ready | Operational::ReadyBusy => "ready",
-        Operational::Failed => "failed",
-        _ => "configuring",
+    Standing::of(wanted, seen).status()
+}
+
+/// How a sliver stands, on both axes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// How far it has come.
+    pub allocation: Allocation,
+    /// What it is doing.
+    pub operational: Operational,
+    /// Whether the site says how it is.
+    pub known: bool,
+}
+
+impl Standing {
+    /// Of what is wanted and seen, where what is seen is of what is wanted now.
+    pub fn of(wanted: Wanted, seen: State) -> Self {
+        Self {
+            allocation: Allocation::of(wanted),
+            operational: Operational::of(wanted, seen),
+            known: seen != State::Unknown,
+        }
+    }
+
+    /// Of a record; `ran` tells whether what was last seen of it was meant to
+    /// run. What was seen before something else was wanted is not what that
+    /// will be.
+    pub fn of_record(record: &ResourceRecord, ran: bool) -> Self {
+        let (wanted, seen) = (record.wanted, record.seen);
+        let newer = record.seen_generation < record.generation;
+        let mut standing = Self::of(wanted, seen);
+        standing.operational = match (standing.operational, ran) {
+            (Operational::Ready, true) if newer => Operational::ReadyBusy,
+            (Operational::Ready | Operational::ReadyBusy, false) if newer => {
+                Operational::Configuring
+            }
+            (Operational::NotReady, true) if newer => Operational::Stopping,
+            // What was never seen to run is not on its way to a stop.
+            (Operational::Stopping, false) => Operational::NotReady,
+            (same, _) => same,
+        };
+        standing
+    }
+
+    /// The word of version 2 for it.
+    pub fn status(self) -> &'static str {
+        match self.operational {
+            _ if !self.known => "unknown",
+            Operational::Ready | Operational::ReadyBusy => "ready",
+            Operational::Failed => "failed",
+            _ => "configuring",
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,19 +11,20 @@ use rm_adapters::geni::credentials::Roots;
 use rm_adapters::geni::xmlrpc::{Call, Value, answer};
 use rm_adapters::geni::{self, Aggregate, GeniDoor};
 use rm_core::backend::Serves;
-use rm_core::catalog::{NewImage, NewSite};
+use rm_core::catalog::{NewCredential, NewImage, NewSite};
 use rm_core::env::{Env, Timestamp};
 use rm_core::model::Node;
 use rm_core::registry::Registries;
-use rm_core::{Caller, Host, Kind};
+use rm_core::{Caller, Host, Kind, Tenant};
 use rm_testkit::{SimCloud, SimConfig};
 use tokio::sync::watch;
 
 use super::authority::{Draft, Party, Sign, envelope};
 
-/// It is always the same evening, or so many milliseconds later.
+/// It is always the same evening, or so many milliseconds later; no number is
+/// drawn twice.
 #[derive(Debug, Default)]
-pub(crate) struct Evening(pub(crate) AtomicI64);
+pub(crate) struct Evening(pub(crate) AtomicI64, AtomicU64);
 
 #[async_trait]
 impl Env for Evening {
@@ -37,7 +38,8 @@ impl Env for Evening {
     }
 
     fn random(&self) -> u64 {
-        7
+        let n = self.1.fetch_add(1, Ordering::SeqCst) + 1;
+        n.wrapping_mul(0x9e37_79b9_7f4a_7c15).reverse_bits()
     }
 
     async fn reaches(&self, _address: &str, _port: u16) -> bool {
@@ -54,6 +56,8 @@ pub(crate) struct Lab {
     pub(crate) base: String,
     pub(crate) folder: PathBuf,
     pub(crate) evening: Arc<Evening>,
+    pub(crate) host: Arc<Host>,
+    pub(crate) cloud: Arc<SimCloud>,
     pub(crate) stop: watch::Sender<bool>,
 }
 
@@ -79,6 +83,16 @@ pub(crate) async fn lab_of(
     adapters: impl FnOnce(&mut Registries),
     change: impl FnOnce(GeniDoor) -> GeniDoor,
 ) -> Lab {
+    lab_at(name, SimConfig::default(), adapters, change).await
+}
+
+/// With another site.
+pub(crate) async fn lab_at(
+    name: &str,
+    config: SimConfig,
+    adapters: impl FnOnce(&mut Registries),
+    change: impl FnOnce(GeniDoor) -> GeniDoor,
+) -> Lab {
     let urn = |rest: &str| format!("urn:publicid:IDN+lab:one+{rest}");
     let root = Party::root("urn:publicid:IDN+lab+authority+root");
     let sa = root.makes(&urn("authority+sa"), true, 2040);
@@ -90,7 +104,7 @@ pub(crate) async fn lab_of(
     let evening = Arc::new(Evening::default());
     let env: Arc<dyn Env> = Arc::<Evening>::clone(&evening);
     let mut builder = Host::builder(env);
-    let cloud = SimCloud::new(SimConfig::default());
+    let cloud = SimCloud::new(config);
     let serves = Serves {
         kind: Kind::from_static("vm.lxc"),
         api: "sim".to_owned(),
@@ -98,7 +112,7 @@ pub(crate) async fn lab_of(
     };
     builder
         .registries()
-        .backend::<Node>("sim", serves, cloud)
+        .backend::<Node>("sim", serves, Arc::clone(&cloud) as _)
         .unwrap();
     adapters(builder.registries());
     let host = Arc::new(builder.build().unwrap());
@@ -108,6 +122,12 @@ pub(crate) async fn lab_of(
         .add_site(&operator, NewSite::new("rack", "sim", "sim://rack"))
         .await
         .unwrap();
+    // By this the aggregate uses the site.
+    let means = NewCredential {
+        tenant: Some(Tenant("lab:one".to_owned())),
+        ..NewCredential::new("rack", "rack", serde_json::json!({"account": "geni"}))
+    };
+    catalog.add_credential(&operator, means).await.unwrap();
     let image = NewImage {
         name: "debian".to_owned(),
         source: "file:/images/debian".to_owned(),
@@ -120,7 +140,14 @@ pub(crate) async fn lab_of(
     let base = format!("https://127.0.0.1:{}", address.port());
     let aggregate = Aggregate::new(am.urn.clone(), &base);
     let roots = Arc::new(Roots::new(&folder));
-    let door = GeniDoor::new(host, aggregate, roots, &am.chain(), &am.key_pem()).unwrap();
+    let door = GeniDoor::new(
+        Arc::clone(&host),
+        aggregate,
+        roots,
+        &am.chain(),
+        &am.key_pem(),
+    )
+    .unwrap();
     let door = change(door);
     let (stop, mut stopped) = watch::channel(false);
     tokio::spawn(async move {
@@ -137,6 +164,8 @@ pub(crate) async fn lab_of(
         base,
         folder,
         evening,
+        host,
+        cloud,
         stop,
     }
 }
@@ -196,17 +225,51 @@ impl Lab {
         read.arguments.into_iter().next().unwrap()
     }
 
-    pub(crate) fn user_credential(&self, owner: &Party) -> String {
+    /// Starts the engine; it stops with the lab.
+    pub(crate) fn start_engine(&self) {
+        let engine = self.host.engine();
+        let mut stopped = self.stop.subscribe();
+        tokio::spawn(async move {
+            let stop = async move {
+                let _ = stopped.wait_for(|s| *s).await;
+            };
+            engine.run(stop).await
+        });
+    }
+
+    /// Someone of whom credentials for a slice can be made out.
+    pub(crate) fn slice(&self, name: &str) -> Party {
+        let urn = format!("urn:publicid:IDN+lab:one+slice+{name}");
+        self.sa.makes(&urn, false, 2040)
+    }
+
+    /// What lets somebody do everything with a slice, until then.
+    pub(crate) fn slice_credential(&self, owner: &Party, slice: &Party, expires: &str) -> String {
+        self.credential(owner, slice, expires, &[("*", "true")])
+    }
+
+    pub(crate) fn credential(
+        &self,
+        owner: &Party,
+        target: &Party,
+        expires: &str,
+        privileges: &[(&str, &str)],
+    ) -> String {
         let statement = Draft {
             id: "ref0",
             owner,
-            target: owner,
-            expires: "2026-11-28T07:42:26Z",
-            privileges: &[("refresh", "true"), ("info", "true")],
+            target,
+            expires,
+            privileges,
             parent: None,
         }
         .write();
         envelope(&statement, &Sign::usual(&self.sa, "ref0").over(&statement))
+    }
+
+    pub(crate) fn user_credential(&self, owner: &Party) -> String {
+        let privileges = [("refresh", "true"), ("info", "true")];
+        self.credential(owner, owner, "2026-11-28T07:42:26Z", &privileges)
     }
 }
 

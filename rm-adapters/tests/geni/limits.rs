@@ -9,11 +9,14 @@ use async_trait::async_trait;
 use rm_adapters::geni::credentials::{
     Anchors, Certificate, Credential, CredentialVerifier, SpeaksFor, XmlVerifier,
 };
-use rm_adapters::geni::rspec::Rspec;
+use rm_adapters::geni::rspec::{Node, Rspec};
+use rm_adapters::geni::states::Standing;
 use rm_adapters::geni::xmlrpc::Value;
-use rm_adapters::geni::{self, GeniSliver, Urn};
+use rm_adapters::geni::{self, GeniSliver, Refusal, Sliver, SliverTerms, Urn};
 use rm_core::env::Timestamp;
+use rm_core::record::ResourceRecord;
 use rm_core::registry::{Adapter, Registries};
+use rm_core::store::Batch;
 use rm_core::{Kind, Result};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
@@ -184,6 +187,32 @@ impl GeniSliver for Broken {
         _available: bool,
         _into: &mut Rspec,
     ) -> Result<()> {
+        panic!("on purpose")
+    }
+
+    fn sliver_types(&self, _call: &rm_core::Call<'_>) -> Vec<&'static str> {
+        vec!["broken"]
+    }
+
+    async fn prepare(
+        &self,
+        _call: &rm_core::Call<'_>,
+        _nodes: &[&Node],
+        _terms: &SliverTerms<'_>,
+        _into: &mut Batch,
+    ) -> Result<Vec<Arc<ResourceRecord>>, Refusal> {
+        panic!("on purpose")
+    }
+
+    async fn held(&self, _call: &rm_core::Call<'_>) -> Result<Vec<Box<dyn Sliver>>> {
+        panic!("on purpose")
+    }
+
+    fn standing(&self, _record: &ResourceRecord) -> Standing {
+        panic!("on purpose")
+    }
+
+    fn tell(&self, _record: &ResourceRecord, _aggregate: &Urn, _node: &mut Node) {
         panic!("on purpose")
     }
 }

@@ -18,5 +18,7 @@ mod lab;
 mod limits;
 mod ring;
 mod rspec;
+mod slices;
 mod strange;
+mod table;
 mod xmlrpc;

@@ -306,7 +306,7 @@ impl Catalog {
 
     /// The credentials by which a tenant can use a site: the caller's own, then
     /// those of others, the oldest first.
-    pub(crate) async fn credentials_for(
+    pub async fn credentials_for(
         &self,
         who: &Caller,
         site: CatalogId,

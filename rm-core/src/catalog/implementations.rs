@@ -354,7 +354,7 @@ impl Catalog {
 
     /// What must still be true when something is made by these: that neither
     /// was changed or removed. Nothing where one is gone already.
-    pub(crate) async fn still(
+    pub async fn still(
         &self,
         implementation: Option<CatalogId>,
         credential: CatalogId,

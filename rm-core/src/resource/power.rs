@@ -5,8 +5,11 @@ use super::holder::holder;
 use super::{Resource, respec};
 use crate::caller::Caller;
 use crate::error::{Error, ErrorKind, Result};
+use crate::host::Core;
 use crate::life::{Verb, Wanted};
 use crate::model::{Model, Power};
+use crate::record::ResourceRecord;
+use crate::store::Batch;
 
 impl<M: Model> Resource<M> {
     /// Runs what is stopped, suspended or only reserved.
@@ -31,30 +34,41 @@ impl<M: Model> Resource<M> {
     async fn turn(&self, who: &Caller, verb: Verb, to: Power) -> Result<Self> {
         self.update(who, verb, |core, r, batch| {
             holder(who, r)?;
-            let reserved = r.wanted == Wanted::Reserved;
-            if reserved {
-                // From here on it is to be made.
-                r.wanted = Wanted::Running;
-                r.renew_intent();
-                batch.events.push(core.event(
-                    r,
-                    "start-requested",
-                    serde_json::json!({"by": who.user, "wanted": r.wanted, "generation": r.generation}),
-                ));
-            }
-            respec::<M>(core, r, batch, &who.user, &|spec| match M::power(spec) {
-                Some(power) => {
-                    *power = to;
-                    Ok(())
-                }
-                None if reserved => Ok(()),
-                None => Err(Error::new(
-                    ErrorKind::Unsupported,
-                    format!("a {} cannot be stopped without being deleted", M::NAME),
-                )
-                .advice("delete it, and ask for another one later")),
-            })
+            turn::<M>(core, r, batch, &who.user, to)
         })
         .await
     }
+}
+
+/// The intent that it runs or does not; what is only reserved is to be made.
+pub(super) fn turn<M: Model>(
+    core: &Core,
+    r: &mut ResourceRecord,
+    batch: &mut Batch,
+    by: &str,
+    to: Power,
+) -> Result<()> {
+    let reserved = r.wanted == Wanted::Reserved;
+    if reserved {
+        // From here on it is to be made.
+        r.wanted = Wanted::Running;
+        r.renew_intent();
+        batch.events.push(core.event(
+            r,
+            "start-requested",
+            serde_json::json!({"by": by, "wanted": r.wanted, "generation": r.generation}),
+        ));
+    }
+    respec::<M>(core, r, batch, by, &|spec| match M::power(spec) {
+        Some(power) => {
+            *power = to;
+            Ok(())
+        }
+        None if reserved => Ok(()),
+        None => Err(Error::new(
+            ErrorKind::Unsupported,
+            format!("a {} cannot be stopped without being deleted", M::NAME),
+        )
+        .advice("delete it, and ask for another one later")),
+    })
 }

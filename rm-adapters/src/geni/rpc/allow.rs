@@ -1,12 +1,68 @@
 //! Who may call what: by certificate, credentials, and who speaks for whom.
 
+use rm_core::env::Timestamp;
 use rm_core::{Error, ErrorKind, Result};
 
 use super::arguments::{Brought, Options};
 use super::{Rpc, Urn};
-use crate::geni::credentials::{Certificate, FORBIDDEN, UNREADABLE};
+use crate::geni::credentials::{Certificate, FORBIDDEN, Operation, UNREADABLE, permit};
 
 impl Rpc {
+    /// Whether a call may do this with a slice, by a credential that alone grants
+    /// it; answers when the first ends of what was brought for it. Nothing that
+    /// is made by it may be there for longer.
+    pub(super) async fn permit(
+        &self,
+        peer: &Certificate,
+        brought: Vec<Brought>,
+        options: Options<'_>,
+        slice: &Urn,
+        operation: Operation,
+    ) -> Result<Timestamp> {
+        let user = options.text("geni_speaking_for")?;
+        let user: Option<Urn> = user.map(str::parse).transpose()?;
+        let (rpc, peer, slice) = (self.clone(), peer.clone(), slice.clone());
+        self.bench
+            .take(move || {
+                let (user, spoken) = rpc.user(&peer, &brought, user.as_ref())?;
+                let granted = rpc.granted(&user, &brought, &slice, operation)?;
+                let by = user.urn().map(Urn::as_str);
+                tracing::debug!(by, %slice, ?operation, "granted");
+                Ok(spoken.map_or(granted, |spoken| spoken.min(granted)))
+            })
+            .await?
+    }
+
+    /// Until when one of the credentials grants this.
+    fn granted(
+        &self,
+        user: &Certificate,
+        brought: &[Brought],
+        slice: &Urn,
+        operation: Operation,
+    ) -> Result<Timestamp> {
+        let now = self.host.env().now();
+        let anchors = self.roots.now(now)?;
+        let mut refused: Option<Error> = None;
+        for one in brought {
+            let Brought::Sfa(xml) = one else { continue };
+            let verified = self
+                .verifier
+                .credential(xml, &anchors, now)
+                .and_then(|said| permit(&said, user, slice, operation).map(|()| said.expires));
+            match verified {
+                Ok(until) => return Ok(until),
+                Err(e) if e.stable_code() == UNREADABLE && refused.is_some() => {}
+                Err(e) => refused = Some(e),
+            }
+        }
+        Err(refused.unwrap_or_else(|| {
+            Error::new(ErrorKind::Forbidden, "this call brings no credential")
+                .code(FORBIDDEN)
+                .advice("bring your credential for the slice, of the type geni_sfa")
+        }))
+    }
+
     /// As whom a call is made that needs any credential of theirs; see
     /// [`known`](Self::known). The credentials are checked apart.
     pub(super) async fn admit(
@@ -21,22 +77,23 @@ impl Rpc {
         let (rpc, peer) = (self.clone(), peer.clone());
         self.bench
             .take(move || {
-                let user = rpc.user(&peer, &brought, user.as_ref())?;
+                let (user, _) = rpc.user(&peer, &brought, user.as_ref())?;
                 rpc.known(&user, &brought, open)?;
                 Ok(user)
             })
             .await?
     }
 
-    /// As whom a call is made: the client, or the user for whom it speaks.
+    /// As whom a call is made: the client, or the user for whom it speaks, and
+    /// until when it does.
     fn user(
         &self,
         peer: &Certificate,
         brought: &[Brought],
         user: Option<&Urn>,
-    ) -> Result<Certificate> {
+    ) -> Result<(Certificate, Option<Timestamp>)> {
         let Some(user) = user else {
-            return Ok(peer.clone());
+            return Ok((peer.clone(), None));
         };
         let now = self.host.env().now();
         let anchors = self.roots.now(now)?;
@@ -44,7 +101,7 @@ impl Rpc {
         for one in brought {
             if let Brought::Abac(xml) = one {
                 match self.verifier.speaks_for(xml, user, peer, &anchors, now) {
-                    Ok(said) => return Ok(said.user),
+                    Ok(said) => return Ok((said.user, Some(said.expires))),
                     Err(e) => refused = Some(e),
                 }
             }

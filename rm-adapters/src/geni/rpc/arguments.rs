@@ -1,8 +1,11 @@
 //! What methods are called with.
 
+use rm_core::env::Timestamp;
+use rm_core::model::NodeUser;
 use rm_core::{Error, Result};
 
-use super::{Value, Version};
+use super::{Urn, Value, Version};
+use crate::geni::slice::Ends;
 
 /// A credential as it comes: which type, and its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +86,17 @@ impl<'a> Options<'a> {
         }
     }
 
+    /// Any value.
+    pub(super) fn value(&self, name: &str) -> Option<&'a Value> {
+        self.0.get(name)
+    }
+
+    /// A time to come.
+    pub(super) fn time(&self, name: &str, now: Timestamp) -> Result<Option<Timestamp>> {
+        let text = self.text(name)?;
+        text.map(|text| Ends::read(now, name, text)).transpose()
+    }
+
     /// Refuses to answer in another version of RSpec than there is.
     pub(super) fn rspec_version(&self) -> Result<()> {
         let missing = |what: &str| {
@@ -107,6 +121,118 @@ impl<'a> Options<'a> {
                 .advice("ask for type \"GENI\", version \"3\", both as texts"))
         }
     }
+}
+
+/// A text that a method takes.
+pub(super) fn text<'a>(value: Option<&'a Value>, what: &str) -> Result<&'a str> {
+    value
+        .and_then(Value::as_text)
+        .ok_or_else(|| bad(format!("the {what} is no text")))
+}
+
+/// The name of a slice.
+pub(super) fn slice_urn(value: Option<&Value>) -> Result<Urn> {
+    let urn: Urn = text(value, "slice's URN")?.parse()?;
+    if urn.is_slice() {
+        return Ok(urn);
+    }
+    Err(bad(format!("{urn} is no slice"))
+        .advice("name a slice: type slice, 1 to 19 letters, digits and hyphens, no hyphen first"))
+}
+
+/// What a call of version 3 is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum About {
+    /// All slivers of a slice.
+    Slice(Urn),
+    /// These slivers.
+    Slivers(Vec<Urn>),
+}
+
+/// How many slivers a call may name.
+const NAMED: usize = 100_000;
+
+/// Either one slice or slivers, at least one.
+pub(super) fn about(value: Option<&Value>) -> Result<About> {
+    let list = value
+        .and_then(Value::as_array)
+        .ok_or_else(|| bad("the URNs are no array"))?;
+    if list.is_empty() || list.len() > NAMED {
+        return Err(bad("there is no URN, or there are too many")
+            .advice("name one slice, or slivers of one slice"));
+    }
+    let mut urns = Vec::with_capacity(list.len());
+    for one in list {
+        urns.push(text(Some(one), "URN")?.parse::<Urn>()?);
+    }
+    let is = |urn: &Urn, kind: &str| urn.kind().eq_ignore_ascii_case(kind);
+    if let [slice] = &urns[..]
+        && is(slice, "slice")
+    {
+        return Ok(About::Slice(slice_urn(list.first())?));
+    }
+    match urns.iter().find(|urn| !is(urn, "sliver")) {
+        None => Ok(About::Slivers(urns)),
+        Some(other) => Err(bad(format!("{other} is no sliver"))
+            .advice("name one slice, or slivers of one slice, and nothing else")),
+    }
+}
+
+/// How many users may be brought.
+const USERS: usize = 1000;
+
+/// Who can log in: the accounts are called after the names in the URNs.
+pub(super) fn users(value: Option<&Value>) -> Result<Vec<NodeUser>> {
+    let list = match value {
+        None => return Ok(Vec::new()),
+        Some(value) => value
+            .as_array()
+            .ok_or_else(|| bad("the users are no array"))?,
+    };
+    if list.len() > USERS {
+        return Err(bad(format!("more than {USERS} users")));
+    }
+    let mut users: Vec<NodeUser> = Vec::new();
+    for one in list {
+        let urn: Urn = text(one.get("urn"), "user's URN")?.parse()?;
+        let keys = match one.get("keys") {
+            None => &[][..],
+            Some(keys) => keys
+                .as_array()
+                .ok_or_else(|| bad("the keys of a user are no array"))?,
+        };
+        let mut ssh_keys = Vec::with_capacity(keys.len());
+        for key in keys {
+            let key = text(Some(key), "key")?.trim();
+            if !key.contains(' ') || key.contains(|c: char| c.is_control()) {
+                return Err(bad(format!("a key of {urn} is no public key of ssh"))
+                    .advice("send one line as in authorized_keys"));
+            }
+            ssh_keys.push(key.to_owned());
+        }
+        let name = account(urn.name());
+        match users.iter_mut().find(|user| user.name == name) {
+            Some(user) => user.ssh_keys.extend(ssh_keys),
+            None => users.push(NodeUser { name, ssh_keys }),
+        }
+    }
+    Ok(users)
+}
+
+/// What an account can be called after a name in a URN.
+fn account(name: &str) -> String {
+    let good = |c: &char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(*c);
+    let mut account: String = name
+        .chars()
+        .map(|c| c.to_ascii_lowercase())
+        .filter(good)
+        .skip_while(|c| !c.is_ascii_lowercase())
+        .take(32)
+        .collect();
+    if account.is_empty() {
+        "user".clone_into(&mut account);
+    }
+    account
 }
 
 /// A wrong argument.

@@ -9,10 +9,10 @@ use flate2::write::ZlibEncoder;
 use rm_core::{Error, ErrorKind, Result};
 
 use super::arguments::{Options, bad, credentials, only_in};
-use super::{Rpc, Urn, Value, Version};
+use super::{Answer, Rpc, Urn, Value, Version};
 use crate::geni::credentials::Certificate;
 use crate::geni::rspec::{Kind, Rspec};
-use crate::geni::sliver::GeniSliver;
+use crate::geni::sliver::{GeniSliver, Refusal};
 
 impl Rpc {
     pub(super) async fn list_resources(
@@ -20,7 +20,7 @@ impl Rpc {
         version: Version,
         peer: &Certificate,
         arguments: &[Value],
-    ) -> Result<Value> {
+    ) -> Result<Answer, Refusal> {
         let brought = credentials(arguments.first())?;
         let options = Options::of(arguments.get(1))?;
         options.rspec_version()?;
@@ -34,19 +34,16 @@ impl Rpc {
             }
         };
         if let Some(slice) = slice.as_ref().filter(|s| !s.is_slice()) {
-            return Err(bad(format!("{slice} is no slice")));
+            return Err(bad(format!("{slice} is no slice")).into());
+        }
+        if let Some(slice) = slice {
+            return self.list_slice(peer, brought, options, &slice).await;
         }
         let open = match version {
             Version::V2 => self.aggregate.open_v2,
             Version::V3 => self.aggregate.open_v3,
         };
         let user = self.admit(peer, brought, options, open).await?;
-        if let Some(slice) = slice {
-            return Err(Error::new(
-                ErrorKind::NotFound,
-                format!("{slice} has nothing at this aggregate"),
-            ));
-        }
         let caller = Self::caller(&user)?;
         let call = self.host.call(&caller);
         let mut there = Rspec::new(Kind::Advertisement);
@@ -57,12 +54,12 @@ impl Rpc {
                 .advertise(&call, &self.aggregate.urn, available, &mut there)
                 .await?;
         }
-        document(&there, compressed)
+        Ok(document(&there, compressed)?.into())
     }
 }
 
 /// A document as its text, or compressed: base64 of RFC 1950.
-fn document(rspec: &Rspec, compressed: bool) -> Result<Value> {
+pub(super) fn document(rspec: &Rspec, compressed: bool) -> Result<Value> {
     let text = rspec.print();
     if !compressed {
         return Ok(Value::Text(text));

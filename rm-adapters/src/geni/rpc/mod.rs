@@ -4,6 +4,7 @@
 //! Whatever a method does, its answer is the return struct. A fault tells only
 //! that there is no such method, or that the number of arguments is wrong.
 
+use std::ops::RangeInclusive;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -12,14 +13,21 @@ use rm_core::{Caller, Error, ErrorKind, Host, Result};
 
 use super::Urn;
 use super::bench::Bench;
-use super::codes::Code;
 use super::credentials::{Certificate, CredentialVerifier, Roots};
+use super::slice::Lifetimes;
+use super::sliver::Refusal;
 use super::xmlrpc::{Call, Fault, Value, answer};
 
 mod allow;
+mod answer;
 mod arguments;
 mod list;
+mod slices;
+mod v2;
+mod v3;
 mod version;
+
+use answer::{Answer, failed, succeeded};
 
 /// What a host says of itself to GENI.
 #[derive(Debug, Clone)]
@@ -32,6 +40,8 @@ pub struct Aggregate {
     pub open_v2: bool,
     /// The same for version 3.
     pub open_v3: bool,
+    /// How long slivers are left as they are.
+    pub lifetimes: Lifetimes,
 }
 
 impl Aggregate {
@@ -43,7 +53,18 @@ impl Aggregate {
             base: base.into(),
             open_v2: true,
             open_v3: false,
+            lifetimes: Lifetimes::default(),
         }
+    }
+
+    /// By whose credentials sites are used for slices: those that the catalog
+    /// has for the tenant that is called as the authority of the aggregate's
+    /// URN is, in small letters.
+    pub fn means(&self) -> Caller {
+        Caller::user(
+            self.urn.spelling(),
+            self.urn.authority().to_ascii_lowercase(),
+        )
     }
 }
 
@@ -85,16 +106,45 @@ impl Version {
     }
 }
 
-/// Methods by name: what they do, and how many arguments they take.
-const METHODS: &[(&str, Method, std::ops::RangeInclusive<usize>)] = &[
-    ("GetVersion", Method::GetVersion, 0..=1),
-    ("ListResources", Method::ListResources, 2..=2),
+/// Methods by name, how many arguments they take, and what they do.
+type Methods = &'static [(&'static str, RangeInclusive<usize>, Method)];
+
+const V2: Methods = &[
+    ("GetVersion", 0..=1, Method::GetVersion),
+    ("ListResources", 2..=2, Method::ListResources),
+    ("CreateSliver", 5..=5, Method::Create),
+    ("DeleteSliver", 3..=3, Method::Delete),
+    ("SliverStatus", 3..=3, Method::Status),
+    ("RenewSliver", 4..=4, Method::Renew),
+    ("Shutdown", 3..=3, Method::Shutdown),
 ];
 
+const V3: Methods = &[
+    ("GetVersion", 0..=1, Method::GetVersion),
+    ("ListResources", 2..=2, Method::ListResources),
+    ("Describe", 3..=3, Method::Describe),
+    ("Allocate", 4..=4, Method::Create),
+    ("Provision", 3..=3, Method::Provision),
+    ("Status", 3..=3, Method::Status),
+    ("PerformOperationalAction", 4..=4, Method::Act),
+    ("Renew", 4..=4, Method::Renew),
+    ("Delete", 3..=3, Method::Delete),
+    ("Shutdown", 3..=3, Method::Shutdown),
+];
+
+/// What there is to do, whatever a version calls it.
 #[derive(Debug, Clone, Copy)]
 enum Method {
     GetVersion,
     ListResources,
+    Create,
+    Describe,
+    Provision,
+    Status,
+    Act,
+    Renew,
+    Delete,
+    Shutdown,
 }
 
 /// What serves both versions.
@@ -111,8 +161,12 @@ impl Rpc {
     /// The answer to a call, as XML-RPC.
     pub(super) async fn answer(&self, version: Version, peer: &Certificate, call: &Call) -> String {
         let name = call.method.as_str();
-        let Some((_, method, takes)) = METHODS.iter().find(|(n, ..)| *n == name) else {
-            let known: Vec<&str> = METHODS.iter().map(|(name, ..)| *name).collect();
+        let methods = match version {
+            Version::V2 => V2,
+            Version::V3 => V3,
+        };
+        let Some((_, takes, method)) = methods.iter().find(|(n, ..)| *n == name) else {
+            let known: Vec<&str> = methods.iter().map(|(name, ..)| *name).collect();
             return Fault::no_such_method(name, &known).print();
         };
         if !takes.contains(&call.arguments.len()) {
@@ -122,32 +176,55 @@ impl Rpc {
             };
             return Fault::wrong_arguments(name, call.arguments.len(), &wanted).print();
         }
-        let doing = async {
-            match method {
-                Method::GetVersion => Ok(version::get_version(&self.aggregate, version)),
-                Method::ListResources => self.list_resources(version, peer, &call.arguments).await,
-            }
-        };
+        let doing = self.perform(version, *method, peer, &call.arguments);
         // A defect of an adapter is one answer and not the end of the line.
         let done = AssertUnwindSafe(doing).catch_unwind().await;
         let done = done.unwrap_or_else(|_| {
             Err(
                 Error::new(ErrorKind::Internal, "the call met a defect of this service")
-                    .advice("tell the operator the number of the request"),
+                    .advice("tell the operator the number of the request")
+                    .into(),
             )
         });
         let id = format!("{:016x}", self.host.env().random());
         let user = peer.urn().map(Urn::as_str).unwrap_or_default();
         answer(&match done {
-            Ok(value) => {
+            Ok(answer) => {
                 tracing::debug!(request = id, user, method = name, "answered");
-                succeeded(*method, version, value)
+                // A leftover of version 1 that clients look for.
+                let api = matches!(method, Method::GetVersion).then(|| version.number());
+                succeeded(answer, api)
             }
-            Err(e) => {
-                tracing::info!(request = id, user, method = name, error = ?e, "refused");
-                failed(&self.aggregate, &e, &id)
+            Err(refusal) => {
+                tracing::info!(request = id, user, method = name, error = ?refusal.error, "refused");
+                failed(&self.aggregate, &refusal, &id)
             }
         })
+    }
+
+    async fn perform(
+        &self,
+        version: Version,
+        method: Method,
+        peer: &Certificate,
+        arguments: &[Value],
+    ) -> Result<Answer, Refusal> {
+        match (version, method) {
+            (_, Method::GetVersion) => Ok(version::get_version(&self.aggregate, version).into()),
+            (_, Method::ListResources) => self.list_resources(version, peer, arguments).await,
+            (_, Method::Shutdown) => self.shutdown(peer, arguments).await,
+            (Version::V2, Method::Create) => self.create_sliver(peer, arguments).await,
+            (Version::V2, Method::Status) => self.sliver_status(peer, arguments).await,
+            (Version::V2, Method::Renew) => self.renew_sliver(peer, arguments).await,
+            (Version::V2, Method::Delete) => self.delete_sliver(peer, arguments).await,
+            (Version::V3, Method::Create) => self.allocate(peer, arguments).await,
+            (Version::V3, Method::Status) => self.status(peer, arguments).await,
+            (Version::V3, Method::Renew) => self.renew(peer, arguments).await,
+            (Version::V3, Method::Delete) => self.delete(peer, arguments).await,
+            (_, Method::Describe) => self.describe(peer, arguments).await,
+            (_, Method::Provision) => self.provision(peer, arguments).await,
+            (_, Method::Act) => self.act(peer, arguments).await,
+        }
     }
 
     /// Who a certificate is to the rest of the house: a user of the tenant
@@ -164,42 +241,4 @@ impl Rpc {
             urn.authority().to_ascii_lowercase(),
         ))
     }
-}
-
-fn succeeded(method: Method, version: Version, value: Value) -> Value {
-    let mut members = vec![
-        ("code", code(Code::Success, [])),
-        ("value", value),
-        ("output", Value::text("")),
-    ];
-    if matches!(method, Method::GetVersion) {
-        // A leftover of version 1 that clients look for.
-        members.push(("geni_api", Value::Int(version.number())));
-    }
-    Value::of(members)
-}
-
-/// A refusal, with the words and the id by which an operator finds it in the
-/// log.
-fn failed(aggregate: &Aggregate, error: &Error, id: &str) -> Value {
-    let log = Urn::new(aggregate.urn.authority(), "log", id);
-    let more = [
-        ("protogeni_error_log", Value::text(log.as_str())),
-        ("protogeni_error_url", Value::text("")),
-        ("reason", Value::text(error.stable_code())),
-    ];
-    Value::of([
-        ("code", code(Code::of(error), more)),
-        ("value", Value::text("")),
-        ("output", Value::text(format!("{error} (request {id})"))),
-    ])
-}
-
-fn code(code: Code, more: impl IntoIterator<Item = (&'static str, Value)>) -> Value {
-    let own = [
-        ("geni_code", Value::Int(code.number())),
-        ("am_type", Value::text("resource-manager")),
-        ("am_code", Value::Int(code.number())),
-    ];
-    Value::of(own.into_iter().chain(more))
 }

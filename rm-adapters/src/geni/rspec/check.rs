@@ -405,7 +405,7 @@ pub(crate) fn is_ours(node: &Node, ours: Option<&str>) -> bool {
 }
 
 /// Whether a link has to do with us: it names nobody, or us among others.
-fn is_our_link(link: &Link, ours: Option<&str>) -> bool {
+pub(crate) fn is_our_link(link: &Link, ours: Option<&str>) -> bool {
     let mut named = link
         .component_managers
         .iter()

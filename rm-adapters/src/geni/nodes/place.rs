@@ -1,0 +1,266 @@
+//! Where the nodes of a request are made: sites are asked once for each shape
+//! of node, and every node takes one of the room that they say there is.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rm_core::backend::Offer;
+use rm_core::catalog::{Credential, Site};
+use rm_core::manager::{Terms, Want};
+use rm_core::model::{self, Json, NodeSpec, Power};
+use rm_core::record::ResourceRecord;
+use rm_core::store::Batch;
+use rm_core::{Call, CatalogId, Error, ErrorKind, Result};
+
+use super::{Manager, PAGE, fit, images};
+use crate::geni::rspec::Node;
+use crate::geni::sliver::{Refusal, SliverTerms};
+use crate::geni::xml::short;
+use crate::geni::xmlrpc::Value;
+
+/// A site that makes a type of sliver, and by whose means.
+struct Place {
+    sliver_type: &'static str,
+    manager: Manager,
+    site: Site,
+    credential: Arc<Credential>,
+}
+
+pub(super) async fn prepare(
+    managers: Vec<(&'static str, Manager)>,
+    call: &Call<'_>,
+    nodes: &[&Node],
+    terms: &SliverTerms<'_>,
+    into: &mut Batch,
+) -> Result<Vec<Arc<ResourceRecord>>, Refusal> {
+    let images = images(call).await?;
+    let mut room = Room {
+        call,
+        usual: managers.first().map_or("", |(name, _)| name),
+        places: places(managers, call, terms).await?,
+        terms,
+        asked: BTreeMap::new(),
+        taken: BTreeMap::new(),
+    };
+    let mut made = Vec::with_capacity(nodes.len());
+    let mut without = 0_usize;
+    let mut why = None;
+    for node in nodes {
+        let mut spec = fit::spec(node, &images, terms.aggregate)?;
+        spec.users = terms.users.to_vec();
+        let Some((place, mut offer)) = room.take(node, &spec).await? else {
+            without += 1;
+            why.get_or_insert_with(|| fit::named(node));
+            continue;
+        };
+        if !terms.reserve {
+            spec.power = Power::Running;
+        }
+        if let Some(place) = &mut offer.place {
+            place.spec = Json::of(&spec)?;
+        }
+        let called = Terms {
+            name: short(node.client_id.as_deref().unwrap_or_default()).into_owned(),
+            until: Some(terms.until),
+            needs: Vec::new(),
+            reserve: terms.reserve,
+        };
+        room.places
+            .get(place)
+            .ok_or_else(|| Error::new(ErrorKind::Internal, "an offer of nobody's"))?
+            .manager
+            .prepare(call.who, &[offer], &called, into)?;
+        made.extend(into.resources.last().map(|(record, _)| Arc::clone(record)));
+    }
+    if without == 0 {
+        room.still(into).await?;
+        return Ok(made);
+    }
+    let (asked, had) = (nodes.len(), nodes.len() - without);
+    let count = |n: usize| Value::Int(i64::try_from(n).unwrap_or(i64::MAX));
+    Err(Refusal::hinting(
+        Error::new(
+            ErrorKind::NoCapacity,
+            format!(
+                "there is no room for {without} of {asked} nodes, {} among them",
+                why.unwrap_or_default()
+            ),
+        )
+        .advice("ask for fewer, for other components, or later"),
+        Value::of([("requested", count(asked)), ("available", count(had))]),
+    ))
+}
+
+/// Every site that makes one of these types, with the aggregate's means to use
+/// it; those without means are left out.
+async fn places(
+    managers: Vec<(&'static str, Manager)>,
+    call: &Call<'_>,
+    terms: &SliverTerms<'_>,
+) -> Result<Vec<Place>> {
+    let catalog = call.host.catalog();
+    let mut places = Vec::new();
+    let mut after = None;
+    loop {
+        let page = catalog.sites(after.as_ref(), PAGE).await?;
+        for site in page.items {
+            for (sliver_type, manager) in &managers {
+                if manager.serves().api != site.api {
+                    continue;
+                }
+                let credentials = catalog.credentials_for(terms.means, site.id).await?;
+                places.extend(credentials.into_iter().next().map(|credential| Place {
+                    sliver_type,
+                    manager: Arc::clone(manager),
+                    site: site.clone(),
+                    credential,
+                }));
+            }
+        }
+        after = page.next;
+        if after.is_none() {
+            return Ok(places);
+        }
+    }
+}
+
+/// What is left at the sites, of what they said when they were asked.
+struct Room<'a> {
+    call: &'a Call<'a>,
+    usual: &'static str,
+    places: Vec<Place>,
+    terms: &'a SliverTerms<'a>,
+    /// Offers by the shape of what was asked for, the best first, each with the
+    /// place that makes it.
+    asked: BTreeMap<String, Vec<(usize, Offer)>>,
+    /// How many nodes of this request each place has got.
+    taken: BTreeMap<usize, u64>,
+}
+
+impl Room<'_> {
+    /// The best offer for this node; none where no site has room.
+    async fn take(&mut self, node: &Node, spec: &NodeSpec) -> Result<Option<(usize, Offer)>> {
+        let wanted = node
+            .sliver_types
+            .first()
+            .and_then(|t| t.name.as_deref())
+            .unwrap_or(self.usual);
+        // What it is called and told to do takes no room.
+        let shape = NodeSpec {
+            hostname: None,
+            boot_commands: spec.boot_commands.iter().take(1).cloned().collect(),
+            ..spec.clone()
+        };
+        let said = |text: &Option<Box<str>>| text.as_deref().unwrap_or_default().to_owned();
+        let key = [
+            wanted.to_owned(),
+            said(&node.component_id),
+            said(&node.component_name),
+            Json::of(&shape)?.as_str().to_owned(),
+        ]
+        .join("\n");
+        if !self.asked.contains_key(&key) {
+            let offers = self.ask(node, wanted, &shape).await?;
+            self.asked.insert(key.clone(), offers);
+        }
+        let offers = self.asked.get(&key).map_or(&[][..], Vec::as_slice);
+        for (place, offer) in offers {
+            let taken = self.taken.entry(*place).or_default();
+            if offer.nodes_left.is_none_or(|left| *taken < left) {
+                *taken += 1;
+                return Ok(Some((*place, offer.clone())));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn ask(
+        &self,
+        node: &Node,
+        wanted: &str,
+        shape: &NodeSpec,
+    ) -> Result<Vec<(usize, Offer)>> {
+        let aggregate = self.terms.aggregate;
+        let fitting: Vec<(usize, &Place)> = self
+            .places
+            .iter()
+            .enumerate()
+            .filter(|(_, p)| p.sliver_type == wanted)
+            .filter(|(_, p)| fit::may_be_at(node, &p.site.name, aggregate))
+            .collect();
+        if fitting.is_empty() {
+            return Err(self.nowhere(node, wanted));
+        }
+        let mut refused = None;
+        let mut offers: Vec<Offer> = Vec::new();
+        for (_, place) in &fitting {
+            let want = Want::<model::Node> {
+                site: place.site.clone(),
+                credential: place.credential.id,
+                spec: shape.clone(),
+                key: None,
+            };
+            match place.manager.offers(self.call.who, &want).await {
+                Ok(some) => offers.extend(some.into_iter().filter(|o| o.existing.is_none())),
+                Err(e) => refused = Some(e.site(place.site.name.clone())),
+            }
+        }
+        if let (Some(e), true) = (refused, offers.is_empty()) {
+            return Err(e);
+        }
+        self.call.host.placement().rank(&mut offers);
+        let by = |offer: &Offer| {
+            let at = offer.place.as_ref()?;
+            let own = |p: &Place| p.site.id == at.site && p.credential.id == at.credential;
+            fitting.iter().find(|(_, p)| own(p)).map(|(n, _)| *n)
+        };
+        Ok(offers
+            .into_iter()
+            .filter_map(|offer| Some((by(&offer)?, offer)))
+            .collect())
+    }
+
+    fn nowhere(&self, node: &Node, wanted: &str) -> Error {
+        let named = fit::named(node);
+        if self.places.iter().any(|p| p.sliver_type == wanted) {
+            let sites: Vec<&str> = self.places.iter().map(|p| &*p.site.name).collect();
+            return Error::invalid(format!("{named} names a component that is not here"))
+                .code("unknown-component")
+                .advice(format!("the components are: {}", sites.join(", ")));
+        }
+        Error::new(
+            ErrorKind::Unavailable,
+            format!("there is no site yet that this aggregate may use for {named}"),
+        )
+        .code("no-means")
+        .advice(format!(
+            "the operator has to give a site of this type, and a credential for it to {:?}",
+            self.terms.means.tenant.0
+        ))
+    }
+
+    /// The means that were chosen must still be there when the batch is written.
+    async fn still(&self, into: &mut Batch) -> Result<()> {
+        let mut used: Vec<CatalogId> = self
+            .taken
+            .keys()
+            .filter_map(|at| self.places.get(*at))
+            .map(|p| p.credential.id)
+            .collect();
+        used.sort_unstable();
+        used.dedup();
+        for credential in used {
+            match self.call.host.catalog().still(None, credential).await? {
+                Some(still) => into.expect.extend(still),
+                None => {
+                    return Err(Error::new(
+                        ErrorKind::Busy,
+                        "what this aggregate uses a site by was just removed",
+                    )
+                    .advice("call again"));
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,61 @@
+//! The return struct: what every call is answered with.
+
+use super::{Aggregate, Urn, Value};
+use crate::geni::codes::Code;
+use crate::geni::sliver::Refusal;
+
+/// What a call is answered with that went well.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// What was asked for.
+    pub(super) value: Value,
+    /// What else there is to say.
+    pub(super) output: String,
+}
+
+impl From<Value> for Answer {
+    fn from(value: Value) -> Self {
+        Self {
+            value,
+            output: String::new(),
+        }
+    }
+}
+
+/// The struct of a call that went well; `api` stands beside the value where
+/// clients look for it there.
+pub(super) fn succeeded(answer: Answer, api: Option<i64>) -> Value {
+    let mut members = vec![
+        ("code", code(Code::Success, [])),
+        ("value", answer.value),
+        ("output", Value::Text(answer.output)),
+    ];
+    members.extend(api.map(|api| ("geni_api", Value::Int(api))));
+    Value::of(members)
+}
+
+/// A refusal, with the words and the id by which an operator finds it in the
+/// log.
+pub(super) fn failed(aggregate: &Aggregate, refusal: &Refusal, id: &str) -> Value {
+    let error = &refusal.error;
+    let log = Urn::new(aggregate.urn.authority(), "log", id);
+    let more = [
+        ("protogeni_error_log", Value::text(log.as_str())),
+        ("protogeni_error_url", Value::text("")),
+        ("reason", Value::text(error.stable_code())),
+    ];
+    Value::of([
+        ("code", code(Code::of(error), more)),
+        ("value", refusal.hint.clone()),
+        ("output", Value::text(format!("{error} (request {id})"))),
+    ])
+}
+
+fn code(code: Code, more: impl IntoIterator<Item = (&'static str, Value)>) -> Value {
+    let own = [
+        ("geni_code", Value::Int(code.number())),
+        ("am_type", Value::text("resource-manager")),
+        ("am_code", Value::Int(code.number())),
+    ];
+    Value::of(own.into_iter().chain(more))
+}

@@ -1,0 +1,337 @@
+//! What both versions do with slices: grant a request, change slivers, look.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use rm_core::env::Timestamp;
+use rm_core::life::Wanted;
+use rm_core::model::NodeUser;
+use rm_core::record::ResourceRecord;
+use rm_core::store::Batch;
+use rm_core::{Error, ErrorKind, ResourceId, Result};
+
+use super::arguments::{About, Brought, Options, bad, credentials, slice_urn};
+use super::list::document;
+use super::{Answer, Rpc, Urn, Value};
+use crate::geni::credentials::{Certificate, Operation};
+use crate::geni::rspec::Rspec;
+use crate::geni::slice::{
+    Ends, Have, Opened, Prepared, Told, Tries, Wish, manifest, read_request, resource_of,
+    sliver_urn, until,
+};
+use crate::geni::sliver::{Deed, GeniSliver, Refusal, SliverTerms};
+use crate::geni::states::{Action, Allocation, Operational};
+
+/// How a request is granted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Grant<'a> {
+    /// How far its slivers come at once.
+    pub(super) to: Allocation,
+    /// Who can log in, where that is known already.
+    pub(super) users: &'a [NodeUser],
+    /// When they should end.
+    pub(super) end: Option<Timestamp>,
+    /// Whether there may be slivers already.
+    pub(super) once: bool,
+}
+
+/// A sliver that a call was about.
+#[derive(Debug)]
+pub(super) struct Done {
+    pub(super) client_id: String,
+    pub(super) request: usize,
+    pub(super) adapter: Arc<dyn GeniSliver>,
+    /// What it is now.
+    pub(super) record: Arc<ResourceRecord>,
+    /// When it ends, or would have ended.
+    pub(super) until: Option<Timestamp>,
+    /// Why what was asked for was not done with it.
+    pub(super) error: Option<Error>,
+}
+
+impl Done {
+    fn of(have: &Have, record: Arc<ResourceRecord>, error: Option<Error>) -> Self {
+        Self {
+            client_id: have.client_id.clone(),
+            request: have.request,
+            adapter: Arc::clone(&have.adapter),
+            until: until(&record).or_else(|| until(have.sliver.record())),
+            record,
+            error,
+        }
+    }
+
+    /// One of which nothing was changed.
+    fn as_is(have: &Have, error: Option<Error>) -> Self {
+        Self::of(have, Arc::new(have.sliver.record().clone()), error)
+    }
+
+    /// What was granted just now.
+    pub(super) fn all(granted: &Prepared) -> Vec<Self> {
+        let listed = granted.asked.slivers.iter().zip(&granted.slivers);
+        listed
+            .map(|(listed, (adapter, record))| Self {
+                client_id: listed.client_id.clone(),
+                request: 0,
+                adapter: Arc::clone(adapter),
+                until: until(record),
+                record: Arc::clone(record),
+                error: None,
+            })
+            .collect()
+    }
+
+    /// What there is to say of it, and of what it suffers from.
+    pub(super) fn error(&self) -> String {
+        match &self.error {
+            Some(e) => e.to_string(),
+            None if self.adapter.standing(&self.record).operational == Operational::Failed => {
+                self.record.reason.clone()
+            }
+            None => String::new(),
+        }
+    }
+}
+
+impl Rpc {
+    /// Reads a request, apart from the threads that serve lines.
+    pub(super) async fn wish(&self, rspec: &str) -> Result<Wish> {
+        let (rspec, aggregate) = (rspec.to_owned(), self.aggregate.urn.clone());
+        let read = move || read_request(&rspec, &aggregate);
+        self.bench.take(read).await?
+    }
+
+    /// Grants a request in one commit, or nothing of it; `credential` ends then.
+    pub(super) async fn grant(
+        &self,
+        slice: &Urn,
+        wish: &Wish,
+        credential: Timestamp,
+        grant: Grant<'_>,
+    ) -> Result<Prepared, Refusal> {
+        let (host, aggregate) = (&*self.host, &self.aggregate);
+        let means = aggregate.means();
+        let mut tries = Tries::default();
+        loop {
+            let opened = Opened::read(host, slice).await?;
+            opened.is_open()?;
+            if grant.once && !opened.slivers.is_empty() {
+                return Err(Error::new(
+                    ErrorKind::Exists,
+                    format!("{slice} has slivers here already"),
+                )
+                .code("already-exists")
+                .advice("delete them first")
+                .into());
+            }
+            let ends = Ends::of(host, aggregate.lifetimes, slice, credential);
+            let terms = SliverTerms {
+                aggregate: &aggregate.urn,
+                means: &means,
+                until: ends.first(grant.to, grant.end),
+                users: grant.users,
+                reserve: grant.to == Allocation::Allocated,
+            };
+            let mut batch = Batch::default();
+            let prepared = wish.prepare(host, &opened, &terms, &mut batch).await?;
+            let more = Some(prepared.asked.clone());
+            if opened.write(host, batch, more, &BTreeSet::new()).await? {
+                return Ok(prepared);
+            }
+            tries.again(&**host.env()).await?;
+        }
+    }
+
+    /// Does something with slivers of a slice in one commit: with all of those
+    /// that are meant or with none, but for those that are left out where the
+    /// caller wants as much as possible. `deed` says what is to be done with
+    /// each; nothing for those that are as they should be.
+    pub(super) async fn change<'d>(
+        &self,
+        slice: &Urn,
+        about: &About,
+        best_effort: bool,
+        deed: impl Fn(&Have) -> Result<Option<Deed<'d>>, Refusal> + Send + Sync,
+    ) -> Result<(Opened, Vec<Done>), Refusal> {
+        let host = &*self.host;
+        let mut tries = Tries::default();
+        loop {
+            let opened = Opened::read(host, slice).await?;
+            opened.is_open()?;
+            let mut batch = Batch::default();
+            let mut done = Vec::new();
+            let mut released = BTreeSet::new();
+            for have in self.chosen(&opened, about)? {
+                let written = deed(have).and_then(|deed| {
+                    let Some(deed) = deed else {
+                        return Ok(None);
+                    };
+                    let record = have.sliver.write(&opened.owner, &deed, &mut batch)?;
+                    if matches!(deed, Deed::Release) {
+                        released.insert(record.id);
+                    }
+                    Ok(Some(record))
+                });
+                done.push(match written {
+                    Ok(Some(record)) => Done::of(have, record, None),
+                    Ok(None) => Done::as_is(have, None),
+                    Err(refusal) if best_effort => Done::as_is(have, Some(refusal.error)),
+                    Err(refusal) => return Err(refusal),
+                });
+            }
+            if batch.resources.is_empty() || opened.write(host, batch, None, &released).await? {
+                return Ok((opened, done));
+            }
+            tries.again(&**host.env()).await?;
+        }
+    }
+
+    /// The slivers that a call is about.
+    fn chosen<'o>(&self, opened: &'o Opened, about: &About) -> Result<Vec<&'o Have>> {
+        opened.has_some()?;
+        let About::Slivers(urns) = about else {
+            return Ok(opened.slivers.iter().collect());
+        };
+        let mut there: BTreeMap<ResourceId, &Have> = opened
+            .slivers
+            .iter()
+            .map(|have| (have.id(), have))
+            .collect();
+        let mut chosen = Vec::with_capacity(urns.len());
+        for urn in urns {
+            let id = resource_of(&self.aggregate.urn, urn);
+            if let Some(have) = id.and_then(|id| there.remove(&id)) {
+                chosen.push(have);
+            } else if !chosen.iter().any(|have: &&Have| Some(have.id()) == id) {
+                return Err(no_sliver(urn));
+            }
+        }
+        Ok(chosen)
+    }
+
+    /// Looks at slivers of a slice, and changes nothing.
+    pub(super) async fn look(&self, slice: &Urn, about: &About) -> Result<(Opened, Vec<Done>)> {
+        let opened = Opened::read(&self.host, slice).await?;
+        let done = self
+            .chosen(&opened, about)?
+            .into_iter()
+            .map(|have| Done::as_is(have, None))
+            .collect();
+        Ok((opened, done))
+    }
+
+    /// The slice that a call is about: the one that is named, or the one whose
+    /// slivers are.
+    pub(super) async fn slice_of(&self, about: &About) -> Result<Urn> {
+        let urns = match about {
+            About::Slice(slice) => return Ok(slice.clone()),
+            About::Slivers(urns) => urns,
+        };
+        let mut found: Option<Urn> = None;
+        for urn in urns {
+            let id = resource_of(&self.aggregate.urn, urn).ok_or_else(|| no_sliver(urn))?;
+            let row = self.host.store().resource(id).await?;
+            let slice = row.and_then(|row| row.record.tenant.0.parse::<Urn>().ok());
+            let slice = slice.filter(Urn::is_slice).ok_or_else(|| no_sliver(urn))?;
+            match &found {
+                Some(other) if *other != slice => {
+                    return Err(bad("these slivers are of several slices")
+                        .advice("name slivers of one slice in a call"));
+                }
+                Some(_) => {}
+                None => found = Some(slice),
+            }
+        }
+        found.ok_or_else(|| bad("there is no URN"))
+    }
+
+    /// The manifest of some slivers of a slice.
+    pub(super) async fn manifest_of(&self, opened: &Opened, slivers: &[Done]) -> Result<Rspec> {
+        let mut told: Vec<Told> = (0..opened.requests())
+            .map(|request| Told {
+                rspec: opened.rspec(request).to_owned(),
+                slivers: BTreeMap::new(),
+            })
+            .collect();
+        for done in slivers {
+            if let Some(told) = told.get_mut(done.request) {
+                let sliver = (Arc::clone(&done.adapter), Arc::clone(&done.record));
+                told.slivers.insert(done.client_id.clone(), sliver);
+            }
+        }
+        told.retain(|told| !told.slivers.is_empty());
+        self.manifest(told).await
+    }
+
+    /// The manifest of requests, made apart from the threads that serve lines.
+    pub(super) async fn manifest(&self, told: Vec<Told>) -> Result<Rspec> {
+        let records = told.iter().flat_map(|t| t.slivers.values());
+        let expires = records.filter_map(|(_, record)| until(record)).min();
+        let (aggregate, now) = (self.aggregate.urn.clone(), self.host.env().now());
+        let make = move || manifest(&aggregate, &told, now, expires);
+        self.bench.take(make).await?
+    }
+
+    /// Ends all that happens in a slice, for good; true of one that has nothing
+    /// here.
+    pub(super) async fn shutdown(
+        &self,
+        peer: &Certificate,
+        arguments: &[Value],
+    ) -> Result<Answer, Refusal> {
+        let slice = slice_urn(arguments.first())?;
+        let brought = credentials(arguments.get(1))?;
+        let options = Options::of(arguments.get(2))?;
+        self.permit(peer, brought, options, &slice, Operation::Shutdown)
+            .await?;
+        let host = &*self.host;
+        let mut tries = Tries::default();
+        loop {
+            let opened = Opened::read(host, &slice).await?;
+            if opened.slivers.is_empty() || opened.is_open().is_err() {
+                return Ok(Value::Bool(true).into());
+            }
+            let mut batch = Batch::default();
+            for have in &opened.slivers {
+                let record = have.sliver.record();
+                if record.wanted != Wanted::Running {
+                    continue;
+                }
+                let stop = Deed::Act(Action::Stop);
+                if let Err(e) = have.sliver.write(&opened.owner, &stop, &mut batch) {
+                    tracing::warn!(%slice, resource = %record.id, error = %e, "a sliver cannot be stopped");
+                }
+            }
+            if opened.shut(host, batch).await? {
+                return Ok(Value::Bool(true).into());
+            }
+            tries.again(&**host.env()).await?;
+        }
+    }
+
+    /// ListResources of version 2 with a slice: its manifest.
+    pub(super) async fn list_slice(
+        &self,
+        peer: &Certificate,
+        brought: Vec<Brought>,
+        options: Options<'_>,
+        slice: &Urn,
+    ) -> Result<Answer, Refusal> {
+        self.permit(peer, brought, options, slice, Operation::Look)
+            .await?;
+        let (opened, done) = self.look(slice, &About::Slice(slice.clone())).await?;
+        let manifest = self.manifest_of(&opened, &done).await?;
+        Ok(document(&manifest, options.flag("geni_compressed")?)?.into())
+    }
+
+    /// What GENI calls it.
+    pub(super) fn sliver_urn(&self, record: &ResourceRecord) -> Urn {
+        sliver_urn(&self.aggregate.urn, record.id)
+    }
+}
+
+fn no_sliver(urn: &Urn) -> Error {
+    Error::not_found(format!("{urn} is no sliver of this aggregate"))
+        .code("no-sliver")
+        .advice("it has expired or was deleted, or it is another aggregate's")
+}

@@ -1,0 +1,192 @@
+//! What becomes of a request: it is read and checked, split among the adapters
+//! of its types of slivers, and prepared by all of them into one batch.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use rm_core::record::ResourceRecord;
+use rm_core::store::Batch;
+use rm_core::{Error, ErrorKind, Host, Result};
+
+use super::{Asked, Listed, Opened, Told};
+use crate::geni::Urn;
+use crate::geni::rspec::{Kind, Node, Rspec, Severity, faults, is_our_link, is_ours};
+use crate::geni::sliver::{GeniSliver, Refusal, SliverTerms};
+use crate::geni::xml::short;
+
+/// A request that can be granted as far as it says itself.
+#[derive(Debug, Clone)]
+pub(in crate::geni) struct Wish {
+    text: Arc<str>,
+    /// What is for this aggregate.
+    nodes: Arc<[Node]>,
+}
+
+/// Reads a request.
+///
+/// # Errors
+///
+/// `bad-arguments` where it is none, or what it says cannot be meant; the first
+/// fault with its line.
+pub(in crate::geni) fn read_request(text: &str, aggregate: &Urn) -> Result<Wish> {
+    let ours = Some(aggregate.as_str());
+    let rspec = Rspec::parse(text)?;
+    if rspec.kind() != Some(Kind::Request) {
+        return Err(Error::invalid("this RSpec is no request")
+            .code("no-request")
+            .advice("send one with type=\"request\""));
+    }
+    let all = faults(&rspec, ours);
+    let mut errors = all.iter().filter(|f| f.severity == Severity::Error);
+    if let Some(first) = errors.next() {
+        let more = match errors.count() {
+            0 => String::new(),
+            n => format!(" (and {n} more)"),
+        };
+        return Err(
+            Error::invalid(format!("the request is wrong: {first}{more}"))
+                .code(first.code)
+                .advice("the command rspec lint tells all of it"),
+        );
+    }
+    if let Some(link) = rspec.links.iter().find(|l| is_our_link(l, ours)) {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            format!(
+                "link {:?}: no kind of sliver here can be linked",
+                short(link.client_id.as_deref().unwrap_or_default())
+            ),
+        )
+        .code("no-links")
+        .advice(
+            "leave the links out; nodes of one site reach each other by their host's network",
+        ));
+    }
+    let nodes: Vec<Node> = rspec
+        .nodes
+        .into_iter()
+        .filter(|node| is_ours(node, ours))
+        .collect();
+    if nodes.is_empty() {
+        return Err(
+            Error::invalid("the request asks for nothing of this aggregate")
+                .code("nothing-for-us")
+                .advice(format!(
+                    "write component_manager_id={:?}",
+                    aggregate.as_str()
+                )),
+        );
+    }
+    Ok(Wish {
+        text: text.into(),
+        nodes: nodes.into(),
+    })
+}
+
+/// A request that is prepared, and not committed yet.
+#[derive(Debug)]
+pub(in crate::geni) struct Prepared {
+    /// What the slice has to keep of it.
+    pub(in crate::geni) asked: Asked,
+    /// What there will be, in the order of the request.
+    pub(in crate::geni) slivers: Vec<(Arc<dyn GeniSliver>, Arc<ResourceRecord>)>,
+}
+
+impl Prepared {
+    /// For its manifest.
+    pub(in crate::geni) fn told(&self) -> Told {
+        let names = self.asked.slivers.iter().map(|l| l.client_id.clone());
+        Told {
+            rspec: self.asked.rspec.clone(),
+            slivers: names.zip(self.slivers.iter().cloned()).collect(),
+        }
+    }
+}
+
+impl Wish {
+    /// Writes all that is asked for into a batch. What has a name that the slice
+    /// uses already is there already.
+    pub(in crate::geni) async fn prepare(
+        &self,
+        host: &Host,
+        slice: &Opened,
+        terms: &SliverTerms<'_>,
+        into: &mut Batch,
+    ) -> Result<Prepared, Refusal> {
+        let used: BTreeSet<&str> = slice.slivers.iter().map(|s| &*s.client_id).collect();
+        let name = |node: &Node| node.client_id.as_deref().unwrap_or_default().to_owned();
+        if let Some(node) = self.nodes.iter().find(|n| used.contains(&*name(n))) {
+            return Err(Error::new(
+                ErrorKind::Exists,
+                format!("{} has a node {:?} already", slice.urn, short(&name(node))),
+            )
+            .code("already-exists")
+            .advice("delete it first, or ask for nodes of other names")
+            .into());
+        }
+        let call = host.call(&slice.owner);
+        let adapters = host.adapters().all::<dyn GeniSliver>();
+        let types: Vec<Vec<&str>> = adapters.iter().map(|a| a.sliver_types(&call)).collect();
+        // Which adapter makes which nodes, by their places in the request.
+        let mut split: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (at, node) in self.nodes.iter().enumerate() {
+            let wanted = node.sliver_types.first().and_then(|t| t.name.as_deref());
+            let makes = types.iter().position(|types| match wanted {
+                Some(name) => types.contains(&name),
+                None => !types.is_empty(),
+            });
+            let makes = makes.ok_or_else(|| unknown_type(node, wanted, &types))?;
+            split.entry(makes).or_default().push(at);
+        }
+        let mut made = BTreeMap::new();
+        for (adapter, places) in split {
+            let Some(adapter) = adapters.get(adapter) else {
+                continue;
+            };
+            let nodes: Vec<&Node> = places.iter().filter_map(|at| self.nodes.get(*at)).collect();
+            let records = adapter.prepare(&call, &nodes, terms, into).await?;
+            if records.len() != places.len() {
+                return Err(Error::new(
+                    ErrorKind::Internal,
+                    format!("the adapter {:?} left out a node", adapter.name()),
+                )
+                .into());
+            }
+            for (at, record) in places.into_iter().zip(records) {
+                made.insert(at, (Arc::clone(adapter), record));
+            }
+        }
+        let slivers: Vec<_> = made.into_values().collect();
+        let listed = self.nodes.iter().zip(&slivers);
+        Ok(Prepared {
+            asked: Asked {
+                rspec: self.text.to_string(),
+                slivers: listed
+                    .map(|(node, (adapter, record))| Listed {
+                        client_id: name(node),
+                        adapter: adapter.name().to_owned(),
+                        resource: record.id,
+                    })
+                    .collect(),
+            },
+            slivers,
+        })
+    }
+}
+
+fn unknown_type(node: &Node, wanted: Option<&str>, types: &[Vec<&str>]) -> Error {
+    let named = short(node.client_id.as_deref().unwrap_or_default());
+    let there: Vec<&str> = types.iter().flatten().copied().collect();
+    Error::new(
+        ErrorKind::Unsupported,
+        format!(
+            "node {named:?} wants the sliver_type {:?}, which nothing here makes",
+            short(wanted.unwrap_or_default())
+        ),
+    )
+    .code("unknown-sliver-type")
+    .advice(match there.is_empty() {
+        true => "this aggregate makes no slivers yet".to_owned(),
+        false => format!("the types are: {}", there.join(", ")),
+    })
+}

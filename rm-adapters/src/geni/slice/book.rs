@@ -1,0 +1,261 @@
+//! How a slice is read and written.
+//!
+//! Every call reads it, prepares one batch, and writes the slice's document
+//! in it with the version that was read: of two calls at once on one slice the
+//! second is refused, reads again and prepares again. Nothing is locked, so a
+//! crash leaves no lock, and slices have nothing to do with each other.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rm_core::env::{Env, Timestamp};
+use rm_core::record::ResourceRecord;
+use rm_core::store::{Batch, Count, Expect, Outcome, Version};
+use rm_core::{Caller, Error, ErrorKind, Host, ResourceId, Result};
+
+use super::{Asked, Kept, SPACE, owner};
+use crate::geni::Urn;
+use crate::geni::sliver::{GeniSliver, Sliver};
+use crate::geni::states::{Allocation, Standing};
+
+/// A slice as it is now.
+#[derive(Debug)]
+pub(in crate::geni) struct Opened {
+    /// Its URN, as the caller writes it.
+    pub(in crate::geni) urn: Urn,
+    /// Whose its resources are.
+    pub(in crate::geni) owner: Caller,
+    version: Option<Version>,
+    kept: Kept,
+    /// Its slivers, in the order in which they were asked for.
+    pub(in crate::geni) slivers: Vec<Have>,
+}
+
+/// A sliver that there is.
+#[derive(Debug)]
+pub(in crate::geni) struct Have {
+    /// The node's name in the request.
+    pub(in crate::geni) client_id: String,
+    /// Which of the slice's requests asked for it.
+    pub(in crate::geni) request: usize,
+    /// What translates it.
+    pub(in crate::geni) adapter: Arc<dyn GeniSliver>,
+    /// The resource.
+    pub(in crate::geni) sliver: Box<dyn Sliver>,
+}
+
+impl Have {
+    pub(in crate::geni) fn id(&self) -> ResourceId {
+        self.sliver.record().id
+    }
+
+    pub(in crate::geni) fn standing(&self) -> Standing {
+        self.adapter.standing(self.sliver.record())
+    }
+}
+
+/// When a sliver ends by itself.
+pub(in crate::geni) fn until(record: &ResourceRecord) -> Option<Timestamp> {
+    record.holds.iter().filter_map(|h| h.until).max()
+}
+
+impl Opened {
+    /// Reads a slice; one that was never heard of is empty.
+    pub(in crate::geni) async fn read(host: &Host, slice: &Urn) -> Result<Self> {
+        let owner = owner(slice);
+        let found = host.store().document(SPACE, &slice.spelling()).await?;
+        let (version, kept) = match found {
+            Some(found) => (Some(found.version), found.record.body.read()?),
+            None => (
+                None,
+                Kept {
+                    urn: slice.to_string(),
+                    ..Kept::default()
+                },
+            ),
+        };
+        let mut opened = Self {
+            urn: slice.clone(),
+            owner,
+            version,
+            kept,
+            slivers: Vec::new(),
+        };
+        opened.slivers = opened.slivers(host).await?;
+        Ok(opened)
+    }
+
+    async fn slivers(&self, host: &Host) -> Result<Vec<Have>> {
+        let listed = || self.kept.requests.iter().flat_map(|r| &r.slivers);
+        let used: BTreeSet<&str> = listed().map(|l| &*l.adapter).collect();
+        let call = host.call(&self.owner);
+        let mut adapters = BTreeMap::new();
+        let mut held = BTreeMap::new();
+        for adapter in host.adapters().all::<dyn GeniSliver>() {
+            if !used.contains(adapter.name()) {
+                continue;
+            }
+            for sliver in adapter.held(&call).await? {
+                held.insert(sliver.record().id, sliver);
+            }
+            adapters.insert(adapter.name(), adapter);
+        }
+        let mut have = Vec::with_capacity(held.len());
+        for (request, asked) in self.kept.requests.iter().enumerate() {
+            for listed in &asked.slivers {
+                let adapter = adapters.get(&*listed.adapter);
+                let sliver = held.remove(&listed.resource);
+                let (Some(adapter), Some(sliver)) = (adapter, sliver) else {
+                    continue;
+                };
+                if Allocation::of(sliver.record().wanted) == Allocation::Unallocated {
+                    continue;
+                }
+                have.push(Have {
+                    client_id: listed.client_id.clone(),
+                    request,
+                    adapter: Arc::clone(adapter),
+                    sliver,
+                });
+            }
+        }
+        Ok(have)
+    }
+
+    /// Refuses what nobody may do any more with a slice that was shut down.
+    pub(in crate::geni) fn is_open(&self) -> Result<()> {
+        if !self.kept.shut {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Forbidden,
+            format!("{} was shut down at this aggregate", self.urn),
+        )
+        .code("shut-down")
+        .advice("ask the operator of the aggregate what happened"))
+    }
+
+    /// Refuses a slice that has nothing here.
+    pub(in crate::geni) fn has_some(&self) -> Result<()> {
+        if !self.slivers.is_empty() {
+            return Ok(());
+        }
+        Err(
+            Error::not_found(format!("{} has nothing at this aggregate", self.urn))
+                .code("no-slivers")
+                .advice("it has expired or was deleted, or it never had: ask for something first"),
+        )
+    }
+
+    /// The RSpec of a request.
+    pub(in crate::geni) fn rspec(&self, request: usize) -> &str {
+        let asked = self.kept.requests.get(request);
+        asked.map_or("", |asked| &asked.rspec)
+    }
+
+    /// How many requests there are.
+    pub(in crate::geni) fn requests(&self) -> usize {
+        self.kept.requests.len()
+    }
+
+    /// Commits a batch for this slice: with one more request, without what was
+    /// released. False where somebody was faster, and nothing was written.
+    pub(in crate::geni) async fn write(
+        &self,
+        host: &Host,
+        mut batch: Batch,
+        more: Option<Asked>,
+        released: &BTreeSet<ResourceId>,
+    ) -> Result<bool> {
+        let mut kept = self.kept.clone();
+        let stay: BTreeSet<ResourceId> = self
+            .slivers
+            .iter()
+            .map(Have::id)
+            .filter(|id| !released.contains(id))
+            .collect();
+        for asked in &mut kept.requests {
+            asked.slivers.retain(|l| stay.contains(&l.resource));
+        }
+        kept.requests.retain(|asked| !asked.slivers.is_empty());
+        kept.requests.extend(more);
+        self.put(host, &mut batch, &kept).await
+    }
+
+    /// The same, and from now on it is shut down.
+    pub(in crate::geni) async fn shut(&self, host: &Host, mut batch: Batch) -> Result<bool> {
+        let kept = Kept {
+            shut: true,
+            ..self.kept.clone()
+        };
+        self.put(host, &mut batch, &kept).await
+    }
+
+    async fn put(&self, host: &Host, batch: &mut Batch, kept: &Kept) -> Result<bool> {
+        let key = Kept::key(&self.urn);
+        batch.expect.push(match self.version {
+            Some(version) => Expect::Version(key.clone(), version),
+            None => Expect::Absent(key.clone()),
+        });
+        if !kept.requests.is_empty() || kept.shut {
+            batch.documents.push(Arc::new(kept.document(&self.urn)?));
+        } else if self.version.is_some() {
+            batch.delete.push(key);
+        }
+        let mut batch = std::mem::take(batch);
+        batch.counts = folded(batch.counts);
+        Ok(matches!(host.commit(batch).await?, Outcome::Done(_)))
+    }
+}
+
+/// Each counter once: ten thousand nodes are one step of it.
+fn folded(counts: Vec<Count>) -> Vec<Count> {
+    let mut sums: BTreeMap<String, (i64, Option<u64>)> = BTreeMap::new();
+    for count in counts {
+        let (by, at_most) = sums.entry(count.counter).or_insert((0, None));
+        *by = by.saturating_add(count.by);
+        *at_most = match (*at_most, count.at_most) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+    }
+    sums.into_iter()
+        .map(|(counter, (by, at_most))| Count {
+            counter,
+            by,
+            at_most,
+        })
+        .collect()
+}
+
+/// How often a call is prepared again where somebody was faster: another call
+/// on the slice, or the engine.
+#[derive(Debug, Default)]
+pub(in crate::geni) struct Tries(u32);
+
+impl Tries {
+    /// Once more, after a while that grows.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Busy`] where it was often enough.
+    pub(in crate::geni) async fn again(&mut self, env: &dyn Env) -> Result<()> {
+        const MOST: u32 = 20;
+        self.0 += 1;
+        match self.0 {
+            1..=3 => {}
+            4..=MOST => {
+                env.sleep(Duration::from_millis(5 * u64::from(self.0)))
+                    .await
+            }
+            _ => {
+                return Err(
+                    Error::new(ErrorKind::Busy, "too much happens to this slice at once")
+                        .advice("call again in a few seconds"),
+                );
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,69 @@
+//! Manifests: what was asked for, with what became of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rm_core::Result;
+use rm_core::env::Timestamp;
+use rm_core::record::ResourceRecord;
+
+use super::sliver_urn;
+use crate::geni::Urn;
+use crate::geni::rspec::{Kind, Rspec, is_our_link, is_ours};
+use crate::geni::sliver::GeniSliver;
+use crate::geni::xml::Content;
+
+/// A request, and the slivers of it that are told of, by the node's name.
+#[derive(Debug)]
+pub(in crate::geni) struct Told {
+    /// The request as it came.
+    pub(in crate::geni) rspec: String,
+    /// The slivers.
+    pub(in crate::geni) slivers: BTreeMap<String, (Arc<dyn GeniSliver>, Arc<ResourceRecord>)>,
+}
+
+/// The manifest of these requests, each with some of its slivers; what is not
+/// for this aggregate stands in it as it came.
+///
+/// # Errors
+///
+/// Where a request that was granted cannot be read any more.
+pub(in crate::geni) fn manifest(
+    aggregate: &Urn,
+    requests: &[Told],
+    now: Timestamp,
+    expires: Option<Timestamp>,
+) -> Result<Rspec> {
+    let ours = Some(aggregate.as_str());
+    let mut manifest = Rspec::new(Kind::Manifest);
+    manifest.generated = Some(now.to_string().into());
+    manifest.expires = expires.map(|end| end.to_string().into());
+    for told in requests {
+        let request = Rspec::parse(&told.rspec)?;
+        for mut node in request.nodes {
+            if !is_ours(&node, ours) {
+                manifest.nodes.push(node);
+                continue;
+            }
+            let sliver = node.client_id.as_deref().and_then(|n| told.slivers.get(n));
+            let Some((adapter, record)) = sliver else {
+                continue;
+            };
+            let urn = sliver_urn(aggregate, record.id);
+            node.sliver_id = Some(urn.as_str().into());
+            node.component_manager_id = Some(aggregate.as_str().into());
+            adapter.tell(record, aggregate, &mut node);
+            manifest.nodes.push(node);
+        }
+        let others = |link: &_| !is_our_link(link, ours);
+        manifest
+            .links
+            .extend(request.links.into_iter().filter(others));
+        for child in request.extra.children() {
+            if let Content::Element(element) = child {
+                manifest.extra.add(element.clone());
+            }
+        }
+    }
+    Ok(manifest)
+}

@@ -1,0 +1,489 @@
+//! Slivers through their lives, by both versions.
+
+use std::time::Duration;
+
+use rm_adapters::geni::rspec::{Kind, Rspec, faults};
+use rm_adapters::geni::xmlrpc::Value;
+
+use super::authority::Party;
+use super::lab::{Lab, code, lab, options, sfa};
+
+pub(crate) const AM: &str = "urn:publicid:IDN+lab:one+authority+am";
+/// When the credentials of these slices end.
+pub(crate) const WEEK: &str = "2026-11-28T07:42:26Z";
+pub(crate) const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE alice@example.org";
+
+/// A slice of alice's.
+pub(crate) struct Slice<'a> {
+    pub(crate) lab: &'a Lab,
+    pub(crate) party: Party,
+    pub(crate) credential: String,
+}
+
+impl<'a> Slice<'a> {
+    pub(crate) fn of(lab: &'a Lab, name: &str) -> Self {
+        Self::until(lab, name, WEEK)
+    }
+
+    pub(crate) fn until(lab: &'a Lab, name: &str, expires: &str) -> Self {
+        let party = lab.slice(name);
+        let credential = lab.slice_credential(&lab.alice, &party, expires);
+        Self {
+            lab,
+            party,
+            credential,
+        }
+    }
+
+    pub(crate) fn urn(&self) -> Value {
+        Value::text(self.party.urn.as_str())
+    }
+
+    pub(crate) fn urns(&self) -> Value {
+        Value::Array(vec![self.urn()])
+    }
+
+    pub(crate) fn proof(&self) -> Value {
+        Value::Array(vec![sfa(&self.credential)])
+    }
+
+    pub(crate) async fn call(&self, version: u8, method: &str, arguments: Vec<Value>) -> Value {
+        self.lab
+            .call(&self.lab.alice, version, method, arguments)
+            .await
+    }
+
+    pub(crate) async fn allocate(&self, rspec: &str) -> Value {
+        let arguments = vec![self.urn(), self.proof(), Value::text(rspec), none()];
+        self.call(3, "Allocate", arguments).await
+    }
+
+    /// A call of version 3 on all of its slivers.
+    pub(crate) async fn all(&self, method: &str) -> Value {
+        let options = match method {
+            "Provision" => with_users(),
+            _ => options(vec![]),
+        };
+        self.call(3, method, vec![self.urns(), self.proof(), options])
+            .await
+    }
+
+    pub(crate) async fn act(&self, action: &str) -> Value {
+        let arguments = vec![self.urns(), self.proof(), Value::text(action), none()];
+        self.call(3, "PerformOperationalAction", arguments).await
+    }
+
+    pub(crate) async fn create(&self, rspec: &str) -> Value {
+        let users = with_users().get("geni_users").unwrap().clone();
+        let arguments = vec![self.urn(), self.proof(), Value::text(rspec), users, none()];
+        self.call(2, "CreateSliver", arguments).await
+    }
+
+    /// Lets time pass until all slivers are in this state.
+    pub(crate) async fn comes_to(&self, state: &str) -> Value {
+        for _ in 0..300 {
+            let answer = self.all("Status").await;
+            let slivers = slivers(&value(&answer));
+            if slivers.iter().all(|s| s.operational == state) {
+                return answer;
+            }
+            self.lab.later(Duration::from_millis(500));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!(
+            "it does not come to {state}: {:?}",
+            self.all("Status").await
+        );
+    }
+}
+
+pub(crate) fn none() -> Value {
+    Value::Struct(vec![])
+}
+
+pub(crate) fn with_users() -> Value {
+    let alice = Value::of([
+        ("urn", Value::text("urn:publicid:IDN+lab:one+user+alice")),
+        ("keys", Value::Array(vec![Value::text(KEY)])),
+    ]);
+    options(vec![("geni_users", Value::Array(vec![alice]))])
+}
+
+/// A request of these nodes.
+pub(crate) fn nodes(names: &[&str]) -> String {
+    let nodes: String = names
+        .iter()
+        .map(|name| format!("<node client_id=\"{name}\"><sliver_type name=\"lxc\"/></node>"))
+        .collect();
+    request(&nodes)
+}
+
+pub(crate) fn request(inside: &str) -> String {
+    format!(
+        "<rspec type=\"request\" xmlns=\"http://www.geni.net/resources/rspec/3\">{inside}</rspec>"
+    )
+}
+
+/// What was answered, of a call that went well.
+pub(crate) fn value(answer: &Value) -> Value {
+    assert_eq!(code(answer), 0, "{answer:?}");
+    answer.get("value").unwrap().clone()
+}
+
+/// A sliver as version 3 tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Told {
+    pub(crate) urn: String,
+    pub(crate) allocation: String,
+    pub(crate) operational: String,
+    pub(crate) expires: String,
+    pub(crate) error: String,
+}
+
+pub(crate) fn slivers(value: &Value) -> Vec<Told> {
+    let list = value.get("geni_slivers").unwrap_or(value);
+    let text = |sliver: &Value, name: &str| {
+        let text = sliver.get(name).and_then(Value::as_text);
+        text.unwrap_or_else(|| panic!("{name} of {sliver:?}"))
+            .to_owned()
+    };
+    list.as_array()
+        .unwrap()
+        .iter()
+        .map(|sliver| Told {
+            urn: text(sliver, "geni_sliver_urn"),
+            allocation: text(sliver, "geni_allocation_status"),
+            operational: text(sliver, "geni_operational_status"),
+            expires: text(sliver, "geni_expires"),
+            error: text(sliver, "geni_error"),
+        })
+        .collect()
+}
+
+fn states(value: &Value) -> Vec<(String, String)> {
+    slivers(value)
+        .into_iter()
+        .map(|s| (s.allocation, s.operational))
+        .collect()
+}
+
+fn all(allocation: &str, operational: &str, n: usize) -> Vec<(String, String)> {
+    vec![(allocation.to_owned(), operational.to_owned()); n]
+}
+
+pub(crate) fn manifest(text: &Value) -> Rspec {
+    let manifest = Rspec::parse(text.as_text().unwrap()).unwrap();
+    assert_eq!(manifest.kind(), Some(Kind::Manifest));
+    assert_eq!(faults(&manifest, None), []);
+    manifest
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slivers_are_allocated_provisioned_started_and_deleted() {
+    let lab = lab("life-v3").await;
+    lab.start_engine();
+    let slice = Slice::of(&lab, "life");
+
+    let allocated = value(&slice.allocate(&nodes(&["a", "b"])).await);
+    assert_eq!(
+        states(&allocated),
+        all("geni_allocated", "geni_pending_allocation", 2)
+    );
+    // Ten minutes.
+    for sliver in slivers(&allocated) {
+        assert_eq!(sliver.expires, "2026-11-21T20:10:00.000Z");
+        assert_eq!(sliver.error, "");
+    }
+    let told = manifest(allocated.get("geni_rspec").unwrap());
+    let urns: Vec<String> = slivers(&allocated).into_iter().map(|s| s.urn).collect();
+    let named: Vec<String> = told
+        .nodes
+        .iter()
+        .filter_map(|n| n.sliver_id.as_deref().map(str::to_owned))
+        .collect();
+    assert_eq!(named, urns);
+    assert!(urns[0].starts_with("urn:publicid:IDN+lab:one+sliver+"));
+    assert_ne!(urns[0], urns[1]);
+    assert_eq!(told.expires.as_deref(), Some("2026-11-21T20:10:00.000Z"));
+    for node in &told.nodes {
+        assert_eq!(node.component_manager_id.as_deref(), Some(AM));
+        assert_eq!(
+            node.component_id.as_deref(),
+            Some("urn:publicid:IDN+lab:one+node+rack")
+        );
+    }
+    let site = || lab.cloud.everything(lab.host.env().now());
+    assert_eq!(site(), [], "nothing is made before it is provisioned");
+
+    let provisioned = value(&slice.all("Provision").await);
+    assert_eq!(
+        states(&provisioned),
+        all("geni_provisioned", "geni_notready", 2)
+    );
+    // The credential's end comes before seven days are over.
+    for sliver in slivers(&provisioned) {
+        assert_eq!(sliver.expires, "2026-11-28T07:42:26.000Z");
+    }
+    let rest = |what: &'static str| {
+        let (slice, site) = (&slice, &site);
+        async move {
+            for _ in 0..300 {
+                if site().len() == 2 {
+                    return;
+                }
+                slice.lab.later(Duration::from_millis(500));
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            panic!("{what}");
+        }
+    };
+    rest("they are made").await;
+    let status = value(&slice.all("Status").await);
+    assert_eq!(states(&status), all("geni_provisioned", "geni_notready", 2));
+    assert_eq!(status.get("geni_urn"), Some(&slice.urn()));
+
+    let started = value(&slice.act("geni_start").await);
+    for (allocation, operational) in states(&started) {
+        assert_eq!(allocation, "geni_provisioned");
+        assert_eq!(operational, "geni_configuring");
+    }
+    slice.comes_to("geni_ready").await;
+    let described = value(&slice.all("Describe").await);
+    assert_eq!(described.get("geni_urn"), Some(&slice.urn()));
+    for node in manifest(described.get("geni_rspec").unwrap()).nodes {
+        let login = &node.services[0].logins[0];
+        assert_eq!(login.username.as_deref(), Some("alice"));
+        assert_eq!(login.port.as_deref(), Some("22"));
+        assert_eq!(login.hostname, node.hosts[0].name);
+    }
+
+    let deleted = value(&slice.all("Delete").await);
+    assert_eq!(
+        states(&deleted),
+        all("geni_unallocated", "geni_pending_allocation", 2)
+    );
+    for sliver in slivers(&deleted) {
+        assert_eq!(sliver.expires, "2026-11-28T07:42:26.000Z");
+    }
+    for method in ["Status", "Describe", "Delete"] {
+        assert_eq!(code(&slice.all(method).await), 12, "{method}");
+    }
+    for _ in 0..300 {
+        if site().is_empty() {
+            return;
+        }
+        lab.later(Duration::from_millis(500));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("what was deleted stays: {:?}", site());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn version_2_starts_what_it_reserves() {
+    let lab = lab("life-v2").await;
+    lab.start_engine();
+    let slice = Slice::of(&lab, "life");
+    let told = manifest(&value(&slice.create(&nodes(&["a", "b"])).await));
+    assert_eq!(told.nodes.len(), 2);
+    let call = |method: &'static str| {
+        let arguments = vec![slice.urn(), slice.proof(), none()];
+        slice.call(2, method, arguments)
+    };
+    let mut status = value(&call("SliverStatus").await);
+    assert_eq!(status.get("geni_status"), Some(&Value::text("configuring")));
+    for _ in 0..300 {
+        if status.get("geni_status") == Some(&Value::text("ready")) {
+            break;
+        }
+        lab.later(Duration::from_millis(500));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        status = value(&call("SliverStatus").await);
+    }
+    assert_eq!(status.get("geni_status"), Some(&Value::text("ready")));
+    assert_eq!(status.get("geni_urn"), Some(&slice.urn()));
+    let expires = status.get("geni_expires").unwrap().as_text();
+    assert_eq!(expires, Some("2026-11-28T07:42:26.000Z"));
+    let resources = status.get("geni_resources").unwrap().as_array().unwrap();
+    let urns: Vec<&str> = resources
+        .iter()
+        .map(|r| {
+            assert_eq!(r.get("geni_status"), Some(&Value::text("ready")));
+            assert_eq!(r.get("geni_error"), Some(&Value::text("")));
+            r.get("geni_urn").unwrap().as_text().unwrap()
+        })
+        .collect();
+    let named: Vec<&str> = told
+        .nodes
+        .iter()
+        .filter_map(|n| n.sliver_id.as_deref())
+        .collect();
+    assert_eq!(urns, named);
+
+    let listing = options(vec![("geni_slice_urn", slice.urn())]);
+    let listed = slice
+        .call(2, "ListResources", vec![slice.proof(), listing])
+        .await;
+    for node in manifest(&value(&listed)).nodes {
+        assert_eq!(
+            node.services[0].logins[0].username.as_deref(),
+            Some("alice")
+        );
+    }
+
+    let time = Value::text("2026-11-23T20:00:00Z");
+    let arguments = vec![slice.urn(), slice.proof(), time, none()];
+    let renewed = slice.call(2, "RenewSliver", arguments).await;
+    assert_eq!(value(&renewed), Value::Bool(true));
+    assert_eq!(renewed.get("output"), Some(&Value::text("")));
+    let status = value(&call("SliverStatus").await);
+    let expires = status.get("geni_expires").unwrap().as_text();
+    assert_eq!(expires, Some("2026-11-23T20:00:00.000Z"));
+
+    assert_eq!(value(&call("DeleteSliver").await), Value::Bool(true));
+    assert_eq!(code(&call("DeleteSliver").await), 12);
+    // And now it is another one.
+    value(&slice.create(&nodes(&["a"])).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_best_effort_each_sliver_tells_what_became_of_it() {
+    let lab = lab("best-effort").await;
+    let slice = Slice::of(&lab, "s");
+    value(&slice.allocate(&nodes(&["a"])).await);
+    value(&slice.all("Provision").await);
+    value(&slice.allocate(&nodes(&["b"])).await);
+    // One can be started, the other is only allocated.
+    assert_eq!(code(&slice.act("geni_start").await), 13);
+    let before = slivers(&value(&slice.all("Status").await));
+    assert_eq!(before[0].operational, "geni_notready");
+    let best = Value::of([("geni_best_effort", Value::Int(1))]);
+    let start = Value::text("geni_start");
+    let arguments = vec![slice.urns(), slice.proof(), start, best.clone()];
+    let answer = slice.call(3, "PerformOperationalAction", arguments).await;
+    let told = slivers(&value(&answer));
+    assert_eq!(told[0].operational, "geni_configuring");
+    assert_eq!(told[0].error, "");
+    assert_eq!(told[1].allocation, "geni_allocated");
+    assert!(told[1].error.contains("geni_start"), "{told:?}");
+    // An allocated one may be there for two hours, a provisioned one for days.
+    let days = Value::text("2026-11-24T20:00:00Z");
+    let arguments = vec![slice.urns(), slice.proof(), days.clone(), none()];
+    assert_eq!(code(&slice.call(3, "Renew", arguments).await), 19);
+    let arguments = vec![slice.urns(), slice.proof(), days, best];
+    let told = slivers(&value(&slice.call(3, "Renew", arguments).await));
+    assert_eq!(told[0].expires, "2026-11-24T20:00:00.000Z");
+    assert_eq!(told[1].expires, "2026-11-21T20:10:00.000Z");
+    assert!(told[1].error.contains("later than"), "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_on_some_slivers_leaves_the_others_alone() {
+    let lab = lab("some").await;
+    let slice = Slice::of(&lab, "s");
+    let allocated = value(&slice.allocate(&nodes(&["a", "b", "c"])).await);
+    let urns: Vec<String> = slivers(&allocated).into_iter().map(|s| s.urn).collect();
+    let second = || Value::Array(vec![Value::text(urns[1].clone())]);
+    let arguments = vec![second(), slice.proof(), with_users()];
+    let provisioned = value(&slice.call(3, "Provision", arguments).await);
+    assert_eq!(
+        states(&provisioned),
+        all("geni_provisioned", "geni_notready", 1)
+    );
+    assert_eq!(
+        manifest(provisioned.get("geni_rspec").unwrap()).nodes.len(),
+        1
+    );
+    let arguments = vec![second(), slice.proof(), none()];
+    value(&slice.call(3, "Delete", arguments).await);
+    let left = slivers(&value(&slice.all("Status").await));
+    let left: Vec<&str> = left.iter().map(|s| s.urn.as_str()).collect();
+    assert_eq!(left, [urns[0].as_str(), urns[2].as_str()]);
+    // Its name is free again.
+    let again = value(&slice.allocate(&nodes(&["b"])).await);
+    assert!(!urns.contains(&slivers(&again)[0].urn));
+    let described = value(&slice.all("Describe").await);
+    let told = manifest(described.get("geni_rspec").unwrap());
+    let names: Vec<&str> = told
+        .nodes
+        .iter()
+        .filter_map(|n| n.client_id.as_deref())
+        .collect();
+    assert_eq!(names, ["a", "c", "b"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_only_allocated_ends_by_itself() {
+    let lab = lab("expiry").await;
+    lab.start_engine();
+    let slice = Slice::of(&lab, "s");
+    value(&slice.allocate(&nodes(&["a", "b"])).await);
+    lab.later(Duration::from_secs(599));
+    assert_eq!(slivers(&value(&slice.all("Status").await)).len(), 2);
+    lab.later(Duration::from_secs(2));
+    for _ in 0..300 {
+        if code(&slice.all("Status").await) == 12 {
+            // And its place is free again.
+            value(&slice.allocate(&nodes(&["a", "b"])).await);
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("it is still there: {:?}", slice.all("Status").await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sliver_never_outlives_its_credential() {
+    let lab = lab("outlive").await;
+    let soon = Slice::until(&lab, "s", "2026-11-21T20:05:00Z");
+    let allocated = value(&soon.allocate(&nodes(&["a"])).await);
+    let end = "2026-11-21T20:05:00.000Z";
+    assert_eq!(slivers(&allocated)[0].expires, end);
+    let provisioned = value(&soon.all("Provision").await);
+    assert_eq!(slivers(&provisioned)[0].expires, end);
+    let later = Value::text("2026-11-21T20:05:01Z");
+    let arguments = vec![soon.urns(), soon.proof(), later, none()];
+    let answer = soon.call(3, "Renew", arguments).await;
+    assert_eq!(code(&answer), 19);
+    assert_eq!(answer.get("value"), Some(&Value::text(end)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slice_that_is_shut_down_can_only_be_looked_at() {
+    let lab = lab("shut").await;
+    lab.start_engine();
+    let slice = Slice::of(&lab, "s");
+    value(&slice.create(&nodes(&["a"])).await);
+    slice.comes_to("geni_ready").await;
+    let arguments = || vec![slice.urn(), slice.proof(), none()];
+    for _ in 0..2 {
+        let answer = slice.call(3, "Shutdown", arguments()).await;
+        assert_eq!(value(&answer), Value::Bool(true));
+    }
+    slice.comes_to("geni_notready").await;
+    assert_eq!(code(&slice.act("geni_start").await), 3);
+    assert_eq!(code(&slice.allocate(&nodes(&["b"])).await), 3);
+    assert_eq!(code(&slice.all("Delete").await), 3);
+    assert_eq!(code(&slice.call(2, "DeleteSliver", arguments()).await), 3);
+    assert_eq!(code(&slice.all("Describe").await), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_on_one_slice_at_once_are_one_after_the_other() {
+    let lab = lab("at-once").await;
+    let slice = Slice::of(&lab, "s");
+    let rspec = nodes(&["a", "b"]);
+    let same = (0..4).map(|_| slice.allocate(&rspec));
+    let mut codes: Vec<i64> = futures_util::future::join_all(same)
+        .await
+        .iter()
+        .map(code)
+        .collect();
+    codes.sort_unstable();
+    assert_eq!(codes, [0, 17, 17, 17]);
+    let others: Vec<String> = (0..4).map(|n| nodes(&[&*format!("n{n}")])).collect();
+    let others = others.iter().map(|rspec| slice.allocate(rspec));
+    for answer in futures_util::future::join_all(others).await {
+        value(&answer);
+    }
+    assert_eq!(slivers(&value(&slice.all("Status").await)).len(), 6);
+}
