@@ -77,7 +77,7 @@ async fn write(s: &Scene, drafts: impl FnOnce(&mut Batch)) -> Outcome {
 fn what_is_reserved_is_made_and_does_not_run_before_it_is_started() {
     scene().run(async |s| {
         let ids = reserved(s).await;
-        s.rest().await;
+        s.world.sleep(Duration::from_secs(60)).await;
         assert_eq!(s.cloud.everything(s.world.now()), []);
         let (a, b) = (node(s, ids[0]).await, node(s, ids[1]).await);
         let outcome = write(s, |batch| {
@@ -91,7 +91,7 @@ fn what_is_reserved_is_made_and_does_not_run_before_it_is_started() {
         })
         .await;
         assert!(matches!(outcome, Outcome::Done(_)));
-        s.rest().await;
+        s.world.sleep(Duration::from_secs(60)).await;
         assert_eq!(s.cloud.everything(s.world.now()).len(), 2);
         for id in ids {
             let r = node(s, id).await;
@@ -118,7 +118,7 @@ fn what_is_reserved_is_made_and_does_not_run_before_it_is_started() {
 fn of_several_drafts_all_or_none_is_written() {
     scene().run(async |s| {
         let ids = reserved(s).await;
-        s.rest().await;
+        s.world.sleep(Duration::from_secs(60)).await;
         let (a, b) = (node(s, ids[0]).await, node(s, ids[1]).await);
         // Somebody else changes one of them meanwhile.
         b.grant(&s.alice, "carol").await.unwrap();

@@ -15,7 +15,7 @@ const MEMORY_MIB: u64 = 512;
 
 /// What a node is to be, beside what it is called.
 pub(super) fn spec(node: &Node, images: &[Image], aggregate: &Urn) -> Result<NodeSpec> {
-    if node.exclusive.as_deref().is_some_and(|e| is_true(e)) {
+    if node.exclusive.as_deref().is_some_and(is_true) {
         return Err(Error::new(
             ErrorKind::Unsupported,
             format!("{} asks for a machine of its own", named(node)),
