@@ -34,14 +34,11 @@ impl Bench {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T> {
         let place = Arc::clone(&self.0).acquire_owned();
-        let place = match tokio::time::timeout(PATIENCE, place).await {
-            Ok(Ok(place)) => place,
-            Ok(Err(_)) | Err(_) => {
-                return Err(
-                    Error::new(ErrorKind::Busy, "too many calls are being looked at")
-                        .advice("call again in a minute"),
-                );
-            }
+        let Ok(Ok(place)) = tokio::time::timeout(PATIENCE, place).await else {
+            return Err(
+                Error::new(ErrorKind::Busy, "too many calls are being looked at")
+                    .advice("call again in a minute"),
+            );
         };
         // The place is kept until the work is done, whether or not somebody
         // still waits for it.
