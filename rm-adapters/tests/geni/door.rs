@@ -152,6 +152,7 @@ async fn whatever_is_wrong_with_list_resources_is_told_by_the_struct_and_its_cod
     let lab = lab("refusals").await;
     let mine = lab.user_credential(&lab.alice);
     let bobs = lab.user_credential(&lab.bob);
+    let of_slice = lab.slice_credential(&lab.alice, &lab.slice("s"), "2026-11-28T07:42:26Z");
     let tampered = mine.replace("user+alice</owner_urn>", "user+bob</owner_urn>");
     let statement = Draft {
         id: "ref0",
@@ -283,7 +284,7 @@ async fn whatever_is_wrong_with_list_resources_is_told_by_the_struct_and_its_cod
         ),
         (
             "unknown slice",
-            list(&[&mine]),
+            list(&[&mine, &of_slice]),
             slice("urn:publicid:IDN+lab:one+slice+s"),
             12,
             1,
