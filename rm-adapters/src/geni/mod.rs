@@ -39,6 +39,6 @@ pub use nodes::{NodeSlivers, register};
 pub use rpc::{Aggregate, Version};
 pub use serve::GeniDoor;
 pub use slice::Lifetimes;
-pub use sliver::{Deed, GeniSliver, Refusal, Sliver, SliverTerms};
+pub use sliver::{Deed, GeniSliver, Joined, Refusal, Sliver, SliverTerms};
 pub use urn::Urn;
 pub use xml::{Attribute, Content, Element, Line, Name};

@@ -14,11 +14,12 @@ use rm_core::{Call, ErrorKind, Kind, Result};
 
 use super::Urn;
 use super::rspec::{Available, DiskImage, HardwareType, Node, Rspec, SliverType};
-use super::sliver::{GeniSliver, Refusal, Sliver, SliverTerms};
+use super::sliver::{GeniSliver, Joined, Refusal, Sliver, SliverTerms};
 use super::states::{self, Standing};
 
 mod fit;
 mod held;
+mod linked;
 mod place;
 
 use held::NodeSliver;
@@ -136,10 +137,11 @@ impl GeniSliver for NodeSlivers {
         &self,
         call: &Call<'_>,
         nodes: &[&Node],
+        links: &[Joined<'_>],
         terms: &SliverTerms<'_>,
         into: &mut Batch,
     ) -> Result<Vec<Arc<ResourceRecord>>, Refusal> {
-        place::prepare(self.managers(call)?, call, nodes, terms, into).await
+        place::prepare(self.managers(call)?, call, (nodes, links), terms, into).await
     }
 
     async fn held(&self, call: &Call<'_>) -> Result<Vec<Box<dyn Sliver>>> {

@@ -17,7 +17,7 @@ use rm_core::store::Batch;
 use rm_core::{Call, Caller, Error, Result};
 
 use super::Urn;
-use super::rspec::{Node, Rspec};
+use super::rspec::{Link, Node, Rspec};
 use super::states::{Action, Standing};
 use super::xmlrpc::Value;
 
@@ -43,7 +43,8 @@ pub trait GeniSliver: Adapter {
     fn sliver_types(&self, call: &Call<'_>) -> Vec<&'static str>;
 
     /// Writes what makes these nodes into a batch, which the caller commits:
-    /// one resource for each, in their order, held by the caller. Answers the
+    /// one resource for each, in their order, held by the caller. What is linked
+    /// reaches each other over the link, and nobody else there. Answers the
     /// records that it has put in.
     ///
     /// # Errors
@@ -53,6 +54,7 @@ pub trait GeniSliver: Adapter {
         &self,
         call: &Call<'_>,
         nodes: &[&Node],
+        links: &[Joined<'_>],
         terms: &SliverTerms<'_>,
         into: &mut Batch,
     ) -> Result<Vec<Arc<ResourceRecord>>, Refusal>;
@@ -90,6 +92,18 @@ pub trait Sliver: fmt::Debug + Send + Sync {
     /// written.
     fn write(&self, who: &Caller, deed: &Deed<'_>, into: &mut Batch)
     -> Result<Arc<ResourceRecord>>;
+}
+
+/// A link of a request, all of whose ends are at nodes of one adapter.
+#[derive(Debug, Clone)]
+pub struct Joined<'a> {
+    /// The link.
+    pub link: &'a Link,
+    /// What no other link of this aggregate is called.
+    pub name: String,
+    /// Its ends: the node, by its place among those to be prepared, and the
+    /// interface, by its place in the node.
+    pub ends: Vec<(usize, usize)>,
 }
 
 /// How slivers are to be reserved.

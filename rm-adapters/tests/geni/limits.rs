@@ -12,7 +12,7 @@ use rm_adapters::geni::credentials::{
 use rm_adapters::geni::rspec::{Node, Rspec};
 use rm_adapters::geni::states::Standing;
 use rm_adapters::geni::xmlrpc::Value;
-use rm_adapters::geni::{self, GeniSliver, Refusal, Sliver, SliverTerms, Urn};
+use rm_adapters::geni::{self, GeniSliver, Joined, Refusal, Sliver, SliverTerms, Urn};
 use rm_core::env::Timestamp;
 use rm_core::record::ResourceRecord;
 use rm_core::registry::{Adapter, Registries};
@@ -198,6 +198,7 @@ impl GeniSliver for Broken {
         &self,
         _call: &rm_core::Call<'_>,
         _nodes: &[&Node],
+        _links: &[Joined<'_>],
         _terms: &SliverTerms<'_>,
         _into: &mut Batch,
     ) -> Result<Vec<Arc<ResourceRecord>>, Refusal> {

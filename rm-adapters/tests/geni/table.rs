@@ -10,8 +10,8 @@ use rm_core::store::By;
 use rm_testkit::SimConfig;
 
 use super::lab::{Lab, code, lab, lab_at, options, request as call_text, sfa};
-use super::slices::{
-    AM, KEY, Slice, WEEK, manifest, nodes, none, request, slivers, value, with_users,
+use super::slice::{
+    AM, KEY, Slice, WEEK, link, manifest, nodes, none, request, slivers, value, with_users,
 };
 
 /// Asserts that a call is refused by this code, with a message that says what
@@ -120,6 +120,7 @@ async fn row_an_rspec_that_is_no_request_for_this_aggregate() {
     let slice = Slice::of(&lab, "s");
     let typed = |kind: &str| nodes(&["a"]).replace("\"request\"", kind);
     let other = "component_manager_id=\"urn:publicid:IDN+other+authority+am\"";
+    let ends = "<node client_id=\"a\"><interface client_id=\"a:0\"/></node>";
     for (row, rspec, wanted) in [
         ("RSpec not XML", "not XML".to_owned(), 1),
         ("RSpec empty", String::new(), 1),
@@ -171,12 +172,26 @@ async fn row_an_rspec_that_is_no_request_for_this_aggregate() {
             13,
         ),
         (
-            "a link that no kind can make",
-            request(
-                "<node client_id=\"a\"><interface client_id=\"a:0\"/></node><node client_id=\"b\"><interface client_id=\"b:0\"/></node>\
-                 <link client_id=\"l\"><interface_ref client_id=\"a:0\"/><interface_ref client_id=\"b:0\"/></link>",
-            ),
+            "a link to another aggregate",
+            request(&format!(
+                "{ends}<node client_id=\"b\" {other}><interface client_id=\"b:0\"/></node>{}",
+                link("l", &["a:0", "b:0"])
+            )),
             13,
+        ),
+        (
+            "an interface at the end of two links",
+            request(&format!(
+                "{ends}{}{}",
+                link("l", &["a:0"]),
+                link("m", &["a:0"])
+            )),
+            1,
+        ),
+        (
+            "a link without ends",
+            request(&format!("{ends}{}", link("l", &[]))),
+            1,
         ),
     ] {
         for answer in ask(&slice, &rspec).await {

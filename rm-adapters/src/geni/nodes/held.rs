@@ -8,7 +8,7 @@ use rm_core::resource::Resource;
 use rm_core::store::Batch;
 use rm_core::{Caller, Error, ErrorKind, Result};
 
-use super::component;
+use super::{component, linked};
 use crate::geni::Urn;
 use crate::geni::rspec::{Host, Login, Node, Services};
 use crate::geni::sliver::{Deed, Sliver};
@@ -76,7 +76,16 @@ pub(super) fn tell(record: &ResourceRecord, aggregate: &Urn, node: &mut Node) {
     node.exclusive = Some("false".into());
     let view = record.view.as_ref();
     let view: NodeView = view.and_then(|v| v.read().ok()).unwrap_or_default();
-    let address = view.interfaces.iter().flat_map(|i| &i.addresses).next();
+    let spec = record.place.spec.read::<NodeSpec>().ok();
+    let wanted = spec.as_ref().map_or(&[][..], |spec| &spec.interfaces);
+    // The ends of links come behind what it is reached by.
+    let ends = linked::places(wanted, node);
+    for (place, end) in ends.into_iter().zip(view.interfaces.iter().skip(1)) {
+        if let Some(interface) = node.interfaces.get_mut(place) {
+            interface.mac_address = Some(end.mac.as_str().into());
+        }
+    }
+    let address = view.interfaces.first().and_then(|i| i.addresses.first());
     let Some(address) = address.map(|a| a.ip.to_string()) else {
         return;
     };
@@ -84,8 +93,7 @@ pub(super) fn tell(record: &ResourceRecord, aggregate: &Urn, node: &mut Node) {
         name: Some(address.as_str().into()),
         ..Host::default()
     }];
-    let users = record.place.spec.read::<NodeSpec>();
-    let logins = users.map(|spec| spec.users).unwrap_or_default();
+    let logins = spec.map(|spec| spec.users).unwrap_or_default();
     if logins.is_empty() {
         return;
     }

@@ -12,9 +12,9 @@ use rm_core::record::ResourceRecord;
 use rm_core::store::Batch;
 use rm_core::{Call, CatalogId, Error, ErrorKind, Result};
 
-use super::{Manager, PAGE, fit, images};
+use super::{Manager, PAGE, fit, images, linked};
 use crate::geni::rspec::Node;
-use crate::geni::sliver::{Refusal, SliverTerms};
+use crate::geni::sliver::{Joined, Refusal, SliverTerms};
 use crate::geni::xml::short;
 use crate::geni::xmlrpc::Value;
 
@@ -29,7 +29,7 @@ struct Place {
 pub(super) async fn prepare(
     managers: Vec<(&'static str, Manager)>,
     call: &Call<'_>,
-    nodes: &[&Node],
+    (nodes, links): (&[&Node], &[Joined<'_>]),
     terms: &SliverTerms<'_>,
     into: &mut Batch,
 ) -> Result<Vec<Arc<ResourceRecord>>, Refusal> {
@@ -42,17 +42,33 @@ pub(super) async fn prepare(
         asked: BTreeMap::new(),
         taken: BTreeMap::new(),
     };
-    let mut made = Vec::with_capacity(nodes.len());
-    let mut without = 0_usize;
+    let ends = linked::ends(links);
+    let mut found: BTreeMap<usize, (NodeSpec, usize, Offer)> = BTreeMap::new();
     let mut why = None;
-    for node in nodes {
-        let mut spec = fit::spec(node, &images, terms.aggregate)?;
-        spec.users = terms.users.to_vec();
-        let Some((place, mut offer)) = room.take(node, &spec).await? else {
-            without += 1;
-            why.get_or_insert_with(|| fit::named(node));
-            continue;
-        };
+    for group in linked::groups(nodes.len(), links) {
+        let mut wanted = Vec::with_capacity(group.len());
+        for at in group {
+            let Some(node) = nodes.get(at) else { continue };
+            let mut spec = fit::spec(node, &images, terms.aggregate)?;
+            spec.users = terms.users.to_vec();
+            let own = ends.get(&at).map_or(&[][..], Vec::as_slice);
+            spec.interfaces = linked::interfaces(node, own)?;
+            wanted.push((at, *node, spec));
+        }
+        match room.take(&wanted).await? {
+            Some((place, offers)) => {
+                let all = wanted.into_iter().zip(offers);
+                found.extend(all.map(|((at, _, spec), offer)| (at, (spec, place, offer))));
+            }
+            None => why = why.or_else(|| wanted.first().map(|(_, node, _)| fit::named(node))),
+        }
+    }
+    if let Some(first) = why {
+        return Err(no_room(nodes.len(), found.len(), &first));
+    }
+    room.still(into).await?;
+    let mut made = Vec::with_capacity(nodes.len());
+    for (node, (mut spec, place, mut offer)) in nodes.iter().zip(found.into_values()) {
         if !terms.reserve {
             spec.power = Power::Running;
         }
@@ -72,23 +88,22 @@ pub(super) async fn prepare(
             .prepare(call.who, &[offer], &called, into)?;
         made.extend(into.resources.last().map(|(record, _)| Arc::clone(record)));
     }
-    if without == 0 {
-        room.still(into).await?;
-        return Ok(made);
-    }
-    let (asked, had) = (nodes.len(), nodes.len() - without);
+    Ok(made)
+}
+
+fn no_room(asked: usize, had: usize, first: &str) -> Refusal {
     let count = |n: usize| Value::Int(i64::try_from(n).unwrap_or(i64::MAX));
-    Err(Refusal::hinting(
+    Refusal::hinting(
         Error::new(
             ErrorKind::NoCapacity,
             format!(
-                "there is no room for {without} of {asked} nodes, {} among them",
-                why.unwrap_or_default()
+                "there is no room for {} of {asked} nodes, {first} among them",
+                asked - had
             ),
         )
-        .advice("ask for fewer, for other components, or later"),
+        .advice("ask for fewer, for other components, or later; linked nodes are at one site"),
         Value::of([("requested", count(asked)), ("available", count(had))]),
-    ))
+    )
 }
 
 /// Every site that makes one of these types, with the aggregate's means to use
@@ -138,19 +153,56 @@ struct Room<'a> {
 }
 
 impl Room<'_> {
-    /// The best offer for this node; none where no site has room.
-    async fn take(&mut self, node: &Node, spec: &NodeSpec) -> Result<Option<(usize, Offer)>> {
+    /// The best site for all of these together, with an offer for each; none
+    /// where no site has room.
+    async fn take(
+        &mut self,
+        wanted: &[(usize, &Node, NodeSpec)],
+    ) -> Result<Option<(usize, Vec<Offer>)>> {
+        let mut each = Vec::with_capacity(wanted.len());
+        for (_, node, spec) in wanted {
+            each.push(self.offers(node, spec).await?);
+        }
+        let count = u64::try_from(wanted.len()).unwrap_or(u64::MAX);
+        let asked = &self.asked;
+        let of = |key: &String| asked.get(key).map_or(&[][..], Vec::as_slice);
+        let Some(best) = each.first().map(of) else {
+            return Ok(None);
+        };
+        for (place, _) in best {
+            let taken = self.taken.get(place).copied().unwrap_or(0);
+            let here = |key: &String| {
+                let roomy = |o: &Offer| o.nodes_left.is_none_or(|left| taken + count <= left);
+                let mut offers = of(key).iter().filter(|(p, o)| p == place && roomy(o));
+                offers.next().map(|(_, offer)| offer.clone())
+            };
+            if let Some(offers) = each.iter().map(here).collect::<Option<Vec<Offer>>>() {
+                let place = *place;
+                self.taken.insert(place, taken + count);
+                return Ok(Some((place, offers)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Asks for a node, once for each shape; answers under which key that is.
+    async fn offers(&mut self, node: &Node, spec: &NodeSpec) -> Result<String> {
         let wanted = node
             .sliver_types
             .first()
             .and_then(|t| t.name.as_deref())
             .unwrap_or(self.usual);
-        // What it is called and told to do takes no room.
-        let shape = NodeSpec {
+        // What it is called and told to do takes no room, and the addresses on
+        // links are their own.
+        let mut shape = NodeSpec {
             hostname: None,
             boot_commands: spec.boot_commands.iter().take(1).cloned().collect(),
             ..spec.clone()
         };
+        for end in shape.interfaces.iter_mut().filter(|i| i.link.is_some()) {
+            end.link = Some("a link".to_owned());
+            end.addresses.clear();
+        }
         let said = |text: &Option<Box<str>>| text.as_deref().unwrap_or_default().to_owned();
         let key = [
             wanted.to_owned(),
@@ -163,15 +215,7 @@ impl Room<'_> {
             let offers = self.ask(node, wanted, &shape).await?;
             self.asked.insert(key.clone(), offers);
         }
-        let offers = self.asked.get(&key).map_or(&[][..], Vec::as_slice);
-        for (place, offer) in offers {
-            let taken = self.taken.entry(*place).or_default();
-            if offer.nodes_left.is_none_or(|left| *taken < left) {
-                *taken += 1;
-                return Ok(Some((*place, offer.clone())));
-            }
-        }
-        Ok(None)
+        Ok(key)
     }
 
     async fn ask(

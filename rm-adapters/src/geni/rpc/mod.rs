@@ -9,7 +9,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
-use rm_core::{Caller, Error, ErrorKind, Host, Result};
+use rm_core::{Caller, Error, ErrorKind, Host, Result, Tenant};
 
 use super::Urn;
 use super::bench::Bench;
@@ -42,14 +42,20 @@ pub struct Aggregate {
     pub open_v3: bool,
     /// How long slivers are left as they are.
     pub lifetimes: Lifetimes,
+    /// By whose credentials sites are used for slices: the catalog's for this
+    /// tenant. It is called as the authority of the URN is, in small letters,
+    /// where nothing else is said.
+    pub tenant: Tenant,
 }
 
 impl Aggregate {
     /// One of this name at this place; version 2 lists to everybody who has a
     /// certificate, as is custom, version 3 does not.
     pub fn new(urn: Urn, base: impl Into<String>) -> Self {
+        let tenant = Tenant(urn.authority().to_ascii_lowercase());
         Self {
             urn,
+            tenant,
             base: base.into(),
             open_v2: true,
             open_v3: false,
@@ -57,14 +63,9 @@ impl Aggregate {
         }
     }
 
-    /// By whose credentials sites are used for slices: those that the catalog
-    /// has for the tenant that is called as the authority of the aggregate's
-    /// URN is, in small letters.
-    pub fn means(&self) -> Caller {
-        Caller::user(
-            self.urn.spelling(),
-            self.urn.authority().to_ascii_lowercase(),
-        )
+    /// Who uses the sites for slices.
+    pub(super) fn means(&self) -> Caller {
+        Caller::user(self.urn.spelling(), self.tenant.0.clone())
     }
 }
 

@@ -32,7 +32,7 @@ mod part;
 mod parts;
 
 pub use check::{Fault, Severity, faults};
-pub(crate) use check::{is_our_link, is_ours};
+pub(crate) use check::{is_our_link, is_ours, prefix_of};
 pub use model::{Interface, Kind, Link, Node, Rspec, Version};
 pub use part::{Extra, Text};
 pub use parts::{

@@ -4,15 +4,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use rm_core::env::Env;
 use rm_core::record::ResourceRecord;
 use rm_core::store::Batch;
 use rm_core::{Error, ErrorKind, Host, Result};
 
 use super::{Asked, Listed, Opened, Told};
 use crate::geni::Urn;
-use crate::geni::rspec::{Kind, Node, Rspec, Severity, faults, is_our_link, is_ours};
-use crate::geni::sliver::{GeniSliver, Refusal, SliverTerms};
+use crate::geni::rspec::{Kind, Link, Node, Rspec, Severity, faults, is_our_link, is_ours};
+use crate::geni::sliver::{GeniSliver, Joined, Refusal, SliverTerms};
 use crate::geni::xml::short;
+
+/// The ends of a link: each a node and one of its interfaces, by their places.
+type Ends = Vec<(usize, usize)>;
 
 /// A request that can be granted as far as it says itself.
 #[derive(Debug, Clone)]
@@ -20,6 +24,8 @@ pub(in crate::geni) struct Wish {
     text: Arc<str>,
     /// What is for this aggregate.
     nodes: Arc<[Node]>,
+    /// Its links.
+    links: Arc<[(Link, Ends)]>,
 }
 
 /// Reads a request.
@@ -49,19 +55,6 @@ pub(in crate::geni) fn read_request(text: &str, aggregate: &Urn) -> Result<Wish>
                 .advice("the command rspec lint tells all of it"),
         );
     }
-    if let Some(link) = rspec.links.iter().find(|l| is_our_link(l, ours)) {
-        return Err(Error::new(
-            ErrorKind::Unsupported,
-            format!(
-                "link {:?}: no kind of sliver here can be linked",
-                short(link.client_id.as_deref().unwrap_or_default())
-            ),
-        )
-        .code("no-links")
-        .advice(
-            "leave the links out; nodes of one site reach each other by their host's network",
-        ));
-    }
     let nodes: Vec<Node> = rspec
         .nodes
         .into_iter()
@@ -77,10 +70,63 @@ pub(in crate::geni) fn read_request(text: &str, aggregate: &Urn) -> Result<Wish>
                 )),
         );
     }
+    let ours = |link: &Link| is_our_link(link, ours);
+    let links: Vec<Link> = rspec.links.into_iter().filter(ours).collect();
+    let at = ends(&nodes, &links)?;
     Ok(Wish {
         text: text.into(),
         nodes: nodes.into(),
+        links: links.into_iter().zip(at).collect(),
     })
+}
+
+/// Where each link ends: at which node, and at which of its interfaces. All of
+/// that must be here, and an interface is the end of one link.
+fn ends(nodes: &[Node], links: &[Link]) -> Result<Vec<Ends>> {
+    let mut there = BTreeMap::new();
+    for (at, node) in nodes.iter().enumerate() {
+        for (place, interface) in node.interfaces.iter().enumerate() {
+            if let Some(id) = interface.client_id.as_deref() {
+                there.insert(id, (at, place));
+            }
+        }
+    }
+    let mut used = BTreeSet::new();
+    let mut all = Vec::with_capacity(links.len());
+    for link in links {
+        let named = short(link.client_id.as_deref().unwrap_or_default());
+        let mut ends = Vec::with_capacity(link.interface_refs.len());
+        for end in &link.interface_refs {
+            let id = end.client_id.as_deref().unwrap_or_default();
+            let end = there.get(id).copied().ok_or_else(|| {
+                Error::new(
+                    ErrorKind::Unsupported,
+                    format!(
+                        "link {named:?} ends at {:?}, at another aggregate",
+                        short(id)
+                    ),
+                )
+                .code("link-to-elsewhere")
+                .advice("links are made between nodes of this aggregate")
+            })?;
+            if !used.insert(end) {
+                return Err(Error::invalid(format!(
+                    "the interface {:?} is the end of two links",
+                    short(id)
+                ))
+                .code("two-links")
+                .advice("give the node another interface"));
+            }
+            ends.push(end);
+        }
+        if ends.is_empty() {
+            return Err(Error::invalid(format!("link {named:?} has no ends"))
+                .code("no-ends")
+                .advice("write an interface_ref for each interface that it connects"));
+        }
+        all.push(ends);
+    }
+    Ok(all)
 }
 
 /// A request that is prepared, and not committed yet.
@@ -138,13 +184,15 @@ impl Wish {
             let makes = makes.ok_or_else(|| unknown_type(node, wanted, &types))?;
             split.entry(makes).or_default().push(at);
         }
+        let mut links = self.links(&**host.env(), &split)?;
         let mut made = BTreeMap::new();
-        for (adapter, places) in split {
-            let Some(adapter) = adapters.get(adapter) else {
+        for (which, places) in split {
+            let Some(adapter) = adapters.get(which) else {
                 continue;
             };
             let nodes: Vec<&Node> = places.iter().filter_map(|at| self.nodes.get(*at)).collect();
-            let records = adapter.prepare(&call, &nodes, terms, into).await?;
+            let links = links.remove(&which).unwrap_or_default();
+            let records = adapter.prepare(&call, &nodes, &links, terms, into).await?;
             if records.len() != places.len() {
                 return Err(Error::new(
                     ErrorKind::Internal,
@@ -171,6 +219,49 @@ impl Wish {
             },
             slivers,
         })
+    }
+
+    /// The links of each adapter, with the places of nodes as it gets them.
+    fn links(
+        &self,
+        env: &dyn Env,
+        split: &BTreeMap<usize, Vec<usize>>,
+    ) -> Result<BTreeMap<usize, Vec<Joined<'_>>>> {
+        let mut whose = BTreeMap::new();
+        for (adapter, places) in split {
+            for (place, at) in places.iter().enumerate() {
+                whose.insert(*at, (*adapter, place));
+            }
+        }
+        let mut links: BTreeMap<usize, Vec<Joined<'_>>> = BTreeMap::new();
+        for (link, ends) in self.links.iter() {
+            let name = link.client_id.as_deref().unwrap_or_default();
+            let mut of = None;
+            let mut joined = Vec::with_capacity(ends.len());
+            for (node, interface) in ends {
+                let Some((adapter, place)) = whose.get(node).copied() else {
+                    continue;
+                };
+                if *of.get_or_insert(adapter) != adapter {
+                    return Err(Error::new(
+                        ErrorKind::Unsupported,
+                        format!("link {:?} is between kinds that nothing links", short(name)),
+                    )
+                    .code("no-such-link")
+                    .advice("link slivers of types that one adapter makes"));
+                }
+                joined.push((place, *interface));
+            }
+            links
+                .entry(of.unwrap_or_default())
+                .or_default()
+                .push(Joined {
+                    link,
+                    name: format!("{:016x}{:016x}", env.random(), env.random()),
+                    ends: joined,
+                });
+        }
+        Ok(links)
     }
 }
 

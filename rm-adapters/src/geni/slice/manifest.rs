@@ -1,6 +1,6 @@
 //! Manifests: what was asked for, with what became of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rm_core::Result;
@@ -9,7 +9,7 @@ use rm_core::record::ResourceRecord;
 
 use super::sliver_urn;
 use crate::geni::Urn;
-use crate::geni::rspec::{Kind, Rspec, is_our_link, is_ours};
+use crate::geni::rspec::{Kind, Link, Rspec, is_our_link, is_ours};
 use crate::geni::sliver::GeniSliver;
 use crate::geni::xml::Content;
 
@@ -55,10 +55,23 @@ pub(in crate::geni) fn manifest(
             adapter.tell(record, aggregate, &mut node);
             manifest.nodes.push(node);
         }
-        let others = |link: &_| !is_our_link(link, ours);
-        manifest
-            .links
-            .extend(request.links.into_iter().filter(others));
+        let there: BTreeSet<&str> = manifest
+            .nodes
+            .iter()
+            .flat_map(|n| &n.interfaces)
+            .filter_map(|i| i.client_id.as_deref())
+            .collect();
+        let is_there = |link: &Link| {
+            let mut ends = link.interface_refs.iter();
+            ends.any(|end| end.client_id.as_deref().is_some_and(|e| there.contains(e)))
+        };
+        let mut links = request.links;
+        links.retain(|link| !is_our_link(link, ours) || is_there(link));
+        for link in links.iter_mut().filter(|link| is_our_link(link, ours)) {
+            // The schema wants one; what is here needs none.
+            link.vlantag = Some("0".into());
+        }
+        manifest.links.extend(links);
         for child in request.extra.children() {
             if let Content::Element(element) = child {
                 manifest.extra.add(element.clone());

@@ -1,0 +1,144 @@
+//! Links between nodes: which nodes have to be at one site, and with which
+//! interfaces they are made.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use rm_core::model::{Address, Interface};
+use rm_core::{Error, Result};
+
+use crate::geni::rspec::{Ip, Node, prefix_of};
+use crate::geni::sliver::Joined;
+use crate::geni::xml::short;
+
+/// The places of nodes that are linked with each other, however far, group by
+/// group in the order of their first ones.
+pub(super) fn groups(nodes: usize, links: &[Joined<'_>]) -> Vec<Vec<usize>> {
+    // Each node knows one before it in its group, or that it is the first.
+    let mut before: Vec<usize> = (0..nodes).collect();
+    fn first(before: &mut [usize], mut of: usize) -> usize {
+        while let Some(next) = before.get(of).copied().filter(|next| *next != of) {
+            let further = before.get(next).copied().unwrap_or(next);
+            if let Some(place) = before.get_mut(of) {
+                *place = further;
+            }
+            of = next;
+        }
+        of
+    }
+    for link in links {
+        let mut ends = link.ends.iter().map(|(node, _)| *node);
+        let Some(one) = ends.next() else { continue };
+        for other in ends {
+            let (a, b) = (first(&mut before, one), first(&mut before, other));
+            if let Some(place) = before.get_mut(a.max(b)) {
+                *place = a.min(b);
+            }
+        }
+    }
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    let mut of: Vec<Option<usize>> = vec![None; nodes];
+    for node in 0..nodes {
+        let head = first(&mut before, node);
+        let group = match of.get(head).copied().flatten() {
+            Some(group) => group,
+            None => {
+                groups.push(Vec::new());
+                groups.len() - 1
+            }
+        };
+        if let Some(of) = of.get_mut(head) {
+            *of = Some(group);
+        }
+        if let Some(group) = groups.get_mut(group) {
+            group.push(node);
+        }
+    }
+    groups
+}
+
+/// The ends of links by the place of their node: which interface, which link.
+pub(super) fn ends<'a>(links: &'a [Joined<'_>]) -> BTreeMap<usize, Vec<(usize, &'a str)>> {
+    let mut ends: BTreeMap<usize, Vec<(usize, &str)>> = BTreeMap::new();
+    for link in links {
+        for (node, interface) in &link.ends {
+            ends.entry(*node)
+                .or_default()
+                .push((*interface, &*link.name));
+        }
+    }
+    ends.values_mut().for_each(|of| of.sort_unstable());
+    ends
+}
+
+/// The interfaces of a node with these ends of links: the usual one, by which it
+/// is reached, and one for each end. None where it has no end.
+pub(super) fn interfaces(node: &Node, ends: &[(usize, &str)]) -> Result<Vec<Interface>> {
+    let mut interfaces = Vec::with_capacity(ends.len() + 1);
+    interfaces.extend(ends.first().map(|_| Interface::default()));
+    for (place, link) in ends {
+        let ips = node.interfaces.get(*place).map_or(&[][..], |i| &i.ips);
+        interfaces.push(Interface {
+            link: Some((*link).to_owned()),
+            addresses: ips.iter().map(address).collect::<Result<_>>()?,
+            ..Interface::default()
+        });
+    }
+    Ok(interfaces)
+}
+
+/// The places of a node's interfaces that have become ends of links, in the
+/// order of [`interfaces`].
+pub(super) fn places(spec: &[Interface], node: &Node) -> Vec<usize> {
+    let ends = spec.iter().filter(|i| i.link.is_some()).count();
+    // Which they are is not kept: those with the same addresses, then in order.
+    let mut places = Vec::with_capacity(ends);
+    for end in spec.iter().filter(|i| i.link.is_some()) {
+        let fits = |at: &usize| {
+            let ips = node.interfaces.get(*at).map_or(&[][..], |i| &i.ips);
+            let read: Vec<Address> = ips.iter().filter_map(|ip| address(ip).ok()).collect();
+            read == end.addresses
+        };
+        let left = (0..node.interfaces.len()).filter(|at| !places.contains(at));
+        places.extend(left.into_iter().find(fits));
+    }
+    places
+}
+
+fn address(ip: &Ip) -> Result<Address> {
+    let text = ip.address.as_deref().unwrap_or_default().trim();
+    let of: IpAddr = text.parse().map_err(|_| {
+        Error::invalid(format!("{:?} is no address", short(text))).code("wrong-address")
+    })?;
+    let mask = ip.netmask.as_deref().and_then(prefix_of);
+    let usual = if of.is_ipv4() { 24 } else { 64 };
+    Ok(Address {
+        ip: of,
+        prefix: mask.filter(|_| of.is_ipv4()).unwrap_or(usual),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::geni::rspec::Link;
+
+    #[test]
+    fn what_is_linked_however_far_is_one_group() {
+        let link = Link::default();
+        let joined = |ends: &[usize]| Joined {
+            link: &link,
+            name: "l".to_owned(),
+            ends: ends.iter().map(|node| (*node, 0)).collect(),
+        };
+        let links = [
+            joined(&[0, 3]),
+            joined(&[5, 3]),
+            joined(&[1, 2]),
+            joined(&[]),
+        ];
+        assert_eq!(groups(6, &links), [vec![0, 3, 5], vec![1, 2], vec![4]]);
+        assert_eq!(groups(2, &[]), [[0], [1]]);
+        assert!(groups(0, &[]).is_empty());
+    }
+}
