@@ -1,6 +1,6 @@
 //! An aggregate with its door open on a listener, and clients of it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
@@ -15,6 +15,7 @@ use rm_core::catalog::{NewCredential, NewImage, NewSite};
 use rm_core::env::{Env, Timestamp};
 use rm_core::model::Node;
 use rm_core::registry::Registries;
+use rm_core::store::{MemoryStore, Store};
 use rm_core::{Caller, Host, Kind, Tenant};
 use rm_testkit::{SimCloud, SimConfig};
 use tokio::sync::watch;
@@ -53,6 +54,7 @@ pub(crate) struct Lab {
     pub(crate) alice: Party,
     pub(crate) bob: Party,
     pub(crate) stranger: Party,
+    pub(crate) am: Party,
     pub(crate) base: String,
     pub(crate) folder: PathBuf,
     pub(crate) evening: Arc<Evening>,
@@ -102,20 +104,9 @@ pub(crate) async fn lab_at(
     std::fs::write(folder.join("root.pem"), root.pem()).unwrap();
 
     let evening = Arc::new(Evening::default());
-    let env: Arc<dyn Env> = Arc::<Evening>::clone(&evening);
-    let mut builder = Host::builder(env);
     let cloud = SimCloud::new(config);
-    let serves = Serves {
-        kind: Kind::from_static("vm.lxc"),
-        api: "sim".to_owned(),
-        media: Vec::new(),
-    };
-    builder
-        .registries()
-        .backend::<Node>("sim", serves, Arc::clone(&cloud) as _)
-        .unwrap();
-    adapters(builder.registries());
-    let host = Arc::new(builder.build().unwrap());
+    let store = MemoryStore::new(Arc::<Evening>::clone(&evening) as _);
+    let host = host(&evening, &cloud, Arc::new(store), adapters);
     let operator = Caller::operator("root", "ops");
     let catalog = host.catalog();
     catalog
@@ -136,31 +127,13 @@ pub(crate) async fn lab_at(
     };
     catalog.add_image(&operator, image).await.unwrap();
 
-    let (listener, address) = rm_adapters::door::listen("127.0.0.1:0").await.unwrap();
-    let base = format!("https://127.0.0.1:{}", address.port());
-    let aggregate = Aggregate::new(am.urn.clone(), &base);
-    let roots = Arc::new(Roots::new(&folder));
-    let door = GeniDoor::new(
-        Arc::clone(&host),
-        aggregate,
-        roots,
-        &am.chain(),
-        &am.key_pem(),
-    )
-    .unwrap();
-    let door = change(door);
-    let (stop, mut stopped) = watch::channel(false);
-    tokio::spawn(async move {
-        let stopped = async move {
-            let _ = stopped.wait_for(|s| *s).await;
-        };
-        door.serve(listener, stopped).await;
-    });
+    let (base, stop) = open(&host, &am, &folder, change).await;
     Lab {
         alice: sa.makes(&urn("user+alice"), false, 2040),
         bob: sa.makes(&urn("user+bob"), false, 2040),
         stranger: Party::root(&urn("authority+sa")),
         sa,
+        am,
         base,
         folder,
         evening,
@@ -170,7 +143,61 @@ pub(crate) async fn lab_at(
     }
 }
 
+fn host(
+    evening: &Arc<Evening>,
+    cloud: &Arc<SimCloud>,
+    store: Arc<dyn Store>,
+    adapters: impl FnOnce(&mut Registries),
+) -> Arc<Host> {
+    let env: Arc<dyn Env> = Arc::<Evening>::clone(evening);
+    let mut builder = Host::builder(env).store(store);
+    let serves = Serves {
+        kind: Kind::from_static("vm.lxc"),
+        api: "sim".to_owned(),
+        media: Vec::new(),
+    };
+    builder
+        .registries()
+        .backend::<Node>("sim", serves, Arc::clone(cloud) as _)
+        .unwrap();
+    adapters(builder.registries());
+    Arc::new(builder.build().unwrap())
+}
+
+/// Opens a door; answers where it is, and how it is closed.
+async fn open(
+    host: &Arc<Host>,
+    am: &Party,
+    roots: &Path,
+    change: impl FnOnce(GeniDoor) -> GeniDoor,
+) -> (String, watch::Sender<bool>) {
+    let (listener, address) = rm_adapters::door::listen("127.0.0.1:0").await.unwrap();
+    let base = format!("https://127.0.0.1:{}", address.port());
+    let aggregate = Aggregate::new(am.urn.clone(), &base);
+    let roots = Arc::new(Roots::new(roots));
+    let (chain, key) = (am.chain(), am.key_pem());
+    let door = GeniDoor::new(Arc::clone(host), aggregate, roots, &chain, &key).unwrap();
+    let door = change(door);
+    let (stop, mut stopped) = watch::channel(false);
+    tokio::spawn(async move {
+        let stopped = async move {
+            let _ = stopped.wait_for(|s| *s).await;
+        };
+        door.serve(listener, stopped).await;
+    });
+    (base, stop)
+}
+
 impl Lab {
+    /// The process ends, and another one begins with the same store.
+    pub(crate) async fn restart(&mut self) {
+        self.stop.send_replace(true);
+        let store = Arc::clone(self.host.store());
+        let adapters = |all: &mut Registries| geni::register(all).unwrap();
+        self.host = host(&self.evening, &self.cloud, store, adapters);
+        (self.base, self.stop) = open(&self.host, &self.am, &self.folder, |door| door).await;
+    }
+
     pub(crate) fn later(&self, time: Duration) {
         let more = i64::try_from(time.as_millis()).unwrap();
         self.evening.0.fetch_add(more, Ordering::SeqCst);

@@ -14,6 +14,7 @@ mod corpus;
 mod credentials;
 mod door;
 mod issue;
+mod kinds;
 mod lab;
 mod limits;
 mod links;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use rm_adapters::geni::xmlrpc::Value;
 
-use super::lab::{code, lab, options};
+use super::authority::{Sign, envelope};
+use super::lab::{code, lab, options, sfa};
 use super::slice::{AM, Slice, all, manifest, nodes, none, slivers, states, value, with_users};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -315,4 +316,85 @@ async fn calls_on_one_slice_at_once_are_one_after_the_other() {
         value(&answer);
     }
     assert_eq!(slivers(&value(&slice.all("Status").await)).len(), 6);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slices_and_their_ends_outlast_the_process() {
+    let mut lab = lab("restart").await;
+    let before = {
+        let slice = Slice::of(&lab, "s");
+        value(&slice.allocate(&nodes(&["a", "b"])).await);
+        let soon = Value::text("2026-11-21T20:30:00Z");
+        let arguments = vec![slice.urns(), slice.proof(), soon, none()];
+        value(&slice.call(3, "Renew", arguments).await);
+        slivers(&value(&slice.all("Status").await))
+    };
+    assert_eq!(before[0].expires, "2026-11-21T20:30:00.000Z");
+    lab.restart().await;
+    lab.start_engine();
+    let slice = Slice::of(&lab, "s");
+    assert_eq!(slivers(&value(&slice.all("Status").await)), before);
+    assert_eq!(code(&slice.allocate(&nodes(&["a"])).await), 17);
+    lab.later(Duration::from_secs(29 * 60));
+    assert_eq!(slivers(&value(&slice.all("Status").await)), before);
+    lab.later(Duration::from_secs(61));
+    for _ in 0..300 {
+        if code(&slice.all("Status").await) == 12 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("it is still there: {:?}", slice.all("Status").await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_speaks_for_a_user_makes_nothing_that_outlives_the_word() {
+    let lab = lab("speaks").await;
+    let slice = lab.slice("s");
+    let tool = lab
+        .sa
+        .makes("urn:publicid:IDN+lab:one+tool+portal", false, 2040);
+    let credential = lab.slice_credential(&lab.alice, &slice, "2026-11-28T07:42:26Z");
+    let (alice, portal) = (lab.alice.key_id(), tool.key_id());
+    let said = format!(
+        "<credential xml:id=\"ref0\"><type>abac</type><serial></serial><owner_gid></owner_gid>\
+         <target_gid></target_gid><uuid></uuid><expires>2026-11-21T21:00:00Z</expires><abac><rt0>\
+         <version>1.1</version><head><ABACprincipal><keyid>{alice}</keyid></ABACprincipal>\
+         <role>speaks_for_{alice}</role></head><tail><ABACprincipal><keyid>{portal}</keyid>\
+         </ABACprincipal></tail></rt0></abac></credential>"
+    );
+    let said = envelope(&said, &Sign::usual(&lab.alice, "ref0").over(&said));
+    let said = Value::of([
+        ("geni_type", Value::text("geni_abac")),
+        ("geni_version", Value::text("1")),
+        ("geni_value", Value::text(said)),
+    ]);
+    let urn = || Value::text(slice.urn.as_str());
+    let call = async |method: &str, options: Value, proofs: Vec<Value>| {
+        let urns = Value::Array(vec![urn()]);
+        let arguments = match method {
+            "Allocate" => vec![
+                urn(),
+                Value::Array(proofs),
+                Value::text(nodes(&["a"])),
+                options,
+            ],
+            _ => vec![urns, Value::Array(proofs), options],
+        };
+        lab.call(&tool, 3, method, arguments).await
+    };
+    let speaking = || {
+        options(vec![(
+            "geni_speaking_for",
+            Value::text(lab.alice.urn.as_str()),
+        )])
+    };
+    let alone = vec![sfa(&credential)];
+    assert_eq!(code(&call("Allocate", none(), alone.clone()).await), 22);
+    assert_eq!(code(&call("Allocate", speaking(), alone).await), 3);
+    let both = vec![said, sfa(&credential)];
+    let allocated = value(&call("Allocate", speaking(), both.clone()).await);
+    assert_eq!(slivers(&allocated)[0].expires, "2026-11-21T20:10:00.000Z");
+    let provisioned = value(&call("Provision", speaking(), both).await);
+    assert_eq!(slivers(&provisioned)[0].expires, "2026-11-21T21:00:00.000Z");
 }
