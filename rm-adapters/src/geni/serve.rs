@@ -24,6 +24,7 @@ use tokio_rustls::TlsAcceptor;
 use super::bench::Bench;
 use super::credentials::{CredentialVerifier, Roots, XmlVerifier};
 use super::rpc::{Aggregate, Rpc, Version};
+use super::slice;
 use super::tls::{self, Client};
 use super::xml::Limits;
 use super::xmlrpc::{Call, Fault};
@@ -31,6 +32,8 @@ use crate::door::lines::{self, LineLimits};
 
 /// How long a client may take to prove who it is.
 const HANDSHAKE: Duration = Duration::from_secs(5);
+/// How often slices of which nothing is left are forgotten.
+const TIDY: Duration = Duration::from_secs(600);
 /// How long a body may take to arrive.
 const BODY: Duration = Duration::from_secs(60);
 /// How large a call may be.
@@ -128,7 +131,29 @@ impl GeniDoor {
                 Some((line, service))
             }
         };
-        lines::serve(listener, self.limits, open, stop, || {}).await;
+        tokio::select! {
+            () = lines::serve(listener, self.limits, open, stop, || {}) => {}
+            () = self.keep_tidy() => {}
+        }
+    }
+
+    /// Forgets slices of which nothing is left; serving does so every ten
+    /// minutes. Answers how many there were.
+    ///
+    /// # Errors
+    ///
+    /// Where the store cannot be asked.
+    pub async fn tidy(&self) -> Result<usize> {
+        slice::tidy(&self.rpc.host).await
+    }
+
+    async fn keep_tidy(&self) {
+        loop {
+            tokio::time::sleep(TIDY).await;
+            if let Err(e) = self.tidy().await {
+                tracing::warn!(error = %e, "slices of which nothing is left could not be forgotten");
+            }
+        }
     }
 }
 

@@ -55,6 +55,7 @@ pub(crate) struct Lab {
     pub(crate) bob: Party,
     pub(crate) stranger: Party,
     pub(crate) am: Party,
+    pub(crate) door: GeniDoor,
     pub(crate) base: String,
     pub(crate) folder: PathBuf,
     pub(crate) evening: Arc<Evening>,
@@ -127,13 +128,14 @@ pub(crate) async fn lab_at(
     };
     catalog.add_image(&operator, image).await.unwrap();
 
-    let (base, stop) = open(&host, &am, &folder, change).await;
+    let (door, base, stop) = open(&host, &am, &folder, change).await;
     Lab {
         alice: sa.makes(&urn("user+alice"), false, 2040),
         bob: sa.makes(&urn("user+bob"), false, 2040),
         stranger: Party::root(&urn("authority+sa")),
         sa,
         am,
+        door,
         base,
         folder,
         evening,
@@ -170,7 +172,7 @@ async fn open(
     am: &Party,
     roots: &Path,
     change: impl FnOnce(GeniDoor) -> GeniDoor,
-) -> (String, watch::Sender<bool>) {
+) -> (GeniDoor, String, watch::Sender<bool>) {
     let (listener, address) = rm_adapters::door::listen("127.0.0.1:0").await.unwrap();
     let base = format!("https://127.0.0.1:{}", address.port());
     let aggregate = Aggregate::new(am.urn.clone(), &base);
@@ -179,13 +181,14 @@ async fn open(
     let door = GeniDoor::new(Arc::clone(host), aggregate, roots, &chain, &key).unwrap();
     let door = change(door);
     let (stop, mut stopped) = watch::channel(false);
+    let serving = door.clone();
     tokio::spawn(async move {
         let stopped = async move {
             let _ = stopped.wait_for(|s| *s).await;
         };
-        door.serve(listener, stopped).await;
+        serving.serve(listener, stopped).await;
     });
-    (base, stop)
+    (door, base, stop)
 }
 
 impl Lab {
@@ -195,7 +198,8 @@ impl Lab {
         let store = Arc::clone(self.host.store());
         let adapters = |all: &mut Registries| geni::register(all).unwrap();
         self.host = host(&self.evening, &self.cloud, store, adapters);
-        (self.base, self.stop) = open(&self.host, &self.am, &self.folder, |door| door).await;
+        (self.door, self.base, self.stop) =
+            open(&self.host, &self.am, &self.folder, |door| door).await;
     }
 
     pub(crate) fn later(&self, time: Duration) {

@@ -252,6 +252,10 @@ async fn what_is_only_allocated_ends_by_itself() {
     lab.later(Duration::from_secs(2));
     for _ in 0..300 {
         if code(&slice.all("Status").await) == 12 {
+            // What is left of it is forgotten, and what there is of others is not.
+            value(&Slice::of(&lab, "t").allocate(&nodes(&["a"])).await);
+            assert_eq!(lab.door.tidy().await.unwrap(), 1);
+            assert_eq!(lab.door.tidy().await.unwrap(), 0);
             // And its place is free again.
             value(&slice.allocate(&nodes(&["a", "b"])).await);
             return;

@@ -209,6 +209,29 @@ impl Opened {
     }
 }
 
+/// Forgets slices whose last sliver has expired; answers how many there were.
+pub(in crate::geni) async fn tidy(host: &Host) -> Result<usize> {
+    let mut forgotten = 0;
+    let mut after = None;
+    loop {
+        let store = host.store();
+        let page = store.documents(SPACE, None, after.as_ref(), 100).await?;
+        for document in page.items {
+            let kept: Kept = document.record.body.read()?;
+            let slice = Opened::read(host, &kept.urn.parse()?).await?;
+            let empty = slice.slivers.is_empty() && !slice.kept.shut;
+            let none = BTreeSet::new();
+            if empty && slice.write(host, Batch::default(), None, &none).await? {
+                forgotten += 1;
+            }
+        }
+        after = page.next;
+        if after.is_none() {
+            return Ok(forgotten);
+        }
+    }
+}
+
 /// Each counter once: ten thousand nodes are one step of it.
 fn folded(counts: Vec<Count>) -> Vec<Count> {
     let mut sums: BTreeMap<String, (i64, Option<u64>)> = BTreeMap::new();

@@ -27,7 +27,7 @@ mod ends;
 mod manifest;
 
 pub(super) use ask::{Prepared, Wish, read_request};
-pub(super) use book::{Have, Opened, Tries, until};
+pub(super) use book::{Have, Opened, Tries, tidy, until};
 pub(super) use ends::Ends;
 pub use ends::Lifetimes;
 pub(super) use manifest::{Told, manifest};
