@@ -9,6 +9,7 @@ use rm_core::{Caller, Tenant};
 use rm_testkit::SimConfig;
 
 use super::lab::{code, lab_at};
+use super::rspec::fits;
 use super::slice::{Slice, link, manifest, none, request, slivers, value};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -48,6 +49,8 @@ async fn what_is_linked_is_at_one_site_with_the_addresses_that_were_asked_for() 
     let allocated = value(&slice.allocate(&rspec).await);
     let told = manifest(allocated.get("geni_rspec").unwrap());
     assert_eq!(told.links.len(), 2);
+    let text = allocated.get("geni_rspec").unwrap().as_text().unwrap();
+    fits("what_is_linked", "manifest.xsd", text);
     let sites: Vec<&str> = told
         .nodes
         .iter()

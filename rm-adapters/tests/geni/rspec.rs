@@ -379,12 +379,6 @@ fn a_hostile_document_is_refused_at_once() {
 
 #[test]
 fn what_we_write_fits_the_published_schemas() {
-    let Some(reference) = reference("what_we_write_fits") else {
-        return;
-    };
-    if !needs::program("what_we_write_fits", "xmllint") {
-        return;
-    }
     for (kind, schema) in [
         (Kind::Request, "request.xsd"),
         (Kind::Advertisement, "ad.xsd"),
@@ -392,22 +386,34 @@ fn what_we_write_fits_the_published_schemas() {
     ] {
         let rspec = ring(kind, 3);
         assert_eq!(faults(&rspec, None), []);
-        let path =
-            std::env::temp_dir().join(format!("rm-geni-{}-{schema}.xml", std::process::id()));
-        std::fs::write(&path, rspec.print()).unwrap();
-        let checked = Command::new("xmllint")
-            .args(["--noout", "--nonet", "--schema"])
-            .arg(reference.join("data/rspec/xsd/geni-rspec-3").join(schema))
-            .arg(&path)
-            .output()
-            .unwrap();
-        std::fs::remove_file(&path).unwrap();
-        assert!(
-            checked.status.success(),
-            "{}",
-            String::from_utf8_lossy(&checked.stderr)
-        );
+        fits("what_we_write_fits", schema, &rspec.print());
     }
+}
+
+/// Asserts that a document fits a published schema, where that is there and
+/// can be asked.
+pub(crate) fn fits(test: &str, schema: &str, text: &str) {
+    let Some(reference) = reference(test) else {
+        return;
+    };
+    if !needs::program(test, "xmllint") {
+        return;
+    }
+    let file = format!("rm-geni-{}-{test}-{schema}.xml", std::process::id());
+    let path = std::env::temp_dir().join(file);
+    std::fs::write(&path, text).unwrap();
+    let checked = Command::new("xmllint")
+        .args(["--noout", "--nonet", "--schema"])
+        .arg(reference.join("data/rspec/xsd/geni-rspec-3").join(schema))
+        .arg(&path)
+        .output()
+        .unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert!(
+        checked.status.success(),
+        "{}",
+        String::from_utf8_lossy(&checked.stderr)
+    );
 }
 
 #[test]

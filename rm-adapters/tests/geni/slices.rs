@@ -6,6 +6,7 @@ use rm_adapters::geni::xmlrpc::Value;
 
 use super::authority::{Sign, envelope};
 use super::lab::{code, lab, options, sfa};
+use super::rspec::fits;
 use super::slice::{AM, Slice, all, manifest, nodes, none, slivers, states, value, with_users};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -80,6 +81,19 @@ async fn slivers_are_allocated_provisioned_started_and_deleted() {
     slice.comes_to("geni_ready").await;
     let described = value(&slice.all("Describe").await);
     assert_eq!(described.get("geni_urn"), Some(&slice.urn()));
+    let text = described.get("geni_rspec").unwrap().as_text().unwrap();
+    fits("slivers_are_described", "manifest.xsd", text);
+    let packed = options(vec![("geni_compressed", Value::Bool(true))]);
+    let arguments = vec![slice.urns(), slice.proof(), packed];
+    let packed = value(&slice.call(3, "Describe", arguments).await);
+    // RFC 1950, in base64.
+    let packed = packed
+        .get("geni_rspec")
+        .unwrap()
+        .as_text()
+        .unwrap()
+        .to_owned();
+    assert!(packed.starts_with("eJ"), "{packed}");
     for node in manifest(described.get("geni_rspec").unwrap()).nodes {
         let login = &node.services[0].logins[0];
         assert_eq!(login.username.as_deref(), Some("alice"));

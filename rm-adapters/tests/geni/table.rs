@@ -241,7 +241,14 @@ async fn row_too_many_nodes_is_told_with_counts() {
         assert_eq!(hint.get("available"), Some(&Value::Int(2)));
     }
     assert_eq!(kept(&lab).await, (0, 0));
-    assert_eq!(code(&slice.create(&nodes(&["a", "b"])).await), 0);
+    // What is allocated has its room, although nothing is made yet.
+    value(&slice.allocate(&nodes(&["a"])).await);
+    let other = Slice::of(&lab, "t");
+    for answer in ask(&other, &nodes(&["a", "b"])).await {
+        let hint = refused("too many nodes", &answer, 26);
+        assert_eq!(hint.get("available"), Some(&Value::Int(1)));
+    }
+    assert_eq!(code(&other.create(&nodes(&["a"])).await), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -284,6 +291,17 @@ async fn row_times_that_cannot_be() {
         refused(row, &slice.call(3, "Allocate", arguments).await, wanted);
     }
     assert_eq!(kept(&lab).await, (0, 0));
+    // What is wished is done as far as it is possible, and told.
+    for (time, told) in [
+        ("2026-11-21T20:05:00+00:00", "2026-11-21T20:05:00.000Z"),
+        ("2026-11-22T20:05:00Z", "2026-11-21T20:10:00.000Z"),
+    ] {
+        let rspec = Value::text(nodes(&[&time[..13]]));
+        let arguments = vec![slice.urn(), slice.proof(), rspec, end(time)];
+        let allocated = value(&slice.call(3, "Allocate", arguments).await);
+        assert_eq!(slivers(&allocated)[0].expires, told);
+    }
+    value(&slice.all("Delete").await);
     value(&slice.allocate(&nodes(&["a"])).await);
     let users = with_users();
     for (row, time, wanted) in [

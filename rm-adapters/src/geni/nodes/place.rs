@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use rm_core::backend::Offer;
 use rm_core::catalog::{Credential, Site};
+use rm_core::life::Wanted;
 use rm_core::manager::{Terms, Want};
 use rm_core::model::{self, Json, NodeSpec, Power};
 use rm_core::record::ResourceRecord;
-use rm_core::store::Batch;
+use rm_core::store::{Batch, By};
 use rm_core::{Call, CatalogId, Error, ErrorKind, Result};
 
 use super::{Manager, PAGE, fit, images, linked};
@@ -148,7 +149,8 @@ struct Room<'a> {
     /// Offers by the shape of what was asked for, the best first, each with the
     /// place that makes it.
     asked: BTreeMap<String, Vec<(usize, Offer)>>,
-    /// How many nodes of this request each place has got.
+    /// How many nodes each place has got that it does not know of: of this
+    /// request, and of those that wait to be made.
     taken: BTreeMap<usize, u64>,
 }
 
@@ -219,7 +221,7 @@ impl Room<'_> {
     }
 
     async fn ask(
-        &self,
+        &mut self,
         node: &Node,
         wanted: &str,
         shape: &NodeSpec,
@@ -237,7 +239,8 @@ impl Room<'_> {
         }
         let mut refused = None;
         let mut offers: Vec<Offer> = Vec::new();
-        for (_, place) in &fitting {
+        let mut waiting = BTreeMap::new();
+        for (at, place) in &fitting {
             let want = Want::<model::Node> {
                 site: place.site.clone(),
                 credential: place.credential.id,
@@ -245,13 +248,22 @@ impl Room<'_> {
                 key: None,
             };
             match place.manager.offers(self.call.who, &want).await {
-                Ok(some) => offers.extend(some.into_iter().filter(|o| o.existing.is_none())),
+                Ok(some) => {
+                    let some = some.into_iter().filter(|o| o.existing.is_none());
+                    let first = offers.len();
+                    offers.extend(some);
+                    let limited = offers.iter().skip(first).any(|o| o.nodes_left.is_some());
+                    if limited && !self.taken.contains_key(at) {
+                        waiting.insert(*at, self.waiting(place).await?);
+                    }
+                }
                 Err(e) => refused = Some(e.site(place.site.name.clone())),
             }
         }
         if let (Some(e), true) = (refused, offers.is_empty()) {
             return Err(e);
         }
+        self.taken.extend(waiting);
         self.call.host.placement().rank(&mut offers);
         let by = |offer: &Offer| {
             let at = offer.place.as_ref()?;
@@ -262,6 +274,24 @@ impl Room<'_> {
             .into_iter()
             .filter_map(|offer| Some((by(&offer)?, offer)))
             .collect())
+    }
+
+    /// How many nodes have their place at a site and are not there yet: it does
+    /// not know of them.
+    async fn waiting(&self, place: &Place) -> Result<u64> {
+        let by = By::Account(place.site.id, place.credential.id);
+        let is_waiting = |r: &ResourceRecord| r.wanted != Wanted::Absent && r.remote.is_none();
+        let (mut waiting, mut after) = (0, None);
+        loop {
+            let store = self.call.host.store();
+            let page = store.resources(&by, after.as_ref(), PAGE).await?;
+            let rows = page.items.iter().filter(|row| is_waiting(&row.record));
+            waiting += rows.map(|row| row.record.nodes).sum::<u64>();
+            after = page.next;
+            if after.is_none() {
+                return Ok(waiting);
+            }
+        }
     }
 
     fn nowhere(&self, node: &Node, wanted: &str) -> Error {
