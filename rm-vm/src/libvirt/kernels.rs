@@ -106,7 +106,7 @@ impl Kernels {
                 let bytes = tokio::fs::File::open(file).await.map_err(unread)?;
                 let size = bytes.metadata().await.map_err(unread)?.len();
                 parts.push(Part {
-                    what: *what,
+                    what,
                     new: New::raw(size),
                     bytes,
                 });
