@@ -319,6 +319,57 @@ mod tests {
     }
 
     #[test]
+    fn what_was_seen_before_something_else_was_wanted_is_not_told_as_that() {
+        use Operational as O;
+        let id = rm_core::ResourceId(uuid::Uuid::nil());
+        let place = rm_core::record::Place {
+            manager: "m".to_owned(),
+            site: rm_core::CatalogId(uuid::Uuid::nil()),
+            site_name: "s".to_owned(),
+            credential: rm_core::CatalogId(uuid::Uuid::nil()),
+            spec: rm_core::model::Json::of(&()).unwrap(),
+            key: None,
+        };
+        let kind = rm_core::Kind::from_static("vm.lxc");
+        let tenant = rm_core::Tenant("t".to_owned());
+        let now = rm_core::env::Timestamp::from_millis(0);
+        let mut r = ResourceRecord::new(id, kind, tenant, "n".to_owned(), place, now);
+        for (wanted, seen, ran, newer, told) in [
+            (Wanted::Running, State::Ready, false, true, O::Configuring),
+            (Wanted::Running, State::Ready, true, true, O::ReadyBusy),
+            (Wanted::Running, State::Ready, true, false, O::Ready),
+            (
+                Wanted::Running,
+                State::Changing,
+                false,
+                true,
+                O::Configuring,
+            ),
+            (
+                Wanted::Running,
+                State::Building,
+                false,
+                true,
+                O::Configuring,
+            ),
+            (Wanted::Stopped, State::Ready, true, true, O::Stopping),
+            (Wanted::Stopped, State::Ready, false, false, O::NotReady),
+            (Wanted::Stopped, State::Changing, true, true, O::Stopping),
+            (Wanted::Stopped, State::Changing, false, true, O::NotReady),
+            (Wanted::Stopped, State::Building, false, true, O::NotReady),
+        ] {
+            (r.wanted, r.seen) = (wanted, seen);
+            r.generation = 2;
+            r.seen_generation = if newer { 1 } else { 2 };
+            let standing = Standing::of_record(&r, ran);
+            assert_eq!(
+                standing.operational, told,
+                "{wanted:?} {seen} {ran} {newer}"
+            );
+        }
+    }
+
+    #[test]
     fn what_is_deleted_is_unallocated_while_it_is_still_released() {
         for seen in [State::Ready, State::Releasing, State::Quarantined] {
             assert_eq!(Allocation::of(Wanted::Absent).as_str(), "geni_unallocated");

@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+mod arguments;
 mod authority;
 mod chains;
 mod corpus;

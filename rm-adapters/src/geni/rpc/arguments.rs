@@ -251,3 +251,42 @@ pub(super) fn only_in(version: Version, wanted: Version, what: &str) -> Result<(
         )))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_is_called_after_its_user_as_far_as_accounts_can() {
+        for (name, called) in [
+            ("alice", "alice"),
+            ("Alice.B", "aliceb"),
+            ("4you", "you"),
+            ("42", "user"),
+            ("a%20b", "a20b"),
+        ] {
+            assert_eq!(account(name), called);
+        }
+        assert_eq!(account(&"x".repeat(100)).len(), 32);
+    }
+
+    #[test]
+    fn keys_of_users_who_share_an_account_are_all_there() {
+        let user = |name: &str, key: &str| {
+            Value::of([
+                (
+                    "urn",
+                    Value::text(format!("urn:publicid:IDN+lab+user+{name}")),
+                ),
+                ("keys", Value::Array(vec![Value::text(key)])),
+            ])
+        };
+        let both = Value::Array(vec![
+            user("alice", "ssh-rsa A"),
+            user("Alice", "ssh-rsa B\n"),
+        ]);
+        let users = users(Some(&both)).unwrap();
+        assert_eq!(users.len(), 1);
+        assert_eq!(users[0].ssh_keys, ["ssh-rsa A", "ssh-rsa B"]);
+    }
+}
