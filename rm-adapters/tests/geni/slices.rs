@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rm_adapters::geni::xmlrpc::Value;
+use rm_core::store::{Batch, Key};
 
 use super::authority::{Sign, envelope};
 use super::lab::{code, lab, options, sfa};
@@ -415,4 +416,31 @@ async fn who_speaks_for_a_user_makes_nothing_that_outlives_the_word() {
     assert_eq!(slivers(&allocated)[0].expires, "2026-11-21T20:10:00.000Z");
     let provisioned = value(&call("Provision", speaking(), both).await);
     assert_eq!(slivers(&provisioned)[0].expires, "2026-11-21T21:00:00.000Z");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slice_whose_document_is_lost_still_has_its_slivers() {
+    let lab = lab("lost").await;
+    let slice = Slice::of(&lab, "s");
+    value(&slice.allocate(&nodes(&["a", "b"])).await);
+    let mut before = slivers(&value(&slice.all("Status").await));
+    let urn = slice.party.urn.as_str().to_owned();
+    let lost = Batch {
+        delete: vec![Key::Document("geni.slice".to_owned(), urn)],
+        ..Batch::default()
+    };
+    lab.host.commit(lost).await.unwrap();
+    let mut after = slivers(&value(&slice.all("Status").await));
+    before.sort_by(|a, b| a.urn.cmp(&b.urn));
+    after.sort_by(|a, b| a.urn.cmp(&b.urn));
+    assert_eq!(after, before);
+    assert_eq!(code(&slice.allocate(&nodes(&["b"])).await), 17);
+    value(&slice.allocate(&nodes(&["c"])).await);
+    let provisioned = value(&slice.all("Provision").await);
+    assert_eq!(
+        manifest(provisioned.get("geni_rspec").unwrap()).nodes.len(),
+        3
+    );
+    assert_eq!(slivers(&value(&slice.all("Delete").await)).len(), 3);
+    assert_eq!(code(&slice.all("Status").await), 12);
 }

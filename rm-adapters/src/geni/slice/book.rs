@@ -14,8 +14,9 @@ use rm_core::record::ResourceRecord;
 use rm_core::store::{Batch, Count, Expect, Outcome, Version};
 use rm_core::{Caller, Error, ErrorKind, Host, ResourceId, Result};
 
-use super::{Asked, Kept, SPACE, owner};
+use super::{Asked, Kept, Listed, SPACE, owner};
 use crate::geni::Urn;
+use crate::geni::rspec::{Kind, Node, Rspec};
 use crate::geni::sliver::{GeniSliver, Sliver};
 use crate::geni::states::{Allocation, Standing};
 
@@ -61,19 +62,13 @@ pub(in crate::geni) fn until(record: &ResourceRecord) -> Option<Timestamp> {
 }
 
 impl Opened {
-    /// Reads a slice; one that was never heard of is empty.
+    /// Reads a slice; one that was never heard of, and holds nothing, is empty.
     pub(in crate::geni) async fn read(host: &Host, slice: &Urn) -> Result<Self> {
         let owner = owner(slice);
         let found = host.store().document(SPACE, &slice.spelling()).await?;
         let (version, kept) = match found {
             Some(found) => (Some(found.version), found.record.body.read()?),
-            None => (
-                None,
-                Kept {
-                    urn: slice.to_string(),
-                    ..Kept::default()
-                },
-            ),
+            None => (None, Self::found(host, slice, &owner).await?),
         };
         let mut opened = Self {
             urn: slice.clone(),
@@ -84,6 +79,40 @@ impl Opened {
         };
         opened.slivers = opened.slivers(host).await?;
         Ok(opened)
+    }
+
+    /// What is known of a slice whose document is lost, as after a rebuild of
+    /// the store: what it holds, under the names that it asked for.
+    async fn found(host: &Host, slice: &Urn, owner: &Caller) -> Result<Kept> {
+        let call = host.call(owner);
+        let mut request = Rspec::new(Kind::Request);
+        let mut slivers = Vec::new();
+        for adapter in host.adapters().all::<dyn GeniSliver>() {
+            for sliver in adapter.held(&call).await? {
+                let record = sliver.record();
+                if Allocation::of(record.wanted) == Allocation::Unallocated {
+                    continue;
+                }
+                request.nodes.push(Node {
+                    client_id: Some(record.name.as_str().into()),
+                    ..Node::default()
+                });
+                slivers.push(Listed {
+                    client_id: record.name.clone(),
+                    adapter: adapter.name().to_owned(),
+                    resource: record.id,
+                });
+            }
+        }
+        let asked = (!slivers.is_empty()).then(|| Asked {
+            rspec: request.print(),
+            slivers,
+        });
+        Ok(Kept {
+            urn: slice.to_string(),
+            shut: false,
+            requests: asked.into_iter().collect(),
+        })
     }
 
     async fn slivers(&self, host: &Host) -> Result<Vec<Have>> {
