@@ -6,14 +6,35 @@ usage: v3.py URL BOX [--user NAME] [--slice NAME]
 URL is https://HOST:PORT; BOX is what `operation-manager geni init BOX` has made.
 """
 import argparse
+import datetime
 import pathlib
 import ssl
 import sys
 import xml.etree.ElementTree as ET
 import xmlrpc.client
+from xml.sax.saxutils import escape
+
+from hosts import PING, Key, visit, wait
 
 RSPEC = '{http://www.geni.net/resources/rspec/3}'
 VERSION = {'geni_rspec_version': {'type': 'GENI', 'version': '3'}}
+PEERS = {'left': '192.168.3.2', 'right': '192.168.3.1'}
+REQUEST = """
+<rspec xmlns="http://www.geni.net/resources/rspec/3" type="request">
+  <node client_id="left" component_manager_id="{am}" exclusive="false">
+    <sliver_type name="lxc"/><services><execute shell="sh" command="{ping}"/></services>
+    <interface client_id="left:0"><ip address="192.168.3.1" netmask="255.255.255.0" type="ipv4"/></interface>
+  </node>
+  <node client_id="right" component_manager_id="{am}" exclusive="false">
+    <sliver_type name="lxc"/><services><execute shell="sh" command="{ping}"/></services>
+    <interface client_id="right:0"><ip address="192.168.3.2" netmask="255.255.255.0" type="ipv4"/></interface>
+  </node>
+  <link client_id="wire">
+    <component_manager name="{am}"/>
+    <interface_ref client_id="left:0"/><interface_ref client_id="right:0"/>
+  </link>
+</rspec>
+"""
 
 
 class Refused(Exception):
@@ -31,12 +52,21 @@ class Aggregate:
             f'{url}/xmlrpc/am/3.0', context=tls)
 
     def call(self, method, *arguments):
+        """The value of an answer of code 0."""
         answer = getattr(self.server, method)(*arguments)
-        code = answer['code']['geni_code']
-        print(f'{method}: code {code}{": " * bool(answer["output"])}{answer["output"]}')
+        code, said = answer['code']['geni_code'], answer['output']
+        if method != 'Status' or code != 0:
+            print(f'{method}: code {code}{": " if said else ""}{said}')
         if code != 0:
             raise Refused(method)
         return answer['value']
+
+    def is_refused(self, method, *arguments):
+        try:
+            self.call(method, *arguments)
+        except Refused:
+            return
+        raise SystemExit(f'{method} should be refused, and is not')
 
 
 def credential(file):
@@ -50,6 +80,7 @@ def get_version(aggregate):
           f'allocates {value["geni_allocate"]}')
     assert value['geni_api'] == 3, value
     assert value['geni_single_allocation'] == 0, value
+    return value['urn']
 
 
 def list_resources(aggregate, credentials):
@@ -61,12 +92,40 @@ def list_resources(aggregate, credentials):
     assert nodes, 'nothing is offered'
 
 
-def is_refused_without_credential(aggregate):
-    try:
-        aggregate.call('ListResources', [], VERSION)
-    except Refused:
-        return
-    raise SystemExit('it lists to whoever asks')
+def logins(rspec):
+    """How each node of a manifest is reached: user, host, port."""
+    found = {}
+    for node in ET.fromstring(rspec).findall(f'{RSPEC}node'):
+        login = node.find(f'{RSPEC}services/{RSPEC}login')
+        found[node.get('client_id')] = tuple(
+            login.get(what) for what in ('username', 'hostname', 'port'))
+    return found
+
+
+class Slice:
+    """What is done with one slice."""
+
+    def __init__(self, aggregate, urn, credentials):
+        self.aggregate, self.urn, self.credentials = aggregate, urn, credentials
+
+    def call(self, method, *more):
+        return self.aggregate.call(method, [self.urn], self.credentials, *more)
+
+    def allocate(self, rspec):
+        value = self.aggregate.call('Allocate', self.urn, self.credentials, rspec, {})
+        for sliver in value['geni_slivers']:
+            print(f'  {sliver["geni_sliver_urn"]}: {sliver["geni_allocation_status"]} '
+                  f'until {sliver["geni_expires"]}')
+
+    def becomes(self, state):
+        """Waits until all slivers are in this operational state."""
+        def all_are():
+            slivers = self.call('Status', {})['geni_slivers']
+            for sliver in slivers:
+                assert not sliver['geni_error'], sliver
+            return all(s['geni_operational_status'] == state for s in slivers)
+        wait(state, all_are)
+        print(f'Status: {state}')
 
 
 def main():
@@ -78,9 +137,27 @@ def main():
     given = parser.parse_args()
     aggregate = Aggregate(given.url, given.box, given.user)
     own = credential(given.box / 'users' / given.user / 'credential.xml')
-    get_version(aggregate)
-    is_refused_without_credential(aggregate)
+    am = get_version(aggregate)
+    aggregate.is_refused('ListResources', [], VERSION)
     list_resources(aggregate, [own])
+
+    authority = am.rsplit('+', 2)[0]
+    demo = Slice(aggregate, f'{authority}+slice+{given.slice}',
+                 [credential(given.box / 'slices' / given.slice / f'{given.user}.xml')])
+    with Key() as key:
+        user = {'urn': f'{authority}+user+{given.user}', 'keys': [key.public.read_text()]}
+        demo.allocate(REQUEST.format(am=am, ping=escape(PING)).strip())
+        demo.call('Provision', {**VERSION, 'geni_users': [user]})
+        demo.becomes('geni_notready')
+        demo.call('PerformOperationalAction', 'geni_start', {})
+        demo.becomes('geni_ready')
+        visit(key, logins(demo.call('Describe', VERSION)['geni_rspec']), PEERS)
+    later = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=5)
+    for sliver in demo.call('Renew', later.strftime('%Y-%m-%dT%H:%M:%SZ'), {}):
+        print(f'  {sliver["geni_sliver_urn"]}: until {sliver["geni_expires"]}')
+    for sliver in demo.call('Delete', {}):
+        print(f'  {sliver["geni_sliver_urn"]}: {sliver["geni_allocation_status"]}')
+    aggregate.is_refused('Status', [demo.urn], demo.credentials, {})
 
 
 if __name__ == '__main__':

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::MetadataExt;
+use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -81,6 +82,17 @@ impl Containers {
             }
             left => Err(Error::new(format!("left behind: {}", left.join(", ")))),
         }
+    }
+
+    /// The same, as soon as the last ones that are going are gone.
+    pub(super) fn sees_none_soon(&self) -> Result<()> {
+        for _ in 0..60 {
+            if self.list(&[])?.is_empty() {
+                break;
+            }
+            thread::sleep(Duration::from_millis(500));
+        }
+        self.sees_none()
     }
 
     fn list(&self, more: &[&str]) -> Result<Vec<String>> {

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use super::cli::Cli;
 use super::containers::{self, Containers};
-use super::daemon;
 use super::story::chapter;
+use super::{daemon, files};
 use crate::error::{At, Error, Result};
 use crate::paths;
 use crate::run::Run;
@@ -60,14 +60,20 @@ impl Testbed {
         ])?;
         let archive = containers.archive()?;
         cli.run(&["image", "add", "small", archive, "--disk-format", "rootfs"])?;
+        let file = cli.home.join("secret.json");
+        files::private(&file, "{}\n")?;
+        let file = file.display().to_string();
+        let means = ["credential", "add", "means", "--site", containers::SITE];
+        cli.run(&[&means[..], &["--secret-file", &file]].concat())?;
 
         chapter("an experimenter calls by version 2, with geni-lib as it is published");
         let python = paths::cache()?.join("geni-venv/bin/python");
         self.call(Run::new(python).arg(clients().join("v2.py")))?;
+        containers.sees_none_soon()?;
 
         chapter("an experimenter calls by version 3, with Python's own library");
         self.call(Run::new(clients().join("v3.py")))?;
-        containers.sees_none()
+        containers.sees_none_soon()
     }
 
     fn call(&self, client: Run) -> Result<()> {

@@ -348,6 +348,8 @@ port = {port}
 {url}certificate = {certificate}
 key = {key}
 roots = {roots}
+# Whose credentials of the catalog are used for slices.
+tenant = \"operator\"
 ",
         port = init.port,
         certificate = file("aggregate.pem"),

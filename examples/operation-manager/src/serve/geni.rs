@@ -7,6 +7,7 @@ use rm_adapters::TokioEnv;
 use rm_adapters::geni::credentials::{Certificate, Roots};
 use rm_adapters::geni::{Aggregate, GeniDoor, GeniSliver, NodeSlivers, Urn};
 use rm_core::Host;
+use rm_core::caller::Tenant;
 use rm_core::env::{Env, Timestamp};
 use rm_core::registry::Registries;
 
@@ -106,10 +107,12 @@ pub(super) fn door(
     })?;
     let until = own.iter().map(Certificate::until).min().unwrap_or_default();
     let urn = urn(config, section, own.first())?;
+    let usual = Aggregate::new(urn.clone(), base(config, section, at)?);
     let aggregate = Aggregate {
         open_v2: section.open.contains(&2),
         open_v3: section.open.contains(&3),
-        ..Aggregate::new(urn.clone(), base(config, section, at)?)
+        tenant: section.tenant.clone().map_or(usual.tenant.clone(), Tenant),
+        ..usual
     };
     let folder = config.path(&section.roots);
     let roots = Arc::new(Roots::new(&folder));
