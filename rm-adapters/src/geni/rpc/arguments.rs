@@ -150,7 +150,7 @@ pub(super) enum About {
 }
 
 /// How many slivers a call may name.
-const NAMED: usize = 100_000;
+const NAMED: usize = 20_000;
 
 /// Either one slice or slivers, at least one.
 pub(super) fn about(value: Option<&Value>) -> Result<About> {

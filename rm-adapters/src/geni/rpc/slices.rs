@@ -220,29 +220,39 @@ impl Rpc {
         Ok((opened, done))
     }
 
-    /// The slice that a call is about: the one that is named, or the one whose
-    /// slivers are.
+    /// The slice that a call is about: the one that is named, or that of the
+    /// first sliver; see [`of_one_slice`](Self::of_one_slice).
     pub(super) async fn slice_of(&self, about: &About) -> Result<Urn> {
-        let urns = match about {
-            About::Slice(slice) => return Ok(slice.clone()),
-            About::Slivers(urns) => urns,
-        };
-        let mut found: Option<Urn> = None;
-        for urn in urns {
-            let id = resource_of(&self.aggregate.urn, urn).ok_or_else(|| no_sliver(urn))?;
-            let row = self.host.store().resource(id).await?;
-            let slice = row.and_then(|row| row.record.tenant.0.parse::<Urn>().ok());
-            let slice = slice.filter(Urn::is_slice).ok_or_else(|| no_sliver(urn))?;
-            match &found {
-                Some(other) if *other != slice => {
-                    return Err(bad("these slivers are of several slices")
-                        .advice("name slivers of one slice in a call"));
-                }
-                Some(_) => {}
-                None => found = Some(slice),
+        match about {
+            About::Slice(slice) => Ok(slice.clone()),
+            About::Slivers(urns) => {
+                let first = urns.first().ok_or_else(|| bad("there is no URN"))?;
+                self.slice_with(first).await
             }
         }
-        found.ok_or_else(|| bad("there is no URN"))
+    }
+
+    /// Refuses slivers of several slices; asked when it is known that the caller
+    /// may look at this one.
+    pub(super) async fn of_one_slice(&self, about: &About, slice: &Urn) -> Result<()> {
+        let About::Slivers(urns) = about else {
+            return Ok(());
+        };
+        for urn in urns.iter().skip(1) {
+            if self.slice_with(urn).await? != *slice {
+                return Err(bad("these slivers are of several slices")
+                    .advice("name slivers of one slice in a call"));
+            }
+        }
+        Ok(())
+    }
+
+    async fn slice_with(&self, sliver: &Urn) -> Result<Urn> {
+        let missing = || no_sliver(sliver);
+        let id = resource_of(&self.aggregate.urn, sliver).ok_or_else(missing)?;
+        let row = self.host.store().resource(id).await?.ok_or_else(missing)?;
+        let slice = row.record.tenant.0.parse::<Urn>().ok();
+        slice.filter(Urn::is_slice).ok_or_else(missing)
     }
 
     /// The manifest of some slivers of a slice.

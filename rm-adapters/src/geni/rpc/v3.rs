@@ -214,6 +214,7 @@ impl Rpc {
         let credential = self
             .permit(peer, brought, options, &slice, operation)
             .await?;
+        self.of_one_slice(&about, &slice).await?;
         Ok(Asked {
             about,
             slice,
