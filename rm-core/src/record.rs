@@ -1,5 +1,7 @@
 //! The records of the engine: what the store keeps of a resource.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::caller::Tenant;
@@ -81,6 +83,10 @@ pub struct ResourceRecord {
     /// The effect that was begun and whose outcome is not written down yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<Attempt>,
+    /// A change of which nobody knows what came, and behind which there was
+    /// another try: whatever came of that one, this one may still take effect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub earlier: Option<Attempt>,
     /// Steps in a row that did not get further; drives the backoff.
     #[serde(default)]
     pub tries: u32,
@@ -241,6 +247,7 @@ impl ResourceRecord {
             made: None,
             incarnation: 0,
             attempt: None,
+            earlier: None,
             tries: 0,
             looks: 0,
             noted: None,
@@ -300,6 +307,29 @@ impl ResourceRecord {
             .last()
             .filter(|r| r.to + 1 == self.generation)
             .map(|r| r.reason.as_str())
+    }
+
+    /// The attempt is over, or makes room for the next one. What may still come
+    /// of a change is not forgotten with it.
+    pub(crate) fn put_by(&mut self) {
+        let attempt = self.attempt.take();
+        let Some(open) = attempt.filter(|a| a.effect == Effect::Change && !a.accepted) else {
+            return;
+        };
+        let at = self.earlier.as_ref().map_or(open.at, |a| a.at.max(open.at));
+        self.earlier = Some(Attempt { at, ..open });
+    }
+
+    /// Changes of which nobody knows what came and which may still take effect,
+    /// the newest first; `late` is how long one may.
+    pub(crate) fn open_changes(
+        &self,
+        late: Duration,
+        now: Timestamp,
+    ) -> impl Iterator<Item = &Attempt> {
+        let open =
+            move |a: &&Attempt| a.effect == Effect::Change && !a.accepted && now < a.at.plus(late);
+        self.attempt.iter().chain(&self.earlier).filter(open)
     }
 
     /// What is there is on its way out, and another one will be made in its

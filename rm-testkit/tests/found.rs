@@ -231,6 +231,63 @@ fn a_change_does_not_overtake_another_one_of_which_nobody_knows() {
 }
 
 #[test]
+fn a_change_that_is_late_and_was_repeated_takes_no_more_than_is_charged() {
+    let scene = Scene::new(11);
+    scene.start_engine();
+    scene.run(async |s| {
+        let made = s.clusters().create(&s.alice, &s.own(0)).await.unwrap();
+        let id = made.cluster.id();
+        s.ready(&s.alice, id).await.unwrap();
+        s.cloud
+            .inject(Rule::next(Verb::Change, Fault::Late(secs(20))));
+        s.clusters()
+            .resize(&s.alice, id, Size::To(3))
+            .await
+            .unwrap();
+        s.ready(&s.alice, id).await.unwrap();
+        assert_eq!(s.cloud.count(Verb::Change), 2, "it was repeated");
+        assert!(s.cloud.is_something_late(s.world.now()));
+        s.clusters()
+            .resize(&s.alice, id, Size::To(1))
+            .await
+            .unwrap();
+        for _ in 0..60 {
+            s.world.sleep(secs(1)).await;
+            let (there, charged) = nodes(s).await;
+            assert!(there <= charged, "{there} are there, {charged} are charged");
+        }
+        s.ready(&s.alice, id).await.unwrap();
+        s.world.sleep(secs(120)).await;
+        assert_eq!(nodes(s).await, (2, 2));
+        assert_eq!(s.cloud.count(Verb::Change), 3);
+        assert_eq!(s.faults().await, Vec::<String>::new());
+    });
+}
+
+#[test]
+fn a_change_of_ours_that_was_late_is_not_somebody_elses() {
+    let scene = Scene::new(12);
+    scene.start_engine();
+    scene.run(async |s| {
+        let made = s.clusters().create(&s.alice, &s.own(0)).await.unwrap();
+        let id = made.cluster.id();
+        s.ready(&s.alice, id).await.unwrap();
+        s.cloud
+            .inject(Rule::next(Verb::Change, Fault::Late(secs(20))));
+        s.clusters()
+            .resize(&s.alice, id, Size::To(3))
+            .await
+            .unwrap();
+        s.ready(&s.alice, id).await.unwrap();
+        s.world.sleep(secs(120)).await;
+        let events = s.truth.since(0, Some(id), 1000).await.unwrap();
+        assert!(!events.iter().any(|e| e.event.what.ends_with("drifted")));
+        let now = s.ready(&s.alice, id).await.unwrap();
+        assert_eq!(now.record().reason, "");
+    });
+}
+
+#[test]
 fn what_a_network_did_once_more_is_not_taken_for_what_was_there() {
     let scene = Scene::new(10);
     scene.start_engine();

@@ -148,6 +148,12 @@ impl Engine {
                     r.stamp = None;
                     r.view = None;
                 }
+                r.earlier
+                    .take_if(|a| effect != Effect::Change || a.at.plus(reach.cap.late) <= now);
+                if effect == Effect::Change {
+                    // It is tried again, or something else is wanted.
+                    r.put_by();
+                }
                 r.attempt = Some(Attempt {
                     effect,
                     generation,

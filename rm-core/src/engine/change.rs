@@ -30,26 +30,22 @@ impl Engine {
         let before = &claim.row.record;
         let marked = sight.mark.as_ref().map(|m| m.generation);
         let there = (marked.unwrap_or(before.seen_generation), sight.phase);
-        // An earlier change, which is done when it is seen and not when the
-        // site says yes; of which nobody knew what came, it may still take
-        // effect.
-        let earlier = before
+        // An earlier change is done when it is seen, and not when the site says
+        // yes.
+        let landed = before
             .attempt
-            .clone()
-            .filter(|a| a.effect == Effect::Change);
-        let landed = earlier
             .as_ref()
-            .filter(|a| a.generation == there.0)
+            .filter(|a| a.effect == Effect::Change && a.generation == there.0)
             .and_then(|a| a.spec.clone());
         let learns = before.remote.is_none() || landed.is_some();
         let (seen_spec, seen_mark) = match landed {
             Some(spec) => (Some(spec), there.0),
             None => (before.seen_spec.clone(), before.seen_mark),
         };
-        let now = self.core.env.now();
-        let pending = earlier
-            .filter(|a| !a.accepted)
-            .filter(|a| a.generation > there.0 && now < a.at.plus(reach.cap.late));
+        let pending = before
+            .open_changes(reach.cap.late, self.core.env.now())
+            .find(|a| a.generation > there.0)
+            .cloned();
         if learns {
             // Learnt just now: it must not be lost to a crash.
             let learnt = |r: &mut ResourceRecord, _: &mut Batch| {

@@ -72,9 +72,13 @@ impl Engine {
             }
             _ => {}
         }
-        // No change of ours was under way since it was last seen whole.
+        // No change of ours was under way since it was last seen whole, and none
+        // was late.
+        let before_last = reach.cap.late + core.policy.sweep;
+        let open = r.open_changes(before_last, core.env.now()).next().is_some();
         let behind_our_back = r.seen_generation == r.generation
             && r.attempt.is_none()
+            && !open
             && r.stamp.is_some()
             && r.stamp != sight.stamp;
         let generation = match &sight.mark {

@@ -11,7 +11,7 @@ use crate::driver::Sight;
 use crate::env::Timestamp;
 use crate::life::{State, Wanted};
 use crate::policy::Repair;
-use crate::record::{Effect, ResourceRecord};
+use crate::record::{Attempt, Effect, ResourceRecord};
 
 /// What the site said about one resource.
 #[derive(Debug, Clone, PartialEq)]
@@ -337,12 +337,11 @@ fn again(tries: u32) -> Duration {
 
 /// Nobody knows what came of a change to something else than is wanted now. To
 /// repeat a change is harmless; two different ones must not overtake each
-/// other.
+/// other, even where the first was repeated and is done: the late one would
+/// undo what is done now, and may take more than is charged.
 fn may_become_another(r: &ResourceRecord, cap: &Capability, now: Timestamp) -> bool {
-    r.attempt.as_ref().is_some_and(|a| {
-        let another = a.spec.as_ref().is_some_and(|spec| *spec != r.place.spec);
-        another && !a.accepted && now < a.at.plus(cap.late)
-    })
+    let another = |a: &Attempt| a.spec.as_ref().is_some_and(|spec| *spec != r.place.spec);
+    r.open_changes(cap.late, now).any(another)
 }
 
 /// The site said yes to this effect so shortly ago that it may not show yet.

@@ -376,7 +376,12 @@ pub(super) fn settle(r: &mut ResourceRecord, state: State, sight: Option<&Sight>
     }
     if let Some(sight) = sight {
         r.stamp.clone_from(&sight.stamp);
-        r.attempt = None;
+        let shown = sight.mark.as_ref().map(|m| m.generation);
+        if r.earlier.is_none() && r.attempt.as_ref().map(|a| a.generation) == shown {
+            // Nothing else was begun that could have made it so.
+            r.attempt = None;
+        }
+        r.put_by();
     }
 }
 

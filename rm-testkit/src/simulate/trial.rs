@@ -256,7 +256,7 @@ impl Life<'_> {
         for row in self.run.rows().await {
             let r = &row.record;
             text += &format!(
-                "{:?} {} {} {} {} {:?} {:?} {} {:?} {:?} {};",
+                "{:?} {} {} {} {} {:?} {:?} {:?} {} {:?} {:?} {};",
                 r.wanted,
                 r.generation,
                 r.fits_from,
@@ -264,6 +264,7 @@ impl Life<'_> {
                 r.seen_generation,
                 r.remote,
                 r.attempt.is_some(),
+                r.earlier.is_some(),
                 r.incarnation,
                 r.place.spec,
                 r.refused.len(),
