@@ -212,6 +212,9 @@ impl Engine {
         let mut reap = core.env.now();
         let mut scan = self.next_scan();
         running.push(Box::pin(self.tellers()));
+        // Until then there is nothing to claim, as long as nobody in this
+        // process writes and nothing in hand is done.
+        let mut quiet: Option<(u64, Timestamp)> = None;
         loop {
             let heard = core.bell.rung();
             let now = core.env.now();
@@ -225,14 +228,19 @@ impl Engine {
                 scan = None;
                 running.push(Box::pin(self.scan()));
             }
-            let mut pause = match self.claim(&mut desks).await {
-                Ok(pause) => pause,
-                Err(e) => {
-                    tracing::warn!(error = %e, "the store gives no work");
-                    Duration::from_secs(1)
-                }
+            let asked = quiet.filter(|(asked, until)| *asked == heard && now < *until);
+            let mut pause = match asked {
+                Some((_, until)) => until.since(now),
+                None => match self.claim(&mut desks).await {
+                    Ok(pause) => pause,
+                    Err(e) => {
+                        tracing::warn!(error = %e, "the store gives no work");
+                        Duration::from_secs(1)
+                    }
+                },
             };
             let now = core.env.now();
+            quiet = Some((heard, now.plus(pause)));
             pause = pause.min(reap.since(now));
             for (account, desk) in &mut desks {
                 while desk.acting < desk.slots
@@ -275,6 +283,9 @@ impl Engine {
                 Either::Left((done, _)) => done,
                 Either::Right(_) => None,
             };
+            if done.is_some() {
+                quiet = None;
+            }
             match done {
                 Some(Done::Looked {
                     account,

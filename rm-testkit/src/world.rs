@@ -17,7 +17,7 @@ mod inner;
 
 pub(crate) use boundary::{Boundary, PENDING, Trouble};
 pub use env::{Points, SimEnv};
-use inner::Inner;
+use inner::{Inner, Turn};
 
 /// How many polls a world may take before it counts as going round in circles.
 const MOST_STEPS: u64 = 20_000_000;
@@ -118,12 +118,7 @@ impl World {
     }
 
     fn put(&self, id: TaskId, task: BoxFuture<'static, ()>) {
-        let mut tasks = self.tasks();
-        let at = id.at();
-        if tasks.len() <= at {
-            tasks.resize_with(at + 1, || None);
-        }
-        tasks[at] = Some(task);
+        place(&mut self.tasks(), id, task);
     }
 
     fn take(&self, id: TaskId) -> Option<BoxFuture<'static, ()>> {
@@ -246,38 +241,75 @@ impl World {
     pub fn block_on<T>(&self, main: impl Future<Output = T>) -> T {
         let mut main = pin!(main);
         self.inner.wake(MAIN);
+        let mut wakers = Vec::new();
+        // Who was polled last and waits, and what it is where it is a task.
+        let mut last: Option<(TaskId, Option<BoxFuture<'static, ()>>)> = None;
         loop {
-            let Some((id, waker)) = self.inner.next() else {
-                assert!(
-                    self.inner.advance(),
-                    "everybody waits and nobody sleeps: it would never end"
-                );
-                continue;
+            let (waits, task) = last.take().unzip();
+            let task = task.flatten();
+            let id = match self.inner.turn(waits) {
+                Turn::Crashed(id) => {
+                    self.inner.forget(id);
+                    // What it owns is dropped while nothing is locked.
+                    drop(task);
+                    continue;
+                }
+                Turn::Nobody => {
+                    if let (Some(id), Some(task)) = (waits, task) {
+                        self.put(id, task);
+                    }
+                    assert!(
+                        self.inner.advance(),
+                        "everybody waits and nobody sleeps: it would never end"
+                    );
+                    continue;
+                }
+                Turn::Of(id) => id,
             };
-            let mut cx = Context::from_waker(&waker);
+            let next = {
+                let mut tasks = self.tasks();
+                if let (Some(id), Some(task)) = (waits, task) {
+                    place(&mut tasks, id, task);
+                }
+                tasks.get_mut(id.at()).and_then(Option::take)
+            };
+            if wakers.len() <= id.at() {
+                self.inner.wakers(&mut wakers);
+            }
+            let mut cx = Context::from_waker(&wakers[id.at()]);
             if id == MAIN {
                 if let Poll::Ready(done) = main.as_mut().poll(&mut cx) {
                     return done;
                 }
-                self.inner.pended(MAIN);
+                last = Some((MAIN, None));
                 continue;
             }
-            let Some(mut task) = self.take(id) else {
+            let Some(mut task) = next else {
                 continue;
             };
-            if task.as_mut().poll(&mut cx).is_pending() && self.inner.pended(id) {
-                self.put(id, task);
-            } else {
-                self.inner.forget(id);
-                drop(task);
+            match task.as_mut().poll(&mut cx) {
+                Poll::Pending => last = Some((id, Some(task))),
+                Poll::Ready(()) => {
+                    self.inner.forget(id);
+                    drop(task);
+                }
             }
         }
     }
+}
+
+fn place(tasks: &mut Tasks, id: TaskId, task: BoxFuture<'static, ()>) {
+    let at = id.at();
+    if tasks.len() <= at {
+        tasks.resize_with(at + 1, || None);
+    }
+    tasks[at] = Some(task);
 }
 
 impl Drop for World {
     fn drop(&mut self) {
         let tasks = std::mem::take(&mut *self.tasks());
         drop(tasks);
+        self.inner.close();
     }
 }

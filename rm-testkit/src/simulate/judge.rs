@@ -150,9 +150,13 @@ impl Judge {
         let mut broken: Vec<String> = Vec::new();
         for event in &events {
             let verb = event.event.what.strip_prefix("cluster.");
+            // Only of these it is read what they say.
+            let Some(verb @ ("renewed" | "expired")) = verb else {
+                continue;
+            };
             let Some(hold) = hold_of(event) else { continue };
             match verb {
-                Some("renewed") => {
+                "renewed" => {
                     if ended.contains(&hold) {
                         broken.push(format!("{hold} was renewed after it had expired"));
                     }
@@ -162,7 +166,7 @@ impl Judge {
                         None => until.remove(&hold),
                     };
                 }
-                Some("expired") => {
+                _ => {
                     if !ended.insert(hold) {
                         broken.push(format!("{hold} expired twice"));
                     }
@@ -182,7 +186,6 @@ impl Judge {
                         Some(_) => {}
                     }
                 }
-                _ => {}
             }
         }
         let broken = broken.into_iter().map(|text| Found::new(Harm::Lease, text));

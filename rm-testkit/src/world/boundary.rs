@@ -200,12 +200,18 @@ impl Boundaries {
         now: Timestamp,
     ) -> Option<Trouble> {
         let Passages { label, points } = self.passed.get_mut(place)?;
-        // The same word is nearly always at the same address.
+        // The same word is nearly always at the same address, and what is passed
+        // most often comes first.
         match points
-            .iter_mut()
-            .find(|(known, _)| std::ptr::eq(*known, name))
+            .iter()
+            .position(|(known, _)| std::ptr::eq(*known, name))
         {
-            Some((_, n)) => *n += 1,
+            Some(at) => {
+                points[at].1 += 1;
+                if at > 0 && points[at - 1].1 < points[at].1 {
+                    points.swap(at - 1, at);
+                }
+            }
             None => points.push((name, 1)),
         }
         let here = Boundary { task, name };

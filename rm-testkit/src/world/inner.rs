@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
@@ -58,9 +58,18 @@ struct Task {
     doomed: bool,
 }
 
+/// It keeps the world's inner part, which keeps it, until the world is closed.
 struct TaskWaker {
     id: TaskId,
-    inner: Weak<Inner>,
+    inner: Arc<Inner>,
+}
+
+/// Whose turn it is.
+pub(crate) enum Turn {
+    Of(TaskId),
+    /// Whoever was polled last never goes on.
+    Crashed(TaskId),
+    Nobody,
 }
 
 impl Wake for TaskWaker {
@@ -69,9 +78,7 @@ impl Wake for TaskWaker {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if let Some(inner) = self.inner.upgrade() {
-            inner.wake(self.id);
-        }
+        self.inner.wake(self.id);
     }
 }
 
@@ -100,6 +107,21 @@ impl State {
             self.resumes.retain(|(_, t)| *t != id);
             self.enqueue(id);
         }
+    }
+
+    /// A task was polled and is not done; true where it goes on living.
+    fn pended(&mut self, id: TaskId) -> bool {
+        let Some(task) = usize::try_from(id.0)
+            .ok()
+            .and_then(|at| self.tasks.get(at))
+            .filter(|t| t.alive && !t.doomed)
+        else {
+            return false;
+        };
+        if let Some(trouble) = self.boundaries.pend(task.place, id, self.now) {
+            self.meet(trouble);
+        }
+        self.task(id).is_some_and(|t| !t.doomed)
     }
 
     /// The current task meets a trouble.
@@ -189,7 +211,7 @@ impl Inner {
             clock,
             waker: Waker::from(Arc::new(TaskWaker {
                 id,
-                inner: Arc::downgrade(self),
+                inner: Arc::clone(self),
             })),
             alive: true,
             woken: false,
@@ -230,12 +252,18 @@ impl Inner {
         self.lock().resumes.iter().map(|(at, _)| *at).max()
     }
 
-    /// Who runs next.
-    pub(crate) fn next(&self) -> Option<(TaskId, Waker)> {
+    /// Who runs next. `waits` was polled last and is not done.
+    pub(crate) fn turn(&self, waits: Option<TaskId>) -> Turn {
         let mut state = self.lock();
         let state = &mut *state;
+        if let Some(id) = waits
+            && !state.pended(id)
+            && id != MAIN
+        {
+            return Turn::Crashed(id);
+        }
         if state.ready.is_empty() {
-            return None;
+            return Turn::Nobody;
         }
         let at = match state.ready.len() {
             1 => 0,
@@ -246,30 +274,29 @@ impl Inner {
         assert!(state.steps < MOST_STEPS, "{MOST_STEPS} polls and no end");
         state.current = id;
         state.boundaries.begin();
-        let task = state.task(id)?;
-        task.woken = false;
-        Some((id, task.waker.clone()))
+        if let Some(task) = state.task(id) {
+            task.woken = false;
+        }
+        Turn::Of(id)
     }
 
-    /// The current task was polled and is not done; true where it goes on
-    /// living.
-    pub(crate) fn pended(&self, id: TaskId) -> bool {
-        let mut state = self.lock();
-        let state = &mut *state;
-        let Some(task) = usize::try_from(id.0)
-            .ok()
-            .and_then(|at| state.tasks.get(at))
-            .filter(|t| t.alive)
-        else {
-            return false;
+    /// Adds the wakers of the tasks that are not among these yet.
+    pub(crate) fn wakers(&self, known: &mut Vec<Waker>) {
+        let state = self.lock();
+        let new = state.tasks.iter().skip(known.len());
+        known.extend(new.map(|task| task.waker.clone()));
+    }
+
+    /// Nobody runs here any more.
+    pub(crate) fn close(&self) {
+        let (tasks, sleepers) = {
+            let mut state = self.lock();
+            (
+                std::mem::take(&mut state.tasks),
+                std::mem::take(&mut state.sleepers),
+            )
         };
-        if task.doomed {
-            return false;
-        }
-        if let Some(trouble) = state.boundaries.pend(task.place, id, state.now) {
-            state.meet(trouble);
-        }
-        state.task(id).is_some_and(|t| !t.doomed)
+        drop((tasks, sleepers));
     }
 
     /// Lets time pass until somebody can go on; false where nobody ever will.
