@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::time::Duration;
+
 use rm_core::ErrorKind;
 use rm_core::clusters::ClusterRequest;
 use rm_core::life::State;
@@ -55,6 +57,38 @@ fn a_site_that_is_down_is_passed_over_and_the_answer_says_why() {
         assert!(why.contains("nobody answers at east"), "{why}");
         let now = s.ready(&s.alice, made.cluster.id()).await.unwrap();
         assert_eq!(now.record().seen, State::Ready);
+    });
+}
+
+#[test]
+fn a_site_that_hangs_keeps_nobody_waiting_while_another_has_room() {
+    let scene = two();
+    scene.run(async |s| {
+        s.cloud.room("west", Some(50));
+        let hangs = Rule::next(Verb::Offers, Fault::Slow(Duration::from_secs(25)));
+        s.cloud.inject(hangs.at("east"));
+        let begun = s.world.now();
+        let made = s.clusters().create(&s.alice, &s.request(3)).await.unwrap();
+        let took = s.world.now().since(begun);
+        assert!(took < Duration::from_secs(6), "{took:?}");
+        assert_eq!(made.cluster.record().place.site_name, "west");
+        let why = &made.considered[1].why;
+        assert_eq!(made.considered[1].verdict, "refused");
+        assert_eq!(why, "it did not answer within 5 s");
+    });
+}
+
+#[test]
+fn the_only_site_that_has_room_may_take_its_time() {
+    let scene = two();
+    scene.run(async |s| {
+        s.cloud.room("west", Some(2));
+        let slow = Rule::next(Verb::Offers, Fault::Slow(Duration::from_secs(12)));
+        s.cloud.inject(slow.at("east"));
+        let made = s.clusters().create(&s.alice, &s.request(3)).await.unwrap();
+        assert_eq!(made.cluster.record().place.site_name, "east");
+        let why = &made.considered[1].why;
+        assert!(why.contains("it is full"), "{why}");
     });
 }
 

@@ -4,8 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use futures_util::future::join_all;
-
+use super::asked::{Answer, nodes};
 use super::{ClusterRequest, Clusters, Considered, Got, Reuse};
 use crate::backend::Offer;
 use crate::caller::Caller;
@@ -16,7 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{HoldId, Kind, ResourceId};
 use crate::life::{State, Wanted};
 use crate::manager::{KEYS, ResourceManager, Want};
-use crate::model::{Cluster, ClusterSpec, Model};
+use crate::model::{Cluster, ClusterSpec};
 use crate::resource::Resource;
 use crate::store::{Batch, Expect, Key, Version};
 
@@ -311,9 +310,9 @@ impl Clusters<'_> {
         if let ([only], false) = (candidates, ask) {
             offers.push(only.manager.only(&only.want).await?);
         } else {
-            let asked = join_all(candidates.iter().map(|c| c.manager.offers(who, &c.want))).await;
-            for (candidate, answer) in candidates.iter().zip(asked) {
-                let nodes = Cluster::nodes(&candidate.want.spec);
+            let answers = self.ask(who, candidates).await;
+            for (candidate, answer) in candidates.iter().zip(answers) {
+                let nodes = nodes(candidate);
                 let mut refuse = |why: String| {
                     considered.push(Considered {
                         site: candidate.want.site.name.clone(),
@@ -323,10 +322,11 @@ impl Clusters<'_> {
                     });
                 };
                 match answer {
-                    Err(e) => refuse(at(&candidate.want.site.name, &e)),
-                    Ok(answer) if answer.is_empty() => refuse("it is full".to_owned()),
-                    Ok(answer) => {
-                        for offer in answer {
+                    Answer::Late => refuse(Answer::late()),
+                    Answer::Said(Err(e)) => refuse(at(&candidate.want.site.name, &e)),
+                    Answer::Said(Ok(said)) if said.is_empty() => refuse("it is full".to_owned()),
+                    Answer::Said(Ok(said)) => {
+                        for offer in said {
                             match offer.nodes_left {
                                 Some(left) if left < nodes => refuse(format!(
                                     "it is full: room for {left} nodes, {nodes} are needed"
