@@ -115,3 +115,41 @@ fn settled_clusters_are_looked_at_once_a_sweep_and_together() {
         assert!(written <= 10 * 30 + 10, "{written}");
     });
 }
+
+/// Of how many things each quick look from this call on was.
+fn looked(s: &Scene, from: usize) -> Vec<usize> {
+    let calls = s.cloud.calls();
+    let of = |what: &str| what.strip_suffix(" things")?.parse().ok();
+    calls[from..].iter().filter_map(|c| of(&c.what)).collect()
+}
+
+#[test]
+fn a_look_asks_for_what_is_active_and_a_sweep_for_a_page_at_most() {
+    let scene = Scene::builder(5)
+        .policy(|p| p.sweep = Duration::from_secs(3600))
+        .config(|c| c.build_ms = 400)
+        .build()
+        .unwrap();
+    scene.start_engine_here();
+    scene.run(async |s| {
+        let clusters = s.clusters();
+        let request = s.own(0);
+        let asked = (0..250).map(|_| clusters.create(&s.alice, &request));
+        for made in join_all(asked).await {
+            s.ready(&s.alice, made.unwrap().cluster.id()).await.unwrap();
+        }
+        let settled = s.cloud.calls().len();
+        let made = s.clusters().create(&s.alice, &s.own(1)).await.unwrap();
+        s.ready(&s.alice, made.cluster.id()).await.unwrap();
+        let looks = looked(s, settled);
+        assert!(
+            !looks.is_empty() && looks.iter().all(|n| *n == 1),
+            "{looks:?}"
+        );
+        let settled = s.cloud.calls().len();
+        s.world.sleep(Duration::from_secs(3600)).await;
+        let looks = looked(s, settled);
+        assert_eq!(looks.iter().sum::<usize>(), 251, "{looks:?}");
+        assert!(looks.iter().all(|n| *n <= 100), "{looks:?}");
+    });
+}
