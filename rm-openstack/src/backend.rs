@@ -24,7 +24,7 @@ use crate::config::Config;
 use crate::failure::failure;
 use crate::sessions::Sessions;
 use crate::template::TemplateInfo;
-use crate::{hosts, made_of, mark, media, recall, surroundings};
+use crate::{flavors, hosts, made_of, mark, media, recall, surroundings};
 
 /// How many marked stacks one page of a complete look takes.
 const PAGE: u32 = 200;
@@ -256,15 +256,15 @@ impl Backend<Cluster> for Stacks {
                 .map_err(|e| failure(&cx.site.name, "list stacks", e))?;
             return Ok(vec![Offer::room(None)]);
         }
-        let limits = Nova::new(session.clone()).limits().await.map_err(failed)?;
+        let nova = Nova::new(session.clone());
+        let limits = nova.limits().await.map_err(failed)?;
+        let flavors = nova.flavors().await.map_err(failed)?;
         let ports = match session.endpoint(Service::Network).await {
             Ok(_) => Neutron::new(session).ports().await.map_err(failed)?.left(),
             Err(_) => None,
         };
-        let left = [limits.instances.left(), limits.cores.left(), ports]
-            .into_iter()
-            .flatten()
-            .min();
+        let servers = flavors::room(&limits, &flavors, &info, &values);
+        let left = [servers, ports].into_iter().flatten().min();
         Ok(vec![Offer::room(left)])
     }
 

@@ -13,6 +13,7 @@ pub mod client;
 pub mod config;
 mod credential;
 mod failure;
+mod flavors;
 mod generated;
 mod hosts;
 pub mod images;

@@ -1,6 +1,7 @@
 //! What a template needs of where it runs, and nobody said: the network of its
-//! servers, and from where they are reached. The original services gave both
-//! to every stack.
+//! servers, and from where they are reached, which the original services gave
+//! to every stack; and the size of the servers, of which their clients know
+//! nothing.
 
 use std::net::IpAddr;
 
@@ -11,6 +12,7 @@ use serde_json::Value;
 use crate::client::heat::Parameters;
 use crate::client::{self, Neutron, Service, Session};
 use crate::failure::failure;
+use crate::flavors;
 use crate::media::meaning;
 use crate::template::TemplateInfo;
 
@@ -34,6 +36,7 @@ pub(crate) async fn complete(
         }
         let found = match meaning(name) {
             "network" => network(cx, session).await?,
+            "flavor" => flavors::smallest(cx, session, info, values).await?,
             "allowed_ip" => own_address(&cx.site.url).await.map(alone),
             _ => None,
         };

@@ -14,8 +14,9 @@ use std::time::Duration;
 
 use rm_core::catalog::{NewAppliance, NewImplementation};
 use rm_core::clusters::{ClusterRequest, Reuse};
+use rm_core::registry::Media;
 use rm_core::{ErrorKind, Host};
-use rm_openstack::media::HEAT_TEMPLATE;
+use rm_openstack::media::{HEAT_TEMPLATE, HeatTemplate};
 use serde_json::{Value, json};
 use support::TOKENS;
 use support::host::ann;
@@ -102,6 +103,46 @@ async fn the_network_and_our_address_are_found_where_nobody_says_them() {
     let said = json!({"cluster_size": 2, "allowed_ip": "10.0.0.0/8", "network_name": "lan"});
     assert_eq!(sent(&server, &stacks, 1).await, said);
     assert_eq!(server.count("GET", "/v2.0/networks"), asked);
+}
+
+#[tokio::test]
+async fn servers_around_an_image_get_the_smallest_flavor_that_is_enough_for_it() {
+    let Some(reference) = needs::reference("servers_around_an_image_get_the_smallest_flavor")
+    else {
+        return;
+    };
+    let server = Server::start().await;
+    let stacks = full_cloud(&server, &reference).await;
+    let networks = Recording::load(&reference, "full/015-neutron-networks");
+    server.on("GET", "/v2.0/networks", networks.answer());
+    let flavors = Recording::load(&reference, "full/008-nova-flavors");
+    server.on("GET", "/v2.1/flavors/detail", flavors.answer());
+    let named = |name: &str| {
+        let all = flavors.body["flavors"].as_array().unwrap();
+        let one = all.iter().find(|f| f["name"] == name);
+        one.unwrap()["id"].clone()
+    };
+    let host = support::host::at(&server.base).await;
+    let body = HeatTemplate.around_image("centos").unwrap();
+    appliance(&host, "image", &body).await;
+    let clusters = host.clusters();
+    for (nth, (min_ram, flavor)) in [(0, "m1.tiny"), (65, "m1.small")].into_iter().enumerate() {
+        let image = json!({"id": "i", "name": "centos", "status": "active", "size": 1000,
+            "min_ram": min_ram, "min_disk": 0});
+        let images = Answer::json(200, &json!({"images": [image]}));
+        server.on("GET", "/v2/images", images);
+        clusters.create(&ann(), &request("image")).await.unwrap();
+        assert_eq!(sent(&server, &stacks, nth).await["flavor"], named(flavor));
+    }
+    let image = json!({"id": "i", "name": "centos", "min_disk": 100});
+    let images = Answer::json(200, &json!({"images": [image]}));
+    server.on("GET", "/v2/images", images);
+    let e = clusters
+        .create(&ann(), &request("image"))
+        .await
+        .unwrap_err();
+    assert_eq!(e.stable_code(), "missing-parameter");
+    assert!(e.what().contains("\"flavor\""), "{e}");
 }
 
 #[tokio::test]

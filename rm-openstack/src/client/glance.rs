@@ -55,6 +55,12 @@ pub struct Image {
     /// Digest of its bytes.
     #[serde(default)]
     pub os_hash_value: Option<String>,
+    /// GiB of disk that a server needs for it.
+    #[serde(default, deserialize_with = "or_default")]
+    pub min_disk: u64,
+    /// MiB of memory that a server needs for it.
+    #[serde(default, deserialize_with = "or_default")]
+    pub min_ram: u64,
     /// Its tags.
     #[serde(default, deserialize_with = "or_default")]
     pub tags: Vec<String>,

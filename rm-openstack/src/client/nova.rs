@@ -1,10 +1,10 @@
-//! Nova: how much room a project has for servers.
+//! Nova: how much room a project has for servers, and which sizes they come in.
 
 use serde::Deserialize;
 
 use super::catalog::Service;
 use super::error::{Call, Error};
-use super::lenient::count;
+use super::lenient::{count, or_default};
 use super::session::Session;
 use super::usage::Usage;
 use super::wire::Ask;
@@ -24,6 +24,32 @@ pub struct ComputeLimits {
     pub cores: Usage,
     /// Memory in MiB.
     pub ram: Usage,
+}
+
+/// A size that servers come in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[non_exhaustive]
+pub struct Flavor {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    #[serde(default, deserialize_with = "or_default")]
+    pub name: String,
+    /// Virtual processors.
+    #[serde(default, deserialize_with = "or_default")]
+    pub vcpus: u64,
+    /// Memory in MiB.
+    #[serde(default, deserialize_with = "or_default")]
+    pub ram: u64,
+    /// Root disk in GiB; 0 where it is as large as the image.
+    #[serde(default, deserialize_with = "or_default")]
+    pub disk: u64,
+}
+
+#[derive(Deserialize)]
+struct Flavors {
+    #[serde(default, deserialize_with = "or_default")]
+    flavors: Vec<Flavor>,
 }
 
 #[derive(Deserialize)]
@@ -81,5 +107,15 @@ impl Nova {
                 used: absolute.ram_used,
             },
         })
+    }
+
+    /// The flavors that the project may use: a thousand, where there are more.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn flavors(&self) -> Result<Vec<Flavor>, Error> {
+        let call = Call::read(Service::Compute, "list flavors");
+        let ask = Ask::get(&["flavors", "detail"]).query("limit", "1000");
+        Ok(self.session.ask::<Flavors>(call, &ask).await?.flavors)
     }
 }
