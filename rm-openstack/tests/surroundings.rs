@@ -123,24 +123,21 @@ async fn servers_around_an_image_get_the_smallest_flavor_that_is_enough_for_it()
         one.unwrap()["id"].clone()
     };
     let host = support::host::at(&server.base).await;
-    let body = HeatTemplate.around_image("centos").unwrap();
-    appliance(&host, "image", &body).await;
-    let clusters = host.clusters();
-    for (nth, (min_ram, flavor)) in [(0, "m1.tiny"), (65, "m1.small")].into_iter().enumerate() {
-        let image = json!({"id": "i", "name": "centos", "status": "active", "size": 1000,
-            "min_ram": min_ram, "min_disk": 0});
+    for (name, min_ram, min_disk) in [("tiny", 0, 0), ("small", 65, 0), ("huge", 0, 100)] {
+        let image = json!({"id": name, "name": name, "status": "active", "size": 1000,
+            "min_ram": min_ram, "min_disk": min_disk});
         let images = Answer::json(200, &json!({"images": [image]}));
-        server.on("GET", "/v2/images", images);
-        clusters.create(&ann(), &request("image")).await.unwrap();
-        assert_eq!(sent(&server, &stacks, nth).await["flavor"], named(flavor));
+        server.on("GET", &format!("/v2/images?name={name}&limit=100"), images);
+        let body = HeatTemplate.around_image(name).unwrap();
+        appliance(&host, name, &body).await;
     }
-    let image = json!({"id": "i", "name": "centos", "min_disk": 100});
-    let images = Answer::json(200, &json!({"images": [image]}));
-    server.on("GET", "/v2/images", images);
-    let e = clusters
-        .create(&ann(), &request("image"))
-        .await
-        .unwrap_err();
+    let clusters = host.clusters();
+    for (nth, name) in ["tiny", "small"].into_iter().enumerate() {
+        clusters.create(&ann(), &request(name)).await.unwrap();
+        let flavor = sent(&server, &stacks, nth).await["flavor"].clone();
+        assert_eq!(flavor, named(&format!("m1.{name}")));
+    }
+    let e = clusters.create(&ann(), &request("huge")).await.unwrap_err();
     assert_eq!(e.stable_code(), "missing-parameter");
     assert!(e.what().contains("\"flavor\""), "{e}");
 }
