@@ -1,18 +1,22 @@
-//! Several adapters and one request.
+//! Several adapters and one request, and several requests at once.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use rm_adapters::geni::rspec::{Node, Rspec};
 use rm_adapters::geni::states::Standing;
-use rm_adapters::geni::{GeniSliver, Joined, Refusal, Sliver, SliverTerms, Urn, register};
+use rm_adapters::geni::{
+    GeniSliver, Joined, NodeSlivers, Refusal, Sliver, SliverTerms, Urn, register,
+};
 use rm_core::record::ResourceRecord;
 use rm_core::registry::{Adapter, Registries};
 use rm_core::store::{Batch, By};
 use rm_core::{Call, Error, ErrorKind, Kind, Result};
+use tokio::sync::Barrier;
 
 use super::lab::{code, lab_of};
-use super::slice::{Slice, link, request, value};
+use super::slice::{Slice, link, nodes, request, slivers, value};
 
 /// An adapter that takes a type of its own and finds no room for it.
 #[derive(Debug)]
@@ -93,4 +97,115 @@ async fn kinds_mix_in_one_request_and_all_of_it_is_granted_or_nothing() {
         assert_eq!(code(&slice.all("Status").await), 12);
     }
     value(&slice.allocate(&request(even)).await);
+}
+
+/// Nodes, of which so many requests are prepared at the same moment: each has
+/// read its slice before the first of them writes.
+#[derive(Debug)]
+struct Together {
+    nodes: NodeSlivers,
+    all: usize,
+    came: AtomicUsize,
+    met: Barrier,
+}
+
+impl Adapter for Together {
+    fn name(&self) -> &'static str {
+        "together"
+    }
+
+    fn kinds(&self) -> &[Kind] {
+        self.nodes.kinds()
+    }
+}
+
+#[async_trait]
+impl GeniSliver for Together {
+    async fn advertise(
+        &self,
+        call: &Call<'_>,
+        aggregate: &Urn,
+        available: bool,
+        into: &mut Rspec,
+    ) -> Result<()> {
+        self.nodes.advertise(call, aggregate, available, into).await
+    }
+
+    fn sliver_types(&self, call: &Call<'_>) -> Vec<&'static str> {
+        self.nodes.sliver_types(call)
+    }
+
+    async fn prepare(
+        &self,
+        call: &Call<'_>,
+        nodes: &[&Node],
+        links: &[Joined<'_>],
+        terms: &SliverTerms<'_>,
+        into: &mut Batch,
+    ) -> Result<Vec<Arc<ResourceRecord>>, Refusal> {
+        if self.came.fetch_add(1, Ordering::SeqCst) < self.all {
+            self.met.wait().await;
+        }
+        self.nodes.prepare(call, nodes, links, terms, into).await
+    }
+
+    async fn held(&self, call: &Call<'_>) -> Result<Vec<Box<dyn Sliver>>> {
+        self.nodes.held(call).await
+    }
+
+    fn standing(&self, record: &ResourceRecord) -> Standing {
+        self.nodes.standing(record)
+    }
+
+    fn tell(&self, record: &ResourceRecord, aggregate: &Urn, node: &mut Node) {
+        self.nodes.tell(record, aggregate, node);
+    }
+}
+
+fn together(all: usize) -> impl FnOnce(&mut Registries) {
+    move |registries| {
+        let adapter = Together {
+            nodes: NodeSlivers::default(),
+            all,
+            came: AtomicUsize::new(0),
+            met: Barrier::new(all),
+        };
+        let adapter: Arc<dyn GeniSliver> = Arc::new(adapter);
+        registries.adapter(adapter).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_on_one_slice_at_once_are_one_after_the_other() {
+    let lab = lab_of("same-at-once", together(4), |door| door).await;
+    let slice = Slice::of(&lab, "s");
+    let rspec = nodes(&["a", "b"]);
+    let same = (0..4).map(|_| slice.allocate(&rspec));
+    let answers = futures_util::future::join_all(same).await;
+    let mut codes: Vec<i64> = answers.iter().map(code).collect();
+    codes.sort_unstable();
+    assert_eq!(codes, [0, 17, 17, 17]);
+    let kept = lab.host.store().resources(&By::All, None, 10).await;
+    assert_eq!(kept.unwrap().items.len(), 2);
+
+    let lab = lab_of("others-at-once", together(4), |door| door).await;
+    let slice = Slice::of(&lab, "s");
+    let others: Vec<String> = (0..4).map(|n| nodes(&[&*format!("n{n}")])).collect();
+    let others = others.iter().map(|rspec| slice.allocate(rspec));
+    for answer in futures_util::future::join_all(others).await {
+        value(&answer);
+    }
+    assert_eq!(slivers(&value(&slice.all("Status").await)).len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_on_several_slices_at_once_do_not_wait_for_each_other() {
+    let lab = lab_of("slices-at-once", together(3), |door| door).await;
+    let slices = ["s", "t", "u"].map(|name| Slice::of(&lab, name));
+    let rspec = nodes(&["a"]);
+    // None of them is answered before all are under way.
+    let calls = slices.iter().map(|slice| slice.create(&rspec));
+    for answer in futures_util::future::join_all(calls).await {
+        value(&answer);
+    }
 }

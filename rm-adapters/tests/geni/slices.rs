@@ -317,27 +317,6 @@ async fn a_slice_that_is_shut_down_can_only_be_looked_at() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn calls_on_one_slice_at_once_are_one_after_the_other() {
-    let lab = lab("at-once").await;
-    let slice = Slice::of(&lab, "s");
-    let rspec = nodes(&["a", "b"]);
-    let same = (0..4).map(|_| slice.allocate(&rspec));
-    let mut codes: Vec<i64> = futures_util::future::join_all(same)
-        .await
-        .iter()
-        .map(code)
-        .collect();
-    codes.sort_unstable();
-    assert_eq!(codes, [0, 17, 17, 17]);
-    let others: Vec<String> = (0..4).map(|n| nodes(&[&*format!("n{n}")])).collect();
-    let others = others.iter().map(|rspec| slice.allocate(rspec));
-    for answer in futures_util::future::join_all(others).await {
-        value(&answer);
-    }
-    assert_eq!(slivers(&value(&slice.all("Status").await)).len(), 6);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slices_and_their_ends_outlast_the_process() {
     let mut lab = lab("restart").await;
     let before = {
