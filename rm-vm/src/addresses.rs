@@ -76,6 +76,11 @@ impl Taken {
     }
 }
 
+/// Whether a node has no interface at all: nobody need be asked who has what.
+pub(crate) fn are_none(wanted: &[Interface], site: &SiteConfig) -> bool {
+    wanted.is_empty() && site.bridge.is_none()
+}
+
 /// The interfaces of a node of this name, complete.
 ///
 /// # Errors
@@ -92,7 +97,7 @@ pub(crate) fn choose(
     let usual = [Interface::default()];
     let wanted = match wanted {
         // A host without a network is good for nodes without one.
-        [] if site.bridge.is_none() => &[],
+        _ if are_none(wanted, site) => &[],
         [] => &usual[..],
         some => some,
     };

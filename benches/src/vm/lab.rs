@@ -1,13 +1,16 @@
 //! What the labs have, and the places for nodes that a program finds there.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use rm_core::Kind;
 use rm_core::catalog::{NewImage, NewSite};
 use rm_core::model::{NodeImage, NodeSpec};
-use rm_vm::backend::LXC;
+use rm_vm::backend::{LXC, XEN};
 use rm_vm::plugin::{LIBVIRT_XEN_API, LXC_API};
 use serde_json::{Value, json};
+
+use super::tools::run;
 
 use benches::Result;
 
@@ -79,13 +82,46 @@ impl Lab {
         let uri = self.text("/uris/test");
         Place {
             name: "libvirt's driver for tests",
-            kind: rm_vm::backend::XEN,
+            kind: XEN,
             site: NewSite::new("lab", LIBVIRT_XEN_API, &uri),
             section: json!({"vcpus_per_cpu": 100_000, "sites": {"lab": {}}}),
             image: self.image(),
             memory_mib: 1,
             address: uri,
         }
+    }
+
+    /// Machines of Xen that do nothing and have no network, of a kernel that is
+    /// packed below this folder.
+    pub(crate) fn machines(&self, folder: &Path) -> Result<Place> {
+        let uri = self.text("/uris/xen");
+        let kernel = PathBuf::from(self.text("/idle/kernel"));
+        let archive = folder.join("kernel.tar");
+        let (of, name) = (kernel.parent(), kernel.file_name());
+        let (of, name) = of.zip(name).ok_or("no kernel")?;
+        run(Command::new("tar")
+            .args(["--transform", "s/.*/kernel/", "-cf"])
+            .arg(&archive)
+            .arg("-C")
+            .arg(of)
+            .arg(name))?;
+        let sum = run(Command::new("sha256sum").arg(&archive))?;
+        let sum = sum.split_whitespace().next().unwrap_or_default().to_owned();
+        let site = json!({"storage": self.text("/pool")});
+        Ok(Place {
+            name: "Xen",
+            kind: XEN,
+            site: NewSite::new("lab", LIBVIRT_XEN_API, &uri),
+            section: json!({"vcpus_per_cpu": 1000, "sites": {"lab": site}}),
+            image: NewImage {
+                name: "idle".to_owned(),
+                source: format!("file:{}", archive.display()),
+                sha256: sum,
+                disk_format: "kernel".to_owned(),
+            },
+            memory_mib: 8,
+            address: uri,
+        })
     }
 }
 

@@ -8,6 +8,7 @@
 //! | containers beside the lxc-* tools | `containers.rs`, `tools.rs` |
 //! | many domains of libvirt's driver for tests | `many.rs` |
 //! | the list of them, beside the `virt` crate | `list.rs` |
+//! | machines of Xen beside the bare calls | `xen.rs` |
 
 mod containers;
 mod lab;
@@ -16,6 +17,7 @@ mod many;
 mod program;
 mod told;
 mod tools;
+mod xen;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -37,6 +39,8 @@ const MANY_TO_TOOLS: f64 = 1.1;
 const ONE_TO_TOOLS: f64 = 1.3;
 /// Our time for a list over that of the `virt` crate.
 const LIST_TO_VIRT: f64 = 1.1;
+/// Our time for a machine of Xen over that of the calls on libvirt alone.
+const XEN_TO_CALLS: f64 = 1.1;
 
 /// Measures machines and containers on real hosts.
 #[derive(Debug, Parser)]
@@ -48,6 +52,9 @@ pub(crate) struct Options {
     /// The folder of a lab of libvirt that nobody else uses
     #[arg(long)]
     libvirt: PathBuf,
+    /// The folder of a lab of Xen that nobody else uses
+    #[arg(long)]
+    xen: PathBuf,
     /// A folder on a disk, for the store
     #[arg(long, default_value = ".")]
     folder: PathBuf,
@@ -63,6 +70,9 @@ pub(crate) struct Options {
     /// Domains of libvirt's driver for tests
     #[arg(long, default_value_t = 10_000)]
     domains: u32,
+    /// Rounds beside the bare calls on Xen
+    #[arg(long, default_value_t = 10)]
+    machines: u32,
     /// The program that lists by the `virt` crate; without it, that is not
     /// compared
     #[arg(long)]
@@ -137,6 +147,21 @@ async fn run(options: &Options) -> Result<()> {
             ));
         }
         all.insert("domains".to_owned(), many.json());
+    }
+
+    if options.machines > 0 {
+        println!("machines of Xen, beside the bare calls");
+        let place = Lab::open(&options.xen)?.machines(&options.folder)?;
+        let machines = xen::measure(&options.folder, place, options.machines).await?;
+        for (what, ours, calls) in [
+            ("request to running", &machines.made, &machines.made_barely),
+            ("release to gone", &machines.gone, &machines.gone_barely),
+        ] {
+            let what = format!("one machine of Xen, {what}: ours / calls");
+            goals.push(Goal::at_most(what, XEN_TO_CALLS, ours.ratio(calls)));
+        }
+        println!("{}", table(&machines.rows()));
+        all.insert("xen".to_owned(), machines.json());
     }
 
     all.insert("suite".to_owned(), json!("vm"));

@@ -87,9 +87,9 @@ impl Program {
         &self.place
     }
 
-    /// Asks for one more.
+    /// Asks for one more, as of an only place.
     pub(crate) async fn ask(&self) -> Result<ResourceId> {
-        let offers = self.manager.offers(&self.user, &self.want).await?;
+        let offers = [self.manager.only(&self.want).await?];
         let terms = Terms {
             name: "measured".to_owned(),
             ..Terms::default()

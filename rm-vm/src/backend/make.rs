@@ -51,7 +51,7 @@ impl Make {
         let host = &self.host;
         let failed = |e| failure(&host.name, "create node", e);
         let _making = host.making.lock().await;
-        let notes = host.driver.notes().await.map_err(failed)?;
+        let notes = self.notes().await.map_err(failed)?;
         let mut taken = Taken::of(&notes, name);
         let wanted = links::plugged(&self.spec.interfaces, host.id);
         for _ in 0..CHOICES {
@@ -79,7 +79,7 @@ impl Make {
             host.driver.define(&new).await.map_err(failed)?;
             // Another manager may have chosen at the same moment: of two that
             // look after they have defined, at least one sees the other.
-            let notes = match host.driver.notes().await {
+            let notes = match self.notes().await {
                 Ok(notes) => notes,
                 Err(e) => return Err(self.undo(name, failed(e)).await),
             };
@@ -105,6 +105,14 @@ impl Make {
         )
         .advice("it is tried again by itself; give each manager pools of its own")
         .site(&*host.name))
+    }
+
+    /// What everybody on the host has noted, where this takes addresses.
+    async fn notes(&self) -> driver::Result<Vec<(String, String)>> {
+        match addresses::are_none(&self.spec.interfaces, &self.host.site) {
+            true => Ok(Vec::new()),
+            false => self.host.driver.notes().await,
+        }
     }
 
     /// Whether somebody waits for it still.

@@ -24,12 +24,16 @@ pub(super) struct How {
     /// Domains of libvirt's driver for tests; 0 leaves them out
     #[arg(long, default_value_t = 10_000, help_heading = "Suite vm")]
     domains: u32,
+    /// Machines of Xen beside the bare calls; 0 leaves them out
+    #[arg(long, default_value_t = 10, help_heading = "Suite vm")]
+    machines: u32,
 }
 
 pub(super) fn bench(how: &How) -> Result<()> {
     say(format!(
-        "{} changes behind our back; {} rounds of {} containers; {} domains for tests",
-        how.changes, how.container_rounds, how.containers, how.domains
+        "{} changes behind our back; {} rounds of {} containers; {} domains for tests; \
+         {} machines of Xen",
+        how.changes, how.container_rounds, how.containers, how.domains, how.machines
     ));
     // Before the labs are up, for a compiler beside them would be measured, too.
     Run::cargo()
@@ -37,16 +41,15 @@ pub(super) fn bench(how: &How) -> Result<()> {
         .args(["--bin", "vm"])
         .run()?;
     let virt = build_virt()?;
-    let [lxc, libvirt] = [Kind::Lxc, Kind::Libvirt]
+    let labs = [Kind::Lxc, Kind::Libvirt, Kind::Xen]
         .map(|kind| Lab::new(kind, lab::folder(&format!("bench-{}", kind.name()))));
-    let labs = [&lxc, &libvirt];
-    labs.iter().try_for_each(|lab| lab.clear())?;
-    labs.iter().try_for_each(|lab| lab.install())?;
-    let guard = Guard::over(&labs)?;
+    labs.iter().try_for_each(Lab::clear)?;
+    labs.iter().try_for_each(Lab::install)?;
+    let guard = Guard::over(&labs.each_ref())?;
     let measured = labs
         .iter()
         .try_for_each(|lab| lab.up(None, &[]))
-        .and_then(|()| measure(how, &lxc, &libvirt, virt.as_deref()));
+        .and_then(|()| measure(how, &labs, virt.as_deref()));
     let stopped = guard.finish();
     measured.and(stopped)
 }
@@ -72,25 +75,25 @@ fn build_virt() -> Result<Option<PathBuf>> {
     Ok(Some(target.join("release/list-by-virt")))
 }
 
-fn measure(how: &How, lxc: &Lab, libvirt: &Lab, virt: Option<&Path>) -> Result<()> {
+fn measure(how: &How, labs: &[Lab], virt: Option<&Path>) -> Result<()> {
     let file = super::result("vm");
     // The store is on the disk of `target`.
     let folder = file.parent().unwrap_or(&file);
     fs::create_dir_all(folder).at(folder.display())?;
     let mut run = Run::new(paths::target().join("release/vm"))
-        .arg("--lxc")
-        .arg(&lxc.dir)
-        .arg("--libvirt")
-        .arg(&libvirt.dir)
         .arg("--folder")
         .arg(folder)
         .arg("--out")
         .arg(&file);
+    for lab in labs {
+        run = run.arg(format!("--{}", lab.kind.name())).arg(&lab.dir);
+    }
     for (name, value) in [
         ("--changes", how.changes),
         ("--containers", how.containers),
         ("--rounds", how.container_rounds),
         ("--domains", how.domains),
+        ("--machines", how.machines),
     ] {
         run = run.arg(name).arg(value.to_string());
     }
