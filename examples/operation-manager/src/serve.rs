@@ -38,11 +38,12 @@ pub(crate) fn serve(serve: Serve) -> Result<ExitCode> {
         Some(Half::Resources) => Parts::RESOURCES,
     };
     // Two workers do the daemon's work: it waits far more than it computes,
-    // and each thread more costs memory. Blocking threads look names up and
-    // read images.
+    // and each thread more costs memory. Blocking threads look names up, read
+    // images, and wait for the tools of containers, as long as a guest takes to
+    // stop: they come when they are needed, and go.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
-        .max_blocking_threads(4)
+        .max_blocking_threads(64)
         .thread_stack_size(1024 * 1024)
         .enable_all()
         .build()
