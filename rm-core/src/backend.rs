@@ -81,6 +81,16 @@ pub trait Backend<M: Model>: fmt::Debug + Send + Sync + 'static {
         ))
     }
 
+    /// The last of what a thing wrote to its console, at most so many bytes.
+    /// Nothing of the engine asks for it.
+    async fn console(&self, _cx: &Cx<'_>, _id: &RemoteId, _most: usize) -> Result<Vec<u8>> {
+        Err(Error::new(
+            ErrorKind::Unsupported,
+            "what is made there has no console that can be read",
+        )
+        .advice("log in, or ask the operator of the site"))
+    }
+
     /// Hears of what happens at what this credential reaches; asked only where
     /// [`Capability::events`] is declared. The first hint is
     /// [`Hint::LookAtAll`], as soon as everything from then on is told, and it

@@ -32,8 +32,8 @@ pub struct BackendCall<'a> {
     pub backend: &'a str,
     /// The site's name.
     pub site: &'a str,
-    /// `offers`, `observe`, `create`, `change`, `destroy`, `note`, or `watch`,
-    /// which is over when the site is heard.
+    /// `offers`, `observe`, `create`, `change`, `destroy`, `note`, `console`, or
+    /// `watch`, which is over when the site is heard.
     pub verb: &'static str,
     /// `ok`; the code of an [`ErrorKind`](crate::ErrorKind); or `cut-off`
     /// where nobody waits for its end any more: it took too long, or the work
@@ -160,6 +160,12 @@ impl Driver for Observed {
         let call = self.driver.note(cx, seen);
         self.told(cx, "note", call).await
     }
+
+    async fn console(&self, cx: &Cx<'_>, id: &RemoteId, most: usize) -> Result<Vec<u8>> {
+        let call = self.driver.console(cx, id, most);
+        self.told(cx, "console", call).await
+    }
+
     async fn watch(&self, cx: &Cx<'_>) -> Result<Hints> {
         let call = self.driver.watch(cx);
         self.told(cx, "watch", call).await

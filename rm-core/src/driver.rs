@@ -43,6 +43,7 @@ pub(crate) trait Driver: fmt::Debug + Send + Sync {
     async fn destroy(&self, cx: &Cx<'_>, seen: Sight) -> Result<()>;
     async fn recall(&self, cx: &Cx<'_>, seen: Sight) -> Result<Option<Recalled<Json>>>;
     async fn note(&self, cx: &Cx<'_>, seen: Sight) -> Result<()>;
+    async fn console(&self, cx: &Cx<'_>, id: &RemoteId, most: usize) -> Result<Vec<u8>>;
     async fn watch(&self, cx: &Cx<'_>) -> Result<Hints>;
 }
 
@@ -137,6 +138,11 @@ impl<M: Model> Driver for Erased<M> {
     async fn note(&self, cx: &Cx<'_>, seen: Sight) -> Result<()> {
         self.0.note(cx, &typed(seen)?).await
     }
+
+    async fn console(&self, cx: &Cx<'_>, id: &RemoteId, most: usize) -> Result<Vec<u8>> {
+        self.0.console(cx, id, most).await
+    }
+
     async fn watch(&self, cx: &Cx<'_>) -> Result<Hints> {
         self.0.watch(cx).await
     }

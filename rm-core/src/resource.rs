@@ -22,6 +22,7 @@ use crate::store::{Batch, Due, Expect, Key, Outcome, Refusal, Version, Versioned
 use crate::visible::see;
 
 mod adopt;
+mod console;
 mod draft;
 mod holder;
 mod power;

@@ -290,6 +290,12 @@ impl Backend<Node> for Nodes {
         carried_out(noted(host, name, mark, owner)).await
     }
 
+    async fn console(&self, cx: &Cx<'_>, id: &RemoteId, most: usize) -> Result<Vec<u8>> {
+        let host = self.hosts.of(cx)?;
+        let read = host.driver.console(&id.0, most).await;
+        read.map_err(|e| failure(&host.name, "read console", e))
+    }
+
     async fn watch(&self, cx: &Cx<'_>) -> Result<Hints> {
         let host = self.hosts.of(cx)?;
         let events = host.driver.events().await;

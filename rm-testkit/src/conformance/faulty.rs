@@ -326,6 +326,10 @@ impl<M: Model> Backend<M> for Faulty<M> {
         self.inner.note(cx, seen).await
     }
 
+    async fn console(&self, cx: &Cx<'_>, id: &RemoteId, most: usize) -> Result<Vec<u8>> {
+        self.inner.console(cx, id, most).await
+    }
+
     /// Hints are no calls: what goes wrong with them is the simulated sites'.
     async fn watch(&self, cx: &Cx<'_>) -> Result<Hints> {
         self.inner.watch(cx).await

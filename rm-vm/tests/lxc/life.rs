@@ -1,9 +1,11 @@
 //! The life of a node, as its owner and somebody at the host see it.
 
-use rm_core::ErrorKind;
+use std::time::Duration;
+
 use rm_core::env::Env;
 use rm_core::life::{State, Wanted};
 use rm_core::model::{Action, Interface, NodeUser, Power};
+use rm_core::{Caller, ErrorKind};
 
 use crate::lab::{Lab, Program, RealEnv};
 
@@ -303,4 +305,33 @@ fn bridges(path: &std::path::Path) -> Vec<String> {
     named
         .filter(|name| said(name).is_ok_and(|alias| alias.trim() == own))
         .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn its_holder_reads_the_console_of_a_node_and_nobody_else() {
+    let Some(lab) = Lab::find("its_holder_reads_the_console_of_a_node") else {
+        return;
+    };
+    let p = Program::on(&lab).await;
+    let (id, name) = p.node(lab.spec()).await;
+    let node = p.get(id).await;
+    let said = async |most| {
+        let said = node.console(&p.user, most).await.unwrap();
+        String::from_utf8_lossy(&said).into_owned()
+    };
+    let ready = async {
+        while !said(4096).await.contains(&format!("{name} is ready")) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let soon = Duration::from_secs(20);
+    tokio::time::timeout(soon, ready).await.unwrap();
+    assert_eq!(said(5).await.len(), 5, "no more than was asked for");
+    let beside = Caller::user("bob", "physics");
+    let refused = node.console(&beside, 4096).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Forbidden);
+    let stranger = Caller::user("eve", "chemistry");
+    let hidden = node.console(&stranger, 4096).await.unwrap_err();
+    assert_eq!(hidden.kind(), ErrorKind::NotFound);
+    p.end(id).await;
 }
