@@ -6,12 +6,15 @@
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Seek as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use aws_lc_rs::digest::{Context, SHA256};
 
 use crate::driver::{Error, Image, Result};
 use crate::files::{self, Aside, told};
+use crate::turns::Turns;
 
+pub(crate) mod source;
 mod unpack;
 
 /// The format of an image that is an archive of a root file system.
@@ -27,11 +30,13 @@ pub const QCOW2: &str = "qcow2";
 const ASIDE: &str = ".new-";
 
 /// Images of one host.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Images {
     folder: PathBuf,
-    most: u64,
+    most_mib: u64,
     format: &'static str,
+    /// Who fetches one.
+    turns: Arc<Turns>,
 }
 
 impl Images {
@@ -39,8 +44,9 @@ impl Images {
     pub fn at(folder: &Path, most_mib: u64) -> Self {
         Self {
             folder: folder.to_owned(),
-            most: most_mib.saturating_mul(1 << 20),
+            most_mib,
             format: ROOTFS,
+            turns: Arc::default(),
         }
     }
 
@@ -62,6 +68,33 @@ impl Images {
             true => Ok(root),
             false => Err(wrong(image, "is not on the host yet")),
         }
+    }
+
+    /// Brings an image from wherever it is, unless it is there; goes on when
+    /// nobody waits for it any more, and who asks again waits for the same.
+    ///
+    /// # Errors
+    ///
+    /// As of [`bring`](Self::bring), and [`Error::Unavailable`] where its
+    /// source does not answer.
+    pub(crate) async fn bring_from_anywhere(&self, image: &Image) -> Result<()> {
+        let (images, image) = (self.clone(), image.clone());
+        let bring = tokio::spawn(async move {
+            if !source::is_far(&image) {
+                return blocking(move || images.bring(&image).map(drop)).await;
+            }
+            let _turn = images.turns.of(&image.sha256).await;
+            let (known, wanted) = (images.clone(), image.clone());
+            let is_there = move || Ok(known.root(&wanted).is_ok());
+            if blocking(is_there).await? {
+                return Ok(());
+            }
+            let folder = images.folder.clone();
+            blocking(move || fs::create_dir_all(&folder).map_err(|e| told(&folder, &e))).await?;
+            let here = source::here(&image, &images.folder, ASIDE, images.most_mib).await?;
+            blocking(move || images.bring(&here.image).map(drop)).await
+        });
+        bring.await.unwrap_or_else(|_| Err(cut_off()))
     }
 
     /// Unpacks an image, unless it is there, and answers its root. Blocks.
@@ -105,6 +138,7 @@ impl Images {
     fn unpack(&self, image: &Image, root: &Path) -> Result<()> {
         let unread = |e: io::Error| wrong(image, &format!("cannot be read: {e}"));
         let (_, mut file) = open(image)?;
+        let most = self.most_mib.saturating_mul(1 << 20);
         let mut first = [0; 6];
         let n = file.read(&mut first).map_err(unread)?;
         file.rewind().map_err(unread)?;
@@ -115,14 +149,14 @@ impl Images {
         let unpacked = match &first[..n] {
             [0x1f, 0x8b, ..] => {
                 let mut plain = flate2::read::MultiGzDecoder::new(&mut bytes);
-                unpack::archive(&mut plain, root, self.most)
+                unpack::archive(&mut plain, root, most)
             }
             b"\xfd7zXZ\0" | [0x28, 0xb5, 0x2f, 0xfd, ..] | [b'B', b'Z', b'h', ..] => {
                 Err(unpack::Wrong::Archive(
                     "is packed with xz, zstd or bzip2; pack it with gzip".to_owned(),
                 ))
             }
-            _ => unpack::archive(&mut bytes, root, self.most),
+            _ => unpack::archive(&mut bytes, root, most),
         };
         // The checksum is of all bytes, those after the archive's end, too. It
         // tells more than what was found wrong on the way.
@@ -159,7 +193,7 @@ fn open(image: &Image) -> Result<(PathBuf, File)> {
     let Some(path) = image.source.strip_prefix("file:") else {
         return Err(wrong(
             image,
-            "is not in a file of this machine; give it a source that begins with file:",
+            "has a source that is neither a file: of this machine nor an http address",
         ));
     };
     let path = Path::new(path.strip_prefix("//").unwrap_or(path));
@@ -197,6 +231,18 @@ impl<R: Read> Read for Summed<R> {
         self.sum.update(&buf[..n]);
         Ok(n)
     }
+}
+
+/// Runs what blocks beside everything else.
+async fn blocking<T: Send + 'static>(
+    what: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let done = tokio::task::spawn_blocking(what).await;
+    done.unwrap_or_else(|_| Err(cut_off()))
+}
+
+fn cut_off() -> Error {
+    Error::Failed("an image was cut off by a defect of this program".to_owned())
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -257,8 +257,8 @@ impl Driver for Libvirt {
     }
 
     async fn bring(&self, image: &Image) -> Result<()> {
-        let image = image.clone();
         if let Some(machines) = self.machines.clone() {
+            let image = image.clone();
             // To a far host it takes long: what is on its way goes on when
             // nobody waits for it any more, and who asks again waits for it.
             let brought = tokio::spawn(async move { machines.bring(&image).await });
@@ -268,8 +268,10 @@ impl Driver for Libvirt {
                 ))
             });
         }
-        let brought = self.on_roots(move |roots| roots.bring(&image));
-        brought.await.map(drop)
+        match &self.roots {
+            Some(roots) => roots.images().bring_from_anywhere(image).await,
+            None => Ok(()),
+        }
     }
 
     async fn define(&self, new: &Definition) -> Result<()> {

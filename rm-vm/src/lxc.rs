@@ -135,9 +135,7 @@ impl Driver for Lxc {
     }
 
     async fn bring(&self, image: &Image) -> Result<()> {
-        let image = image.clone();
-        self.blocking(move |c| c.images().bring(&image).map(|_| ()))
-            .await
+        self.containers.images().bring_from_anywhere(image).await
     }
 
     async fn define(&self, new: &Definition) -> Result<()> {

@@ -12,7 +12,10 @@ use super::brought::{Brought, Part, copy};
 use super::volumes::{New, Volumes};
 use crate::driver::{Definition, Error, Image, Result};
 use crate::files::told;
-use crate::images::{self, QCOW2, RAW};
+use crate::images::{self, QCOW2, RAW, source};
+
+/// What folders are called in which images are looked at.
+const ASIDE: &str = "rm-image-";
 
 /// An image of a disk on the host.
 #[derive(Debug, Clone)]
@@ -46,8 +49,9 @@ impl Disks {
         image: &Image,
         most_mib: u64,
     ) -> Result<()> {
-        let wanted = image.clone();
         let bring = async {
+            let here = source::here(image, &std::env::temp_dir(), ASIDE, most_mib).await?;
+            let wanted = here.image.clone();
             let checked = tokio::task::spawn_blocking(move || check(&wanted, most_mib)).await;
             let checked = checked.map_err(|_| {
                 Error::Failed("an image was cut off by a defect of this program".to_owned())

@@ -11,7 +11,7 @@ use super::cloud;
 use super::volumes::{New, Volumes};
 use crate::driver::{Definition, Error, Image, Result};
 use crate::files::{Aside, told};
-use crate::images::{Images, KERNEL};
+use crate::images::{Images, KERNEL, source};
 
 /// What folders are called in which archives are looked at.
 const ASIDE: &str = "rm-kernel-";
@@ -94,8 +94,9 @@ impl Kernels {
     }
 
     pub(super) async fn bring(&self, volumes: &Volumes, image: &Image, most: u64) -> Result<()> {
-        let wanted = image.clone();
         let bring = async {
+            let here = source::here(image, &std::env::temp_dir(), ASIDE, most).await?;
+            let wanted = here.image.clone();
             let opened = tokio::task::spawn_blocking(move || open(&wanted, most)).await;
             let opened = opened.map_err(|_| {
                 Error::Failed("an image was cut off by a defect of this program".to_owned())

@@ -11,7 +11,7 @@ use std::os::unix::fs::{MetadataExt, lchown, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::driver::{Definition, Error, Image, Result};
+use crate::driver::{Definition, Error, Result};
 use crate::files::{self, Aside, told};
 use crate::images::Images;
 use crate::seed;
@@ -49,8 +49,8 @@ impl Roots {
         }
     }
 
-    pub(super) fn bring(&self, image: &Image) -> Result<()> {
-        self.images.bring(image).map(drop)
+    pub(super) fn images(&self) -> &Images {
+        &self.images
     }
 
     /// Nobody else puts roots in their places until this is dropped. Blocks.

@@ -1,0 +1,203 @@
+//! Where an image's bytes are: in a file of this machine, or at an HTTP
+//! address, from which they are fetched into a file first. Their checksum is
+//! taken when that is read, as of any other.
+
+use std::error::Error as _;
+use std::path::Path;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use reqwest::Url;
+use reqwest::redirect::Policy;
+use tokio::fs::File;
+use tokio::io::AsyncWriteExt as _;
+
+use super::wrong;
+use crate::driver::{Error, Image, Result};
+use crate::files::{Aside, told};
+
+/// How long a server may take to let us in, and then be silent. As a whole it
+/// may take as long as it likes.
+const CONNECT: Duration = Duration::from_secs(20);
+const SILENCE: Duration = Duration::from_secs(60);
+const REDIRECTS: usize = 5;
+
+/// An image in a file of this machine. What was fetched goes with this.
+#[derive(Debug)]
+pub(crate) struct Here {
+    pub(crate) image: Image,
+    _aside: Option<Aside>,
+}
+
+/// Whether an image has to be fetched.
+pub(crate) fn is_far(image: &Image) -> bool {
+    address(image).is_some()
+}
+
+fn address(image: &Image) -> Option<Url> {
+    let url = Url::parse(&image.source).ok()?;
+    matches!(url.scheme(), "http" | "https").then_some(url)
+}
+
+/// Fetches an image of at most so many MiB, where it is not here, into a new
+/// folder below this one whose name begins like this.
+///
+/// # Errors
+///
+/// [`Error::Image`] where it is too large or its source refuses it,
+/// [`Error::Unavailable`] where that does not answer or stops in the middle.
+/// Then nothing of it stays.
+pub(crate) async fn here(image: &Image, below: &Path, prefix: &str, mib: u64) -> Result<Here> {
+    let Some(url) = address(image) else {
+        return Ok(Here {
+            image: image.clone(),
+            _aside: None,
+        });
+    };
+    let aside = Aside::make(below, prefix)?;
+    let path = aside.path().join("image");
+    fetch(image, url, &path, mib.saturating_mul(1 << 20)).await?;
+    Ok(Here {
+        image: Image {
+            source: format!("file:{}", path.display()),
+            ..image.clone()
+        },
+        _aside: Some(aside),
+    })
+}
+
+async fn fetch(image: &Image, url: Url, into: &Path, most: u64) -> Result<()> {
+    let too_large = || wrong(image, &format!("has more than {} MiB", most >> 20));
+    let client = reqwest::Client::builder()
+        .redirect(Policy::limited(REDIRECTS))
+        .connect_timeout(CONNECT)
+        .read_timeout(SILENCE)
+        .build()
+        .map_err(|e| silent(image, e))?;
+    let answer = client.get(url).send().await;
+    let answer = answer.map_err(|e| silent(image, e))?;
+    let status = answer.status();
+    if status.is_server_error() {
+        return Err(Error::Unavailable(format!(
+            "the source of the image {:?} answers {}",
+            image.name,
+            status.as_u16()
+        )));
+    }
+    if !status.is_success() {
+        return Err(wrong(image, &format!("is refused by its source: {}", status.as_u16())));
+    }
+    if answer.content_length().is_some_and(|length| length > most) {
+        return Err(too_large());
+    }
+    let unwritten = |e: std::io::Error| told(into, &e);
+    let mut file = File::create_new(into).await.map_err(unwritten)?;
+    let mut left = most;
+    let mut pieces = answer.bytes_stream();
+    while let Some(piece) = pieces.next().await {
+        let piece = piece.map_err(|e| silent(image, e))?;
+        let length = u64::try_from(piece.len()).unwrap_or(u64::MAX);
+        left = left.checked_sub(length).ok_or_else(too_large)?;
+        file.write_all(&piece).await.map_err(unwritten)?;
+    }
+    file.flush().await.map_err(unwritten)
+}
+
+/// What came of asking, without the address, which may hold a secret.
+fn silent(image: &Image, e: reqwest::Error) -> Error {
+    let e = e.without_url();
+    let mut why = e.to_string();
+    let mut cause = e.source();
+    while let Some(inner) = cause {
+        why = inner.to_string();
+        cause = inner.source();
+    }
+    Error::Unavailable(format!(
+        "the source of the image {:?} does not answer: {why}",
+        image.name
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// A server that answers every request with these bytes, and an image that
+    /// is there.
+    async fn at(answer: &'static str) -> Image {
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = server.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            loop {
+                let (mut line, _) = server.accept().await.unwrap();
+                let mut request = Vec::new();
+                while !request.ends_with(b"\r\n\r\n") {
+                    request.push(line.read_u8().await.unwrap());
+                }
+                line.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+        Image {
+            name: "far".to_owned(),
+            source: format!("http://user:secret@127.0.0.1:{port}/image"),
+            sha256: "0".repeat(64),
+            format: "raw".to_owned(),
+        }
+    }
+
+    async fn fetched(image: &Image, below: &Path) -> Result<Here> {
+        here(image, below, ".new-", 1).await
+    }
+
+    fn is_empty(folder: &Path) -> bool {
+        std::fs::read_dir(folder).unwrap().next().is_none()
+    }
+
+    #[tokio::test]
+    async fn what_is_far_is_fetched_and_goes_when_it_is_not_needed_any_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let image = at("HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nbytes").await;
+        assert!(is_far(&image));
+        let here = fetched(&image, folder.path()).await.unwrap();
+        let path = here.image.source.strip_prefix("file:").unwrap();
+        assert_eq!(std::fs::read(path).unwrap(), b"bytes");
+        assert_eq!(here.image.sha256, image.sha256);
+        drop(here);
+        assert!(is_empty(folder.path()));
+    }
+
+    #[tokio::test]
+    async fn what_is_refused_cut_or_too_large_leaves_nothing_and_tells_no_address() {
+        let folder = tempfile::tempdir().unwrap();
+        for (answer, is_final, words) in [
+            ("HTTP/1.1 404 No\r\ncontent-length: 0\r\n\r\n", true, "404"),
+            ("HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n", false, "503"),
+            ("HTTP/1.1 200 OK\r\ncontent-length: 1048577\r\n\r\n", true, "more than 1 MiB"),
+            ("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nbyt", false, "does not answer"),
+            ("HTTP/1.1 200", false, "does not answer"),
+        ] {
+            let image = at(answer).await;
+            let e = fetched(&image, folder.path()).await.unwrap_err();
+            assert_eq!(matches!(e, Error::Image { .. }), is_final, "{e}");
+            let text = e.to_string();
+            assert!(text.contains(words) && text.contains("far"), "{text}");
+            assert!(!text.contains("secret") && !text.contains("127.0.0.1"), "{text}");
+            assert!(is_empty(folder.path()));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_here_is_where_it_was() {
+        let image = Image {
+            source: "file:/images/small".to_owned(),
+            ..at("").await
+        };
+        assert!(!is_far(&image));
+        let below = Path::new("/none");
+        let here = fetched(&image, below).await.unwrap();
+        assert_eq!(here.image, image);
+    }
+}
