@@ -80,7 +80,9 @@ impl Machines {
         self.made_barely.push(begun.elapsed().as_secs_f64() * 1e3);
         let begun = Instant::now();
         client.destroy(&domain, DestroyFlags::default()).await?;
-        client.undefine(&domain, UndefineFlags::MANAGED_SAVE).await?;
+        client
+            .undefine(&domain, UndefineFlags::MANAGED_SAVE)
+            .await?;
         self.gone_barely.push(begun.elapsed().as_secs_f64() * 1e3);
         Ok(())
     }

@@ -85,7 +85,10 @@ async fn fetch(image: &Image, url: Url, into: &Path, most: u64) -> Result<()> {
         )));
     }
     if !status.is_success() {
-        return Err(wrong(image, &format!("is refused by its source: {}", status.as_u16())));
+        return Err(wrong(
+            image,
+            &format!("is refused by its source: {}", status.as_u16()),
+        ));
     }
     if answer.content_length().is_some_and(|length| length > most) {
         return Err(too_large());
@@ -159,7 +162,8 @@ mod tests {
     #[tokio::test]
     async fn what_is_far_is_fetched_and_goes_when_it_is_not_needed_any_more() {
         let folder = tempfile::tempdir().unwrap();
-        let image = at("HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nbytes").await;
+        let image =
+            at("HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nbytes").await;
         assert!(is_far(&image));
         let here = fetched(&image, folder.path()).await.unwrap();
         let path = here.image.source.strip_prefix("file:").unwrap();
@@ -175,8 +179,16 @@ mod tests {
         for (answer, is_final, words) in [
             ("HTTP/1.1 404 No\r\ncontent-length: 0\r\n\r\n", true, "404"),
             ("HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n", false, "503"),
-            ("HTTP/1.1 200 OK\r\ncontent-length: 1048577\r\n\r\n", true, "more than 1 MiB"),
-            ("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nbyt", false, "does not answer"),
+            (
+                "HTTP/1.1 200 OK\r\ncontent-length: 1048577\r\n\r\n",
+                true,
+                "more than 1 MiB",
+            ),
+            (
+                "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nbyt",
+                false,
+                "does not answer",
+            ),
             ("HTTP/1.1 200", false, "does not answer"),
         ] {
             let image = at(answer).await;
@@ -184,7 +196,10 @@ mod tests {
             assert_eq!(matches!(e, Error::Image { .. }), is_final, "{e}");
             let text = e.to_string();
             assert!(text.contains(words) && text.contains("far"), "{text}");
-            assert!(!text.contains("secret") && !text.contains("127.0.0.1"), "{text}");
+            assert!(
+                !text.contains("secret") && !text.contains("127.0.0.1"),
+                "{text}"
+            );
             assert!(is_empty(folder.path()));
         }
     }

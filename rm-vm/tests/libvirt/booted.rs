@@ -305,7 +305,7 @@ async fn a_linux_machine_of_xen_is_logged_into_changed_saved_and_gone() {
     let (_dir, image) = kernel(&lab, &cmdline);
     let storage = Path::new(lab.text("/pool"));
     let place = lab.place_of("xen", storage, &image, [100, 107]);
-    let p = Program::on(with_memory(place, 96)).await;
+    let p = Program::on(with_memory(place, 160)).await;
     let key = Key::new();
     let known = format!("{}/24", lab.text("/ipv4/first"));
     let spec = NodeSpec {
@@ -340,7 +340,7 @@ async fn a_linux_machine_of_xen_is_logged_into_changed_saved_and_gone() {
     key.inside("127.0.0.1", port, "ls /run/here").await;
 
     let smaller = |spec: &mut NodeSpec| {
-        spec.memory_mib = 80;
+        spec.memory_mib = 128;
         Ok(())
     };
     p.get(id).await.change(&p.user, smaller).await.unwrap();
@@ -352,7 +352,7 @@ async fn a_linux_machine_of_xen_is_logged_into_changed_saved_and_gone() {
             .await
             .parse::<u32>()
             .unwrap()
-            > 80 << 10
+            > 128 << 10
         {
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
