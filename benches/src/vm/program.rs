@@ -8,8 +8,10 @@ use std::time::Duration;
 use rm_adapters::TokioEnv;
 use rm_core::catalog::NewCredential;
 use rm_core::env::Env;
+use rm_core::life::State;
 use rm_core::manager::{ResourceManager, Terms, Want};
 use rm_core::model::Node;
+use rm_core::policy::Policy;
 use rm_core::resource::Resource;
 use rm_core::signal::Subscription;
 use rm_core::store::{Batch, Outcome};
@@ -49,7 +51,11 @@ impl Program {
         let store = SqliteStore::open(dir.path().join("store.db"), Arc::clone(&env))?;
         let name = format!("bench-{:x}", env.random() >> 16);
         let sealer = AeadSealer::new(&[generate_key()?])?;
+        let mut policy = Policy::default();
+        policy.quota.clusters = None;
+        policy.quota.nodes = None;
         let mut builder = Host::builder(env)
+            .policy(policy)
             .store(Arc::new(store))
             .sealer(Arc::new(sealer))
             .installation(name);
@@ -131,7 +137,9 @@ impl Program {
                         Some((_, verb)) if verb == what => {
                             left.remove(&id);
                         }
-                        Some((_, "failed")) => {
+                        // What failed before somebody asked to try again may be
+                        // told after that.
+                        Some((_, "failed")) if self.has_failed(id).await? => {
                             return Err(format!("{id} has failed: {}", event.data).into());
                         }
                         _ => {}
@@ -144,6 +152,12 @@ impl Program {
             Ok(done) => done,
             Err(_) => Err(format!("not {what} after {} s", PATIENCE.as_secs()).into()),
         }
+    }
+
+    async fn has_failed(&self, id: ResourceId) -> Result<bool> {
+        let node = self.get(id).await?;
+        let r = node.record();
+        Ok(r.seen == State::Failed && r.seen_generation == r.generation)
     }
 
     /// So many nodes that run, and their names at the host.

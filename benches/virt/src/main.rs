@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         line?;
         let begun = Instant::now();
         let domains = connect.list_all_domains(0)?;
-        let names = domains.iter().map(|domain| domain.get_name());
+        let names = domains.iter().map(|domain| domain.name());
         let names = names.collect::<Result<Vec<_>, _>>()?;
         let took = begun.elapsed();
         println!("{} {}", names.len(), took.as_nanos());
