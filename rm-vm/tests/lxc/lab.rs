@@ -129,7 +129,7 @@ impl Lab {
         let mark = |name: String| {
             let text = std::fs::read(self.path.join(&name).join("rm.json")).ok()?;
             let mut told: Value = serde_json::from_slice(&text).ok()?;
-            Some((name, serde_json::from_value(told["mark"].take()).unwrap()))
+            Some((name, serde_json::from_value(told["mark"].take()).ok()?))
         };
         let names = folders.map(|f| f.unwrap().file_name().into_string().unwrap());
         names.filter_map(mark).collect()
