@@ -104,7 +104,7 @@ impl Program {
         let (id, _) = self
             .manager
             .prepare(&self.user, &offers, &terms, &mut batch)?;
-        match self.host.store().commit(batch).await? {
+        match self.host.commit(batch).await? {
             Outcome::Done(_) => Ok(id),
             Outcome::Refused(why) => Err(format!("refused: {why:?}").into()),
         }

@@ -51,7 +51,7 @@ async fn reserve(host: &Host, text: &str) -> Result<ResourceId> {
     let mut batch = Batch::default();
     let offers = manager(host)?.offers(&ann(), &want).await?;
     let (id, _) = manager(host)?.prepare(&ann(), &offers, &terms, &mut batch)?;
-    host.store().commit(batch).await?;
+    host.commit(batch).await?;
     Ok(id)
 }
 

@@ -68,7 +68,7 @@ impl Process {
         let offers = manager.offers(&ann(), &want).await?;
         let mut batch = Batch::default();
         let (id, _) = manager.prepare(&ann(), &offers, &terms, &mut batch)?;
-        self.host.store().commit(batch).await?;
+        self.host.commit(batch).await?;
         Ok(id)
     }
 

@@ -195,7 +195,7 @@ impl Program {
         let (id, _) = self
             .manager()
             .prepare(&self.user, &offers, &terms, &mut batch)?;
-        let done = self.host.store().commit(batch).await?;
+        let done = self.host.commit(batch).await?;
         assert!(matches!(done, Outcome::Done(_)));
         Ok(id)
     }

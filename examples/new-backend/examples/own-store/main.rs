@@ -48,7 +48,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             };
             let mut batch = Batch::default();
             let (id, _) = manager.prepare(&who, &offers, &terms, &mut batch)?;
-            host.store().commit(batch).await?;
+            host.commit(batch).await?;
             id
         }
     };
