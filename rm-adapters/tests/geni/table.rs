@@ -471,5 +471,8 @@ async fn row_shutdown_of_an_unknown_slice_is_true() {
         let answer = slice.call(version, "Shutdown", arguments).await;
         assert_eq!(value(&answer), Value::Bool(true));
     }
-    assert_eq!(kept(&lab).await, (0, 0));
+    // It binds what somebody may be asking for at this moment.
+    assert_eq!(code(&slice.create(&nodes(&["a"])).await), 3);
+    assert_eq!(code(&slice.allocate(&nodes(&["a"])).await), 3);
+    assert_eq!(kept(&lab).await.0, 0);
 }

@@ -169,6 +169,7 @@ impl NodeClusters {
                 match &master_ip {
                     Some(ip) => {
                         let node = node(cx, body, spec, slot, Some(ip)).await?;
+                        let node = apart(node, whose.0.resource);
                         r.place.spec = Json::of(&node)?;
                         r.wanted = Wanted::Running;
                         r.renew_intent();
@@ -250,12 +251,14 @@ impl NodeClusters {
         let (kind, manager, _) = self.maker(body.role(&slot.role)?.kind.as_ref())?;
         let now = cx.env.now();
         let id = ResourceId::new(&**cx.env);
+        let wanted = node(cx, body, spec, slot, master_ip).await?;
+        let wanted = apart(wanted, mark.resource);
         let place = Place {
             manager: manager.to_owned(),
             site: cx.site.id,
             site_name: cx.site.name.clone(),
             credential: cx.credential.id,
-            spec: Json::of(&node(cx, body, spec, slot, master_ip).await?)?,
+            spec: Json::of(&wanted)?,
             key: None,
         };
         let name = format!("{}-{}-{}", owner.name, slot.role, slot.index);
@@ -292,6 +295,15 @@ impl NodeClusters {
 /// Whether a node that is there is the one for this slot.
 fn fills(member: &Member, is_there: bool, slot: &Slot) -> bool {
     is_there && !member.leaving && member.slot() == *slot
+}
+
+/// The same with its links made this cluster's own: whoever makes the appliance
+/// again, at the same site, too, is on links of his own.
+fn apart(mut node: NodeSpec, cluster: ResourceId) -> NodeSpec {
+    for link in node.interfaces.iter_mut().filter_map(|i| i.link.as_mut()) {
+        *link = format!("{cluster}/{link}");
+    }
+    node
 }
 
 /// What is wanted of a node, with its image as the catalog has it now.
@@ -383,4 +395,26 @@ fn too_busy() -> Error {
         "the nodes of the cluster change faster than they can be written",
     )
     .temporary()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_link_of_an_appliance_is_another_one_in_every_cluster() {
+        let node: NodeSpec = serde_json::from_value(json!({
+            "image": {"name": "a", "sha256": "a"}, "vcpus": 1, "memory_mib": 1,
+            "interfaces": [{}, {"link": "lan"}],
+        }))
+        .unwrap();
+        let of = |cluster: &str| apart(node.clone(), cluster.parse().unwrap()).interfaces;
+        let one = of("0190a5c1-7c3e-7d10-8a55-3f0e6b7c9d21");
+        let other = of("0190a5c1-7c3e-7d10-8a55-3f0e6b7c9d22");
+        assert_eq!(one[0].link, None);
+        assert!(one[1].link.is_some());
+        assert_ne!(one[1].link, other[1].link);
+    }
 }

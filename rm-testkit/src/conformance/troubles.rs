@@ -51,12 +51,25 @@ impl Declared {
 
 const SOON: Duration = Duration::from_millis(600);
 
+/// Waits until what is to go wrong has, however slow the site is, and a moment
+/// more.
+async fn gone_wrong<M: Model>(s: &Stage<M>) {
+    const LONGEST: u32 = 600;
+    for _ in 0..LONGEST {
+        if s.faulty.calm() {
+            break;
+        }
+        s.pass(Duration::from_millis(100)).await;
+    }
+    s.pass(SOON).await;
+}
+
 /// A create goes wrong, and it is let go while nobody knows what came of it.
 async fn released<M: Model>(s: &Stage<M>, mishap: Mishap) -> Verdict {
     s.once(Verb::Create, mishap);
     s.play(1, async {
         let mut life = Life::begin(s).await?;
-        s.pass(SOON).await;
+        gone_wrong(s).await;
         life.end().await?;
         ensure!(
             s.faulty.calm(),
@@ -151,7 +164,7 @@ async fn changed_while_unknown<M: Model>(s: &Stage<M>) -> Verdict {
     s.once(Verb::Create, Mishap::LostAfter);
     s.play(1, async {
         let mut life = Life::begin(s).await?;
-        s.pass(SOON).await;
+        gone_wrong(s).await;
         life.grow().await?;
         life.there().await?;
         ensure!(

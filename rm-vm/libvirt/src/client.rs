@@ -75,6 +75,7 @@ impl Client {
         };
         Events {
             connected: matches!(*self.line.borrow(), Line::Up(_)),
+            begun: false,
             heard,
             _client: self.clone(),
         }

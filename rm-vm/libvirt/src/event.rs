@@ -135,7 +135,10 @@ pub(crate) fn decode(payload: &[u8]) -> Result<Event, Malformed> {
 /// A subscription. It keeps the connection alive.
 #[derive(Debug)]
 pub struct Events {
+    /// Whether it is still to be told that there is a connection.
     pub(crate) connected: bool,
+    /// Whether that was told, and the connection has not ended since.
+    pub(crate) begun: bool,
     pub(crate) heard: Receiver<Event>,
     pub(crate) _client: crate::Client,
 }
@@ -146,12 +149,24 @@ impl Events {
     /// cancelled without losing anything.
     pub async fn next(&mut self) -> Option<Event> {
         if std::mem::take(&mut self.connected) {
+            self.begun = true;
             return Some(Event::Connected);
         }
-        match self.heard.recv().await {
-            Ok(event) => Some(event),
-            Err(RecvError::Lagged(count)) => Some(Event::Missed(count)),
-            Err(RecvError::Closed) => None,
+        loop {
+            let event = match self.heard.recv().await {
+                Ok(event) => event,
+                Err(RecvError::Lagged(count)) => Event::Missed(count),
+                Err(RecvError::Closed) => return None,
+            };
+            match event {
+                Event::Connected => self.begun = true,
+                Event::Disconnected(_) => self.begun = false,
+                // A connection tells before it is known to be ready: that is
+                // among what was there when it began.
+                Event::Lifecycle(_) if !self.begun => continue,
+                _ => {}
+            }
+            return Some(event);
         }
     }
 }

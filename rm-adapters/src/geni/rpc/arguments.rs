@@ -181,6 +181,9 @@ pub(super) fn about(value: Option<&Value>) -> Result<About> {
 /// How many users may be brought.
 const USERS: usize = 1000;
 
+/// How long their keys may be together: every sliver gets a copy.
+const KEYS: usize = 64 << 10;
+
 /// Who can log in: the accounts are called after the names in the URNs.
 pub(super) fn users(value: Option<&Value>) -> Result<Vec<NodeUser>> {
     let list = match value {
@@ -193,6 +196,7 @@ pub(super) fn users(value: Option<&Value>) -> Result<Vec<NodeUser>> {
         return Err(bad(format!("more than {USERS} users")));
     }
     let mut users: Vec<NodeUser> = Vec::new();
+    let mut bytes = 0;
     for one in list {
         let urn: Urn = text(one.get("urn"), "user's URN")?.parse()?;
         let keys = match one.get("keys") {
@@ -207,6 +211,13 @@ pub(super) fn users(value: Option<&Value>) -> Result<Vec<NodeUser>> {
             if !key.contains(' ') || key.contains(|c: char| c.is_control()) {
                 return Err(bad(format!("a key of {urn} is no public key of ssh"))
                     .advice("send one line as in authorized_keys"));
+            }
+            bytes += key.len();
+            if bytes > KEYS {
+                return Err(
+                    bad(format!("the keys of all users have more than {KEYS} bytes"))
+                        .advice("send the keys that are needed to log in, and no others"),
+                );
             }
             ssh_keys.push(key.to_owned());
         }

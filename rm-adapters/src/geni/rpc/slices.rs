@@ -283,7 +283,7 @@ impl Rpc {
     }
 
     /// Ends all that happens in a slice, for good; true of one that has nothing
-    /// here.
+    /// here, which can have nothing from then on.
     pub(super) async fn shutdown(
         &self,
         peer: &Certificate,
@@ -298,7 +298,7 @@ impl Rpc {
         let mut tries = Tries::default();
         loop {
             let opened = Opened::read(host, &slice).await?;
-            if opened.slivers.is_empty() || opened.is_open().is_err() {
+            if opened.is_open().is_err() {
                 return Ok(Value::Bool(true).into());
             }
             let mut batch = Batch::default();
@@ -313,6 +313,8 @@ impl Rpc {
                 }
             }
             if opened.shut(host, batch).await? {
+                let by = peer.urn().map_or("nobody", Urn::as_str);
+                tracing::warn!(%slice, by, "a slice was shut down");
                 return Ok(Value::Bool(true).into());
             }
             tries.again(&**host.env()).await?;
