@@ -105,21 +105,16 @@ impl Aside {
     /// A new one below `parent`, whose name begins with this.
     pub(crate) fn make(parent: &Path, prefix: &str) -> Result<Self> {
         static COUNT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
-        let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let path = parent.join(format!("{prefix}{}-{count}", std::process::id()));
-        let make = || {
-            fs::create_dir(&path)?;
-            let lock = File::open(&path)?;
-            lock.lock()?;
-            Ok(lock)
-        };
-        match make() {
-            Ok(lock) => Ok(Self {
-                path,
-                _lock: lock,
-                placed: false,
-            }),
-            Err(e) => Err(told(&path, &e)),
+        loop {
+            let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let path = parent.join(format!("{prefix}{}-{count}", std::process::id()));
+            if let Some(lock) = locked(&path).map_err(|e| told(&path, &e))? {
+                return Ok(Self {
+                    path,
+                    _lock: lock,
+                    placed: false,
+                });
+            }
         }
     }
 
@@ -147,6 +142,18 @@ impl Aside {
             Err(e) => Err(told(at, &e)),
         }
     }
+}
+
+/// Makes a folder and locks it; nothing where somebody swept it away before it
+/// was locked, for until then it looks as if its maker were gone.
+fn locked(path: &Path) -> io::Result<Option<File>> {
+    fs::create_dir(path)?;
+    let lock = match File::open(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        lock => lock?,
+    };
+    lock.lock()?;
+    Ok(path.exists().then_some(lock))
 }
 
 impl Drop for Aside {
