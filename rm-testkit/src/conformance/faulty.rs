@@ -119,6 +119,11 @@ impl<M: Model> Faulty<M> {
         state.suffered > 0
     }
 
+    /// Whether anything has gone wrong by now.
+    pub(super) fn suffered(&self) -> bool {
+        self.lock().suffered > 0
+    }
+
     /// How many calls of a kind the engine made.
     pub(super) fn asked(&self, verb: Verb) -> u32 {
         self.lock().asked.get(&verb).copied().unwrap_or(0)

@@ -56,7 +56,7 @@ const SOON: Duration = Duration::from_millis(600);
 async fn gone_wrong<M: Model>(s: &Stage<M>) {
     const LONGEST: u32 = 600;
     for _ in 0..LONGEST {
-        if s.faulty.calm() {
+        if s.faulty.suffered() {
             break;
         }
         s.pass(Duration::from_millis(100)).await;
