@@ -1,25 +1,37 @@
 //! `cargo xtask crash`: the real daemon is killed, again and again, while it
-//! works on a real Heat, or on real containers; and it is stopped for longer
-//! than its claims last.
+//! works on a real Heat, or on real containers, also for GENI's experimenters;
+//! and it is stopped for longer than its claims last.
 
 use std::ffi::OsString;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::install;
 use crate::lab::{self, Guard, Kind, Lab};
 use crate::run::{Run, say};
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Options {
-    /// Where its clusters are
-    #[arg(long, value_enum, default_value_t = Site::Heat)]
-    site: Site,
+    /// By which door it is asked
+    #[arg(long, value_enum, default_value_t = Door::Rest)]
+    door: Door,
+    /// Where what it makes is: Heat for the door rest, LXC for GENI's, if
+    /// nothing is said
+    #[arg(long, value_enum)]
+    site: Option<Site>,
     /// How often it is killed with -9
     #[arg(long, default_value_t = 200)]
     kills: u64,
     /// Repeat the moments of another run
     #[arg(long)]
     seed: Option<u64>,
+}
+
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+enum Door {
+    /// Clusters, over HTTP and JSON
+    Rest,
+    /// Slivers, over GENI's aggregate manager API
+    Geni,
 }
 
 #[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +42,30 @@ enum Site {
     Lxc,
 }
 
+impl Options {
+    /// # Errors
+    ///
+    /// Where what is behind the door cannot be at the site.
+    fn site(&self) -> Result<Site> {
+        match (self.door, self.site) {
+            (Door::Rest, site) => Ok(site.unwrap_or(Site::Heat)),
+            (Door::Geni, None | Some(Site::Lxc)) => Ok(Site::Lxc),
+            (Door::Geni, Some(Site::Heat)) => Err(Error::new(
+                "slivers are nodes, and Heat makes none: leave --site out",
+            )),
+        }
+    }
+
+    /// Which tests of the campaign are meant.
+    fn tests(&self, site: Site) -> &'static [&'static str] {
+        match (self.door, site) {
+            (Door::Geni, _) => &["no_sliver"],
+            (Door::Rest, Site::Lxc) => &["no_container"],
+            (Door::Rest, Site::Heat) => &["--skip", "no_container", "--skip", "no_sliver"],
+        }
+    }
+}
+
 impl Site {
     fn lab(self) -> Lab {
         match self {
@@ -37,31 +73,28 @@ impl Site {
             Self::Lxc => Lab::new(Kind::Lxc, lab::folder("crash-lxc")),
         }
     }
-
-    /// Which tests of the campaign are about it.
-    fn tests(self) -> &'static [&'static str] {
-        match self {
-            Self::Heat => &["--skip", "no_container"],
-            Self::Lxc => &["no_container"],
-        }
-    }
 }
 
 pub(crate) fn crash(options: &Options) -> Result<()> {
+    let site = options.site()?;
     install::components()?;
-    let where_ = match options.site {
+    let where_ = match site {
         Site::Heat => "a real Keystone and Heat on 127.0.0.1",
         Site::Lxc => "real containers of this machine",
     };
+    let what = match options.door {
+        Door::Rest => "create, resize and delete",
+        Door::Geni => "CreateSliver, Provision, Delete and what is between them",
+    };
     say(format!(
-        "{} kills of the daemon in create, resize and delete on {where_}",
+        "{} kills of the daemon in {what} on {where_}",
         options.kills
     ));
-    let lab = options.site.lab();
+    let lab = site.lab();
     lab.clear()?;
     test(&["--no-run"], &[])?;
     let guard = Guard::over(&[&lab])?;
-    let base = match options.site {
+    let base = match site {
         Site::Heat => {
             lab::fill_venv(Kind::Min)?;
             Some(lab::free_port_base(27700)?)
@@ -71,13 +104,15 @@ pub(crate) fn crash(options: &Options) -> Result<()> {
             None
         }
     };
-    let done = lab.up(base, &[]).and_then(|()| campaign(options, &lab));
+    let done = lab
+        .up(base, &[])
+        .and_then(|()| campaign(options, site, &lab));
     let stopped = guard.finish();
     done.and(stopped)
 }
 
-fn campaign(options: &Options, lab: &Lab) -> Result<()> {
-    let mut environment = match options.site {
+fn campaign(options: &Options, site: Site, lab: &Lab) -> Result<()> {
+    let mut environment = match site {
         Site::Heat => vec![
             ("RM_LAB_CLOUDS", OsString::from(lab.clouds())),
             ("RM_LAB_DIR", lab.dir.clone().into()),
@@ -93,7 +128,7 @@ fn campaign(options: &Options, lab: &Lab) -> Result<()> {
     }
     // One after the other, and everything that they say.
     let mut how = vec!["--", "--nocapture", "--test-threads", "1"];
-    how.extend(options.site.tests());
+    how.extend(options.tests(site));
     test(&how, &environment)
 }
 
@@ -104,4 +139,29 @@ fn test(how: &[&str], environment: &[(&str, OsString)]) -> Result<()> {
         run = run.env(name, value);
     }
     run.run()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::{Options, Site};
+
+    #[derive(clap::Parser, Debug)]
+    struct Cli {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    #[test]
+    fn each_door_has_its_site() {
+        let site = |words: &[&str]| {
+            let words = [&["crash"][..], words].concat();
+            Cli::try_parse_from(words).unwrap().options.site()
+        };
+        assert_eq!(site(&[]).unwrap(), Site::Heat);
+        assert_eq!(site(&["--site", "lxc"]).unwrap(), Site::Lxc);
+        assert_eq!(site(&["--door", "geni"]).unwrap(), Site::Lxc);
+        assert!(site(&["--door", "geni", "--site", "heat"]).is_err());
+    }
 }

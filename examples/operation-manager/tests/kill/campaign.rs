@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
 use crate::daemon::{Client, Daemon};
+use crate::dice::{Dice, age};
 use crate::eyes::Eyes;
 use crate::ground::Ground;
 use crate::number;
@@ -24,18 +25,6 @@ type UnderWay = Arc<Mutex<BTreeMap<usize, (&'static str, Instant)>>>;
 struct Tally {
     lives: u32,
     operations: BTreeMap<&'static str, u32>,
-}
-
-/// A sequence of numbers that its seed repeats.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % n
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -56,9 +45,7 @@ async fn kills_at_random_moments_lose_and_leak_no_container() {
 
 async fn campaign(ground: Ground) {
     let kills = number("RM_KILLS", 8);
-    let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    let seed = number("RM_SEED", clock.as_secs()).max(1);
-    println!("{kills} kills, moments by RM_SEED={seed}");
+    let mut dice = Dice::of_this_run(kills);
     let folder = tempfile::TempDir::new().unwrap();
     let mut daemon = Daemon::first(folder.path(), &ground).await;
     let (under_way, over) = (UnderWay::default(), Arc::new(AtomicBool::new(false)));
@@ -76,7 +63,6 @@ async fn campaign(ground: Ground) {
         .collect();
 
     let began = Instant::now();
-    let mut dice = Dice(seed);
     let mut hit: BTreeMap<(&str, &str), u32> = BTreeMap::new();
     for kill in 1..=kills {
         sleep(Duration::from_millis(200 + dice.below(3000))).await;
@@ -111,16 +97,6 @@ async fn campaign(ground: Ground) {
     println!("operations under way when killed, by how long they had been so:");
     for ((what, age), times) in &hit {
         println!("  {what:6} {age:12} {times:5}");
-    }
-}
-
-fn age(since: Duration) -> &'static str {
-    match since.as_millis() {
-        0..=299 => "under 0.3 s",
-        300..=999 => "0.3 to 1 s",
-        1000..=2999 => "1 to 3 s",
-        3000..=9999 => "3 to 10 s",
-        _ => "over 10 s",
     }
 }
 

@@ -31,18 +31,23 @@ impl Drop for Daemon {
     }
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     free.local_addr().unwrap().port()
 }
 
 impl Daemon {
-    fn command() -> Command {
+    pub(crate) fn command() -> Command {
         Command::new(env!("CARGO_BIN_EXE_operation-manager"))
     }
 
     /// The first one over a new store in this folder, its catalog loaded.
     pub(crate) async fn first(folder: &Path, ground: &Ground) -> Self {
+        Self::first_with(folder, ground, "").await
+    }
+
+    /// The same, with more in its configuration.
+    pub(crate) async fn first_with(folder: &Path, ground: &Ground, more: &str) -> Self {
         let port = free_port();
         let done = Self::command()
             .args(["init", "--port", &port.to_string(), "--dir"])
@@ -51,7 +56,7 @@ impl Daemon {
             .unwrap();
         assert!(done.status.success(), "{done:?}");
         let config = folder.join("operation-manager.toml");
-        let text = std::fs::read_to_string(&config).unwrap() + &ground.section();
+        let text = std::fs::read_to_string(&config).unwrap() + &ground.section() + more;
         std::fs::write(&config, text).unwrap();
         let daemon = Self::over(folder, port, ground.clone()).await;
         let client = daemon.client();

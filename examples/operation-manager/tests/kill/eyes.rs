@@ -77,28 +77,13 @@ async fn stacks(heat: &Heat, id: &str) -> Vec<usize> {
 fn containers(path: &Path, label: &str) -> Vec<usize> {
     let (mut masters, mut slaves) = (0, 0);
     let mut seen = std::collections::BTreeSet::new();
-    for folder in std::fs::read_dir(path).unwrap() {
-        let folder = folder.unwrap();
-        let Ok(text) = std::fs::read(folder.path().join("rm.json")) else {
-            continue;
-        };
-        let says: Value = serde_json::from_slice(&text).unwrap();
-        let host = says["spec"]["hostname"].as_str().unwrap_or_default();
-        let Some(role) = host.strip_prefix(&format!("{label}-")) else {
-            continue;
-        };
-        assert!(seen.insert(host.to_owned()), "{host} is there twice");
-        let name = folder.file_name();
-        let mut info = Command::new("lxc-info");
-        let told = info
-            .arg("-P")
-            .arg(path)
-            .arg("-n")
-            .arg(&name)
-            .args(["-s", "-H"]);
-        let told = told.output().unwrap().stdout;
-        assert_eq!(told, b"RUNNING\n", "{host}");
-        match role.starts_with("master") {
+    for (host, state) in hosts(path, label) {
+        assert!(
+            seen.insert(host.clone()),
+            "{host} of {label} is there twice"
+        );
+        assert_eq!(state, "RUNNING", "{host} of {label}");
+        match host.starts_with("master") {
             true => masters += 1,
             false => slaves += 1,
         }
@@ -108,4 +93,33 @@ fn containers(path: &Path, label: &str) -> Vec<usize> {
         _ => assert_eq!(masters, 1, "masters of {label}"),
     }
     vec![slaves; masters]
+}
+
+/// The containers whose hosts are called `LABEL-NAME`, in order: each by its
+/// NAME, with its state as LXC's own tool tells it.
+pub(crate) fn hosts(path: &Path, label: &str) -> Vec<(String, String)> {
+    let mut hosts = Vec::new();
+    for folder in std::fs::read_dir(path).unwrap() {
+        let folder = folder.unwrap();
+        let Ok(text) = std::fs::read(folder.path().join("rm.json")) else {
+            continue;
+        };
+        let says: Value = serde_json::from_slice(&text).unwrap();
+        let host = says["spec"]["hostname"].as_str().unwrap_or_default();
+        let Some(name) = host.strip_prefix(&format!("{label}-")) else {
+            continue;
+        };
+        let mut info = Command::new("lxc-info");
+        let told = info
+            .arg("-P")
+            .arg(path)
+            .arg("-n")
+            .arg(folder.file_name())
+            .args(["-s", "-H"]);
+        let told = told.output().unwrap().stdout;
+        let state = String::from_utf8_lossy(&told).trim().to_owned();
+        hosts.push((name.to_owned(), state));
+    }
+    hosts.sort_unstable();
+    hosts
 }

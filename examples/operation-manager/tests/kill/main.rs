@@ -1,7 +1,8 @@
 //! The daemon is killed with -9, or stopped, in the middle of create, resize and
 //! delete on a real Heat and on real containers, and goes on: exactly one stack
-//! a cluster, or one container a host of it, and none left over.
-//! `cargo xtask crash` runs the same with many more kills.
+//! a cluster, or one container a host of it, and none left over. The same where
+//! GENI's experimenters ask for slivers. `cargo xtask crash` runs it with many
+//! more kills.
 //!
 //! What is claimed about a site is read by other eyes than the daemon's: from
 //! Heat by a session of its own, of containers from their folders and from the
@@ -14,11 +15,18 @@
     reason = "tests, and what they share"
 )]
 
+#[cfg(feature = "geni")]
+mod aggregate;
 mod campaign;
 mod daemon;
+mod dice;
 mod eyes;
 mod ground;
+#[cfg(feature = "geni")]
+mod life;
 mod phases;
+#[cfg(feature = "geni")]
+mod slices;
 mod stopped;
 
 /// A number from the environment.
