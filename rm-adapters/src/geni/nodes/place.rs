@@ -195,10 +195,16 @@ impl Room<'_> {
             .and_then(|t| t.name.as_deref())
             .unwrap_or(self.usual);
         // What it is called and told to do takes no room, and the addresses on
-        // links are their own.
+        // links are their own. A site is asked only whether it can bring so many
+        // KiB of commands.
+        let told: usize = spec.boot_commands.iter().map(|c| c.len() + 1).sum();
+        let told = spec
+            .boot_commands
+            .first()
+            .map(|_| " ".repeat(told >> 10 << 10));
         let mut shape = NodeSpec {
             hostname: None,
-            boot_commands: spec.boot_commands.iter().take(1).cloned().collect(),
+            boot_commands: told.into_iter().collect(),
             ..spec.clone()
         };
         for end in shape.interfaces.iter_mut().filter(|i| i.link.is_some()) {
