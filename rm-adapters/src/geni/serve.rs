@@ -22,7 +22,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_rustls::TlsAcceptor;
 
 use super::bench::Bench;
-use super::credentials::{CredentialVerifier, Roots, XmlVerifier};
+use super::credentials::{CredentialVerifier, Remembering, Roots, XmlVerifier};
 use super::rpc::{Aggregate, Rpc, Version};
 use super::slice;
 use super::tls::{self, Client};
@@ -78,7 +78,7 @@ impl GeniDoor {
                 host,
                 aggregate,
                 roots,
-                verifier: Arc::new(XmlVerifier),
+                verifier: Arc::new(Remembering::new(Arc::new(XmlVerifier))),
                 bench: Bench::default(),
             }),
             acceptor: TlsAcceptor::from(Arc::new(config)),
@@ -91,7 +91,8 @@ impl GeniDoor {
         })
     }
 
-    /// With another verifier of credentials.
+    /// With another verifier of credentials, instead of [`XmlVerifier`] whose
+    /// verdicts are [remembered](Remembering).
     #[must_use]
     pub fn verifying(mut self, verifier: Arc<dyn CredentialVerifier>) -> Self {
         self.rpc = Arc::new(Rpc {

@@ -19,6 +19,7 @@ mod kinds;
 mod lab;
 mod limits;
 mod links;
+mod remembered;
 mod ring;
 mod rspec;
 mod slice;

@@ -17,6 +17,7 @@
 //! | how a signature is checked | `signature.rs`, `c14n.rs` |
 //! | whom we trust, and when that changes | [`Roots`], [`Certificate`] |
 //! | which privilege grants which call | [`Operation`] |
+//! | when a credential is not verified again | [`Remembering`] |
 //! | how an authority gives credentials out | [`Issuer`] |
 
 use std::fmt;
@@ -32,6 +33,7 @@ mod certificate;
 mod issue;
 mod privilege;
 mod refusal;
+mod remembered;
 mod roots;
 mod sfa;
 mod signature;
@@ -41,6 +43,7 @@ pub use certificate::{Anchors, Certificate};
 pub use issue::{Grant, Issuer};
 pub use privilege::{Operation, Privilege};
 pub(crate) use refusal::{EXPIRED, FORBIDDEN, INVALID, MISMATCH, UNREADABLE, UNTRUSTED};
+pub use remembered::Remembering;
 pub use roots::Roots;
 pub use sfa::permit;
 pub(crate) use when::read_time;
