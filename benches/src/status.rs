@@ -1,4 +1,4 @@
-//! What the system says of this process.
+//! What the system says of this process, and of others.
 
 use crate::Result;
 
@@ -37,4 +37,50 @@ pub fn most_resident() -> Result<f64> {
 /// Where the system does not tell.
 pub fn threads() -> Result<u32> {
     status("Threads")
+}
+
+/// Seconds for which a process was at work so far, whoever worked for it: its
+/// threads, also those that have ended, and the system. Exact to a tick, which
+/// is usually a hundredth of a second.
+///
+/// # Errors
+///
+/// Where there is no such process.
+pub fn processor_of(process: u32) -> Result<f64> {
+    let file = format!("/proc/{process}/stat");
+    let stat = std::fs::read_to_string(&file)?;
+    // The name of the program is in parentheses, and may hold any character.
+    let after_name = stat.rsplit_once(')').map(|(_, rest)| rest);
+    let ticks = after_name.and_then(ticks_in);
+    let ticks = ticks.ok_or_else(|| format!("{file} does not say for how long it worked"))?;
+    #[expect(clippy::cast_precision_loss, reason = "ticks of a few minutes")]
+    let seconds = ticks as f64 / rustix::param::clock_ticks_per_second() as f64;
+    Ok(seconds)
+}
+
+/// Of the user and of the system: the 14th and 15th word, the 3rd being the first
+/// here.
+fn ticks_in(stat: &str) -> Option<u64> {
+    let mut words = stat.split_whitespace().skip(11);
+    let mut next = || words.next()?.parse::<u64>().ok();
+    Some(next()? + next()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_of_the_user_and_of_the_system_are_one_number() {
+        let stat = " S 1 2 3 4 5 6 7 8 9 10 120 34 0 0 20 0 3 0 100";
+        assert_eq!(ticks_in(stat), Some(154));
+        assert_eq!(ticks_in(" S 1"), None);
+    }
+
+    #[test]
+    fn the_time_of_a_process_does_not_go_back() {
+        let own = std::process::id();
+        let before = processor_of(own).unwrap();
+        assert!(processor_of(own).unwrap() >= before);
+    }
 }

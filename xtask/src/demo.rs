@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::thread;
 
 use crate::error::{Error, Result};
+use crate::install;
 use crate::lab::{self, Guard, Lab, Traces};
 use crate::paths;
 use crate::run::{Run, elapsed, minutes, say};
@@ -92,7 +93,7 @@ fn on_this_machine(world: World, lab: &Lab) -> Result<()> {
     lab.clear()?;
     lab.install()?;
     if world == World::Geni {
-        geni::install()?;
+        install::geni_lib()?;
     }
     let program = build()?;
     let more = [lab.dir.as_path()];

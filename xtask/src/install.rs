@@ -1,7 +1,7 @@
 //! What is missing on this machine, and how it gets here.
 //!
-//! The lab's scripts install what the lab needs; this is about tools of cargo
-//! and the Python that runs those scripts.
+//! The lab's scripts install what the lab needs; this is about tools of cargo,
+//! the Python that runs those scripts, and programs of others to compare with.
 
 use std::env;
 use std::path::PathBuf;
@@ -74,6 +74,12 @@ pub(crate) fn python() -> Result<PathBuf> {
     paths::in_path("python3")
         .filter(usable)
         .ok_or_else(|| Error::new("no python3 of version 3.10 or newer in PATH"))
+}
+
+/// geni-lib as it is published, told which; the Python that has it.
+pub(crate) fn geni_lib() -> Result<PathBuf> {
+    Run::new(paths::root().join("lab/geni/install")).run()?;
+    Ok(paths::cache()?.join("geni-venv/bin/python"))
 }
 
 /// The programs of others that judge what we write and read.

@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 
 const RSPEC: &str = "http://www.geni.net/resources/rspec/3";
-const CM: &str = "urn:publicid:IDN+rack.example.net+authority+cm";
+/// The authority of the rack, and its aggregate.
+pub(super) const AUTHORITY: &str = "rack.example.net";
+pub(super) const CM: &str = "urn:publicid:IDN+rack.example.net+authority+cm";
 
 /// Nodes that can be had, each with two interfaces, and a link for each pair.
 pub(super) fn advertisement(nodes: u32) -> String {
@@ -43,14 +45,14 @@ pub(super) fn advertisement(nodes: u32) -> String {
     text
 }
 
-/// What asks for so many nodes.
-pub(super) fn request(nodes: u32) -> String {
+/// What asks for so many nodes of a type of sliver.
+pub(super) fn request(nodes: u32, sliver_type: &str) -> String {
     let mut text = head("request", "request.xsd");
     for n in 0..nodes {
         let _ = write!(
             text,
             r#"  <node client_id="node-{n}" component_manager_id="{CM}" exclusive="false">
-    <sliver_type name="emulab-xen"/>
+    <sliver_type name="{sliver_type}"/>
     <interface client_id="node-{n}:if0"><ip address="10.1.{}.{}" netmask="255.255.0.0" type="ipv4"/></interface>
     <services><execute shell="sh" command="/local/setup.sh {n}"/></services>
   </node>

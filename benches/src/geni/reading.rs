@@ -11,7 +11,7 @@ use rm_adapters::geni::rspec::Rspec;
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 
-use super::{Options, SIZES, documents};
+use super::{Options, documents};
 use benches::Result;
 use benches::numbers::Samples;
 use benches::status;
@@ -31,8 +31,8 @@ pub(super) struct Size {
 }
 
 pub(super) fn measure(folder: &Path, options: &Options) -> Result<Vec<Size>> {
-    SIZES
-        .into_iter()
+    options
+        .sizes()
         .map(|nodes| {
             println!("documents of {nodes} nodes");
             one_size(folder, options, nodes)
@@ -43,7 +43,7 @@ pub(super) fn measure(folder: &Path, options: &Options) -> Result<Vec<Size>> {
 fn one_size(folder: &Path, options: &Options, nodes: u32) -> Result<Size> {
     let file = folder.join(format!("advertisement-{nodes}.xml"));
     let advertisement = documents::advertisement(nodes);
-    let request = documents::request(nodes);
+    let request = documents::request(nodes, "emulab-xen");
     fs::write(&file, &advertisement)?;
     let mut size = Size {
         nodes,

@@ -16,11 +16,6 @@ fn clients() -> PathBuf {
     paths::root().join("lab/geni")
 }
 
-/// Gets geni-lib, and says which.
-pub(super) fn install() -> Result<()> {
-    Run::new(clients().join("install")).run()
-}
-
 /// A small authority, and where the aggregate of it is reached.
 #[derive(Debug)]
 pub(super) struct Testbed {
