@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use rm_adapters::geni::xmlrpc::Value;
 use rm_core::store::{Batch, Key};
+use rm_testkit::Verb;
 
 use super::authority::{Sign, envelope};
 use super::lab::{code, lab, options, sfa};
 use super::rspec::fits;
-use super::slice::{AM, Slice, all, manifest, nodes, none, slivers, states, value, with_users};
+use super::slice::{
+    AM, Slice, all, manifest, nodes, none, request, slivers, states, value, with_users,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slivers_are_allocated_provisioned_started_and_deleted() {
@@ -422,4 +425,25 @@ async fn a_slice_whose_document_is_lost_still_has_its_slivers() {
     );
     assert_eq!(slivers(&value(&slice.all("Delete").await)).len(), 3);
     assert_eq!(code(&slice.all("Status").await), 12);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_site_is_asked_once_for_nodes_that_differ_in_what_they_are_told_to_do() {
+    let lab = lab("asked-once").await;
+    let slice = Slice::of(&lab, "s");
+    let asked = || {
+        let calls = lab.cloud.calls();
+        calls.iter().filter(|c| c.verb == Verb::Offers).count()
+    };
+    let before = asked();
+    let node = |n: u32| {
+        format!(
+            "<node client_id=\"n{n}\"><sliver_type name=\"lxc\"/>\
+             <services><execute shell=\"sh\" command=\"run {n}\"/></services></node>"
+        )
+    };
+    let all: String = (0..20).map(node).collect();
+    let made = value(&slice.create(&request(&all)).await);
+    assert_eq!(manifest(&made).nodes.len(), 20);
+    assert_eq!(asked() - before, 1);
 }
