@@ -32,22 +32,43 @@ type Manager = Arc<dyn ResourceManager<model::Node>>;
 /// Offers nodes of some kinds, each by the name of its type of sliver.
 #[derive(Debug)]
 pub struct NodeSlivers {
+    /// Those that are offered come first. The others are what there may be of
+    /// earlier days: who has it keeps it, and can do with it whatever can be done.
     kinds: Vec<Kind>,
     types: Vec<&'static str>,
+    offered: usize,
 }
 
 impl NodeSlivers {
-    /// These kinds, each with what RSpecs call it.
+    /// Offers these kinds, each with what RSpecs call it. Slivers of the usual
+    /// kinds that are not among them are served all the same, and no more of them
+    /// are made.
     pub fn new(types: impl IntoIterator<Item = (Kind, &'static str)>) -> Self {
-        let (kinds, types) = types.into_iter().unzip();
-        Self { kinds, types }
+        let (mut kinds, mut types): (Vec<Kind>, Vec<&'static str>) = types.into_iter().unzip();
+        let offered = kinds.len();
+        for (kind, name) in usual() {
+            if !kinds.contains(&kind) {
+                kinds.push(kind);
+                types.push(name);
+            }
+        }
+        Self {
+            kinds,
+            types,
+            offered,
+        }
     }
 
-    /// The managers of these types of slivers that are linked, each with what
-    /// RSpecs call it.
+    /// The managers of the types of slivers that are offered and linked, each
+    /// with what RSpecs call it.
     fn managers(&self, call: &Call<'_>) -> Result<Vec<(&'static str, Manager)>> {
+        self.first(self.offered, call)
+    }
+
+    /// The same of so many of the kinds.
+    fn first(&self, kinds: usize, call: &Call<'_>) -> Result<Vec<(&'static str, Manager)>> {
         let mut all = Vec::new();
-        for (kind, name) in self.kinds.iter().zip(&self.types) {
+        for (kind, name) in self.kinds.iter().zip(&self.types).take(kinds) {
             match call.host.managers().serving::<model::Node>(kind) {
                 Ok(managers) => all.extend(managers.into_iter().map(|m| (*name, m))),
                 Err(e) if e.kind() == ErrorKind::Unsupported => {}
@@ -60,12 +81,17 @@ impl NodeSlivers {
 
 impl Default for NodeSlivers {
     fn default() -> Self {
-        Self::new([
-            (Kind::from_static("vm.lxc"), "lxc"),
-            (Kind::from_static("vm.xen"), "xen"),
-            (Kind::from_static("vm.kvm"), "kvm"),
-        ])
+        Self::new(usual())
     }
+}
+
+/// The kinds of nodes that are known here, each with what RSpecs call it.
+fn usual() -> [(Kind, &'static str); 3] {
+    [
+        (Kind::from_static("vm.lxc"), "lxc"),
+        (Kind::from_static("vm.xen"), "xen"),
+        (Kind::from_static("vm.kvm"), "kvm"),
+    ]
 }
 
 impl Adapter for NodeSlivers {
@@ -146,7 +172,7 @@ impl GeniSliver for NodeSlivers {
 
     async fn held(&self, call: &Call<'_>) -> Result<Vec<Box<dyn Sliver>>> {
         let mut held: Vec<Box<dyn Sliver>> = Vec::new();
-        for (_, manager) in self.managers(call)? {
+        for (_, manager) in self.first(self.kinds.len(), call)? {
             let mut after = None;
             loop {
                 let page = manager.find(call.who, false, after.as_ref(), PAGE).await?;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use rm_adapters::geni::rspec::{Node, Rspec};
 use rm_adapters::geni::states::Standing;
+use rm_adapters::geni::xmlrpc::Value;
 use rm_adapters::geni::{
     GeniSliver, Joined, NodeSlivers, Refusal, Sliver, SliverTerms, Urn, register,
 };
@@ -15,8 +16,8 @@ use rm_core::store::{Batch, By};
 use rm_core::{Call, Error, ErrorKind, Kind, Result};
 use tokio::sync::Barrier;
 
-use super::lab::{code, lab_of};
-use super::slice::{Slice, link, nodes, request, slivers, value};
+use super::lab::{code, lab, lab_of};
+use super::slice::{Slice, link, nodes, none, request, slivers, value};
 
 /// An adapter that takes a type of its own and finds no room for it.
 #[derive(Debug)]
@@ -208,4 +209,53 @@ async fn calls_on_several_slices_at_once_do_not_wait_for_each_other() {
     for answer in futures_util::future::join_all(calls).await {
         value(&answer);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slivers_of_a_kind_that_is_not_offered_any_more_are_still_their_slices() {
+    let mut lab = lab("not-offered").await;
+    let before = {
+        let slice = Slice::of(&lab, "s");
+        value(&slice.allocate(&nodes(&["a", "b"])).await);
+        slivers(&value(&slice.all("Status").await))
+    };
+    let store = Arc::clone(lab.host.store());
+    lab.restart_with(Arc::clone(&store), |all| {
+        let xen = NodeSlivers::new([(Kind::from_static("vm.xen"), "xen")]);
+        all.adapter::<dyn GeniSliver>(Arc::new(xen)).unwrap();
+    })
+    .await;
+    assert_eq!(lab.door.tidy().await.unwrap(), 0);
+    let slice = Slice::of(&lab, "s");
+    assert_eq!(slivers(&value(&slice.all("Status").await)), before);
+    // No more of them are made.
+    assert_eq!(code(&slice.allocate(&nodes(&["c"])).await), 13);
+    let soon = Value::text("2026-11-21T20:30:00Z");
+    let arguments = vec![slice.urns(), slice.proof(), soon, none()];
+    value(&slice.call(3, "Renew", arguments).await);
+    assert_eq!(slivers(&value(&slice.all("Delete").await)).len(), 2);
+    assert_eq!(code(&slice.all("Status").await), 12);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slice_does_not_forget_slivers_that_nothing_here_translates() {
+    let mut lab = lab("out-of-reach").await;
+    let before = {
+        let slice = Slice::of(&lab, "s");
+        value(&slice.allocate(&nodes(&["a", "b"])).await);
+        slivers(&value(&slice.all("Status").await))
+    };
+    let store = Arc::clone(lab.host.store());
+    lab.restart_with(store, |_| {}).await;
+    assert_eq!(lab.door.tidy().await.unwrap(), 0);
+    let slice = Slice::of(&lab, "s");
+    for method in ["Status", "Describe", "Delete"] {
+        let answer = slice.all(method).await;
+        assert_eq!(code(&answer), 11, "{method}: {answer:?}");
+    }
+    assert_eq!(code(&slice.allocate(&nodes(&["a"])).await), 11);
+    lab.restart().await;
+    let slice = Slice::of(&lab, "s");
+    assert_eq!(slivers(&value(&slice.all("Status").await)), before);
+    assert_eq!(slivers(&value(&slice.all("Delete").await)).len(), 2);
 }

@@ -194,9 +194,18 @@ async fn open(
 impl Lab {
     /// The process ends, and another one begins with the same store.
     pub(crate) async fn restart(&mut self) {
-        self.stop.send_replace(true);
         let store = Arc::clone(self.host.store());
-        let adapters = |all: &mut Registries| geni::register(all).unwrap();
+        self.restart_with(store, |all| geni::register(all).unwrap())
+            .await;
+    }
+
+    /// The same with another store, and other adapters.
+    pub(crate) async fn restart_with(
+        &mut self,
+        store: Arc<dyn Store>,
+        adapters: impl FnOnce(&mut Registries),
+    ) {
+        self.stop.send_replace(true);
         self.host = host(&self.evening, &self.cloud, store, adapters);
         (self.door, self.base, self.stop) =
             open(&self.host, &self.am, &self.folder, |door| door).await;

@@ -99,7 +99,7 @@ pub(super) fn schema() -> Value {
             "roots": {"type": "string", "description": "A folder with the certificates of those who are trusted (*.pem, *.crt, *.cer); it is looked at again as it changes."},
             "urn": {"type": "string", "examples": ["urn:publicid:IDN+example.org+authority+am"], "description": "The aggregate's name, of the type authority; that of its certificate where absent."},
             "tenant": {"type": "string", "description": "By whose credentials of the catalog sites are used for slices: this tenant's; where absent, that of the name of the aggregate's authority."},
-            "slivers": {"type": "array", "items": {"type": "string", "enum": ["lxc", "xen", "kvm"]}, "minItems": 1, "default": ["lxc", "xen", "kvm"], "description": "Which kinds of nodes are offered, by the names of their types of sliver."},
+            "slivers": {"type": "array", "items": {"type": "string", "enum": ["lxc", "xen", "kvm"]}, "minItems": 1, "default": ["lxc", "xen", "kvm"], "description": "Which kinds of nodes are offered, by the names of their types of sliver; what is there of others is served all the same."},
             "open": {"type": "array", "items": {"type": "integer", "minimum": 2, "maximum": 3}, "default": [2], "description": "The versions in which ListResources answers clients without a credential."},
             "connections": {"type": "integer", "minimum": 4, "maximum": 65535, "default": 1024, "description": "How many connections there are at once."},
         }),

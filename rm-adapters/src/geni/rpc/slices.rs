@@ -115,6 +115,7 @@ impl Rpc {
         loop {
             let opened = Opened::read(host, slice).await?;
             opened.is_open()?;
+            opened.is_whole()?;
             if grant.once && !opened.slivers.is_empty() {
                 return Err(Error::new(
                     ErrorKind::Exists,
@@ -190,6 +191,7 @@ impl Rpc {
     fn chosen<'o>(&self, opened: &'o Opened, about: &About) -> Result<Vec<&'o Have>> {
         opened.has_some()?;
         let About::Slivers(urns) = about else {
+            opened.is_whole()?;
             return Ok(opened.slivers.iter().collect());
         };
         let mut there: BTreeMap<ResourceId, &Have> = opened
@@ -200,6 +202,9 @@ impl Rpc {
         let mut chosen = Vec::with_capacity(urns.len());
         for urn in urns {
             let id = resource_of(&self.aggregate.urn, urn);
+            if let Some(id) = id {
+                opened.reaches(id)?;
+            }
             if let Some(have) = id.and_then(|id| there.remove(&id)) {
                 chosen.push(have);
             } else if !chosen.iter().any(|have: &&Have| Some(have.id()) == id) {

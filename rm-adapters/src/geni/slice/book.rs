@@ -31,6 +31,9 @@ pub(in crate::geni) struct Opened {
     kept: Kept,
     /// Its slivers, in the order in which they were asked for.
     pub(in crate::geni) slivers: Vec<Have>,
+    /// Those that are there and that nothing here translates any more: an adapter
+    /// or a backend is not linked into this program. They stay in the document.
+    beyond: BTreeSet<ResourceId>,
 }
 
 /// A sliver that there is.
@@ -76,8 +79,9 @@ impl Opened {
             version,
             kept,
             slivers: Vec::new(),
+            beyond: BTreeSet::new(),
         };
-        opened.slivers = opened.slivers(host).await?;
+        (opened.slivers, opened.beyond) = opened.slivers(host).await?;
         Ok(opened)
     }
 
@@ -115,7 +119,8 @@ impl Opened {
         })
     }
 
-    async fn slivers(&self, host: &Host) -> Result<Vec<Have>> {
+    /// What is there of what is listed, and what is there and out of reach.
+    async fn slivers(&self, host: &Host) -> Result<(Vec<Have>, BTreeSet<ResourceId>)> {
         let listed = || self.kept.requests.iter().flat_map(|r| &r.slivers);
         let used: BTreeSet<&str> = listed().map(|l| &*l.adapter).collect();
         let call = host.call(&self.owner);
@@ -131,11 +136,18 @@ impl Opened {
             adapters.insert(adapter.name(), adapter);
         }
         let mut have = Vec::with_capacity(held.len());
+        let mut beyond = BTreeSet::new();
         for (request, asked) in self.kept.requests.iter().enumerate() {
             for listed in &asked.slivers {
                 let adapter = adapters.get(&*listed.adapter);
                 let sliver = held.remove(&listed.resource);
                 let (Some(adapter), Some(sliver)) = (adapter, sliver) else {
+                    // That nobody shows it does not mean that it is gone.
+                    let row = host.store().resource(listed.resource).await?;
+                    let there = |wanted| Allocation::of(wanted) != Allocation::Unallocated;
+                    if row.is_some_and(|row| there(row.record.wanted)) {
+                        beyond.insert(listed.resource);
+                    }
                     continue;
                 };
                 if Allocation::of(sliver.record().wanted) == Allocation::Unallocated {
@@ -149,7 +161,7 @@ impl Opened {
                 });
             }
         }
-        Ok(have)
+        Ok((have, beyond))
     }
 
     /// Refuses what nobody may do any more with a slice that was shut down.
@@ -165,9 +177,38 @@ impl Opened {
         .advice("ask the operator of the aggregate what happened"))
     }
 
+    /// Refuses a slice of which something is out of reach: what is said of all of
+    /// it would not be true of that.
+    pub(in crate::geni) fn is_whole(&self) -> Result<()> {
+        match self.beyond.len() {
+            0 => Ok(()),
+            n => Err(self.out_of_reach(n)),
+        }
+    }
+
+    /// Refuses a sliver that is out of reach.
+    pub(in crate::geni) fn reaches(&self, sliver: ResourceId) -> Result<()> {
+        match self.beyond.contains(&sliver) {
+            false => Ok(()),
+            true => Err(self.out_of_reach(1)),
+        }
+    }
+
+    fn out_of_reach(&self, slivers: usize) -> Error {
+        Error::new(
+            ErrorKind::Unavailable,
+            format!(
+                "{} has {slivers} slivers of kinds that this aggregate does not serve at present",
+                self.urn
+            ),
+        )
+        .code("out-of-reach")
+        .advice("they are still there: tell the operator, or name the slivers that you mean")
+    }
+
     /// Refuses a slice that has nothing here.
     pub(in crate::geni) fn has_some(&self) -> Result<()> {
-        if !self.slivers.is_empty() {
+        if !self.slivers.is_empty() || !self.beyond.is_empty() {
             return Ok(());
         }
         Err(
@@ -203,6 +244,7 @@ impl Opened {
             .iter()
             .map(Have::id)
             .filter(|id| !released.contains(id))
+            .chain(self.beyond.iter().copied())
             .collect();
         for asked in &mut kept.requests {
             asked.slivers.retain(|l| stay.contains(&l.resource));
@@ -248,7 +290,8 @@ pub(in crate::geni) async fn tidy(host: &Host) -> Result<usize> {
         for document in page.items {
             let kept: Kept = document.record.body.read()?;
             let slice = Opened::read(host, &kept.urn.parse()?).await?;
-            let empty = slice.slivers.is_empty() && !slice.kept.shut;
+            let some = !slice.slivers.is_empty() || !slice.beyond.is_empty();
+            let empty = !some && !slice.kept.shut;
             let none = BTreeSet::new();
             if empty && slice.write(host, Batch::default(), None, &none).await? {
                 forgotten += 1;
