@@ -79,9 +79,17 @@ impl Contract for dyn GeniSliver {
 }
 
 /// A resource that is a sliver.
+#[async_trait]
 pub trait Sliver: fmt::Debug + Send + Sync {
     /// Its record, as it was read.
     fn record(&self) -> &ResourceRecord;
+
+    /// Reads it anew.
+    ///
+    /// # Errors
+    ///
+    /// [`rm_core::ErrorKind::NotFound`] where it is gone.
+    async fn again(&self, who: &Caller) -> Result<Box<dyn Sliver>>;
 
     /// Writes something to be done with it into a batch, which the caller
     /// commits; answers what its record will be then.

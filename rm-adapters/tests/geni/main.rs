@@ -20,6 +20,7 @@ mod lab;
 mod limits;
 mod links;
 mod remembered;
+mod restless;
 mod ring;
 mod rspec;
 mod slice;

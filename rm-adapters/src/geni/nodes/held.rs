@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use rm_core::model::{self, Action as Once, NodeSpec, NodeView, Power};
 use rm_core::record::ResourceRecord;
 use rm_core::resource::Resource;
@@ -18,9 +19,14 @@ use crate::geni::states::{Action, Standing};
 #[derive(Debug)]
 pub(super) struct NodeSliver(pub(super) Resource<model::Node>);
 
+#[async_trait]
 impl Sliver for NodeSliver {
     fn record(&self) -> &ResourceRecord {
         self.0.record()
+    }
+
+    async fn again(&self, who: &Caller) -> Result<Box<dyn Sliver>> {
+        Ok(Box::new(Self(self.0.again(who).await?)))
     }
 
     fn write(

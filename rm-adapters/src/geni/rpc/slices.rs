@@ -7,7 +7,7 @@ use rm_core::env::Timestamp;
 use rm_core::life::Wanted;
 use rm_core::model::NodeUser;
 use rm_core::record::ResourceRecord;
-use rm_core::store::Batch;
+use rm_core::store::{Batch, Outcome};
 use rm_core::{Error, ErrorKind, ResourceId, Result};
 
 use super::arguments::{About, Brought, Options, bad, credentials, slice_urn};
@@ -136,7 +136,8 @@ impl Rpc {
             let mut batch = Batch::default();
             let prepared = wish.prepare(host, &opened, &terms, &mut batch).await?;
             let more = Some(prepared.asked.clone());
-            if opened.write(host, batch, more, &BTreeSet::new()).await? {
+            let written = opened.write(host, batch, more, &BTreeSet::new()).await?;
+            if let Outcome::Done(_) = written {
                 return Ok(prepared);
             }
             tries.again(&**host.env()).await?;
@@ -157,58 +158,49 @@ impl Rpc {
         let host = &*self.host;
         let mut tries = Tries::default();
         loop {
-            let opened = Opened::read(host, slice).await?;
+            let mut opened = Opened::read(host, slice).await?;
             opened.is_open()?;
-            let mut batch = Batch::default();
-            let mut done = Vec::new();
-            let mut released = BTreeSet::new();
-            for have in self.chosen(&opened, about)? {
-                let written = deed(have).and_then(|deed| {
-                    let Some(deed) = deed else {
-                        return Ok(None);
-                    };
-                    let record = have.sliver.write(&opened.owner, &deed, &mut batch)?;
-                    if matches!(deed, Deed::Release) {
-                        released.insert(record.id);
-                    }
-                    Ok(Some(record))
+            let chosen = self.chosen(&opened, about)?;
+            let changed = opened.change(host, &chosen, best_effort, &deed).await?;
+            if let Some(parts) = changed {
+                let done = parts.into_iter().filter_map(|part| {
+                    let have = opened.slivers.get(part.at)?;
+                    Some(match part.record {
+                        Some(record) => Done::of(have, record, part.error),
+                        None => Done::as_is(have, part.error),
+                    })
                 });
-                done.push(match written {
-                    Ok(Some(record)) => Done::of(have, record, None),
-                    Ok(None) => Done::as_is(have, None),
-                    Err(refusal) if best_effort => Done::as_is(have, Some(refusal.error)),
-                    Err(refusal) => return Err(refusal),
-                });
-            }
-            if batch.resources.is_empty() || opened.write(host, batch, None, &released).await? {
+                let done = done.collect();
                 return Ok((opened, done));
             }
             tries.again(&**host.env()).await?;
         }
     }
 
-    /// The slivers that a call is about.
-    fn chosen<'o>(&self, opened: &'o Opened, about: &About) -> Result<Vec<&'o Have>> {
+    /// The slivers that a call is about, by their places in the slice.
+    fn chosen(&self, opened: &Opened, about: &About) -> Result<Vec<usize>> {
         opened.has_some()?;
         let About::Slivers(urns) = about else {
             opened.is_whole()?;
-            return Ok(opened.slivers.iter().collect());
+            return Ok((0..opened.slivers.len()).collect());
         };
-        let mut there: BTreeMap<ResourceId, &Have> = opened
+        let there: BTreeMap<ResourceId, usize> = opened
             .slivers
             .iter()
-            .map(|have| (have.id(), have))
+            .enumerate()
+            .map(|(at, have)| (have.id(), at))
             .collect();
         let mut chosen = Vec::with_capacity(urns.len());
+        let mut named = BTreeSet::new();
         for urn in urns {
             let id = resource_of(&self.aggregate.urn, urn);
             if let Some(id) = id {
                 opened.reaches(id)?;
             }
-            if let Some(have) = id.and_then(|id| there.remove(&id)) {
-                chosen.push(have);
-            } else if !chosen.iter().any(|have: &&Have| Some(have.id()) == id) {
-                return Err(no_sliver(urn));
+            let at = id.and_then(|id| there.get(&id)).copied();
+            let at = at.ok_or_else(|| no_sliver(urn))?;
+            if named.insert(at) {
+                chosen.push(at);
             }
         }
         Ok(chosen)
@@ -220,6 +212,7 @@ impl Rpc {
         let done = self
             .chosen(&opened, about)?
             .into_iter()
+            .filter_map(|at| opened.slivers.get(at))
             .map(|have| Done::as_is(have, None))
             .collect();
         Ok((opened, done))
@@ -288,7 +281,8 @@ impl Rpc {
     }
 
     /// Ends all that happens in a slice, for good; true of one that has nothing
-    /// here, which can have nothing from then on.
+    /// here, which can have nothing from then on. It is marked before anything is
+    /// stopped: however much happens to its slivers, nobody else does any more.
     pub(super) async fn shutdown(
         &self,
         peer: &Certificate,
@@ -304,25 +298,42 @@ impl Rpc {
         loop {
             let opened = Opened::read(host, &slice).await?;
             if opened.is_open().is_err() {
-                return Ok(Value::Bool(true).into());
+                break;
             }
-            let mut batch = Batch::default();
-            for have in &opened.slivers {
-                let record = have.sliver.record();
-                if record.wanted != Wanted::Running {
-                    continue;
-                }
-                let stop = Deed::Act(Action::Stop);
-                if let Err(e) = have.sliver.write(&opened.owner, &stop, &mut batch) {
-                    tracing::warn!(%slice, resource = %record.id, error = %e, "a sliver cannot be stopped");
-                }
-            }
-            if opened.shut(host, batch).await? {
+            if opened.shut(host).await? {
                 let by = peer.urn().map_or("nobody", Urn::as_str);
                 tracing::warn!(%slice, by, "a slice was shut down");
-                return Ok(Value::Bool(true).into());
+                break;
             }
             tries.again(&**host.env()).await?;
+        }
+        self.stop_all(&slice).await?;
+        Ok(Value::Bool(true).into())
+    }
+
+    /// Stops what runs in a slice.
+    async fn stop_all(&self, slice: &Urn) -> Result<(), Refusal> {
+        let host = &*self.host;
+        let stop = |have: &Have| {
+            let runs = have.sliver.record().wanted == Wanted::Running;
+            Ok(runs.then_some(Deed::Act(Action::Stop)))
+        };
+        let mut tries = Tries::default();
+        loop {
+            let mut opened = Opened::read(host, slice).await?;
+            let all: Vec<usize> = (0..opened.slivers.len()).collect();
+            let Some(parts) = opened.change(host, &all, true, &stop).await? else {
+                tries.again(&**host.env()).await?;
+                continue;
+            };
+            for part in parts {
+                let resource = opened.slivers.get(part.at).map(Have::id);
+                if let (Some(resource), Some(e)) = (resource, part.error) {
+                    tracing::warn!(%slice, %resource, error = %e, "a sliver cannot be stopped");
+                }
+            }
+            // Of what is out of reach nobody can say that it has stopped.
+            return Ok(opened.is_whole()?);
         }
     }
 

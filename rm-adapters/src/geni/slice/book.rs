@@ -230,14 +230,14 @@ impl Opened {
     }
 
     /// Commits a batch for this slice: with one more request, without what was
-    /// released. False where somebody was faster, and nothing was written.
+    /// released. Refused where somebody was faster, and nothing was written.
     pub(in crate::geni) async fn write(
         &self,
         host: &Host,
-        mut batch: Batch,
+        batch: Batch,
         more: Option<Asked>,
         released: &BTreeSet<ResourceId>,
-    ) -> Result<bool> {
+    ) -> Result<Outcome> {
         let mut kept = self.kept.clone();
         let stay: BTreeSet<ResourceId> = self
             .slivers
@@ -251,32 +251,35 @@ impl Opened {
         }
         kept.requests.retain(|asked| !asked.slivers.is_empty());
         kept.requests.extend(more);
-        self.put(host, &mut batch, &kept).await
+        self.put(host, batch, &kept).await
     }
 
-    /// The same, and from now on it is shut down.
-    pub(in crate::geni) async fn shut(&self, host: &Host, mut batch: Batch) -> Result<bool> {
+    /// Marks it as shut down, and writes nothing else. False where somebody was
+    /// faster, and nothing was written.
+    pub(in crate::geni) async fn shut(&self, host: &Host) -> Result<bool> {
         let kept = Kept {
             shut: true,
             ..self.kept.clone()
         };
-        self.put(host, &mut batch, &kept).await
+        let written = self.put(host, Batch::default(), &kept).await?;
+        Ok(matches!(written, Outcome::Done(_)))
     }
 
-    async fn put(&self, host: &Host, batch: &mut Batch, kept: &Kept) -> Result<bool> {
+    async fn put(&self, host: &Host, mut batch: Batch, kept: &Kept) -> Result<Outcome> {
         let key = Kept::key(&self.urn);
-        batch.expect.push(match self.version {
+        // Asked first: where another call was faster, nothing else matters.
+        let expected = match self.version {
             Some(version) => Expect::Version(key.clone(), version),
             None => Expect::Absent(key.clone()),
-        });
+        };
+        batch.expect.insert(0, expected);
         if !kept.requests.is_empty() || kept.shut {
             batch.documents.push(Arc::new(kept.document(&self.urn)?));
         } else if self.version.is_some() {
             batch.delete.push(key);
         }
-        let mut batch = std::mem::take(batch);
         batch.counts = folded(batch.counts);
-        Ok(matches!(host.commit(batch).await?, Outcome::Done(_)))
+        host.commit(batch).await
     }
 }
 
@@ -292,8 +295,12 @@ pub(in crate::geni) async fn tidy(host: &Host) -> Result<usize> {
             let slice = Opened::read(host, &kept.urn.parse()?).await?;
             let some = !slice.slivers.is_empty() || !slice.beyond.is_empty();
             let empty = !some && !slice.kept.shut;
+            if !empty {
+                continue;
+            }
             let none = BTreeSet::new();
-            if empty && slice.write(host, Batch::default(), None, &none).await? {
+            let written = slice.write(host, Batch::default(), None, &none).await?;
+            if let Outcome::Done(_) = written {
                 forgotten += 1;
             }
         }
@@ -344,13 +351,14 @@ impl Tries {
                 env.sleep(Duration::from_millis(5 * u64::from(self.0)))
                     .await
             }
-            _ => {
-                return Err(
-                    Error::new(ErrorKind::Busy, "too much happens to this slice at once")
-                        .advice("call again in a few seconds"),
-                );
-            }
+            _ => return Err(busy()),
         }
         Ok(())
     }
+}
+
+/// Others were faster all the time.
+pub(super) fn busy() -> Error {
+    Error::new(ErrorKind::Busy, "too much happens to this slice at once")
+        .advice("call again in a few seconds")
 }

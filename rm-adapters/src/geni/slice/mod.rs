@@ -9,6 +9,7 @@
 //! |---|---|
 //! | what is kept | [`Kept`] |
 //! | how it is read and written, so that calls on one slice are one after the other | `book.rs` |
+//! | how something is done with its slivers while the engine is at work on them | `change.rs` |
 //! | until when a sliver may be | `ends.rs` |
 //! | what is told of it as a document | `manifest.rs` |
 //! | what becomes of a request | `ask.rs` |
@@ -23,6 +24,7 @@ use super::Urn;
 
 mod ask;
 mod book;
+mod change;
 mod ends;
 mod manifest;
 

@@ -1,0 +1,147 @@
+//! Something is done with slivers of a slice: with all of them in one commit, or
+//! with none.
+//!
+//! The engine writes the records of slivers while it works on them, often on
+//! many at once. Where it was faster on one of them, that one alone is read and
+//! written again: the others are as they were, and the slice's document says
+//! that no other call was faster.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use rm_core::record::ResourceRecord;
+use rm_core::store::{Batch, Key, Outcome, Refusal as Why};
+use rm_core::{Error, ErrorKind, Host};
+
+use super::book::busy;
+use super::{Have, Opened};
+use crate::geni::sliver::{Deed, Refusal};
+use crate::geni::states::Allocation;
+
+/// What became of one of the slivers that a call is about.
+#[derive(Debug)]
+pub(in crate::geni) struct Part {
+    /// Which of the slice's slivers.
+    pub(in crate::geni) at: usize,
+    /// What it is from then on; none where nothing was to be changed.
+    pub(in crate::geni) record: Option<Arc<ResourceRecord>>,
+    /// Why what was asked for was not done with it.
+    pub(in crate::geni) error: Option<Error>,
+    released: bool,
+    written: Batch,
+}
+
+impl Opened {
+    /// Does something with some of the slivers, by their places; `deed` says
+    /// what, nothing for those that are as they should be. One that refuses it is
+    /// left out where as much is wanted as possible. None where the slice is not
+    /// as it was read any more.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Busy`] where the engine was faster all the time, and why a
+    /// sliver refuses it.
+    pub(in crate::geni) async fn change<'d>(
+        &mut self,
+        host: &Host,
+        chosen: &[usize],
+        best_effort: bool,
+        deed: &(impl Fn(&Have) -> Result<Option<Deed<'d>>, Refusal> + Send + Sync),
+    ) -> Result<Option<Vec<Part>>, Refusal> {
+        let mut parts = Vec::with_capacity(chosen.len());
+        for at in chosen {
+            parts.push(self.part(*at, best_effort, deed)?);
+        }
+        // Each is read anew once in a while, and a few more often.
+        for _ in 0..200 + 3 * parts.len() {
+            let mut batch = Batch::default();
+            for part in &parts {
+                add(&mut batch, part.written.clone());
+            }
+            if batch.resources.is_empty() {
+                return Ok(Some(parts));
+            }
+            let released: BTreeSet<_> = parts
+                .iter()
+                .filter(|part| part.released)
+                .filter_map(|part| part.record.as_ref())
+                .map(|record| record.id)
+                .collect();
+            let stale = match self.write(host, batch, None, &released).await? {
+                Outcome::Done(_) => return Ok(Some(parts)),
+                Outcome::Refused(Why::Stale(Key::Resource(id))) => id,
+                Outcome::Refused(_) => return Ok(None),
+            };
+            let part = parts
+                .iter_mut()
+                .find(|part| part.record.as_ref().is_some_and(|r| r.id == stale));
+            let Some(part) = part else {
+                return Ok(None);
+            };
+            if !self.again(part.at).await? {
+                return Ok(None);
+            }
+            *part = self.part(part.at, best_effort, deed)?;
+        }
+        Err(busy().into())
+    }
+
+    /// What is to be written of one sliver, as it was read.
+    fn part<'d>(
+        &self,
+        at: usize,
+        best_effort: bool,
+        deed: &impl Fn(&Have) -> Result<Option<Deed<'d>>, Refusal>,
+    ) -> Result<Part, Refusal> {
+        let mut part = Part {
+            at,
+            record: None,
+            error: None,
+            released: false,
+            written: Batch::default(),
+        };
+        let Some(have) = self.slivers.get(at) else {
+            return Ok(part);
+        };
+        let done = deed(have).and_then(|deed| {
+            let Some(deed) = deed else {
+                return Ok(());
+            };
+            let record = have.sliver.write(&self.owner, &deed, &mut part.written)?;
+            part.record = Some(record);
+            part.released = matches!(deed, Deed::Release);
+            Ok(())
+        });
+        match done {
+            Err(refusal) if best_effort => part.error = Some(refusal.error),
+            done => done?,
+        }
+        Ok(part)
+    }
+
+    /// Reads one sliver anew; false where it is none any more.
+    async fn again(&mut self, at: usize) -> Result<bool, Error> {
+        let Some(have) = self.slivers.get_mut(at) else {
+            return Ok(false);
+        };
+        match have.sliver.again(&self.owner).await {
+            Ok(sliver) => have.sliver = sliver,
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(false),
+            Err(e) => return Err(e),
+        }
+        Ok(Allocation::of(have.sliver.record().wanted) != Allocation::Unallocated)
+    }
+}
+
+/// All of one batch after all of another.
+fn add(into: &mut Batch, one: Batch) {
+    into.expect.extend(one.expect);
+    into.fence.extend(one.fence);
+    into.resources.extend(one.resources);
+    into.documents.extend(one.documents);
+    into.delete.extend(one.delete);
+    into.counts.extend(one.counts);
+    into.prolong.extend(one.prolong);
+    into.forget.extend(one.forget);
+    into.events.extend(one.events);
+}
