@@ -24,7 +24,6 @@ use crate::resource::Resource;
 use crate::store::{Batch, Cursor, Key, Outcome, Page, Refusal};
 use crate::visible::{missing, see, visible};
 
-mod asked;
 mod choose;
 mod idempotency;
 

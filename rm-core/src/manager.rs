@@ -24,6 +24,10 @@ use crate::resource::Resource;
 use crate::store::{Batch, Cursor, Due, Expect, Key, Page};
 use crate::visible::{missing, see, visible};
 
+mod asked;
+
+pub use asked::{Answer, Candidate, ask};
+
 /// The space of the keys by which equal requests share a resource.
 pub(crate) const KEYS: &str = "engine.key";
 

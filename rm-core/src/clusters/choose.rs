@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::asked::{Answer, nodes};
 use super::{ClusterRequest, Clusters, Considered, Got, Reuse};
 use crate::backend::Offer;
 use crate::caller::Caller;
@@ -14,16 +13,13 @@ use crate::env::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{HoldId, Kind, ResourceId};
 use crate::life::{State, Wanted};
-use crate::manager::{KEYS, ResourceManager, Want};
-use crate::model::{Cluster, ClusterSpec};
+use crate::manager::{self, Answer, KEYS, Want};
+use crate::model::{Cluster, ClusterSpec, Model};
 use crate::resource::Resource;
 use crate::store::{Batch, Expect, Key, Version};
 
 /// One place where a request could be served.
-pub(super) struct Candidate {
-    pub(super) manager: Arc<dyn ResourceManager<Cluster>>,
-    pub(super) want: Want<Cluster>,
-}
+pub(super) type Candidate = manager::Candidate<Cluster>;
 
 impl Clusters<'_> {
     /// Where the request could be served at all, and why elsewhere not.
@@ -310,9 +306,10 @@ impl Clusters<'_> {
         if let ([only], false) = (candidates, ask) {
             offers.push(only.manager.only(&only.want).await?);
         } else {
-            let answers = self.ask(who, candidates).await;
+            let nodes = |want: &Want<Cluster>| Cluster::nodes(&want.spec);
+            let answers = manager::ask(&*self.core.env, who, candidates, nodes).await;
             for (candidate, answer) in candidates.iter().zip(answers) {
-                let nodes = nodes(candidate);
+                let nodes = nodes(&candidate.want);
                 let mut refuse = |why: String| {
                     considered.push(Considered {
                         site: candidate.want.site.name.clone(),

@@ -1,13 +1,13 @@
 //! Where the nodes of a request are made: sites are asked once for each shape
 //! of node, and every node takes one of the room that they say there is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rm_core::backend::Offer;
 use rm_core::catalog::{Credential, Site};
 use rm_core::life::Wanted;
-use rm_core::manager::{Terms, Want};
+use rm_core::manager::{Answer, Candidate, Terms, Want, ask};
 use rm_core::model::{self, Json, NodeSpec, Power};
 use rm_core::record::ResourceRecord;
 use rm_core::store::{Batch, By};
@@ -40,7 +40,9 @@ pub(super) async fn prepare(
         usual: managers.first().map_or("", |(name, _)| name),
         places: places(managers, call, terms).await?,
         terms,
+        nodes: u64::try_from(nodes.len()).unwrap_or(u64::MAX),
         asked: BTreeMap::new(),
+        silent: BTreeSet::new(),
         taken: BTreeMap::new(),
     };
     let ends = linked::ends(links);
@@ -90,6 +92,12 @@ pub(super) async fn prepare(
         made.extend(into.resources.last().map(|(record, _)| Arc::clone(record)));
     }
     Ok(made)
+}
+
+fn silent(place: &Place) -> Error {
+    Error::new(ErrorKind::Timeout, "the site does not answer")
+        .site(place.site.name.clone())
+        .advice("ask for nodes at other components, or later")
 }
 
 fn no_room(asked: usize, had: usize, first: &str) -> Refusal {
@@ -146,9 +154,13 @@ struct Room<'a> {
     usual: &'static str,
     places: Vec<Place>,
     terms: &'a SliverTerms<'a>,
+    /// How many nodes are asked for.
+    nodes: u64,
     /// Offers by the shape of what was asked for, the best first, each with the
     /// place that makes it.
     asked: BTreeMap<String, Vec<(usize, Offer)>>,
+    /// Places that do not answer: they are not asked again.
+    silent: BTreeSet<usize>,
     /// How many nodes each place has got that it does not know of: of this
     /// request, and of those that wait to be made.
     taken: BTreeMap<usize, u64>,
@@ -244,26 +256,47 @@ impl Room<'_> {
             return Err(self.nowhere(node, wanted));
         }
         let mut refused = None;
+        let mut candidates = Vec::with_capacity(fitting.len());
+        let mut asked = Vec::with_capacity(fitting.len());
+        for (at, place) in &fitting {
+            if self.silent.contains(at) {
+                refused = Some(silent(place));
+                continue;
+            }
+            asked.push((*at, *place));
+            candidates.push(Candidate::<model::Node> {
+                manager: Arc::clone(&place.manager),
+                want: Want {
+                    site: place.site.clone(),
+                    credential: place.credential.id,
+                    spec: shape.clone(),
+                    key: None,
+                },
+            });
+        }
+        let (env, all) = (&**self.call.host.env(), self.nodes);
+        let answers = ask(env, self.call.who, &candidates, |_| all).await;
         let mut offers: Vec<Offer> = Vec::new();
         let mut waiting = BTreeMap::new();
-        for (at, place) in &fitting {
-            let want = Want::<model::Node> {
-                site: place.site.clone(),
-                credential: place.credential.id,
-                spec: shape.clone(),
-                key: None,
-            };
-            match place.manager.offers(self.call.who, &want).await {
-                Ok(some) => {
+        let mut late = Vec::new();
+        for ((at, place), answer) in asked.into_iter().zip(answers) {
+            match answer {
+                Answer::Said(Ok(some)) => {
                     let some = some.into_iter().filter(|o| o.existing.is_none());
                     let first = offers.len();
                     offers.extend(some);
                     let limited = offers.iter().skip(first).any(|o| o.nodes_left.is_some());
-                    if limited && !self.taken.contains_key(at) {
-                        waiting.insert(*at, self.waiting(place).await?);
+                    if limited && !self.taken.contains_key(&at) {
+                        waiting.insert(at, self.waiting(place).await?);
                     }
                 }
-                Err(e) => refused = Some(e.site(place.site.name.clone())),
+                Answer::Said(Err(e)) => {
+                    if e.kind() == ErrorKind::Timeout {
+                        late.push(at);
+                    }
+                    refused = Some(e.site(place.site.name.clone()));
+                }
+                Answer::Late => late.push(at),
             }
         }
         if let (Some(e), true) = (refused, offers.is_empty()) {
@@ -276,10 +309,12 @@ impl Room<'_> {
             let own = |p: &Place| p.site.id == at.site && p.credential.id == at.credential;
             fitting.iter().find(|(_, p)| own(p)).map(|(n, _)| *n)
         };
-        Ok(offers
+        let offers = offers
             .into_iter()
             .filter_map(|offer| Some((by(&offer)?, offer)))
-            .collect())
+            .collect();
+        self.silent.extend(late);
+        Ok(offers)
     }
 
     /// How many nodes have their place at a site and are not there yet: it does
