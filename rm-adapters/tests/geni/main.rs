@@ -27,4 +27,5 @@ mod slice;
 mod slices;
 mod strange;
 mod table;
+mod told;
 mod xmlrpc;

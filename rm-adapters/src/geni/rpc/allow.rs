@@ -7,10 +7,19 @@ use super::arguments::{Brought, Options};
 use super::{Rpc, Urn};
 use crate::geni::credentials::{Certificate, FORBIDDEN, Operation, UNREADABLE, permit};
 
+/// By what a call may do something with a slice.
+#[derive(Debug, Clone)]
+pub(super) struct Permitted {
+    /// When the first ends of what was brought for it. Nothing that is made by it
+    /// may be there for longer.
+    pub(super) until: Timestamp,
+    /// Who does it: the client, or the member for whom it speaks.
+    pub(super) member: Option<Urn>,
+}
+
 impl Rpc {
     /// Whether a call may do this with a slice, by a credential that alone grants
-    /// it; answers when the first ends of what was brought for it. Nothing that
-    /// is made by it may be there for longer.
+    /// it.
     pub(super) async fn permit(
         &self,
         peer: &Certificate,
@@ -18,7 +27,7 @@ impl Rpc {
         options: Options<'_>,
         slice: &Urn,
         operation: Operation,
-    ) -> Result<Timestamp> {
+    ) -> Result<Permitted> {
         let user = options.text("geni_speaking_for")?;
         let user: Option<Urn> = user.map(str::parse).transpose()?;
         let (rpc, peer, slice) = (self.clone(), peer.clone(), slice.clone());
@@ -28,7 +37,10 @@ impl Rpc {
                 let granted = rpc.granted(&user, &brought, &slice, operation)?;
                 let by = user.urn().map(Urn::as_str);
                 tracing::debug!(by, %slice, ?operation, "granted");
-                Ok(spoken.map_or(granted, |spoken| spoken.min(granted)))
+                Ok(Permitted {
+                    until: spoken.map_or(granted, |spoken| spoken.min(granted)),
+                    member: user.urn().cloned(),
+                })
             })
             .await?
     }

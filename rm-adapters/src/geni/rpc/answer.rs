@@ -1,5 +1,6 @@
 //! The return struct: what every call is answered with.
 
+use super::allow::Permitted;
 use super::{Aggregate, Urn, Value};
 use crate::geni::codes::Code;
 use crate::geni::sliver::Refusal;
@@ -11,6 +12,38 @@ pub(super) struct Answer {
     pub(super) value: Value,
     /// What else there is to say.
     pub(super) output: String,
+    /// What was changed, and on whose behalf.
+    pub(super) changed: Option<Changed>,
+}
+
+/// What a call changed, for the log: the events of the house name the slice
+/// alone.
+#[derive(Debug)]
+pub(super) struct Changed {
+    slice: Urn,
+    member: Option<Urn>,
+    slivers: usize,
+}
+
+impl Answer {
+    /// An answer to what a member did with so many slivers of a slice.
+    pub(super) fn changing(mut self, slice: &Urn, by: &Permitted, slivers: usize) -> Self {
+        self.changed = Some(Changed {
+            slice: slice.clone(),
+            member: by.member.clone(),
+            slivers,
+        });
+        self
+    }
+}
+
+impl Changed {
+    /// Tells it; `client` is who called, for the member or as the member.
+    pub(super) fn tell(&self, request: &str, client: &str, method: &str) {
+        let member = self.member.as_ref().map_or("", Urn::as_str);
+        let (slice, slivers) = (self.slice.as_str(), self.slivers);
+        tracing::info!(request, client, member, method, slice, slivers, "changed");
+    }
 }
 
 impl From<Value> for Answer {
@@ -18,6 +51,7 @@ impl From<Value> for Answer {
         Self {
             value,
             output: String::new(),
+            changed: None,
         }
     }
 }

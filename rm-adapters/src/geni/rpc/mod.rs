@@ -191,7 +191,10 @@ impl Rpc {
         let user = peer.urn().map(Urn::as_str).unwrap_or_default();
         answer(&match done {
             Ok(answer) => {
-                tracing::debug!(request = id, user, method = name, "answered");
+                match &answer.changed {
+                    Some(changed) => changed.tell(&id, user, name),
+                    None => tracing::debug!(request = id, user, method = name, "answered"),
+                }
                 // A leftover of version 1 that clients look for.
                 let api = matches!(method, Method::GetVersion).then(|| version.number());
                 succeeded(answer, api)

@@ -291,7 +291,8 @@ impl Rpc {
         let slice = slice_urn(arguments.first())?;
         let brought = credentials(arguments.get(1))?;
         let options = Options::of(arguments.get(2))?;
-        self.permit(peer, brought, options, &slice, Operation::Shutdown)
+        let by = self
+            .permit(peer, brought, options, &slice, Operation::Shutdown)
             .await?;
         let host = &*self.host;
         let mut tries = Tries::default();
@@ -301,18 +302,18 @@ impl Rpc {
                 break;
             }
             if opened.shut(host).await? {
-                let by = peer.urn().map_or("nobody", Urn::as_str);
-                tracing::warn!(%slice, by, "a slice was shut down");
+                let member = by.member.as_ref().map_or("nobody", Urn::as_str);
+                tracing::warn!(%slice, member, "a slice was shut down");
                 break;
             }
             tries.again(&**host.env()).await?;
         }
-        self.stop_all(&slice).await?;
-        Ok(Value::Bool(true).into())
+        let stopped = self.stop_all(&slice).await?;
+        Ok(Answer::from(Value::Bool(true)).changing(&slice, &by, stopped))
     }
 
-    /// Stops what runs in a slice.
-    async fn stop_all(&self, slice: &Urn) -> Result<(), Refusal> {
+    /// Stops what runs in a slice; answers how many slivers that were.
+    async fn stop_all(&self, slice: &Urn) -> Result<usize, Refusal> {
         let host = &*self.host;
         let stop = |have: &Have| {
             let runs = have.sliver.record().wanted == Wanted::Running;
@@ -326,6 +327,7 @@ impl Rpc {
                 tries.again(&**host.env()).await?;
                 continue;
             };
+            let stopped = parts.iter().filter(|p| p.record.is_some()).count();
             for part in parts {
                 let resource = opened.slivers.get(part.at).map(Have::id);
                 if let (Some(resource), Some(e)) = (resource, part.error) {
@@ -333,7 +335,8 @@ impl Rpc {
                 }
             }
             // Of what is out of reach nobody can say that it has stopped.
-            return Ok(opened.is_whole()?);
+            opened.is_whole()?;
+            return Ok(stopped);
         }
     }
 

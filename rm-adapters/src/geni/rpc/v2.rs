@@ -22,7 +22,7 @@ impl Rpc {
         let rspec = text(arguments.get(2), "RSpec")?;
         let users = users(arguments.get(3))?;
         let options = Options::of(arguments.get(4))?;
-        let credential = self
+        let by = self
             .permit(peer, brought, options, &slice, Operation::Create)
             .await?;
         let wish = self.wish(rspec).await?;
@@ -32,9 +32,10 @@ impl Rpc {
             end: None,
             once: true,
         };
-        let granted = self.grant(&slice, &wish, credential, grant).await?;
+        let granted = self.grant(&slice, &wish, by.until, grant).await?;
         let manifest = self.manifest(vec![granted.told()]).await?;
-        Ok(document(&manifest, false)?.into())
+        let answer = Answer::from(document(&manifest, false)?);
+        Ok(answer.changing(&slice, &by, granted.slivers.len()))
     }
 
     pub(super) async fn sliver_status(
@@ -89,11 +90,11 @@ impl Rpc {
         let asked = text(arguments.get(2), "expiration time")?;
         let options = Options::of(arguments.get(3))?;
         let as_long = options.flag("geni_extend_alap")?;
-        let credential = self
+        let by = self
             .permit(peer, brought, options, &slice, Operation::Renew)
             .await?;
         let asked = Ends::read(self.host.env().now(), "the expiration time", asked)?;
-        let ends = Ends::of(&self.host, self.aggregate.lifetimes, &slice, credential);
+        let ends = Ends::of(&self.host, self.aggregate.lifetimes, &slice, by.until);
         let about = About::Slice(slice.clone());
         let (_, done) = self
             .change(&slice, &about, false, |have| {
@@ -102,13 +103,11 @@ impl Rpc {
             })
             .await?;
         let end = done.iter().filter_map(|done| done.until).min();
-        Ok(Answer {
-            value: Value::Bool(true),
-            output: end
-                .filter(|_| as_long)
-                .map(|end| end.to_string())
-                .unwrap_or_default(),
-        })
+        let mut answer = Answer::from(Value::Bool(true));
+        if let Some(end) = end.filter(|_| as_long) {
+            answer.output = end.to_string();
+        }
+        Ok(answer.changing(&slice, &by, done.len()))
     }
 
     pub(super) async fn delete_sliver(
@@ -119,11 +118,13 @@ impl Rpc {
         let slice = slice_urn(arguments.first())?;
         let brought = credentials(arguments.get(1))?;
         let options = Options::of(arguments.get(2))?;
-        self.permit(peer, brought, options, &slice, Operation::Delete)
+        let by = self
+            .permit(peer, brought, options, &slice, Operation::Delete)
             .await?;
         let about = About::Slice(slice.clone());
-        self.change(&slice, &about, false, |_| Ok(Some(Deed::Release)))
+        let (_, done) = self
+            .change(&slice, &about, false, |_| Ok(Some(Deed::Release)))
             .await?;
-        Ok(Value::Bool(true).into())
+        Ok(Answer::from(Value::Bool(true)).changing(&slice, &by, done.len()))
     }
 }

@@ -1,8 +1,8 @@
 //! Version 3: slivers one by one, reserved first, then made, then started.
 
-use rm_core::env::Timestamp;
 use rm_core::{Error, ErrorKind, Result};
 
+use super::allow::Permitted;
 use super::arguments::{About, Options, about, credentials, slice_urn, text, users};
 use super::list::document;
 use super::slices::{Done, Grant};
@@ -17,8 +17,15 @@ use crate::geni::xml::short;
 struct Asked {
     about: About,
     slice: Urn,
-    /// When the credential ends.
-    credential: Timestamp,
+    by: Permitted,
+}
+
+impl Asked {
+    /// The answer to what was done with some of the slivers.
+    fn changed(&self, value: Value, done: &[Done]) -> Answer {
+        let done = done.iter().filter(|done| done.error.is_none()).count();
+        Answer::from(value).changing(&self.slice, &self.by, done)
+    }
 }
 
 impl Rpc {
@@ -31,7 +38,7 @@ impl Rpc {
         let brought = credentials(arguments.get(1))?;
         let rspec = text(arguments.get(2), "RSpec")?;
         let options = Options::of(arguments.get(3))?;
-        let credential = self
+        let by = self
             .permit(peer, brought, options, &slice, Operation::Create)
             .await?;
         let end = options.time("geni_end_time", self.host.env().now())?;
@@ -42,14 +49,14 @@ impl Rpc {
             end,
             once: false,
         };
-        let granted = self.grant(&slice, &wish, credential, grant).await?;
+        let granted = self.grant(&slice, &wish, by.until, grant).await?;
         let manifest = self.manifest(vec![granted.told()]).await?;
         let slivers = Done::all(&granted);
-        Ok(Value::of([
+        let answer = Answer::from(Value::of([
             ("geni_rspec", document(&manifest, false)?),
             ("geni_slivers", self.slivers(&slivers)),
-        ])
-        .into())
+        ]));
+        Ok(answer.changing(&slice, &by, slivers.len()))
     }
 
     pub(super) async fn provision(
@@ -77,11 +84,11 @@ impl Rpc {
             .change(&asked.slice, &asked.about, best_effort, provision)
             .await?;
         let manifest = self.manifest_of(&opened, &done).await?;
-        Ok(Value::of([
+        let value = Value::of([
             ("geni_rspec", document(&manifest, false)?),
             ("geni_slivers", self.slivers(&done)),
-        ])
-        .into())
+        ]);
+        Ok(asked.changed(value, &done))
     }
 
     pub(super) async fn describe(
@@ -156,7 +163,7 @@ impl Rpc {
                 .into())
             })
             .await?;
-        Ok(self.slivers(&done).into())
+        Ok(asked.changed(self.slivers(&done), &done))
     }
 
     pub(super) async fn renew(
@@ -179,7 +186,7 @@ impl Rpc {
                 Ok(Some(Deed::Renew(end)))
             })
             .await?;
-        Ok(self.slivers(&done).into())
+        Ok(asked.changed(self.slivers(&done), &done))
     }
 
     pub(super) async fn delete(
@@ -197,7 +204,7 @@ impl Rpc {
                 Ok(Some(Deed::Release))
             })
             .await?;
-        Ok(self.slivers(&done).into())
+        Ok(asked.changed(self.slivers(&done), &done))
     }
 
     /// Reads what every call on slivers begins with, and checks who calls.
@@ -211,20 +218,16 @@ impl Rpc {
         let about = about(arguments.first())?;
         let brought = credentials(arguments.get(1))?;
         let slice = self.slice_of(&about).await?;
-        let credential = self
+        let by = self
             .permit(peer, brought, options, &slice, operation)
             .await?;
         self.of_one_slice(&about, &slice).await?;
-        Ok(Asked {
-            about,
-            slice,
-            credential,
-        })
+        Ok(Asked { about, slice, by })
     }
 
     fn ends(&self, asked: &Asked) -> Ends {
         let lifetimes = self.aggregate.lifetimes;
-        Ends::of(&self.host, lifetimes, &asked.slice, asked.credential)
+        Ends::of(&self.host, lifetimes, &asked.slice, asked.by.until)
     }
 
     /// Slivers as version 3 tells them.
