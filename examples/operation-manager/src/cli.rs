@@ -15,7 +15,7 @@ pub(crate) use catalog::{
 };
 pub(crate) use cluster::{ClusterCommand, Create, Request, ReuseWord, Wait};
 #[cfg(feature = "geni")]
-pub(crate) use geni::{GeniCommand, GeniInit, OfAuthority};
+pub(crate) use geni::{GeniCommand, GeniInit, OfAuthority, ShutCommand};
 
 /// Gives operations their clusters, wherever these are.
 #[derive(Debug, Parser)]

@@ -29,6 +29,8 @@ mod progress;
 mod request;
 #[cfg(feature = "geni")]
 mod rspec;
+#[cfg(feature = "geni")]
+mod shut;
 mod site;
 mod store;
 mod wait;
@@ -70,6 +72,10 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Backends(BackendsCommand::List) => backends::list(out)?,
         #[cfg(feature = "geni")]
         Command::Rspec(command) => return rspec::run(&command, out),
+        #[cfg(feature = "geni")]
+        Command::Geni(crate::cli::GeniCommand::Shut(command)) => {
+            runtime()?.block_on(shut::run(command, out))?;
+        }
         #[cfg(feature = "geni")]
         Command::Geni(command) => geni::run(&command, out)?,
         Command::Store(StoreCommand::Rebuild { config, apply }) => {

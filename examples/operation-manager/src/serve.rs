@@ -25,7 +25,7 @@ mod open;
 mod signals;
 mod work;
 
-pub(crate) use alone::alone;
+pub(crate) use alone::{alone, serving};
 pub(crate) use open::{check, host};
 
 /// Serves until a signal asks to stop.

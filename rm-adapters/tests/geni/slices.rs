@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rm_adapters::geni::xmlrpc::Value;
+use rm_adapters::geni::{lift_shutdown, shut_down};
 use rm_core::catalog::{NewCredential, NewImage, NewSite};
 use rm_core::store::{Batch, Key};
 use rm_core::{Caller, Tenant};
@@ -320,6 +321,23 @@ async fn a_slice_that_is_shut_down_can_only_be_looked_at() {
     assert_eq!(code(&slice.all("Delete").await), 3);
     assert_eq!(code(&slice.call(2, "DeleteSliver", arguments()).await), 3);
     assert_eq!(code(&slice.all("Describe").await), 0);
+
+    // The operator knows of it, and opens it again.
+    let operator = Caller::operator("root", "ops");
+    let told = shut_down(&lab.host, &operator).await.unwrap();
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].slice, slice.party.urn.as_str());
+    assert_eq!(told[0].by, lab.alice.urn.as_str());
+    assert_eq!(told[0].slivers, 1);
+    let member = Caller::user("alice", "lab:one");
+    assert!(shut_down(&lab.host, &member).await.is_err());
+    let urn = &slice.party.urn;
+    assert!(lift_shutdown(&lab.host, &member, urn).await.is_err());
+    lift_shutdown(&lab.host, &operator, urn).await.unwrap();
+    assert!(lift_shutdown(&lab.host, &operator, urn).await.is_err());
+    assert_eq!(shut_down(&lab.host, &operator).await.unwrap(), []);
+    value(&slice.act("geni_start").await);
+    value(&slice.all("Delete").await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::ConfigFile;
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum GeniCommand {
     /// Make a small authority to try GENI with
@@ -28,6 +30,24 @@ pub(crate) enum GeniCommand {
         /// Whose it is to be
         #[arg(long, value_name = "NAME")]
         user: String,
+    },
+    /// Slices that were shut down
+    #[command(subcommand)]
+    Shut(ShutCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ShutCommand {
+    /// Show which they are, by whom and when
+    List(ConfigFile),
+    /// Open one again: its members can do with it what they could before
+    ///
+    /// What was stopped stays stopped until one of them starts it.
+    Lift {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// Its URN
+        slice: String,
     },
 }
 

@@ -14,7 +14,7 @@ pub(crate) struct Presence {
 }
 
 /// Shows that a daemon works on the store; several may.
-pub(super) fn serving(config: &Config) -> Result<Presence> {
+pub(crate) fn serving(config: &Config) -> Result<Presence> {
     take(config, File::try_lock_shared, "a command works on it alone")
 }
 

@@ -301,8 +301,8 @@ impl Rpc {
             if opened.is_open().is_err() {
                 break;
             }
-            if opened.shut(host).await? {
-                let member = by.member.as_ref().map_or("nobody", Urn::as_str);
+            let member = by.member.as_ref().map_or("nobody", Urn::as_str);
+            if opened.shut(host, member).await? {
                 tracing::warn!(%slice, member, "a slice was shut down");
                 break;
             }

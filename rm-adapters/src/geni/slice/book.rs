@@ -14,7 +14,7 @@ use rm_core::record::ResourceRecord;
 use rm_core::store::{Batch, Count, Expect, Outcome, Version};
 use rm_core::{Caller, Error, ErrorKind, Host, ResourceId, Result};
 
-use super::{Asked, Kept, Listed, SPACE, owner};
+use super::{Asked, Kept, Listed, SPACE, Shut, owner};
 use crate::geni::Urn;
 use crate::geni::rspec::{Kind, Node, Rspec};
 use crate::geni::sliver::{GeniSliver, Sliver};
@@ -114,7 +114,7 @@ impl Opened {
         });
         Ok(Kept {
             urn: slice.to_string(),
-            shut: false,
+            shut: None,
             requests: asked.into_iter().collect(),
         })
     }
@@ -166,7 +166,7 @@ impl Opened {
 
     /// Refuses what nobody may do any more with a slice that was shut down.
     pub(in crate::geni) fn is_open(&self) -> Result<()> {
-        if !self.kept.shut {
+        if self.kept.shut.is_none() {
             return Ok(());
         }
         Err(Error::new(
@@ -174,7 +174,7 @@ impl Opened {
             format!("{} was shut down at this aggregate", self.urn),
         )
         .code("shut-down")
-        .advice("ask the operator of the aggregate what happened"))
+        .advice("the operator of the aggregate knows by whom, and can open it again"))
     }
 
     /// Refuses a slice of which something is out of reach: what is said of all of
@@ -254,11 +254,14 @@ impl Opened {
         self.put(host, batch, &kept).await
     }
 
-    /// Marks it as shut down, and writes nothing else. False where somebody was
-    /// faster, and nothing was written.
-    pub(in crate::geni) async fn shut(&self, host: &Host) -> Result<bool> {
+    /// Marks it as shut down by somebody, and writes nothing else. False where
+    /// somebody was faster, and nothing was written.
+    pub(in crate::geni) async fn shut(&self, host: &Host, by: &str) -> Result<bool> {
         let kept = Kept {
-            shut: true,
+            shut: Some(Shut {
+                by: by.to_owned(),
+                at: host.env().now(),
+            }),
             ..self.kept.clone()
         };
         let written = self.put(host, Batch::default(), &kept).await?;
@@ -273,7 +276,7 @@ impl Opened {
             None => Expect::Absent(key.clone()),
         };
         batch.expect.insert(0, expected);
-        if !kept.requests.is_empty() || kept.shut {
+        if !kept.requests.is_empty() || kept.shut.is_some() {
             batch.documents.push(Arc::new(kept.document(&self.urn)?));
         } else if self.version.is_some() {
             batch.delete.push(key);
@@ -294,7 +297,7 @@ pub(in crate::geni) async fn tidy(host: &Host) -> Result<usize> {
             let kept: Kept = document.record.body.read()?;
             let slice = Opened::read(host, &kept.urn.parse()?).await?;
             let some = !slice.slivers.is_empty() || !slice.beyond.is_empty();
-            let empty = !some && !slice.kept.shut;
+            let empty = !some && slice.kept.shut.is_none();
             if !empty {
                 continue;
             }

@@ -11,6 +11,7 @@
 //! | how it is read and written, so that calls on one slice are one after the other | `book.rs` |
 //! | how something is done with its slivers while the engine is at work on them | `change.rs` |
 //! | until when a sliver may be | `ends.rs` |
+//! | which slices were shut down, and how one is opened again | `shut.rs` |
 //! | what is told of it as a document | `manifest.rs` |
 //! | what becomes of a request | `ask.rs` |
 
@@ -27,12 +28,15 @@ mod book;
 mod change;
 mod ends;
 mod manifest;
+mod shut;
 
 pub(super) use ask::{Prepared, Wish, read_request};
 pub(super) use book::{Have, Opened, Tries, tidy, until};
 pub(super) use ends::Ends;
 pub use ends::Lifetimes;
 pub(super) use manifest::{Told, manifest};
+use shut::Shut;
+pub use shut::{ShutDown, lift_shutdown, shut_down};
 
 /// The space of slices; the id is the spelling of the URN.
 const SPACE: &str = "geni.slice";
@@ -43,8 +47,8 @@ pub(super) struct Kept {
     /// Its URN, as it was first written.
     pub(super) urn: String,
     /// Whether it was shut down.
-    #[serde(default)]
-    pub(super) shut: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) shut: Option<Shut>,
     /// What was asked for, in order, as long as there is a sliver of it.
     pub(super) requests: Vec<Asked>,
 }
@@ -78,7 +82,11 @@ impl Kept {
         Ok(Document {
             space: SPACE.to_owned(),
             id: slice.spelling(),
-            indexes: Vec::new(),
+            indexes: self
+                .shut
+                .iter()
+                .map(|_| (shut::SHUT.0.to_owned(), shut::SHUT.1.to_owned()))
+                .collect(),
             body: Json::of(self)?,
         })
     }
