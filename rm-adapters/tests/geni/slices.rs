@@ -1,11 +1,14 @@
 //! Slivers through their lives, by both versions.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rm_adapters::geni::xmlrpc::Value;
 use rm_adapters::geni::{lift_shutdown, shut_down};
 use rm_core::catalog::{NewCredential, NewImage, NewSite};
+use rm_core::model::Json;
+use rm_core::record::Document;
 use rm_core::store::{Batch, Key};
 use rm_core::{Caller, Tenant};
 use rm_testkit::{Fault, Rule, Verb};
@@ -513,4 +516,49 @@ async fn a_site_that_hangs_is_asked_once_and_nobody_waits_for_it_where_another_h
         offers.filter(|c| c.site == site).count()
     };
     assert_eq!((of("rack"), of("dead")), (2, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_slice_that_cannot_be_read_does_not_keep_the_others_from_being_forgotten() {
+    let lab = lab("unreadable").await;
+    let unreadable = Document {
+        space: "geni.slice".to_owned(),
+        // Before all others.
+        id: "a".to_owned(),
+        indexes: Vec::new(),
+        body: Json::of(&"no slice").unwrap(),
+    };
+    let batch = Batch {
+        documents: vec![Arc::new(unreadable)],
+        ..Batch::default()
+    };
+    lab.host.commit(batch).await.unwrap();
+    lab.start_engine();
+    let slice = Slice::of(&lab, "s");
+    value(&slice.allocate(&nodes(&["a"])).await);
+    lab.later(Duration::from_secs(601));
+    for _ in 0..300 {
+        if lab.door.tidy().await.unwrap() == 1 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("it is not forgotten");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_kept_of_a_slice_has_a_bound() {
+    let lab = lab("long").await;
+    let slice = Slice::of(&lab, "s");
+    let long = |name: &str| {
+        let more = "x".repeat(12 << 20);
+        let node = format!("<node client_id=\"{name}\"><sliver_type name=\"lxc\"/></node>");
+        request(&format!("{node}<o:of xmlns:o=\"urn:others\">{more}</o:of>"))
+    };
+    for (name, wanted) in [("a", 0), ("b", 0), ("c", 6)] {
+        let answer = slice.allocate(&long(name)).await;
+        assert_eq!(code(&answer), wanted, "{name}");
+    }
+    assert_eq!(slivers(&value(&slice.all("Delete").await)).len(), 2);
+    value(&slice.allocate(&nodes(&["c"])).await);
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rm_core::env::{Env, Timestamp};
-use rm_core::record::ResourceRecord;
+use rm_core::record::{Document, ResourceRecord};
 use rm_core::store::{Batch, Count, Expect, Outcome, Version};
 use rm_core::{Caller, Error, ErrorKind, Host, ResourceId, Result};
 
@@ -19,6 +19,11 @@ use crate::geni::Urn;
 use crate::geni::rspec::{Kind, Node, Rspec};
 use crate::geni::sliver::{GeniSliver, Sliver};
 use crate::geni::states::{Allocation, Standing};
+use crate::geni::xml::Limits;
+
+/// How long the requests of a slice may be together, in bytes: as long as the
+/// largest call there is.
+const MOST: usize = Limits::USUAL.bytes;
 
 /// A slice as it is now.
 #[derive(Debug)]
@@ -250,8 +255,30 @@ impl Opened {
             asked.slivers.retain(|l| stay.contains(&l.resource));
         }
         kept.requests.retain(|asked| !asked.slivers.is_empty());
-        kept.requests.extend(more);
+        if let Some(more) = more {
+            kept.requests.push(more);
+            self.has_place(&kept)?;
+        }
         self.put(host, batch, &kept).await
+    }
+
+    /// Refuses requests that are too long together: every call reads what is kept
+    /// of its slice.
+    fn has_place(&self, kept: &Kept) -> Result<()> {
+        let bytes: usize = kept.requests.iter().map(|asked| asked.rspec.len()).sum();
+        if bytes <= MOST {
+            return Ok(());
+        }
+        let most = MOST >> 20;
+        Err(Error::new(
+            ErrorKind::Quota,
+            format!(
+                "the requests of {} would be longer than {most} MiB together",
+                self.urn
+            ),
+        )
+        .code("too-large")
+        .advice("delete what is not needed, or leave out what is not for this aggregate"))
     }
 
     /// Marks it as shut down by somebody, and writes nothing else. False where
@@ -287,24 +314,22 @@ impl Opened {
 }
 
 /// Forgets slices whose last sliver has expired; answers how many there were.
+/// One that cannot be read is told of, and the others have their turn.
 pub(in crate::geni) async fn tidy(host: &Host) -> Result<usize> {
     let mut forgotten = 0;
     let mut after = None;
     loop {
         let store = host.store();
-        let page = store.documents(SPACE, None, after.as_ref(), 100).await?;
+        // Each may be long.
+        let page = store.documents(SPACE, None, after.as_ref(), 10).await?;
         for document in page.items {
-            let kept: Kept = document.record.body.read()?;
-            let slice = Opened::read(host, &kept.urn.parse()?).await?;
-            let some = !slice.slivers.is_empty() || !slice.beyond.is_empty();
-            let empty = !some && slice.kept.shut.is_none();
-            if !empty {
-                continue;
-            }
-            let none = BTreeSet::new();
-            let written = slice.write(host, Batch::default(), None, &none).await?;
-            if let Outcome::Done(_) = written {
-                forgotten += 1;
+            match forget(host, &document.record).await {
+                Ok(true) => forgotten += 1,
+                Ok(false) => {}
+                Err(e) => {
+                    let slice = &document.record.id;
+                    tracing::warn!(slice, error = %e, "what is kept of a slice cannot be used");
+                }
             }
         }
         after = page.next;
@@ -312,6 +337,19 @@ pub(in crate::geni) async fn tidy(host: &Host) -> Result<usize> {
             return Ok(forgotten);
         }
     }
+}
+
+/// Forgets a slice that has nothing left; answers whether.
+async fn forget(host: &Host, document: &Document) -> Result<bool> {
+    let kept: Kept = document.body.read()?;
+    let slice = Opened::read(host, &kept.urn.parse()?).await?;
+    let some = !slice.slivers.is_empty() || !slice.beyond.is_empty();
+    if some || slice.kept.shut.is_some() {
+        return Ok(false);
+    }
+    let none = BTreeSet::new();
+    let written = slice.write(host, Batch::default(), None, &none).await?;
+    Ok(matches!(written, Outcome::Done(_)))
 }
 
 /// Each counter once: ten thousand nodes are one step of it.
