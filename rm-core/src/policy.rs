@@ -10,6 +10,8 @@ use crate::caller::Tenant;
 use crate::env::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 
+pub use crate::quota::OverQuota;
+
 /// What a tenant may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

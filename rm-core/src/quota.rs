@@ -1,6 +1,8 @@
 //! Quotas: counters that are charged in the same commit as what they are
 //! charged for.
 
+use std::fmt;
+
 use crate::caller::Caller;
 use crate::error::{Error, ErrorKind};
 use crate::host::Core;
@@ -47,14 +49,40 @@ pub(crate) fn recharge(r: &mut ResourceRecord, nodes: u64, at_most: Option<u64>)
     }
 }
 
+/// By how much a quota does not do, for programs: the source of the error that a
+/// caller gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OverQuota {
+    /// How many there may be.
+    pub limit: u64,
+    /// How many there are.
+    pub used: u64,
+}
+
+impl fmt::Display for OverQuota {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {} are in use", self.used, self.limit)
+    }
+}
+
+impl std::error::Error for OverQuota {}
+
 /// A limit that was reached, as the caller is told.
 pub(crate) fn over_quota(counter: &str, value: u64, at_most: u64) -> Error {
-    let what = counter.rsplit('/').next().unwrap_or(counter);
+    // What is counted as a cluster may be a node that is none's.
+    let what = match counter.rsplit('/').next().unwrap_or(counter) {
+        "clusters" => "resources",
+        what => what,
+    };
     Error::new(
         ErrorKind::Quota,
         format!("the quota of {at_most} {what} does not allow this: {value} are in use"),
     )
     .code("quota-exceeded")
+    .because(OverQuota {
+        limit: at_most,
+        used: value,
+    })
     .advice(format!(
         "delete {what} that are not needed, ask for fewer, or ask an operator for more"
     ))

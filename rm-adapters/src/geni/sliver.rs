@@ -11,6 +11,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use rm_core::env::Timestamp;
 use rm_core::model::NodeUser;
+use rm_core::policy::OverQuota;
 use rm_core::record::ResourceRecord;
 use rm_core::registry::{Adapter, Contract};
 use rm_core::store::Batch;
@@ -166,10 +167,14 @@ impl Refusal {
 }
 
 impl From<Error> for Refusal {
+    /// What a quota says is a hint of its own.
     fn from(error: Error) -> Self {
-        Self {
-            error,
-            hint: Value::text(""),
-        }
+        let count = |n: u64| Value::Int(i64::try_from(n).unwrap_or(i64::MAX));
+        let over = std::error::Error::source(&error);
+        let hint = match over.and_then(|over| over.downcast_ref::<OverQuota>()) {
+            Some(over) => Value::of([("limit", count(over.limit)), ("used", count(over.used))]),
+            None => Value::text(""),
+        };
+        Self { error, hint }
     }
 }

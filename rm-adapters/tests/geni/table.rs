@@ -476,3 +476,20 @@ async fn row_shutdown_of_an_unknown_slice_is_true() {
     assert_eq!(code(&slice.allocate(&nodes(&["a"])).await), 3);
     assert_eq!(kept(&lab).await, (1, 0));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn row_more_than_the_quota_allows_is_told_with_the_counts() {
+    let lab = lab("row-quota").await;
+    let slice = Slice::of(&lab, "s");
+    value(&slice.allocate(&nodes(&["here"])).await);
+    let names: Vec<String> = (0..1000).map(|n| format!("n{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let answer = slice.allocate(&nodes(&names)).await;
+    assert_eq!(code(&answer), 6, "{answer:?}");
+    let told = answer.get("value").unwrap();
+    assert_eq!(told.get("limit"), Some(&Value::Int(1000)));
+    assert_eq!(told.get("used"), Some(&Value::Int(1)));
+    let output = answer.get("output").unwrap().as_text().unwrap();
+    assert!(output.contains("1000 resources"), "{output}");
+    assert_eq!(slivers(&value(&slice.all("Status").await)).len(), 1);
+}
