@@ -194,8 +194,8 @@ impl GeniSliver for NodeSlivers {
         held::standing(record)
     }
 
-    fn tell(&self, record: &ResourceRecord, aggregate: &Urn, node: &mut Node) {
-        held::tell(record, aggregate, node);
+    fn tell(&self, record: &ResourceRecord, aggregate: &Urn, ends: &[usize], node: &mut Node) {
+        held::tell(record, aggregate, ends, node);
     }
 }
 

@@ -71,8 +71,9 @@ pub trait GeniSliver: Adapter {
     fn standing(&self, record: &ResourceRecord) -> Standing;
 
     /// Adds to a node of a request what a manifest says of it: where it is, how
-    /// it is reached.
-    fn tell(&self, record: &ResourceRecord, aggregate: &Urn, node: &mut Node);
+    /// it is reached. `ends` are the places of those of its interfaces that are
+    /// ends of links, in ascending order.
+    fn tell(&self, record: &ResourceRecord, aggregate: &Urn, ends: &[usize], node: &mut Node);
 }
 
 impl Contract for dyn GeniSliver {

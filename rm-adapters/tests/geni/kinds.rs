@@ -69,7 +69,7 @@ impl GeniSliver for Full {
         Standing::of(record.wanted, record.seen)
     }
 
-    fn tell(&self, _record: &ResourceRecord, _aggregate: &Urn, _node: &mut Node) {}
+    fn tell(&self, _record: &ResourceRecord, _aggregate: &Urn, _ends: &[usize], _node: &mut Node) {}
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -158,8 +158,8 @@ impl GeniSliver for Together {
         self.nodes.standing(record)
     }
 
-    fn tell(&self, record: &ResourceRecord, aggregate: &Urn, node: &mut Node) {
-        self.nodes.tell(record, aggregate, node);
+    fn tell(&self, record: &ResourceRecord, aggregate: &Urn, ends: &[usize], node: &mut Node) {
+        self.nodes.tell(record, aggregate, ends, node);
     }
 }
 

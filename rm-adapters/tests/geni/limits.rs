@@ -213,7 +213,7 @@ impl GeniSliver for Broken {
         panic!("on purpose")
     }
 
-    fn tell(&self, _record: &ResourceRecord, _aggregate: &Urn, _node: &mut Node) {
+    fn tell(&self, _record: &ResourceRecord, _aggregate: &Urn, _ends: &[usize], _node: &mut Node) {
         panic!("on purpose")
     }
 }

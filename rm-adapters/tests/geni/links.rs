@@ -1,14 +1,16 @@
 //! Nodes that are linked.
 
+use std::sync::Arc;
+
 use rm_adapters::geni::register;
 use rm_adapters::geni::xmlrpc::Value;
 use rm_core::catalog::{NewCredential, NewSite};
-use rm_core::model::{Interface, NodeSpec};
-use rm_core::store::By;
+use rm_core::model::{Interface, Json, NodeInterface, NodeSpec, NodeView};
+use rm_core::store::{Batch, By, Due};
 use rm_core::{Caller, Tenant};
 use rm_testkit::SimConfig;
 
-use super::lab::{code, lab_at};
+use super::lab::{code, lab, lab_at};
 use super::rspec::fits;
 use super::slice::{Slice, link, manifest, none, request, slivers, value};
 
@@ -109,5 +111,55 @@ async fn what_is_linked_is_at_one_site_with_the_addresses_that_were_asked_for() 
             manifest(described.get("geni_rspec").unwrap()).links.len(),
             left
         );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_manifest_tells_hardware_addresses_at_the_ends_of_links() {
+    let lab = lab("macs").await;
+    let slice = Slice::of(&lab, "s");
+    let node = |name: &str| {
+        format!(
+            "<node client_id=\"{name}\"><interface client_id=\"{name}:0\"/>\
+             <interface client_id=\"{name}:1\"/></node>"
+        )
+    };
+    let ends = link("l", &["a:1", "b:1"]);
+    let rspec = request(&format!("{}{}{ends}", node("a"), node("b")));
+    value(&slice.allocate(&rspec).await);
+    let store = lab.host.store();
+    let all = store.resources(&By::All, None, 10).await.unwrap();
+    assert_eq!(all.items.len(), 2);
+    for row in all.items {
+        let interface = |mac: &str| NodeInterface {
+            bridge: "bridge".to_owned(),
+            vlan: None,
+            mac: mac.to_owned(),
+            addresses: Vec::new(),
+        };
+        // The first is what it is reached by.
+        let view = NodeView {
+            interfaces: vec![
+                interface("02:00:00:00:00:01"),
+                interface("02:00:00:00:00:02"),
+            ],
+            ..NodeView::default()
+        };
+        let mut record = (*row.record).clone();
+        record.view = Some(Json::of(&view).unwrap());
+        let batch = Batch {
+            resources: vec![(Arc::new(record), Due::Keep)],
+            ..Batch::default()
+        };
+        lab.host.commit(batch).await.unwrap();
+    }
+    let described = value(&slice.all("Describe").await);
+    for node in manifest(described.get("geni_rspec").unwrap()).nodes {
+        let macs: Vec<Option<&str>> = node
+            .interfaces
+            .iter()
+            .map(|i| i.mac_address.as_deref())
+            .collect();
+        assert_eq!(macs, [None, Some("02:00:00:00:00:02")]);
     }
 }

@@ -9,7 +9,7 @@ use rm_core::resource::Resource;
 use rm_core::store::Batch;
 use rm_core::{Caller, Error, ErrorKind, Result};
 
-use super::{component, linked};
+use super::component;
 use crate::geni::Urn;
 use crate::geni::rspec::{Host, Login, Node, Services};
 use crate::geni::sliver::{Deed, Sliver};
@@ -75,7 +75,7 @@ pub(super) fn standing(record: &ResourceRecord) -> Standing {
 }
 
 /// Where it is and how it is reached, as far as that is known.
-pub(super) fn tell(record: &ResourceRecord, aggregate: &Urn, node: &mut Node) {
+pub(super) fn tell(record: &ResourceRecord, aggregate: &Urn, ends: &[usize], node: &mut Node) {
     let site = &record.place.site_name;
     node.component_id = Some(component(aggregate, site).as_str().into());
     node.component_name = Some(site.as_str().into());
@@ -83,11 +83,9 @@ pub(super) fn tell(record: &ResourceRecord, aggregate: &Urn, node: &mut Node) {
     let view = record.view.as_ref();
     let view: NodeView = view.and_then(|v| v.read().ok()).unwrap_or_default();
     let spec = record.place.spec.read::<NodeSpec>().ok();
-    let wanted = spec.as_ref().map_or(&[][..], |spec| &spec.interfaces);
     // The ends of links come behind what it is reached by.
-    let ends = linked::places(wanted, node);
-    for (place, end) in ends.into_iter().zip(view.interfaces.iter().skip(1)) {
-        if let Some(interface) = node.interfaces.get_mut(place) {
+    for (place, end) in ends.iter().zip(view.interfaces.iter().skip(1)) {
+        if let Some(interface) = node.interfaces.get_mut(*place) {
             interface.mac_address = Some(end.mac.as_str().into());
         }
     }

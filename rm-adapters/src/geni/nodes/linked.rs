@@ -87,24 +87,6 @@ pub(super) fn interfaces(node: &Node, ends: &[(usize, &str)]) -> Result<Vec<Inte
     Ok(interfaces)
 }
 
-/// The places of a node's interfaces that have become ends of links, in the
-/// order of [`interfaces`].
-pub(super) fn places(spec: &[Interface], node: &Node) -> Vec<usize> {
-    let ends = spec.iter().filter(|i| i.link.is_some()).count();
-    // Which they are is not kept: those with the same addresses, then in order.
-    let mut places = Vec::with_capacity(ends);
-    for end in spec.iter().filter(|i| i.link.is_some()) {
-        let fits = |at: &usize| {
-            let ips = node.interfaces.get(*at).map_or(&[][..], |i| &i.ips);
-            let read: Vec<Address> = ips.iter().filter_map(|ip| address(ip).ok()).collect();
-            read == end.addresses
-        };
-        let left = (0..node.interfaces.len()).filter(|at| !places.contains(at));
-        places.extend(left.into_iter().find(fits));
-    }
-    places
-}
-
 fn address(ip: &Ip) -> Result<Address> {
     let text = ip.address.as_deref().unwrap_or_default().trim();
     let of: IpAddr = text.parse().map_err(|_| {

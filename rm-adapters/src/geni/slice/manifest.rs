@@ -9,7 +9,7 @@ use rm_core::record::ResourceRecord;
 
 use super::sliver_urn;
 use crate::geni::Urn;
-use crate::geni::rspec::{Kind, Link, Rspec, is_our_link, is_ours};
+use crate::geni::rspec::{Interface, Kind, Link, Rspec, is_our_link, is_ours};
 use crate::geni::sliver::GeniSliver;
 use crate::geni::xml::Content;
 
@@ -40,6 +40,13 @@ pub(in crate::geni) fn manifest(
     manifest.expires = expires.map(|end| end.to_string().into());
     for told in requests {
         let request = Rspec::parse(&told.rspec)?;
+        let joined: BTreeSet<&str> = request
+            .links
+            .iter()
+            .filter(|link| is_our_link(link, ours))
+            .flat_map(|link| &link.interface_refs)
+            .filter_map(|end| end.client_id.as_deref())
+            .collect();
         for mut node in request.nodes {
             if !is_ours(&node, ours) {
                 manifest.nodes.push(node);
@@ -52,7 +59,15 @@ pub(in crate::geni) fn manifest(
             let urn = sliver_urn(aggregate, record.id);
             node.sliver_id = Some(urn.as_str().into());
             node.component_manager_id = Some(aggregate.as_str().into());
-            adapter.tell(record, aggregate, &mut node);
+            // As the request was granted: each end is an interface of the node, by
+            // the place at which it is named.
+            let is_end = |i: &Interface| i.client_id.as_deref().is_some_and(|c| joined.contains(c));
+            let interfaces = node.interfaces.iter().enumerate();
+            let ends: Vec<usize> = interfaces
+                .filter(|(_, interface)| is_end(interface))
+                .map(|(place, _)| place)
+                .collect();
+            adapter.tell(record, aggregate, &ends, &mut node);
             manifest.nodes.push(node);
         }
         let there: BTreeSet<&str> = manifest
