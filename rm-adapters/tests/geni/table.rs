@@ -121,6 +121,12 @@ async fn row_an_rspec_that_is_no_request_for_this_aggregate() {
     let typed = |kind: &str| nodes(&["a"]).replace("\"request\"", kind);
     let other = "component_manager_id=\"urn:publicid:IDN+other+authority+am\"";
     let ends = "<node client_id=\"a\"><interface client_id=\"a:0\"/></node>";
+    let addressed = |name: &str, ip: &str| {
+        format!(
+            "<node client_id=\"{name}\"><interface client_id=\"{name}:0\">\
+             <ip address=\"{ip}\" type=\"ipv4\"/></interface></node>"
+        )
+    };
     for (row, rspec, wanted) in [
         ("RSpec not XML", "not XML".to_owned(), 1),
         ("RSpec empty", String::new(), 1),
@@ -185,6 +191,26 @@ async fn row_an_rspec_that_is_no_request_for_this_aggregate() {
                 "{ends}{}{}",
                 link("l", &["a:0"]),
                 link("m", &["a:0"])
+            )),
+            1,
+        ),
+        (
+            "two interfaces on one link with one address",
+            request(&format!(
+                "{}{}{}",
+                addressed("a", "10.9.0.1"),
+                addressed("b", "10.9.0.1"),
+                link("l", &["a:0", "b:0"])
+            )),
+            1,
+        ),
+        (
+            "an address that no interface can have",
+            request(&format!(
+                "{}{}{}",
+                addressed("a", "127.0.0.1"),
+                addressed("b", "10.9.0.1"),
+                link("l", &["a:0", "b:0"])
             )),
             1,
         ),

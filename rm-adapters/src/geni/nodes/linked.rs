@@ -1,8 +1,8 @@
 //! Links between nodes: which nodes have to be at one site, and with which
 //! interfaces they are made.
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
 
 use rm_core::model::{Address, Interface};
 use rm_core::{Error, Result};
@@ -87,11 +87,43 @@ pub(super) fn interfaces(node: &Node, ends: &[(usize, &str)]) -> Result<Vec<Inte
     Ok(interfaces)
 }
 
+/// Refuses links on which two interfaces have one address: their hosts would,
+/// one node after the other, when all of the request is granted already.
+pub(super) fn apart(nodes: &[&Node], links: &[Joined<'_>]) -> Result<()> {
+    for link in links {
+        let mut used = BTreeSet::new();
+        for (node, place) in &link.ends {
+            let node = nodes.get(*node);
+            let interface = node.and_then(|n| n.interfaces.get(*place));
+            for ip in interface.map_or(&[][..], |i| &i.ips) {
+                let of = address(ip)?.ip;
+                if !used.insert(of) {
+                    let named = short(link.link.client_id.as_deref().unwrap_or_default());
+                    return Err(Error::invalid(format!(
+                        "two interfaces on link {named:?} have the address {of}"
+                    ))
+                    .code("one-address")
+                    .advice("give each an address of its own"));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
 fn address(ip: &Ip) -> Result<Address> {
     let text = ip.address.as_deref().unwrap_or_default().trim();
     let of: IpAddr = text.parse().map_err(|_| {
         Error::invalid(format!("{:?} is no address", short(text))).code("wrong-address")
     })?;
+    let everybody = of == IpAddr::V4(Ipv4Addr::BROADCAST) || of.is_multicast();
+    if everybody || of.is_unspecified() || of.is_loopback() {
+        return Err(Error::invalid(format!(
+            "{of} is no address that an interface on a link can have"
+        ))
+        .code("wrong-address")
+        .advice("take one of a private network, as 10.10.1.2"));
+    }
     let mask = ip.netmask.as_deref().and_then(prefix_of);
     let usual = if of.is_ipv4() { 24 } else { 64 };
     Ok(Address {

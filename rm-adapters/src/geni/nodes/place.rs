@@ -34,6 +34,7 @@ pub(super) async fn prepare(
     terms: &SliverTerms<'_>,
     into: &mut Batch,
 ) -> Result<Vec<Arc<ResourceRecord>>, Refusal> {
+    linked::apart(nodes, links)?;
     let images = images(call).await?;
     let mut room = Room {
         call,
