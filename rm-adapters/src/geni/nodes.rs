@@ -10,7 +10,7 @@ use rm_core::model;
 use rm_core::record::ResourceRecord;
 use rm_core::registry::{Adapter, Registries};
 use rm_core::store::Batch;
-use rm_core::{Call, ErrorKind, Kind, Result};
+use rm_core::{Call, Caller, ErrorKind, Kind, Result};
 
 use super::Urn;
 use super::rspec::{Available, DiskImage, HardwareType, Node, Rspec, SliverType};
@@ -110,14 +110,16 @@ impl GeniSliver for NodeSlivers {
         &self,
         call: &Call<'_>,
         aggregate: &Urn,
-        _available: bool,
+        means: &Caller,
+        available: bool,
         into: &mut Rspec,
     ) -> Result<()> {
         // Which API is spoken by who makes which type.
         let managers = self.managers(call)?;
         let made = || managers.iter().map(|(name, m)| (*name, &*m.serves().api));
-        let images: Vec<DiskImage> = images(call)
-            .await?
+        let catalog = call.host.catalog();
+        let known = images(call).await?;
+        let images: Vec<DiskImage> = known
             .iter()
             .map(|image| DiskImage {
                 name: Some(urn_of(aggregate, image).as_str().into()),
@@ -125,17 +127,29 @@ impl GeniSliver for NodeSlivers {
                 ..DiskImage::default()
             })
             .collect();
+        // Whoever asks for what can be had asks for room, too.
+        let roomy = match available {
+            true => Some(place::roomy(&managers, call, means, aggregate, &known).await?),
+            false => None,
+        };
         let mut after = None;
         loop {
-            let page = call.host.catalog().sites(after.as_ref(), PAGE).await?;
+            let page = catalog.sites(after.as_ref(), PAGE).await?;
             for site in &page.items {
                 let types: BTreeSet<&str> = made()
                     .filter(|(_, api)| *api == site.api)
                     .map(|(name, _)| name)
                     .collect();
-                if !types.is_empty() {
-                    into.nodes.push(offered(site, aggregate, &types, &images));
+                if types.is_empty() || roomy.as_ref().is_some_and(|r| !r.contains(&site.id)) {
+                    continue;
                 }
+                let means = catalog.credentials_for(means, site.id).await?;
+                let now = match means.is_empty() {
+                    true => "false",
+                    false => "true",
+                };
+                into.nodes
+                    .push(offered(site, aggregate, now, &types, &images));
             }
             after = page.next;
             if after.is_none() {
@@ -199,8 +213,14 @@ impl GeniSliver for NodeSlivers {
     }
 }
 
-/// A site as a component that makes slivers.
-fn offered(site: &Site, aggregate: &Urn, types: &BTreeSet<&str>, images: &[DiskImage]) -> Node {
+/// A site as a component that makes slivers, and whether it can be used.
+fn offered(
+    site: &Site,
+    aggregate: &Urn,
+    now: &str,
+    types: &BTreeSet<&str>,
+    images: &[DiskImage],
+) -> Node {
     let urn = component(aggregate, &site.name);
     Node {
         component_id: Some(urn.as_str().into()),
@@ -208,7 +228,7 @@ fn offered(site: &Site, aggregate: &Urn, types: &BTreeSet<&str>, images: &[DiskI
         component_name: Some(site.name.as_str().into()),
         exclusive: Some("false".into()),
         available: vec![Available {
-            now: Some("true".into()),
+            now: Some(now.into()),
             ..Available::default()
         }],
         hardware_types: vec![HardwareType {

@@ -25,8 +25,9 @@ use super::xmlrpc::Value;
 /// A translator of some kinds to slivers and back.
 #[async_trait]
 pub trait GeniSliver: Adapter {
-    /// Adds what there is of its kinds to an advertisement; without what is
-    /// known not to be had now, where that is wanted.
+    /// Adds what there is of its kinds to an advertisement, and tells of each
+    /// whether it can be had by these means; without what cannot be had now, where
+    /// that is wanted.
     ///
     /// # Errors
     ///
@@ -35,6 +36,7 @@ pub trait GeniSliver: Adapter {
         &self,
         call: &Call<'_>,
         aggregate: &Urn,
+        means: &Caller,
         available: bool,
         into: &mut Rspec,
     ) -> Result<()>;

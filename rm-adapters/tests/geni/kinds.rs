@@ -13,7 +13,7 @@ use rm_adapters::geni::{
 use rm_core::record::ResourceRecord;
 use rm_core::registry::{Adapter, Registries};
 use rm_core::store::{Batch, By};
-use rm_core::{Call, Error, ErrorKind, Kind, Result};
+use rm_core::{Call, Caller, Error, ErrorKind, Kind, Result};
 use tokio::sync::Barrier;
 
 use super::lab::{code, lab, lab_of};
@@ -39,6 +39,7 @@ impl GeniSliver for Full {
         &self,
         _call: &Call<'_>,
         _aggregate: &Urn,
+        _means: &Caller,
         _available: bool,
         _into: &mut Rspec,
     ) -> Result<()> {
@@ -126,10 +127,13 @@ impl GeniSliver for Together {
         &self,
         call: &Call<'_>,
         aggregate: &Urn,
+        means: &Caller,
         available: bool,
         into: &mut Rspec,
     ) -> Result<()> {
-        self.nodes.advertise(call, aggregate, available, into).await
+        self.nodes
+            .advertise(call, aggregate, means, available, into)
+            .await
     }
 
     fn sliver_types(&self, call: &Call<'_>) -> Vec<&'static str> {

@@ -17,7 +17,7 @@ use rm_core::env::Timestamp;
 use rm_core::record::ResourceRecord;
 use rm_core::registry::{Adapter, Registries};
 use rm_core::store::Batch;
-use rm_core::{Kind, Result};
+use rm_core::{Caller, Kind, Result};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
@@ -184,6 +184,7 @@ impl GeniSliver for Broken {
         &self,
         _call: &rm_core::Call<'_>,
         _aggregate: &Urn,
+        _means: &Caller,
         _available: bool,
         _into: &mut Rspec,
     ) -> Result<()> {

@@ -1,17 +1,14 @@
 //! Slivers through their lives, by both versions.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rm_adapters::geni::xmlrpc::Value;
 use rm_adapters::geni::{lift_shutdown, shut_down};
-use rm_core::catalog::{NewCredential, NewImage, NewSite};
+use rm_core::Caller;
 use rm_core::model::Json;
 use rm_core::record::Document;
 use rm_core::store::{Batch, Key};
-use rm_core::{Caller, Tenant};
-use rm_testkit::{Fault, Rule, Verb};
 
 use super::authority::{Sign, envelope};
 use super::lab::{code, lab, options, sfa};
@@ -449,73 +446,6 @@ async fn a_slice_whose_document_is_lost_still_has_its_slivers() {
     );
     assert_eq!(slivers(&value(&slice.all("Delete").await)).len(), 3);
     assert_eq!(code(&slice.all("Status").await), 12);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_site_is_asked_once_for_nodes_that_differ_in_what_they_are_told_to_do() {
-    let lab = lab("asked-once").await;
-    let slice = Slice::of(&lab, "s");
-    let asked = || {
-        let calls = lab.cloud.calls();
-        calls.iter().filter(|c| c.verb == Verb::Offers).count()
-    };
-    let before = asked();
-    let node = |n: u32| {
-        format!(
-            "<node client_id=\"n{n}\"><sliver_type name=\"lxc\"/>\
-             <services><execute shell=\"sh\" command=\"run {n}\"/></services></node>"
-        )
-    };
-    let all: String = (0..20).map(node).collect();
-    let made = value(&slice.create(&request(&all)).await);
-    assert_eq!(manifest(&made).nodes.len(), 20);
-    assert_eq!(asked() - before, 1);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_site_that_hangs_is_asked_once_and_nobody_waits_for_it_where_another_has_room() {
-    let lab = lab("hangs").await;
-    lab.evening.2.store(100, Ordering::SeqCst);
-    let operator = Caller::operator("root", "ops");
-    let catalog = lab.host.catalog();
-    catalog
-        .add_site(&operator, NewSite::new("dead", "sim", "sim://dead"))
-        .await
-        .unwrap();
-    let means = NewCredential {
-        tenant: Some(Tenant("lab:one".to_owned())),
-        ..NewCredential::new("dead", "dead", serde_json::json!({"account": "geni"}))
-    };
-    catalog.add_credential(&operator, means).await.unwrap();
-    let image = NewImage {
-        name: "other".to_owned(),
-        source: "file:/images/other".to_owned(),
-        sha256: "1".repeat(64),
-        disk_format: "tar".to_owned(),
-    };
-    catalog.add_image(&operator, image).await.unwrap();
-    let hour = Fault::Slow(Duration::from_secs(3600));
-    lab.cloud
-        .inject(Rule::next(Verb::Offers, hour).at("dead").always());
-    let slice = Slice::of(&lab, "s");
-    let node = |name: &str| {
-        format!(
-            "<node client_id=\"{name}\"><sliver_type name=\"lxc\">\
-             <disk_image name=\"{name}\"/></sliver_type></node>"
-        )
-    };
-    // Of two images, which the sites are asked for one by one.
-    let both = request(&format!("{}{}", node("debian"), node("other")));
-    let made = manifest(&value(&slice.create(&both).await));
-    for node in made.nodes {
-        assert_eq!(node.component_name.as_deref(), Some("rack"));
-    }
-    let calls = lab.cloud.calls();
-    let of = |site: &str| {
-        let offers = calls.iter().filter(|c| c.verb == Verb::Offers);
-        offers.filter(|c| c.site == site).count()
-    };
-    assert_eq!((of("rack"), of("dead")), (2, 1));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,16 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rm_core::backend::Offer;
-use rm_core::catalog::{Credential, Site};
+use rm_core::catalog::{Credential, Image, Site};
 use rm_core::life::Wanted;
 use rm_core::manager::{Answer, Candidate, Terms, Want, ask};
 use rm_core::model::{self, Json, NodeSpec, Power};
 use rm_core::record::ResourceRecord;
 use rm_core::store::{Batch, By};
-use rm_core::{Call, CatalogId, Error, ErrorKind, Result};
+use rm_core::{Call, Caller, CatalogId, Error, ErrorKind, Result};
 
 use super::{Manager, PAGE, fit, images, linked};
-use crate::geni::rspec::Node;
+use crate::geni::Urn;
+use crate::geni::rspec::{DiskImage, Node, SliverType};
 use crate::geni::sliver::{Joined, Refusal, SliverTerms};
 use crate::geni::xml::short;
 use crate::geni::xmlrpc::Value;
@@ -39,7 +40,7 @@ pub(super) async fn prepare(
     let mut room = Room {
         call,
         usual: managers.first().map_or("", |(name, _)| name),
-        places: places(managers, call, terms).await?,
+        places: places(managers, call, terms.means).await?,
         terms,
         nodes: u64::try_from(nodes.len()).unwrap_or(u64::MAX),
         asked: BTreeMap::new(),
@@ -95,6 +96,57 @@ pub(super) async fn prepare(
     Ok(made)
 }
 
+/// The sites that say that there is room for a node; one that does not answer
+/// within the time that all are waited for has none. Those that are not asked,
+/// for there is no image to ask for, have none either.
+pub(super) async fn roomy(
+    managers: &[(&'static str, Manager)],
+    call: &Call<'_>,
+    means: &Caller,
+    aggregate: &Urn,
+    images: &[Image],
+) -> Result<BTreeSet<CatalogId>> {
+    let Some(image) = images.first() else {
+        return Ok(BTreeSet::new());
+    };
+    let any = Node {
+        sliver_types: vec![SliverType {
+            disk_images: vec![DiskImage {
+                name: Some(image.name.as_str().into()),
+                ..DiskImage::default()
+            }],
+            ..SliverType::default()
+        }],
+        ..Node::default()
+    };
+    let spec = fit::spec(&any, images, aggregate)?;
+    let candidates: Vec<Candidate<model::Node>> = places(managers.to_vec(), call, means)
+        .await?
+        .into_iter()
+        .map(|place| Candidate {
+            manager: place.manager,
+            want: Want {
+                site: place.site,
+                credential: place.credential.id,
+                spec: spec.clone(),
+                key: None,
+            },
+        })
+        .collect();
+    let answers = ask(&**call.host.env(), call.who, &candidates, |_| 1).await;
+    let has_room = |answer: &Answer| match answer {
+        Answer::Said(Ok(offers)) => offers
+            .iter()
+            .any(|o| o.nodes_left.is_none_or(|left| left > 0)),
+        Answer::Said(Err(_)) | Answer::Late => false,
+    };
+    let all = candidates.iter().zip(&answers);
+    Ok(all
+        .filter(|(_, answer)| has_room(answer))
+        .map(|(candidate, _)| candidate.want.site.id)
+        .collect())
+}
+
 fn silent(place: &Place) -> Error {
     Error::new(ErrorKind::Timeout, "the site does not answer")
         .site(place.site.name.clone())
@@ -121,7 +173,7 @@ fn no_room(asked: usize, had: usize, first: &str) -> Refusal {
 async fn places(
     managers: Vec<(&'static str, Manager)>,
     call: &Call<'_>,
-    terms: &SliverTerms<'_>,
+    means: &Caller,
 ) -> Result<Vec<Place>> {
     let catalog = call.host.catalog();
     let mut places = Vec::new();
@@ -133,7 +185,7 @@ async fn places(
                 if manager.serves().api != site.api {
                     continue;
                 }
-                let credentials = catalog.credentials_for(terms.means, site.id).await?;
+                let credentials = catalog.credentials_for(means, site.id).await?;
                 places.extend(credentials.into_iter().next().map(|credential| Place {
                     sliver_type,
                     manager: Arc::clone(manager),

@@ -46,12 +46,13 @@ impl Rpc {
         let user = self.admit(peer, brought, options, open).await?;
         let caller = Self::caller(&user)?;
         let call = self.host.call(&caller);
+        let means = self.aggregate.means();
         let mut there = Rspec::new(Kind::Advertisement);
         let now = self.host.env().now();
         there.generated = Some(now.to_string().into());
         for adapter in self.host.adapters().all::<dyn GeniSliver>() {
             adapter
-                .advertise(&call, &self.aggregate.urn, available, &mut there)
+                .advertise(&call, &self.aggregate.urn, &means, available, &mut there)
                 .await?;
         }
         Ok(document(&there, compressed)?.into())

@@ -1,0 +1,128 @@
+//! Which sites are asked, and which are told of.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use rm_adapters::geni::register;
+use rm_adapters::geni::rspec::Rspec;
+use rm_adapters::geni::xmlrpc::Value;
+use rm_core::catalog::{NewCredential, NewImage, NewSite};
+use rm_core::{Caller, Tenant};
+use rm_testkit::{Fault, Rule, SimConfig, SimSite, Verb};
+
+use super::lab::{lab, lab_at, options, sfa};
+use super::slice::{Slice, manifest, request, value};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_site_is_asked_once_for_nodes_that_differ_in_what_they_are_told_to_do() {
+    let lab = lab("asked-once").await;
+    let slice = Slice::of(&lab, "s");
+    let asked = || {
+        let calls = lab.cloud.calls();
+        calls.iter().filter(|c| c.verb == Verb::Offers).count()
+    };
+    let before = asked();
+    let node = |n: u32| {
+        format!(
+            "<node client_id=\"n{n}\"><sliver_type name=\"lxc\"/>\
+             <services><execute shell=\"sh\" command=\"run {n}\"/></services></node>"
+        )
+    };
+    let all: String = (0..20).map(node).collect();
+    let made = value(&slice.create(&request(&all)).await);
+    assert_eq!(manifest(&made).nodes.len(), 20);
+    assert_eq!(asked() - before, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_site_that_hangs_is_asked_once_and_nobody_waits_for_it_where_another_has_room() {
+    let lab = lab("hangs").await;
+    lab.evening.2.store(100, Ordering::SeqCst);
+    let operator = Caller::operator("root", "ops");
+    let catalog = lab.host.catalog();
+    catalog
+        .add_site(&operator, NewSite::new("dead", "sim", "sim://dead"))
+        .await
+        .unwrap();
+    let means = NewCredential {
+        tenant: Some(Tenant("lab:one".to_owned())),
+        ..NewCredential::new("dead", "dead", serde_json::json!({"account": "geni"}))
+    };
+    catalog.add_credential(&operator, means).await.unwrap();
+    let image = NewImage {
+        name: "other".to_owned(),
+        source: "file:/images/other".to_owned(),
+        sha256: "1".repeat(64),
+        disk_format: "tar".to_owned(),
+    };
+    catalog.add_image(&operator, image).await.unwrap();
+    let hour = Fault::Slow(Duration::from_secs(3600));
+    lab.cloud
+        .inject(Rule::next(Verb::Offers, hour).at("dead").always());
+    let slice = Slice::of(&lab, "s");
+    let node = |name: &str| {
+        format!(
+            "<node client_id=\"{name}\"><sliver_type name=\"lxc\">\
+             <disk_image name=\"{name}\"/></sliver_type></node>"
+        )
+    };
+    // Of two images, which the sites are asked for one by one.
+    let both = request(&format!("{}{}", node("debian"), node("other")));
+    let made = manifest(&value(&slice.create(&both).await));
+    for node in made.nodes {
+        assert_eq!(node.component_name.as_deref(), Some("rack"));
+    }
+    let calls = lab.cloud.calls();
+    let of = |site: &str| {
+        let offers = calls.iter().filter(|c| c.verb == Verb::Offers);
+        offers.filter(|c| c.site == site).count()
+    };
+    assert_eq!((of("rack"), of("dead")), (2, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_listed_says_whether_it_can_be_had_and_is_left_out_where_it_cannot() {
+    let full = SimSite {
+        nodes: Some(0),
+        ..SimSite::default()
+    };
+    let config = SimConfig {
+        sites: BTreeMap::from([("full".to_owned(), full)]),
+        ..SimConfig::default()
+    };
+    let lab = lab_at("listed", config, |all| register(all).unwrap(), |door| door).await;
+    let operator = Caller::operator("root", "ops");
+    let catalog = lab.host.catalog();
+    for name in ["full", "poor"] {
+        let site = NewSite::new(name, "sim", &format!("sim://{name}"));
+        catalog.add_site(&operator, site).await.unwrap();
+    }
+    let means = NewCredential {
+        tenant: Some(Tenant("lab:one".to_owned())),
+        ..NewCredential::new("full", "full", serde_json::json!({"account": "geni"}))
+    };
+    catalog.add_credential(&operator, means).await.unwrap();
+    let list = async |available: bool| {
+        let brought = Value::Array(vec![sfa(&lab.user_credential(&lab.alice))]);
+        let options = options(vec![("geni_available", Value::Bool(available))]);
+        let answer = lab.call(&lab.alice, 3, "ListResources", vec![brought, options]);
+        let there = value(&answer.await);
+        let there = Rspec::parse(there.as_text().unwrap()).unwrap();
+        let told = there.nodes.iter().map(|node| {
+            let name = node.component_name.as_deref().unwrap();
+            let now = node.available[0].now.as_deref().unwrap();
+            (name.to_owned(), now.to_owned())
+        });
+        told.collect::<BTreeMap<String, String>>()
+    };
+    let told = |all: &[(&str, &str)]| -> BTreeMap<String, String> {
+        let owned = all.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned()));
+        owned.collect()
+    };
+    assert_eq!(
+        list(false).await,
+        told(&[("full", "true"), ("poor", "false"), ("rack", "true")])
+    );
+    assert_eq!(list(true).await, told(&[("rack", "true")]));
+}
