@@ -7,11 +7,14 @@ use std::time::Duration;
 use rm_adapters::geni::register;
 use rm_adapters::geni::rspec::Rspec;
 use rm_adapters::geni::xmlrpc::Value;
+use rm_core::backend::Serves;
 use rm_core::catalog::{NewCredential, NewImage, NewSite};
-use rm_core::{Caller, Tenant};
-use rm_testkit::{Fault, Rule, SimConfig, SimSite, Verb};
+use rm_core::model::Node;
+use rm_core::registry::Registries;
+use rm_core::{Caller, Kind, Tenant};
+use rm_testkit::{Fault, Rule, SimCloud, SimConfig, SimSite, Verb};
 
-use super::lab::{lab, lab_at, options, sfa};
+use super::lab::{code, lab, lab_at, lab_of, options, sfa};
 use super::slice::{Slice, manifest, request, value};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -125,4 +128,40 @@ async fn what_is_listed_says_whether_it_can_be_had_and_is_left_out_where_it_cann
         told(&[("full", "true"), ("poor", "false"), ("rack", "true")])
     );
     assert_eq!(list(true).await, told(&[("rack", "true")]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_names_a_component_is_told_what_it_makes_and_gets_that_where_no_type_is_said() {
+    let adapters = |all: &mut Registries| {
+        register(all).unwrap();
+        let serves = Serves {
+            kind: Kind::from_static("vm.xen"),
+            api: "simx".to_owned(),
+            media: Vec::new(),
+        };
+        let cloud = SimCloud::new(SimConfig::default());
+        all.backend::<Node>("simx", serves, cloud as _).unwrap();
+    };
+    let lab = lab_of("kinds-of-sites", adapters, |door| door).await;
+    let operator = Caller::operator("root", "ops");
+    let catalog = lab.host.catalog();
+    let site = NewSite::new("metal", "simx", "simx://metal");
+    catalog.add_site(&operator, site).await.unwrap();
+    let means = NewCredential {
+        tenant: Some(Tenant("lab:one".to_owned())),
+        ..NewCredential::new("metal", "metal", serde_json::json!({"account": "geni"}))
+    };
+    catalog.add_credential(&operator, means).await.unwrap();
+    let slice = Slice::of(&lab, "s");
+    let xen = "<node client_id=\"a\" component_name=\"rack\"><sliver_type name=\"xen\"/></node>";
+    let answer = slice.allocate(&request(xen)).await;
+    assert_eq!(code(&answer), 1, "{answer:?}");
+    let output = answer.get("output").unwrap().as_text().unwrap();
+    assert!(output.contains("it makes lxc"), "{output}");
+    assert!(output.contains("are: metal"), "{output}");
+
+    let any = "<node client_id=\"a\" component_name=\"metal\"/>";
+    let made = value(&slice.allocate(&request(any)).await);
+    let told = manifest(made.get("geni_rspec").unwrap());
+    assert_eq!(told.nodes[0].component_name.as_deref(), Some("metal"));
 }

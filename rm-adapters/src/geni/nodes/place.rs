@@ -39,7 +39,7 @@ pub(super) async fn prepare(
     let images = images(call).await?;
     let mut room = Room {
         call,
-        usual: managers.first().map_or("", |(name, _)| name),
+        types: managers.iter().map(|(name, _)| *name).collect(),
         places: places(managers, call, terms.means).await?,
         terms,
         nodes: u64::try_from(nodes.len()).unwrap_or(u64::MAX),
@@ -204,7 +204,8 @@ async fn places(
 /// What is left at the sites, of what they said when they were asked.
 struct Room<'a> {
     call: &'a Call<'a>,
-    usual: &'static str,
+    /// The types of slivers, the usual one first.
+    types: Vec<&'static str>,
     places: Vec<Place>,
     terms: &'a SliverTerms<'a>,
     /// How many nodes are asked for.
@@ -252,13 +253,25 @@ impl Room<'_> {
         Ok(None)
     }
 
+    /// The type of sliver that a node is to be: the first that there is a place
+    /// for, where it does not say.
+    fn wanted<'n>(&self, node: &'n Node) -> &'n str {
+        let named = node.sliver_types.first().and_then(|t| t.name.as_deref());
+        if let Some(named) = named {
+            return named;
+        }
+        let aggregate = self.terms.aggregate;
+        let has_place = |name: &str| {
+            let mut places = self.places.iter().filter(|p| p.sliver_type == name);
+            places.any(|p| fit::may_be_at(node, &p.site.name, aggregate))
+        };
+        let with_place = self.types.iter().find(|name| has_place(name));
+        with_place.or(self.types.first()).copied().unwrap_or("")
+    }
+
     /// Asks for a node, once for each shape; answers under which key that is.
     async fn offers(&mut self, node: &Node, spec: &NodeSpec) -> Result<String> {
-        let wanted = node
-            .sliver_types
-            .first()
-            .and_then(|t| t.name.as_deref())
-            .unwrap_or(self.usual);
+        let wanted = self.wanted(node);
         // What it is called and told to do takes no room, and the addresses on
         // links are their own. A site is asked only whether it can bring so many
         // KiB of commands.
@@ -390,11 +403,28 @@ impl Room<'_> {
 
     fn nowhere(&self, node: &Node, wanted: &str) -> Error {
         let named = fit::named(node);
-        if self.places.iter().any(|p| p.sliver_type == wanted) {
-            let sites: Vec<&str> = self.places.iter().map(|p| &*p.site.name).collect();
-            return Error::invalid(format!("{named} names a component that is not here"))
-                .code("unknown-component")
-                .advice(format!("the components are: {}", sites.join(", ")));
+        let making = self.places.iter().filter(|p| p.sliver_type == wanted);
+        let sites: Vec<&str> = making.map(|p| &*p.site.name).collect();
+        if !sites.is_empty() {
+            let sites = sites.join(", ");
+            let aggregate = self.terms.aggregate;
+            let there = self.places.iter();
+            let there = there.filter(|p| fit::may_be_at(node, &p.site.name, aggregate));
+            let types: Vec<&str> = there.map(|p| p.sliver_type).collect();
+            if types.is_empty() {
+                return Error::invalid(format!("{named} names a component that is not here"))
+                    .code("unknown-component")
+                    .advice(format!("the components are: {sites}"));
+            }
+            return Error::invalid(format!(
+                "{named} names a component that makes no slivers of the type {:?}",
+                short(wanted)
+            ))
+            .code("other-component")
+            .advice(format!(
+                "it makes {}; components of that type are: {sites}",
+                types.join(", ")
+            ));
         }
         Error::new(
             ErrorKind::Unavailable,
