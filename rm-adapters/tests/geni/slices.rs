@@ -492,3 +492,23 @@ async fn what_is_kept_of_a_slice_has_a_bound() {
     assert_eq!(slivers(&value(&slice.all("Delete").await)).len(), 2);
     value(&slice.allocate(&nodes(&["c"])).await);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slice_is_told_as_it_was_first_written_whatever_a_call_names() {
+    let lab = lab("written").await;
+    let slice = Slice::of(&lab, "s");
+    let written = slice.party.urn.as_str().replace("lab:one", "LAB:One");
+    let rspec = Value::text(nodes(&["a"]));
+    let arguments = vec![Value::text(written.clone()), slice.proof(), rspec, none()];
+    let made = value(&slice.call(3, "Allocate", arguments).await);
+    let sliver = Value::text(slivers(&made)[0].urn.clone());
+    let options = || options(vec![]);
+    for urns in [Value::Array(vec![sliver]), slice.urns()] {
+        for method in ["Status", "Describe"] {
+            let arguments = vec![urns.clone(), slice.proof(), options()];
+            let told = value(&slice.call(3, method, arguments).await);
+            let told = told.get("geni_urn").unwrap().as_text();
+            assert_eq!(told, Some(written.as_str()), "{method}");
+        }
+    }
+}

@@ -106,7 +106,7 @@ impl Rpc {
         let manifest = self.manifest_of(&opened, &done).await?;
         Ok(Value::of([
             ("geni_rspec", document(&manifest, compressed)?),
-            ("geni_urn", Value::text(asked.slice.as_str())),
+            ("geni_urn", Value::text(opened.first_written())),
             ("geni_slivers", self.slivers(&done)),
         ])
         .into())
@@ -121,9 +121,9 @@ impl Rpc {
         let asked = self
             .asked(peer, arguments, options, Operation::Look)
             .await?;
-        let (_, done) = self.look(&asked.slice, &asked.about).await?;
+        let (opened, done) = self.look(&asked.slice, &asked.about).await?;
         Ok(Value::of([
-            ("geni_urn", Value::text(asked.slice.as_str())),
+            ("geni_urn", Value::text(opened.first_written())),
             ("geni_slivers", self.slivers(&done)),
         ])
         .into())

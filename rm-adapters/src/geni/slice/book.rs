@@ -223,6 +223,11 @@ impl Opened {
         )
     }
 
+    /// Its URN, as it was first written here.
+    pub(in crate::geni) fn first_written(&self) -> &str {
+        &self.kept.urn
+    }
+
     /// The RSpec of a request.
     pub(in crate::geni) fn rspec(&self, request: usize) -> &str {
         let asked = self.kept.requests.get(request);

@@ -14,7 +14,7 @@ use crate::geni::states::Allocation;
 use crate::geni::xml::short;
 use crate::geni::xmlrpc::Value;
 
-/// How long slivers are left as they are, as the operator wants it.
+/// How long slivers are left as they are, as the host program wants it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lifetimes {
     /// One that is allocated and not provisioned: at first.
