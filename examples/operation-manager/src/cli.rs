@@ -99,7 +99,7 @@ pub(crate) enum Command {
     #[cfg(feature = "geni")]
     #[command(subcommand)]
     Rspec(RspecCommand),
-    /// A small authority, to try GENI without joining a federation
+    /// A small authority, to try GENI without joining a federation; slices that were shut down
     #[cfg(feature = "geni")]
     #[command(subcommand)]
     Geni(GeniCommand),

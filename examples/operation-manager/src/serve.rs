@@ -25,7 +25,9 @@ mod open;
 mod signals;
 mod work;
 
-pub(crate) use alone::{alone, serving};
+pub(crate) use alone::alone;
+#[cfg(feature = "geni")]
+pub(crate) use alone::serving;
 pub(crate) use open::{check, host};
 
 /// Serves until a signal asks to stop.

@@ -318,3 +318,20 @@ fn what_is_wrong_with_the_section_is_told_before_anything_is_served() {
     );
     check("RM_GENI__PORT", "1").bad(2, &["lacks", "roots"]);
 }
+
+#[test]
+fn slices_that_were_shut_down_are_asked_for_beside_a_daemon() {
+    let home = home();
+    let (_daemon, _) = serve(&home);
+    let shut = |words: &[&str]| {
+        run(program()
+            .args(["geni", "shut"])
+            .args(words)
+            .arg("--config")
+            .arg(home.config()))
+    };
+    let listed = shut(&["list", "--json"]).good().json();
+    assert_eq!(listed, serde_json::json!([]));
+    let slice = "urn:publicid:IDN+lab:one+slice+demo";
+    shut(&["lift", slice]).bad(1, &["is not shut down", "geni shut list"]);
+}

@@ -315,7 +315,7 @@ impl Rpc {
     /// Stops what runs in a slice; answers how many slivers that were.
     async fn stop_all(&self, slice: &Urn) -> Result<usize, Refusal> {
         let host = &*self.host;
-        let stop = |have: &Have| {
+        let stop = |have: &Have| -> Result<Option<Deed<'static>>, Refusal> {
             let runs = have.sliver.record().wanted == Wanted::Running;
             Ok(runs.then_some(Deed::Act(Action::Stop)))
         };
