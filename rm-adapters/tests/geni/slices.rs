@@ -301,6 +301,14 @@ async fn a_sliver_never_outlives_its_credential() {
     let answer = soon.call(3, "Renew", arguments).await;
     assert_eq!(code(&answer), 19);
     assert_eq!(answer.get("value"), Some(&Value::text(end)));
+
+    // Of several credentials the one counts that holds for longest.
+    let longer = lab.slice_credential(&lab.alice, &soon.party, "2026-11-21T21:00:00Z");
+    let both = Value::Array(vec![sfa(&soon.credential), sfa(&longer)]);
+    let later = Value::text("2026-11-21T20:30:00Z");
+    let arguments = vec![soon.urns(), both, later, none()];
+    let renewed = value(&soon.call(3, "Renew", arguments).await);
+    assert_eq!(slivers(&renewed)[0].expires, "2026-11-21T20:30:00.000Z");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -45,7 +45,7 @@ impl Rpc {
             .await?
     }
 
-    /// Until when one of the credentials grants this.
+    /// Until when one of the credentials grants this: that which does for longest.
     fn granted(
         &self,
         user: &Certificate,
@@ -56,6 +56,7 @@ impl Rpc {
         let now = self.host.env().now();
         let anchors = self.roots.now(now)?;
         let mut refused: Option<Error> = None;
+        let mut longest: Option<Timestamp> = None;
         for one in brought {
             let Brought::Sfa(xml) = one else { continue };
             let verified = self
@@ -63,16 +64,18 @@ impl Rpc {
                 .credential(xml, &anchors, now)
                 .and_then(|said| permit(&said, user, slice, operation).map(|()| said.expires));
             match verified {
-                Ok(until) => return Ok(until),
+                Ok(until) => longest = longest.max(Some(until)),
                 Err(e) if e.stable_code() == UNREADABLE && refused.is_some() => {}
                 Err(e) => refused = Some(e),
             }
         }
-        Err(refused.unwrap_or_else(|| {
-            Error::new(ErrorKind::Forbidden, "this call brings no credential")
-                .code(FORBIDDEN)
-                .advice("bring your credential for the slice, of the type geni_sfa")
-        }))
+        longest.ok_or_else(|| {
+            refused.unwrap_or_else(|| {
+                Error::new(ErrorKind::Forbidden, "this call brings no credential")
+                    .code(FORBIDDEN)
+                    .advice("bring your credential for the slice, of the type geni_sfa")
+            })
+        })
     }
 
     /// As whom a call is made that needs any credential of theirs; see
