@@ -181,6 +181,8 @@ enum Done {
     /// Accounts that have something, since the engine began.
     Found(Vec<Account>),
     Scanned,
+    /// What was over is ended; when to come again.
+    Reaped(Timestamp),
 }
 
 impl Engine {
@@ -209,7 +211,8 @@ impl Engine {
         let mut desks: BTreeMap<Account, Desk> = BTreeMap::new();
         let mut running: FuturesUnordered<BoxFuture<'_, Done>> = FuturesUnordered::new();
         let mut tidy = core.env.now();
-        let mut reap = core.env.now();
+        // Nothing while it is done: much may end together, and all else goes on.
+        let mut reap = Some(core.env.now());
         let mut scan = self.next_scan();
         running.push(Box::pin(self.tellers()));
         // Until then there is nothing to claim, as long as nobody in this
@@ -218,8 +221,9 @@ impl Engine {
         loop {
             let heard = core.bell.rung();
             let now = core.env.now();
-            if reap <= now {
-                reap = self.reap().await;
+            if reap.is_some_and(|at| at <= now) {
+                reap = None;
+                running.push(Box::pin(async move { Done::Reaped(self.reap().await) }));
             }
             if tidy <= now {
                 tidy = self.tidy().await;
@@ -241,7 +245,9 @@ impl Engine {
             };
             let now = core.env.now();
             quiet = Some((heard, now.plus(pause)));
-            pause = pause.min(reap.since(now));
+            if let Some(at) = reap {
+                pause = pause.min(at.since(now));
+            }
             for (account, desk) in &mut desks {
                 while desk.acting < desk.slots
                     && let Some(job) = desk.jobs.pop_front()
@@ -326,6 +332,7 @@ impl Engine {
                     }
                 }
                 Some(Done::Scanned) => scan = self.next_scan(),
+                Some(Done::Reaped(again)) => reap = Some(again),
                 None => {}
             }
         }

@@ -42,6 +42,7 @@ struct Plan {
     chaos: Option<(Rng, u64)>,
     away: bool,
     full: bool,
+    slow: Duration,
     suffered: u64,
     refused: u64,
 }
@@ -83,6 +84,11 @@ impl SimStore {
     /// Fills the disk under the store, or makes room again.
     pub fn full(&self, full: bool) {
         self.plan().full = full;
+    }
+
+    /// Makes every commit from now on take so long.
+    pub fn slow(&self, each: Duration) {
+        self.plan().slow = each;
     }
 
     /// How many commits were asked for.
@@ -235,6 +241,10 @@ impl Store for SimStore {
     async fn commit(&self, batch: Batch) -> Result<Outcome> {
         let (before, after) = purpose(&batch);
         self.arrive(before, true).await?;
+        let slow = self.plan().slow;
+        if !slow.is_zero() {
+            self.points.sleep(slow).await;
+        }
         let fault = self.next_fault();
         match fault {
             Some(StoreFault::Unavailable) => return Err(unavailable()),

@@ -243,3 +243,45 @@ fn a_lease_that_ends_while_the_cluster_is_made_leaves_nothing() {
         });
     }
 }
+
+/// A slice of many nodes ends in one millisecond, and a disk takes its time for
+/// each commit.
+#[test]
+fn what_ends_together_ends_on_time_and_keeps_nobody_waiting() {
+    const MANY: usize = 128;
+    let scene = Scene::new(5);
+    let engine = scene.start_engine();
+    scene.run(async |s| {
+        let mut all = Vec::with_capacity(MANY);
+        for _ in 0..MANY {
+            let made = s.clusters().create(&s.alice, &s.own(1)).await.unwrap();
+            all.push(made.cluster.id());
+        }
+        for id in &all {
+            let cluster = s.ready(&s.alice, *id).await.unwrap();
+            cluster
+                .renew(&s.alice, None, Some(secs(600)))
+                .await
+                .unwrap();
+        }
+        let mut end = s.world.now();
+        for id in &all {
+            let cluster = s.clusters().get(&s.alice, *id).await.unwrap();
+            let renewed = cluster.renew(&s.alice, None, Some(secs(60))).await.unwrap();
+            end = end.max(renewed.record().holds[0].until.unwrap());
+        }
+        // One after the other they would take more than six seconds.
+        engine.store.slow(Duration::from_millis(50));
+        s.world.sleep(end.since(s.world.now()) + secs(3)).await;
+        for id in &all {
+            let ends = ends(s, *id).await;
+            assert_eq!(ends.len(), 1);
+            assert!(ends[0] <= end.plus(secs(1)), "{ends:?}, not {end:?}");
+        }
+        engine.store.slow(Duration::ZERO);
+        for id in &all {
+            assert!(s.gone(&s.alice, *id).await.unwrap());
+        }
+        assert_eq!(s.faults().await, Vec::<String>::new());
+    });
+}

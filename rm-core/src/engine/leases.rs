@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::{StreamExt, stream};
 use serde_json::json;
 
 use super::Engine;
@@ -12,6 +13,9 @@ use crate::error::Result;
 use crate::record::ResourceRecord;
 use crate::resource;
 use crate::store::{Batch, Due, Expect, Key, Outcome, Versioned};
+
+/// So many are ended at once, which share a commit of the disk.
+const TOGETHER: usize = 64;
 
 impl Engine {
     /// Ends what is over, and answers when to come again.
@@ -40,8 +44,10 @@ impl Engine {
             if ended.is_empty() {
                 return Ok(None);
             }
-            for row in ended {
-                self.end(row).await?;
+            let ends = ended.into_iter().map(|row| self.end(row));
+            let mut ends = stream::iter(ends).buffer_unordered(TOGETHER);
+            while let Some(done) = ends.next().await {
+                done?;
             }
         }
     }

@@ -83,6 +83,13 @@ impl Points {
         Some(self.0.as_ref()?.now())
     }
 
+    /// Ends after `d` of the world's time; at once outside of one.
+    pub(crate) async fn sleep(&self, d: Duration) {
+        if let Some(inner) = &self.0 {
+            Inner::sleep(inner, d).await;
+        }
+    }
+
     /// Passes one. Its name says in counts and reports where it is.
     pub async fn pass(&self, name: &'static str) {
         self.meet(name).await;
