@@ -10,6 +10,7 @@ use rm_core::backend::Hint;
 use rm_core::clusters::Size;
 use rm_core::life::State;
 use rm_testkit::{Fault, Rule, Scene, Telling, Verb};
+use serde_json::json;
 
 /// An hour between two sweeps: what is known before was told.
 const NEVER: Duration = Duration::from_secs(3600);
@@ -206,6 +207,36 @@ fn who_is_not_heard_any_more_is_listened_to_again_and_everything_looked_at() {
         s.world.sleep(Duration::from_secs(65)).await;
         assert_eq!(s.cloud.listeners("north"), 1);
         assert_eq!(seen(s, id).await, State::Failed);
+    });
+}
+
+/// A connection may outlive the secret by which it was opened.
+#[test]
+fn what_is_told_to_a_secret_that_was_replaced_is_not_listened_to() {
+    let scene = telling(9, Telling::default());
+    scene.start_engine();
+    scene.run(async |s| {
+        let (id, remote) = made(s).await;
+        assert_eq!(s.cloud.listeners("north"), 1);
+        let rotate = async |password: &str| {
+            let secret = json!({"account": "physics", "password": password});
+            let catalog = s.door.catalog();
+            let rotated = catalog.rotate_credential(&s.alice, "physics-north", &secret);
+            rotated.await.unwrap();
+        };
+        rotate("wrong").await;
+        s.world.sleep(Duration::from_secs(62)).await;
+        assert_eq!(s.cloud.listeners("north"), 0);
+        s.cloud.vanish("north", &remote, s.world.now());
+        rotate("right").await;
+        s.world.sleep(Duration::from_secs(65)).await;
+        assert_eq!(s.cloud.listeners("north"), 1, "by the new one");
+        assert_eq!(seen(s, id).await, State::Failed);
+        // Whatever is told next ends what is heard by the old one.
+        rotate("wrong").await;
+        s.cloud.hint("north", Hint::Look(id), s.world.now());
+        s.world.sleep(Duration::from_secs(1)).await;
+        assert_eq!(s.cloud.listeners("north"), 0);
     });
 }
 

@@ -304,6 +304,11 @@ impl Catalog {
         Ok((site, credential, secret))
     }
 
+    /// Which of its secrets a credential has by now.
+    pub(crate) async fn revision(&self, credential: CatalogId) -> Result<u32> {
+        Ok(self.need::<Credential>(credential).await?.revision)
+    }
+
     /// The credentials by which a tenant can use a site: the caller's own, then
     /// those of others, the oldest first.
     pub async fn credentials_for(

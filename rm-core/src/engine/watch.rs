@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use futures_util::{StreamExt, stream};
 
 use super::{Account, Done, Engine, account_of};
@@ -22,6 +23,10 @@ const AT_ONCE: usize = 64;
 /// Pauses before a site that is not heard any more is listened to again.
 const FIRST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(60);
+
+/// How long a site is heard at most, where it tells nothing, by a secret that
+/// is not asked for again.
+const ASKED: Duration = Duration::from_secs(60);
 
 impl Engine {
     /// The accounts that have something and whose sites tell of it: until
@@ -75,8 +80,9 @@ impl Engine {
         }
     }
 
-    /// Until the site is not heard any more. What cannot be written down ends
-    /// it, too, for whatever was told is told again by a look at all.
+    /// Until the site is not heard any more, or no longer by the secret that
+    /// the credential has. What cannot be written down ends it, too, for
+    /// whatever was told is told again by a look at all.
     async fn hear(&self, account: &Account) -> Result<()> {
         let core = &*self.core;
         let (manager, site, credential) = account;
@@ -85,7 +91,17 @@ impl Engine {
         let call = at.driver.watch(&cx);
         let hints = core.timed("watch", at.cap.call_timeout, call).await?;
         let mut hints = hints.ready_chunks(AT_ONCE);
-        while let Some(told) = hints.next().await {
+        loop {
+            let told = match select(hints.next(), core.env.sleep(ASKED)).await {
+                Either::Left((Some(told), _)) => told,
+                Either::Left((None, _)) => return Ok(()),
+                Either::Right(_) => Vec::new(),
+            };
+            // A connection may be open for as long as the far end lives: what
+            // is told to a secret that was taken back is not listened to.
+            if core.catalog.revision(*credential).await? != at.credential.revision {
+                return Ok(());
+            }
             if told.contains(&Hint::LookAtAll) {
                 self.look_at_all(account).await?;
                 continue;
@@ -97,7 +113,6 @@ impl Engine {
             let these: BTreeSet<ResourceId> = told.into_iter().filter_map(of).collect();
             self.look_again(account, these).await?;
         }
-        Ok(())
     }
 
     async fn look_at_all(&self, account: &Account) -> Result<()> {
