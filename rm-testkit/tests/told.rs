@@ -210,6 +210,38 @@ fn who_is_not_heard_any_more_is_listened_to_again_and_everything_looked_at() {
     });
 }
 
+/// Guests that start again and again, and a queue that runs over and over.
+#[test]
+fn what_is_told_in_a_storm_is_not_written_down_each_time() {
+    let scene = telling(10, Telling::default());
+    let engine = scene.start_engine();
+    scene.run(async |s| {
+        let mut all = Vec::new();
+        for _ in 0..4 {
+            all.push(made(s).await);
+        }
+        let storm = async |hint: Hint| {
+            let before = engine.store.commits();
+            for _ in 0..200 {
+                s.cloud.hint("north", hint, s.world.now());
+                s.world.sleep(Duration::from_millis(5)).await;
+            }
+            s.world.sleep(Duration::from_secs(2)).await;
+            engine.store.commits() - before
+        };
+        let (id, remote) = &all[0];
+        let commits = storm(Hint::Look(*id)).await;
+        assert!((2..=100).contains(&commits), "{commits} for one thing");
+        let commits = storm(Hint::LookAtAll).await;
+        assert!((4..=60).contains(&commits), "{commits} for all four");
+        // And what happens afterwards is known as soon as ever.
+        s.cloud.vanish("north", remote, s.world.now());
+        s.world.sleep(AT_ONCE).await;
+        assert_eq!(seen(s, *id).await, State::Failed);
+        assert_eq!(s.faults().await, Vec::<String>::new());
+    });
+}
+
 /// A connection may outlive the secret by which it was opened.
 #[test]
 fn what_is_told_to_a_secret_that_was_replaced_is_not_listened_to() {

@@ -1,14 +1,15 @@
 //! What sites tell by themselves: a reason to look, and never more.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use futures_util::{StreamExt, stream};
 
-use super::{Account, Done, Engine, account_of};
+use super::{Account, Done, Engine, GATHER, account_of};
 use crate::backend::Hint;
+use crate::env::Timestamp;
 use crate::error::{ErrorKind, Result};
 use crate::id::ResourceId;
 use crate::life::State;
@@ -27,6 +28,55 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// How long a site is heard at most, where it tells nothing, by a secret that
 /// is not asked for again.
 const ASKED: Duration = Duration::from_secs(60);
+
+/// How long what is told is gathered after a look at all was ordered, before
+/// there is another one: it writes to everything that the account has.
+const GATHER_ALL: Duration = Duration::from_secs(1);
+
+/// Hints on their way into the records. What is told first is written down at
+/// once, and what is told of the same thing soon after with the next: a write
+/// each is more than there are looks.
+#[derive(Debug, Default)]
+struct Gathered {
+    /// Told, and not written down.
+    told: BTreeSet<Hint>,
+    /// Until when nothing more is written down of what was a moment ago.
+    pauses: BTreeMap<Hint, Timestamp>,
+}
+
+impl Gathered {
+    /// How long until something of it is to be written down; nothing where
+    /// there is nothing.
+    fn wait(&self, now: Timestamp) -> Option<Duration> {
+        let pause = |hint: &Hint| {
+            let until = self.pauses.get(hint)?;
+            Some(until.since(now)).filter(|left| *left <= GATHER_ALL)
+        };
+        let pauses = self.told.iter().map(|hint| pause(hint).unwrap_or_default());
+        pauses.min()
+    }
+
+    /// What is to be written down now.
+    fn take(&mut self, now: Timestamp) -> Vec<Hint> {
+        self.pauses.retain(|_, until| {
+            let left = until.since(now);
+            // A clock that was set back makes nobody wait.
+            !left.is_zero() && left <= GATHER_ALL
+        });
+        let (later, these): (BTreeSet<Hint>, BTreeSet<Hint>) = std::mem::take(&mut self.told)
+            .into_iter()
+            .partition(|hint| self.pauses.contains_key(hint));
+        self.told = later;
+        for hint in &these {
+            let pause = match hint {
+                Hint::Look(_) => GATHER,
+                Hint::LookAtAll => GATHER_ALL,
+            };
+            self.pauses.insert(*hint, now.plus(pause));
+        }
+        these.into_iter().collect()
+    }
+}
 
 impl Engine {
     /// The accounts that have something and whose sites tell of it: until
@@ -91,18 +141,26 @@ impl Engine {
         let call = at.driver.watch(&cx);
         let hints = core.timed("watch", at.cap.call_timeout, call).await?;
         let mut hints = hints.ready_chunks(AT_ONCE);
+        let mut gathered = Gathered::default();
         loop {
-            let told = match select(hints.next(), core.env.sleep(ASKED)).await {
+            let wait = gathered.wait(core.env.now()).unwrap_or(ASKED);
+            let heard = match select(hints.next(), core.env.sleep(wait)).await {
                 Either::Left((Some(told), _)) => told,
                 Either::Left((None, _)) => return Ok(()),
                 Either::Right(_) => Vec::new(),
             };
+            let is_told = !heard.is_empty();
+            gathered.told.extend(heard);
+            let these = gathered.take(core.env.now());
+            if is_told && these.is_empty() {
+                continue;
+            }
             // A connection may be open for as long as the far end lives: what
             // is told to a secret that was taken back is not listened to.
             if core.catalog.revision(*credential).await? != at.credential.revision {
                 return Ok(());
             }
-            if told.contains(&Hint::LookAtAll) {
+            if these.contains(&Hint::LookAtAll) {
                 self.look_at_all(account).await?;
                 continue;
             }
@@ -110,7 +168,7 @@ impl Engine {
                 Hint::Look(id) => Some(id),
                 Hint::LookAtAll => None,
             };
-            let these: BTreeSet<ResourceId> = told.into_iter().filter_map(of).collect();
+            let these: Vec<ResourceId> = these.into_iter().filter_map(of).collect();
             self.look_again(account, these).await?;
         }
     }
