@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use crate::driver::{Error, Result};
@@ -79,14 +79,25 @@ fn away(path: &Path, is_dir: bool) -> io::Result<()> {
 /// Removes what was begun aside and whose maker is gone: it holds the lock as
 /// long as it works.
 pub(crate) fn sweep(parent: &Path, prefix: &str) -> io::Result<()> {
+    sweep_of(parent, prefix, |_| true)
+}
+
+/// The same of what looks like ours, which is told before it is opened.
+fn sweep_of(
+    parent: &Path,
+    prefix: &str,
+    is_ours: impl Fn(&fs::Metadata) -> bool,
+) -> io::Result<()> {
     for entry in fs::read_dir(parent)? {
         let entry = entry?;
         let left = entry.file_name().to_string_lossy().starts_with(prefix);
         if left
+            && let Ok(facts) = entry.metadata()
+            && is_ours(&facts)
             && let Ok(lock) = File::open(entry.path())
             && lock.try_lock().is_ok()
         {
-            away(&entry.path(), entry.file_type()?.is_dir())?;
+            away(&entry.path(), facts.is_dir())?;
         }
     }
     Ok(())
@@ -104,11 +115,32 @@ pub(crate) struct Aside {
 impl Aside {
     /// A new one below `parent`, whose name begins with this.
     pub(crate) fn make(parent: &Path, prefix: &str) -> Result<Self> {
+        Self::of_mode(parent, prefix, 0o777)
+    }
+
+    /// The same for what nobody else may look at, in a folder that may be
+    /// everybody's, as that of temporary files is. What we have left there by
+    /// a crash goes.
+    pub(crate) fn private(parent: &Path, prefix: &str) -> Result<Self> {
+        let aside = Self::of_mode(parent, prefix, 0o700)?;
+        // Others can put what they like under such a name; who opens a pipe
+        // waits for its other end.
+        let swept = fs::symlink_metadata(&aside.path).and_then(|own| {
+            let is_ours = |found: &fs::Metadata| found.is_dir() && found.uid() == own.uid();
+            sweep_of(parent, prefix, is_ours)
+        });
+        if let Err(e) = swept {
+            tracing::warn!(folder = %parent.display(), error = %e, "what a crash left cannot be removed");
+        }
+        Ok(aside)
+    }
+
+    fn of_mode(parent: &Path, prefix: &str, mode: u32) -> Result<Self> {
         static COUNT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
         loop {
             let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             let path = parent.join(format!("{prefix}{}-{count}", std::process::id()));
-            if let Some(lock) = locked(&path).map_err(|e| told(&path, &e))? {
+            if let Some(lock) = locked(&path, mode).map_err(|e| told(&path, &e))? {
                 return Ok(Self {
                     path,
                     _lock: lock,
@@ -144,10 +176,14 @@ impl Aside {
     }
 }
 
-/// Makes a folder and locks it; nothing where somebody swept it away before it
-/// was locked, for until then it looks as if its maker were gone.
-fn locked(path: &Path) -> io::Result<Option<File>> {
-    fs::create_dir(path)?;
+/// Makes a folder and locks it; nothing where there is something of this name,
+/// for numbers of processes come again, and where somebody swept it away before
+/// it was locked, for until then it looks as if its maker were gone.
+fn locked(path: &Path, mode: u32) -> io::Result<Option<File>> {
+    match fs::DirBuilder::new().mode(mode).create(path) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
+        made => made?,
+    }
     let lock = match File::open(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         lock => lock?,
@@ -172,5 +208,56 @@ pub(crate) fn told(path: &Path, e: &io::Error) -> Error {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::NoRoom(what),
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Error::Denied(what),
         _ => Error::Unavailable(what),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a process of our number, which was killed, would have left.
+    fn left(parent: &Path, upto: u64) -> Vec<PathBuf> {
+        let of = |n| parent.join(format!("rm-x-{}-{n}", std::process::id()));
+        let all: Vec<PathBuf> = (0..upto).map(of).collect();
+        for folder in &all {
+            fs::create_dir(folder).unwrap();
+            fs::write(folder.join("image"), "bytes").unwrap();
+        }
+        all
+    }
+
+    #[test]
+    fn what_a_crash_left_is_in_nobodys_way_and_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let old = left(folder.path(), 1000);
+        let others = folder.path().join("rm-y-1");
+        fs::create_dir(&others).unwrap();
+        let first = Aside::private(folder.path(), "rm-x-").unwrap();
+        let second = Aside::private(folder.path(), "rm-x-").unwrap();
+        assert!(old.iter().all(|folder| !folder.exists()));
+        assert!(first.path().exists() && second.path().exists() && others.exists());
+        drop((first, second));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn nobody_else_looks_into_what_is_private() {
+        let folder = tempfile::tempdir().unwrap();
+        let aside = Aside::private(folder.path(), "rm-x-").unwrap();
+        let mode = fs::metadata(aside.path()).unwrap().mode();
+        assert_eq!(mode & 0o777, 0o700);
+    }
+
+    #[test]
+    fn what_only_looks_like_ours_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("rm-x-link");
+        let aim = folder.path().join("aim");
+        fs::create_dir(&aim).unwrap();
+        std::os::unix::fs::symlink(&aim, &link).unwrap();
+        let file = folder.path().join("rm-x-file");
+        fs::write(&file, "theirs").unwrap();
+        let _aside = Aside::private(folder.path(), "rm-x-").unwrap();
+        assert!(fs::symlink_metadata(&link).is_ok() && aim.exists() && file.exists());
     }
 }

@@ -11,16 +11,41 @@ use reqwest::Url;
 use reqwest::redirect::Policy;
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt as _;
+use tokio::time::Instant;
 
-use super::wrong;
+use super::{blocking, wrong};
 use crate::driver::{Error, Image, Result};
 use crate::files::{Aside, told};
 
-/// How long a server may take to let us in, and then be silent. As a whole it
-/// may take as long as it likes.
+/// How long a server may take to let us in, and then be silent.
 const CONNECT: Duration = Duration::from_secs(20);
 const SILENCE: Duration = Duration::from_secs(60);
 const REDIRECTS: usize = 5;
+
+/// How fast a server must be. Whoever wants the same image waits meanwhile.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    /// After so long it is over, however fast it was.
+    whole: Duration,
+    /// So long it may be as slow as it likes.
+    grace: Duration,
+    /// So many bytes a second have come by then, and at any time after.
+    least: u64,
+}
+
+const PACE: Pace = Pace {
+    whole: Duration::from_secs(6 * 3600),
+    grace: Duration::from_secs(60),
+    least: 64 << 10,
+};
+
+impl Pace {
+    /// Whether a server keeps to it that has sent so much in this time.
+    fn is_kept(&self, took: Duration, bytes: u64) -> bool {
+        let due = took.as_secs().saturating_mul(self.least);
+        took < self.whole && (took < self.grace || bytes >= due)
+    }
+}
 
 /// An image in a file of this machine. What was fetched goes with this.
 #[derive(Debug)]
@@ -45,8 +70,8 @@ fn address(image: &Image) -> Option<Url> {
 /// # Errors
 ///
 /// [`Error::Image`] where it is too large or its source refuses it,
-/// [`Error::Unavailable`] where that does not answer or stops in the middle.
-/// Then nothing of it stays.
+/// [`Error::Unavailable`] where that does not answer, stops in the middle or
+/// is too slow. Then nothing of it stays.
 pub(crate) async fn here(image: &Image, below: &Path, prefix: &str, mib: u64) -> Result<Here> {
     let Some(url) = address(image) else {
         return Ok(Here {
@@ -54,9 +79,10 @@ pub(crate) async fn here(image: &Image, below: &Path, prefix: &str, mib: u64) ->
             _aside: None,
         });
     };
-    let aside = Aside::make(below, prefix)?;
+    let (parent, name) = (below.to_owned(), prefix.to_owned());
+    let aside = blocking(move || Aside::private(&parent, &name)).await?;
     let path = aside.path().join("image");
-    fetch(image, url, &path, mib.saturating_mul(1 << 20)).await?;
+    fetch(image, url, &path, mib.saturating_mul(1 << 20), PACE).await?;
     Ok(Here {
         image: Image {
             source: format!("file:{}", path.display()),
@@ -66,7 +92,7 @@ pub(crate) async fn here(image: &Image, below: &Path, prefix: &str, mib: u64) ->
     })
 }
 
-async fn fetch(image: &Image, url: Url, into: &Path, most: u64) -> Result<()> {
+async fn fetch(image: &Image, url: Url, into: &Path, most: u64, pace: Pace) -> Result<()> {
     let too_large = || wrong(image, &format!("has more than {} MiB", most >> 20));
     let client = reqwest::Client::builder()
         .redirect(Policy::limited(REDIRECTS))
@@ -74,10 +100,13 @@ async fn fetch(image: &Image, url: Url, into: &Path, most: u64) -> Result<()> {
         .read_timeout(SILENCE)
         .build()
         .map_err(|e| silent(image, e))?;
+    let begun = Instant::now();
     let answer = client.get(url).send().await;
     let answer = answer.map_err(|e| silent(image, e))?;
     let status = answer.status();
-    if status.is_server_error() {
+    // Those who are told to wait, or come too early, are not told that it will
+    // never be.
+    if status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429) {
         return Err(Error::Unavailable(format!(
             "the source of the image {:?} answers {}",
             image.name,
@@ -102,6 +131,21 @@ async fn fetch(image: &Image, url: Url, into: &Path, most: u64) -> Result<()> {
         let length = u64::try_from(piece.len()).unwrap_or(u64::MAX);
         left = left.checked_sub(length).ok_or_else(too_large)?;
         file.write_all(&piece).await.map_err(unwritten)?;
+        let (took, bytes) = (begun.elapsed(), most - left);
+        if !pace.is_kept(took, bytes) {
+            // Whoever asked for it may have been told long ago to try again.
+            tracing::warn!(
+                image = image.name,
+                bytes,
+                seconds = took.as_secs(),
+                "an image comes too slowly"
+            );
+            return Err(Error::Unavailable(format!(
+                "the source of the image {:?} is too slow: {bytes} bytes in {} s",
+                image.name,
+                took.as_secs()
+            )));
+        }
     }
     file.flush().await.map_err(unwritten)
 }
@@ -179,6 +223,9 @@ mod tests {
         for (answer, is_final, words) in [
             ("HTTP/1.1 404 No\r\ncontent-length: 0\r\n\r\n", true, "404"),
             ("HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n", false, "503"),
+            ("HTTP/1.1 408 No\r\ncontent-length: 0\r\n\r\n", false, "408"),
+            ("HTTP/1.1 425 No\r\ncontent-length: 0\r\n\r\n", false, "425"),
+            ("HTTP/1.1 429 No\r\ncontent-length: 0\r\n\r\n", false, "429"),
             (
                 "HTTP/1.1 200 OK\r\ncontent-length: 1048577\r\n\r\n",
                 true,
@@ -202,6 +249,39 @@ mod tests {
             );
             assert!(is_empty(folder.path()));
         }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_too_slow_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let image =
+            at("HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nbytes").await;
+        let path = folder.path().join("image");
+        let never = Pace {
+            whole: Duration::ZERO,
+            ..PACE
+        };
+        let url = address(&image).unwrap();
+        let e = fetch(&image, url, &path, 100, never).await.unwrap_err();
+        assert!(matches!(e, Error::Unavailable(_)), "{e}");
+        assert!(e.to_string().contains("too slow"), "{e}");
+        // A byte a second, and the least that is let through.
+        let minute = Duration::from_secs(60);
+        assert!(PACE.is_kept(minute / 2, 1) && !PACE.is_kept(minute, 60));
+        assert!(PACE.is_kept(minute, 60 * PACE.least));
+        assert!(!PACE.is_kept(PACE.whole, u64::MAX));
+    }
+
+    #[tokio::test]
+    async fn what_is_fetched_is_nobody_elses_while_it_is_looked_at() {
+        use std::os::unix::fs::MetadataExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let image =
+            at("HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nbytes").await;
+        let here = fetched(&image, folder.path()).await.unwrap();
+        let path = Path::new(here.image.source.strip_prefix("file:").unwrap());
+        let mode = path.parent().unwrap().metadata().unwrap().mode();
+        assert_eq!(mode & 0o777, 0o700);
     }
 
     #[tokio::test]

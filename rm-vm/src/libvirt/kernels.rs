@@ -138,7 +138,7 @@ fn open(image: &Image, most_mib: u64) -> Result<Opened> {
             why: why.to_owned(),
         })
     };
-    let aside = Aside::make(&std::env::temp_dir(), ASIDE)?;
+    let aside = Aside::private(&std::env::temp_dir(), ASIDE)?;
     let images = Images::at(&aside.path().join("images"), most_mib).of_format(KERNEL);
     let root = images.bring(image)?;
     let is_file = |path: &PathBuf| std::fs::symlink_metadata(path).is_ok_and(|m| m.is_file());
