@@ -154,16 +154,16 @@ impl Backend<Node> for Nodes {
             return Ok(vec![Offer::room(None)]);
         }
         let failed = |e| failure(&host.name, "ask for room", e);
-        let domains = host.driver.list().await.map_err(failed)?;
+        let shares = host.driver.shares().await.map_err(failed)?;
         let (mut memory, mut vcpus) = (
             has.memory_mib,
             u64::from(has.cpus) * u64::from(self.hosts.config().vcpus_per_cpu),
         );
-        let mut notes = Vec::with_capacity(domains.len());
-        for domain in domains {
-            memory = memory.saturating_sub(domain.size.memory_mib);
-            vcpus = vcpus.saturating_sub(domain.size.vcpus.into());
-            notes.extend(domain.metadata.map(|metadata| (domain.name, metadata)));
+        let mut notes = Vec::with_capacity(shares.len());
+        for share in shares {
+            memory = memory.saturating_sub(share.size.memory_mib);
+            vcpus = vcpus.saturating_sub(share.size.vcpus.into());
+            notes.extend(share.metadata.map(|metadata| (share.name, metadata)));
         }
         let mut taken = Taken::of(&notes, "");
         let wanted = links::plugged(&want.interfaces, host.id);

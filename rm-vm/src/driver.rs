@@ -48,8 +48,18 @@ pub trait Driver: fmt::Debug + Send + Sync + 'static {
     /// Those of these that are there.
     async fn these(&self, names: &[String]) -> Result<Vec<Domain>>;
 
+    /// What each domain of the host takes of it, whosever and whatever it is
+    /// doing. None that is there is missing; of one that was there before, this
+    /// may be what it took a minute ago.
+    async fn shares(&self) -> Result<Vec<Share>> {
+        let all = self.list().await?.into_iter();
+        Ok(all.map(Share::from).collect())
+    }
+
     /// The names and metadata of all domains that have some, whatever they are
-    /// doing.
+    /// doing. None that is there is missing; of one that was there before, this
+    /// may be what was first seen of it: for what never changes as long as there
+    /// is a domain, as its interfaces.
     async fn notes(&self) -> Result<Vec<(String, String)>> {
         let all = self.list().await?.into_iter();
         Ok(all.filter_map(|d| Some((d.name, d.metadata?))).collect())
@@ -188,6 +198,28 @@ pub struct Domain {
     pub metadata: Option<String>,
     /// Its snapshots, by name.
     pub snapshots: Vec<String>,
+}
+
+/// What a domain takes of its host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Share {
+    /// Its name, unique on the host.
+    pub name: String,
+    /// Its size.
+    pub size: Size,
+    /// What [`Driver::define`] and [`Driver::annotate`] have put there; absent
+    /// where somebody else has made it.
+    pub metadata: Option<String>,
+}
+
+impl From<Domain> for Share {
+    fn from(domain: Domain) -> Self {
+        Self {
+            name: domain.name,
+            size: domain.size,
+            metadata: domain.metadata,
+        }
+    }
 }
 
 /// What a domain is doing.

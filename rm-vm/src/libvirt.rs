@@ -14,11 +14,13 @@ mod events;
 mod failure;
 mod kernels;
 mod kind;
+mod known;
 mod look;
 mod machines;
 mod metadata;
 mod read;
 mod roots;
+mod size;
 mod volumes;
 mod xml;
 
@@ -31,15 +33,17 @@ use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use rm_core::backend::Cx;
 use rm_libvirt::{
     Affect, Client, Code, CreateFlags, DestroyFlags, Domain as Handle, Error as Said, ListFlags,
-    Transport, Uri, XmlFlags,
+    Transport, Uri,
 };
 
 use crate::config::Config;
 use crate::driver::{
-    Definition, Domain, Driver, Error, Event, Features, Host, Image, Result, Size, State, name,
+    Definition, Domain, Driver, Error, Event, Features, Host, Image, Result, Share, Size, State,
+    name,
 };
 use failure::failure;
 use kind::Kind;
+use known::{Known, Want};
 use machines::Machines;
 use roots::Roots;
 use xml::{Boot, Drive};
@@ -57,6 +61,8 @@ pub struct Libvirt {
     roots: Option<Arc<Roots>>,
     /// What machines are made of.
     machines: Option<Arc<Machines>>,
+    /// What domains take.
+    known: Arc<Known>,
 }
 
 /// What a libvirt has beside its URI.
@@ -140,6 +146,7 @@ impl Libvirt {
             client,
             roots,
             machines,
+            known: Arc::default(),
         })
     }
 
@@ -242,18 +249,13 @@ impl Driver for Libvirt {
         Ok(found.await?.into_iter().flatten().collect())
     }
 
+    async fn shares(&self) -> Result<Vec<Share>> {
+        self.taken(Want::Sizes).await
+    }
+
     async fn notes(&self) -> Result<Vec<(String, String)>> {
-        let all = self.client.list_domains(ListFlags::default()).await;
-        let mut all = all.map_err(|e| failure("", &e))?;
-        // Xen shows the host itself, too, of which nothing can be noted.
-        all.retain(|handle| self.kind != Kind::Xen || handle.id != Some(0));
-        let all = stream::iter(all);
-        let asked = all.map(|handle| async move {
-            let note = self.note(&handle).await?;
-            Ok(note.map(|note| (handle.name, note)))
-        });
-        let found = asked.buffer_unordered(AT_ONCE).try_collect::<Vec<_>>();
-        Ok(found.await?.into_iter().flatten().collect())
+        let all = self.taken(Want::Notes).await?.into_iter();
+        Ok(all.filter_map(|s| Some((s.name, s.metadata?))).collect())
     }
 
     async fn bring(&self, image: &Image) -> Result<()> {
@@ -376,61 +378,9 @@ impl Driver for Libvirt {
     }
 
     async fn resize(&self, of: &str, size: Size) -> Result<()> {
-        let handle = self.handle(of).await?;
-        let failed = |e: Said| failure(of, &e);
-        if !self.is_active(&handle).await? {
-            let xml = self
-                .client
-                .xml(&handle, XmlFlags::INACTIVE)
-                .await
-                .map_err(failed)?;
-            let resized = xml::resized(self.kind, &xml, size)?;
-            return self
-                .client
-                .define_xml(&resized)
-                .await
-                .map(drop)
-                .map_err(failed);
-        }
-        let xml = self
-            .client
-            .xml(&handle, XmlFlags::default())
-            .await
-            .map_err(failed)?;
-        let read = read::domain(&xml)?;
-        if size.memory_mib > read.most.memory_mib || size.vcpus > read.most.vcpus {
-            return Err(Error::invalid(format!(
-                "{of:?} can have at most {} MiB of memory and {} processors while it runs; stop it first",
-                read.most.memory_mib, read.most.vcpus
-            )));
-        }
-        // Not every driver takes both lives in one call, and the limit of a
-        // container's next life is more than a number.
-        let mut touched = false;
-        let lives: &[Affect] = match self.kind {
-            Kind::Lxc => &[Affect::LIVE],
-            _ => &[Affect::LIVE, Affect::CONFIG],
-        };
-        for life in lives.iter().copied() {
-            if size.memory_mib != read.size.memory_mib {
-                let set = self.client.set_memory(&handle, size.memory_mib << 10, life);
-                set.await.map_err(|e| partly(touched, failed(e)))?;
-                touched = true;
-            }
-            if size.vcpus != read.size.vcpus {
-                let set = self.client.set_vcpus(&handle, size.vcpus, life);
-                set.await.map_err(|e| partly(touched, failed(e)))?;
-                touched = true;
-            }
-        }
-        if self.kind == Kind::Lxc {
-            let later = self.client.xml(&handle, XmlFlags::INACTIVE).await;
-            let later = later.map_err(|e| partly(touched, failed(e)))?;
-            let resized = xml::resized(self.kind, &later, size)?;
-            let defined = self.client.define_xml(&resized).await;
-            defined.map_err(|e| partly(touched, failed(e)))?;
-        }
-        Ok(())
+        let resized = self.resized(of, size).await;
+        self.known.forget(of);
+        resized
     }
 
     async fn reimage(&self, new: &Definition) -> Result<()> {

@@ -29,7 +29,7 @@ use rm_core::backend::Cx;
 
 use crate::config::Config;
 use crate::driver::{
-    Definition, Domain, Driver, Error, Event, Features, Host, Image, Result, Size, name,
+    Definition, Domain, Driver, Error, Event, Features, Host, Image, Result, Share, Size, name,
 };
 use crate::images::Images;
 use container::Containers;
@@ -128,6 +128,10 @@ impl Driver for Lxc {
     async fn these(&self, names: &[String]) -> Result<Vec<Domain>> {
         let names = names.to_vec();
         self.blocking(move |c| c.these(&names)).await
+    }
+
+    async fn shares(&self) -> Result<Vec<Share>> {
+        self.blocking(Containers::shares).await
     }
 
     async fn notes(&self) -> Result<Vec<(String, String)>> {

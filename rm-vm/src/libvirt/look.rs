@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
-use rm_libvirt::{Affect, Code, Domain as Handle, Event, Events, State as Doing, XmlFlags};
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use rm_libvirt::{
+    Affect, Code, Domain as Handle, Event, Events, ListFlags, State as Doing, XmlFlags,
+};
 
 use super::failure::failure;
-use super::{Libvirt, read};
-use crate::driver::{Domain, Error, Result, State};
+use super::known::Want;
+use super::{AT_ONCE, Libvirt, read};
+use crate::driver::{Domain, Error, Result, Share, State};
 
 impl Libvirt {
     /// A domain as it is now; nothing where it is gone.
@@ -30,6 +34,39 @@ impl Libvirt {
             size: read.size,
             metadata: read.metadata,
             snapshots: Vec::new(),
+        }))
+    }
+
+    /// What all domains take. Only those are asked for of which it is not
+    /// known.
+    pub(super) async fn taken(&self, want: Want) -> Result<Vec<Share>> {
+        let all = self.client.list_domains(ListFlags::default()).await;
+        let all = all.map_err(|e| failure("", &e))?;
+        let (mut shares, unknown) = self.known.sort(all, want);
+        let asked = stream::iter(unknown).map(|handle| async move {
+            let share = self.share(&handle).await?;
+            Ok::<_, Error>(share.map(|share| (handle.uuid, share)))
+        });
+        let read = asked.buffer_unordered(AT_ONCE).try_collect::<Vec<_>>();
+        for (uuid, share) in read.await?.into_iter().flatten() {
+            self.known.keep(uuid, share.clone());
+            shares.push(share);
+        }
+        Ok(shares)
+    }
+
+    /// What one takes; nothing where it is gone.
+    async fn share(&self, handle: &Handle) -> Result<Option<Share>> {
+        let xml = match self.client.xml(handle, XmlFlags::default()).await {
+            Ok(xml) => xml,
+            Err(e) if e.code() == Some(Code::NO_DOMAIN) => return Ok(None),
+            Err(e) => return Err(failure(&handle.name, &e)),
+        };
+        let read = read::domain(&xml)?;
+        Ok(Some(Share {
+            name: handle.name.clone(),
+            size: read.size,
+            metadata: read.metadata,
         }))
     }
 

@@ -12,7 +12,7 @@ use super::cgroups;
 use super::config::{self, Cgroups, Place};
 use super::links;
 use super::tools::{self, Info};
-use crate::driver::{Definition, Domain, Error, Result, Size, State};
+use crate::driver::{Definition, Domain, Error, Result, Share, Size, State};
 use crate::files::{self, Aside, told};
 use crate::images::Images;
 use crate::seed;
@@ -62,6 +62,24 @@ impl Containers {
         let sockets = tools::Sockets::now();
         let found = names.iter().map(|name| self.domain(name, &sockets));
         found.filter_map(Result::transpose).collect()
+    }
+
+    /// What they take, whether they run or not: nobody need be asked for that.
+    pub(super) fn shares(&self) -> Result<Vec<Share>> {
+        let mut shares = Vec::new();
+        for name in self.names()? {
+            let folder = self.folder(&name)?;
+            let (metadata, config) = (read(&folder.join(RECORD))?, read(&folder.join(CONFIG))?);
+            if metadata.is_none() && config.is_none() {
+                continue;
+            }
+            shares.push(Share {
+                name,
+                size: config::size(config.as_deref().unwrap_or_default()),
+                metadata,
+            });
+        }
+        Ok(shares)
     }
 
     pub(super) fn notes(&self) -> Result<Vec<(String, String)>> {

@@ -24,8 +24,9 @@ pub(crate) struct Beside(pub(crate) Libvirt);
 #[async_trait]
 impl Eyes for Beside {
     async fn everything(&self, _now: Timestamp) -> Result<Vec<Real>> {
-        let notes = self.0.notes().await.unwrap();
-        let real = notes.into_iter().filter_map(|(name, note)| {
+        let all = self.0.list().await.unwrap();
+        let real = all.into_iter().filter_map(|domain| {
+            let (name, note) = (domain.name, domain.metadata?);
             let mut note: serde_json::Value = serde_json::from_str(&note).ok()?;
             let mark: Mark = serde_json::from_value(note["mark"].take()).ok()?;
             Some(Real {

@@ -96,6 +96,9 @@ async fn life(driver: &Libvirt, new: &Definition) {
     };
     driver.resize(name, size).await.unwrap();
     assert_eq!(only(driver, name).await.size, size);
+    // What is left for others is known at once of what we have changed.
+    let shares = driver.shares().await.unwrap();
+    assert!(shares.iter().any(|s| s.name == *name && s.size == size));
     driver.start(name).await.unwrap();
     let second = only(driver, name).await;
     assert_eq!((second.state, second.size), (State::Running, size));

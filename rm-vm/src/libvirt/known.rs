@@ -1,0 +1,133 @@
+//! What the domains of a host take, as it is known from one call to the next:
+//! to make one does not cost a look at all the others.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rm_libvirt::{Domain as Handle, Uuid};
+
+use crate::driver::Share;
+
+/// For so long the size of a domain may have been changed by somebody else.
+const AGE: Duration = Duration::from_secs(60);
+
+/// What must be true now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Want {
+    /// What of the metadata never changes.
+    Notes,
+    /// The size, too.
+    Sizes,
+}
+
+/// By UUID, for a name may come again with other interfaces.
+#[derive(Debug, Default)]
+pub(super) struct Known(Mutex<BTreeMap<Uuid, (Share, Instant)>>);
+
+impl Known {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Uuid, (Share, Instant)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is known of all domains there are, and those of which it is not
+    /// known. What is not among them is forgotten.
+    pub(super) fn sort(&self, all: Vec<Handle>, want: Want) -> (Vec<Share>, Vec<Handle>) {
+        self.sort_at(Instant::now(), all, want)
+    }
+
+    fn sort_at(&self, now: Instant, all: Vec<Handle>, want: Want) -> (Vec<Share>, Vec<Handle>) {
+        let mut known = self.lock();
+        let mut before = std::mem::take(&mut *known);
+        let (mut shares, mut unknown) = (Vec::with_capacity(all.len()), Vec::new());
+        for handle in all {
+            let found = before.remove(&handle.uuid).filter(|(share, read)| {
+                // Who bears no mark may be given one.
+                let is_noted = want == Want::Notes && share.metadata.is_some();
+                share.name == handle.name && (is_noted || now.duration_since(*read) < AGE)
+            });
+            match found {
+                Some((share, read)) => {
+                    shares.push(share.clone());
+                    known.insert(handle.uuid, (share, read));
+                }
+                None => unknown.push(handle),
+            }
+        }
+        (shares, unknown)
+    }
+
+    /// What was read just now.
+    pub(super) fn keep(&self, uuid: Uuid, share: Share) {
+        self.lock().insert(uuid, (share, Instant::now()));
+    }
+
+    /// It was changed.
+    pub(super) fn forget(&self, name: &str) {
+        self.lock().retain(|_, (share, _)| share.name != name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::driver::Size;
+
+    fn handle(name: &str, number: u8) -> Handle {
+        Handle::new(name, Uuid([number; 16]))
+    }
+
+    fn share(name: &str, metadata: Option<&str>) -> Share {
+        Share {
+            name: name.to_owned(),
+            size: Size {
+                vcpus: 1,
+                memory_mib: 64,
+            },
+            metadata: metadata.map(str::to_owned),
+        }
+    }
+
+    /// The names of those that are to be asked for, so much later.
+    fn later(known: &Known, after: Duration, all: &[Handle], want: Want) -> Vec<String> {
+        let (_, unknown) = known.sort_at(Instant::now() + after, all.to_vec(), want);
+        unknown.into_iter().map(|handle| handle.name).collect()
+    }
+
+    fn names(known: &Known, all: &[Handle], want: Want) -> Vec<String> {
+        later(known, Duration::ZERO, all, want)
+    }
+
+    #[test]
+    fn only_what_is_new_is_asked_for() {
+        let known = Known::default();
+        let mut all: Vec<Handle> = (0..200).map(|n| handle(&format!("n{n}"), n)).collect();
+        assert_eq!(names(&known, &all, Want::Sizes).len(), 200);
+        for of in &all {
+            known.keep(of.uuid, share(&of.name, Some("{}")));
+        }
+        all.push(handle("new", 200));
+        let (shares, unknown) = known.sort(all.clone(), Want::Sizes);
+        assert_eq!((shares.len(), unknown), (200, vec![handle("new", 200)]));
+        // A name that came again is another domain.
+        all[7] = handle("n7", 201);
+        assert_eq!(names(&known, &all, Want::Notes), ["n7", "new"]);
+        known.forget("n8");
+        assert_eq!(names(&known, &all, Want::Sizes), ["n7", "n8", "new"]);
+        // What is gone is not kept.
+        assert_eq!(names(&known, &[], Want::Sizes), [""; 0]);
+        assert_eq!(names(&known, &all, Want::Sizes).len(), 201);
+    }
+
+    #[test]
+    fn what_others_may_have_changed_is_asked_for_again() {
+        let known = Known::default();
+        let all = [handle("ours", 1), handle("theirs", 2)];
+        known.keep(all[0].uuid, share("ours", Some("{}")));
+        known.keep(all[1].uuid, share("theirs", None));
+        assert_eq!(later(&known, AGE / 2, &all, Want::Sizes), [""; 0]);
+        assert_eq!(later(&known, AGE * 2, &all, Want::Notes), ["theirs"]);
+        let both = ["ours", "theirs"];
+        assert_eq!(later(&known, AGE * 2, &all, Want::Sizes), both);
+    }
+}
