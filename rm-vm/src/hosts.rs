@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rm_core::backend::Cx;
 use rm_core::{CatalogId, Result};
@@ -19,11 +20,26 @@ pub type Open = fn(&Cx<'_>, &Config) -> Result<Arc<dyn Driver>>;
 /// A credential has another driver after its secret was rotated.
 type Key = (CatalogId, CatalogId, u32);
 
+/// A host that nobody has asked for anything for so long is let go, with its
+/// connection: its site or credential may be gone. While there is a node on it,
+/// it is looked at more often.
+const IDLE: Duration = Duration::from_secs(3600);
+
+/// Hosts, and when each was last asked for something.
+type Known<T> = BTreeMap<Key, (Arc<T>, Instant)>;
+
+/// Lets go what is idle.
+fn leave<T>(known: &mut Known<T>, now: Instant) {
+    known.retain(|_, (host, asked)| {
+        now.duration_since(*asked) < IDLE || Arc::strong_count(host) > 1
+    });
+}
+
 /// The hosts that were asked for something.
 pub(crate) struct Hosts {
     config: Config,
     open: Open,
-    known: Mutex<BTreeMap<Key, Arc<Host>>>,
+    known: Mutex<Known<Host>>,
 }
 
 impl fmt::Debug for Hosts {
@@ -49,8 +65,12 @@ impl Hosts {
     pub(crate) fn of(&self, cx: &Cx<'_>) -> Result<Arc<Host>> {
         let key = (cx.site.id, cx.credential.id, cx.credential.revision);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(host) = known.get(&key) {
-            return Ok(Arc::clone(host));
+        let now = Instant::now();
+        if let Some((host, asked)) = known.get_mut(&key) {
+            *asked = now;
+            let host = Arc::clone(host);
+            leave(&mut known, now);
+            return Ok(host);
         }
         let site = self.config.sites.get(&cx.site.name).cloned();
         let host = Arc::new(Host {
@@ -62,7 +82,8 @@ impl Hosts {
             turns: Turns::default(),
         });
         known.retain(|(site, credential, _), _| (*site, *credential) != (key.0, key.1));
-        known.insert(key, Arc::clone(&host));
+        known.insert(key, (Arc::clone(&host), now));
+        leave(&mut known, now);
         Ok(host)
     }
 }
@@ -100,5 +121,34 @@ impl Host {
     /// Waits until nothing else is done with this domain.
     pub(crate) async fn turn(&self, name: &str) -> OwnedMutexGuard<()> {
         self.turns.of(name).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_that_nobody_asks_any_more_is_let_go() {
+        let site: CatalogId = "01a20300-2ed2-72a4-96f2-24d9f74b2bdd".parse().unwrap();
+        let begun = Instant::now();
+        let mut known: Known<&str> = BTreeMap::new();
+        for (revision, name) in ["idle", "asked", "working"].into_iter().enumerate() {
+            let key = (site, site, u32::try_from(revision).unwrap());
+            known.insert(key, (Arc::new(name), begun));
+        }
+        let later = begun + IDLE;
+        let working = known
+            .get(&(site, site, 2))
+            .map(|(host, _)| Arc::clone(host));
+        if let Some((_, asked)) = known.get_mut(&(site, site, 1)) {
+            *asked = later;
+        }
+        leave(&mut known, later);
+        let left: Vec<&str> = known.values().map(|(host, _)| **host).collect();
+        assert_eq!(left, ["asked", "working"]);
+        drop(working);
+        leave(&mut known, later);
+        assert_eq!(known.len(), 1);
     }
 }
