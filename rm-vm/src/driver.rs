@@ -2,8 +2,8 @@
 //!
 //! A driver knows the host and nothing of the house: domains by name, calls
 //! that do one thing, errors that say what became of it. What one cannot do it
-//! declares in [`Features`] and refuses with [`Error::Unsupported`]; nothing is
-//! imitated.
+//! refuses with [`Error::Unsupported`], and declares in [`Features`] where a
+//! request may ask for it; nothing is imitated.
 //!
 //! # Contract
 //!
@@ -163,10 +163,6 @@ pub struct Features {
     pub links: bool,
     /// Users, keys, user data and commands reach the guest.
     pub seed: bool,
-    /// What is written to the console can be read.
-    pub console: bool,
-    /// Changes are told as they happen.
-    pub events: bool,
 }
 
 /// What a host has and what of it is free.

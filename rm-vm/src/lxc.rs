@@ -112,8 +112,6 @@ impl Driver for Lxc {
             vlans: true,
             links: true,
             seed: true,
-            console: true,
-            events: true,
         }
     }
 

@@ -71,8 +71,6 @@ impl Kind {
             vlans: false,
             links: false,
             seed: !test,
-            console: false,
-            events: true,
         }
     }
 
