@@ -306,6 +306,13 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         except: &[Account],
     ) -> Result<Vec<Claim>>;
 
+    /// Whether somebody may be at work on a resource: has claimed it and not
+    /// given it back, whatever has become of the lease. True where the store
+    /// cannot tell.
+    async fn is_claimed(&self, _id: ResourceId) -> Result<bool> {
+        Ok(true)
+    }
+
     /// When the next work is due: the earliest moment at which
     /// [`Store::claim`] with the same `except` may find something.
     async fn next_due(&self, except: &[Account]) -> Result<Option<Timestamp>>;

@@ -222,6 +222,10 @@ impl Store for SqliteStore {
         }
     }
 
+    async fn is_claimed(&self, id: ResourceId) -> Result<bool> {
+        self.readers.read(move |c| read::is_claimed(c, id)).await
+    }
+
     async fn next_due(&self, except: &[Account]) -> Result<Option<Timestamp>> {
         let now = self.env.now();
         let locks = self.locks.clone();

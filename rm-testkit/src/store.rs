@@ -271,6 +271,11 @@ impl Store for SimStore {
         self.leave("after claim", claims).await
     }
 
+    async fn is_claimed(&self, id: ResourceId) -> Result<bool> {
+        let around = ("before is claimed", "after is claimed");
+        self.read(around, self.inner.is_claimed(id)).await
+    }
+
     async fn next_due(&self, except: &[Account]) -> Result<Option<Timestamp>> {
         let around = ("before next due", "after next due");
         self.read(around, self.inner.next_due(except)).await

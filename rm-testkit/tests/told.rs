@@ -242,6 +242,43 @@ fn what_is_told_in_a_storm_is_not_written_down_each_time() {
     });
 }
 
+/// The site is slow, and what was told waits for its turn.
+#[test]
+fn what_is_told_of_what_waits_to_be_looked_at_is_not_written_down_again() {
+    let scene = Scene::builder(11).policy(|p| {
+        p.sweep = NEVER;
+        // One of an account at a time.
+        p.in_hand = 4;
+    });
+    let scene = scene.build().unwrap();
+    scene.cloud.tell(11, Telling::default());
+    let engine = scene.start_engine();
+    scene.run(async |s| {
+        let mut all = Vec::new();
+        for _ in 0..4 {
+            all.push(made(s).await);
+        }
+        let slow = Fault::Slow(Duration::from_secs(6));
+        s.cloud.inject(Rule::next(Verb::Observe, slow));
+        let before = engine.store.commits();
+        for _ in 0..4 {
+            s.cloud.hint("north", Hint::LookAtAll, s.world.now());
+            s.world.sleep(Duration::from_millis(1200)).await;
+        }
+        let commits = engine.store.commits() - before;
+        assert!((4..=10).contains(&commits), "{commits}");
+        // Each is looked at all the same.
+        for (_, remote) in &all {
+            s.cloud.vanish("north", remote, s.world.now());
+        }
+        s.world.sleep(Duration::from_secs(20)).await;
+        for (id, _) in &all {
+            assert_eq!(seen(s, *id).await, State::Failed);
+        }
+        assert_eq!(s.faults().await, Vec::<String>::new());
+    });
+}
+
 /// A connection may outlive the secret by which it was opened.
 #[test]
 fn what_is_told_to_a_secret_that_was_replaced_is_not_listened_to() {

@@ -146,6 +146,10 @@ impl Store for Recorder {
         Ok(claims)
     }
 
+    async fn is_claimed(&self, id: ResourceId) -> Result<bool> {
+        self.inner.is_claimed(id).await
+    }
+
     async fn next_due(&self, except: &[Account]) -> Result<Option<Timestamp>> {
         self.inner.next_due(except).await
     }

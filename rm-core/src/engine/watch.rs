@@ -204,12 +204,24 @@ impl Engine {
     /// of its own things only.
     async fn take_hint(&self, account: &Account, id: ResourceId) -> Result<()> {
         let core = &*self.core;
+        // Nobody had begun to look when that was asked.
+        let mut is_free = false;
         loop {
             let Some(row) = core.store.resource(id).await? else {
                 return Ok(());
             };
             if account_of(&row.record) != *account || !is_worth_a_look(&row.record) {
                 return Ok(());
+            }
+            // Something was told before, and is still to be looked at: who does
+            // that sees this, too, where they begin only now. What was given
+            // back between the two questions is not told any more.
+            if row.record.told > 0 && is_free {
+                return Ok(());
+            }
+            if row.record.told > 0 && !core.store.is_claimed(id).await? {
+                is_free = true;
+                continue;
             }
             let mut record = (*row.record).clone();
             record.told = record.told.wrapping_add(1).max(1);

@@ -420,6 +420,11 @@ impl Store for MemoryStore {
             .collect())
     }
 
+    async fn is_claimed(&self, id: ResourceId) -> Result<bool> {
+        let inner = self.lock();
+        Ok(inner.resources.get(&id).is_some_and(|r| r.leased.is_some()))
+    }
+
     async fn next_due(&self, except: &[Account]) -> Result<Option<Timestamp>> {
         Ok(self.lock().due_of(except).next().map(|(at, _)| *at))
     }

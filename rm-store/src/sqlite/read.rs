@@ -108,6 +108,14 @@ pub(super) fn resource(
         .optional()
 }
 
+pub(super) fn is_claimed(conn: &Connection, id: ResourceId) -> rusqlite::Result<bool> {
+    let claimed = conn
+        .prepare_cached("SELECT leased IS NOT NULL FROM resource WHERE id = ?1")?
+        .query_row([blob(&id.0)], |row| row.get(0))
+        .optional()?;
+    Ok(claimed.unwrap_or(false))
+}
+
 const ALL: &str = "SELECT id, version, body FROM resource WHERE id > ?1 ORDER BY id LIMIT ?2";
 const TENANT: &str = "SELECT id, version, body FROM resource \
      WHERE tenant = ?3 AND id > ?1 ORDER BY id LIMIT ?2";

@@ -193,3 +193,24 @@ pub(crate) async fn a_claim_can_be_prolonged(rig: Rig) {
     let again = s.claim(engine(2), LEASE, 9, &[]).await.unwrap();
     assert_eq!(again[0].epoch, claim.epoch + 1);
 }
+
+pub(crate) async fn what_nobody_works_on_may_be_told_apart(rig: Rig) {
+    let s = &*rig.store;
+    rig.done(put(record(1, "t", &[]), Due::At(BEGIN))).await;
+    // Who cannot tell says that somebody may.
+    let tells = !s.is_claimed(resource_id(1)).await.unwrap();
+    let is_claimed = async || s.is_claimed(resource_id(1)).await.unwrap() || !tells;
+    let claim = s.claim(engine(1), LEASE, 1, &[]).await.unwrap().remove(0);
+    assert!(is_claimed().await);
+    // Until another one has it, the first may still write.
+    rig.env.forward(LEASE + LEASE);
+    assert!(is_claimed().await);
+    let mut batch = put(record(1, "t", &[]), Due::Release(BEGIN));
+    batch.fence = vec![Fence {
+        resource: resource_id(1),
+        epoch: claim.epoch,
+    }];
+    rig.done(batch).await;
+    assert_eq!(s.is_claimed(resource_id(1)).await.unwrap(), !tells);
+    assert_eq!(s.is_claimed(resource_id(9)).await.unwrap(), !tells);
+}
