@@ -461,3 +461,24 @@ fn boot(init: u32) -> Option<String> {
         .to_owned();
     Some(format!("{init}-{begin}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// No container is asked whether it runs: there is none to answer.
+    #[test]
+    fn what_containers_take_is_in_their_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = "lxc.cgroup2.memory.max = 67108864\n";
+        for (name, file, text) in [("n1", RECORD, "{}"), ("n1", CONFIG, config), ("x", "y", "")] {
+            fs::create_dir_all(folder.path().join(name)).unwrap();
+            fs::write(folder.path().join(name).join(file), text).unwrap();
+        }
+        let images = Images::at(&folder.path().join(".images"), 1);
+        let shares = Containers::at(folder.path(), images).shares().unwrap();
+        assert_eq!(shares.len(), 1, "{shares:?}");
+        assert_eq!((&*shares[0].name, shares[0].size.memory_mib), ("n1", 64));
+        assert_eq!(shares[0].metadata.as_deref(), Some("{}"));
+    }
+}
