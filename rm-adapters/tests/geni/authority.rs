@@ -3,7 +3,7 @@
 //! try has a hand in making it.
 
 use std::cell::Cell;
-use std::path::Path;
+use std::path::PathBuf;
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 use base64::Engine as _;
@@ -47,12 +47,24 @@ fn params(urn: &str, ca: bool) -> CertificateParams {
     params
 }
 
+/// Where keys are kept: `target/tmp`, also for the programs that this is built
+/// into, which are not told.
+fn kept() -> PathBuf {
+    if let Some(told) = option_env!("CARGO_TARGET_TMPDIR") {
+        return PathBuf::from(told);
+    }
+    let own = std::env::current_exe().unwrap();
+    let folder = own.ancestors().nth(3).unwrap().join("tmp");
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
 /// A key that nobody else of this test has. Keys are made once for all runs,
 /// since it takes long where nothing is optimised.
 fn key() -> KeyPair {
     thread_local!(static GIVEN: Cell<u32> = const { Cell::new(0) });
     let n = GIVEN.replace(GIVEN.get() + 1);
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("geni-key-{n}.pem"));
+    let path = kept().join(format!("geni-key-{n}.pem"));
     if let Ok(pem) = std::fs::read_to_string(&path) {
         return KeyPair::from_pem(&pem).unwrap();
     }

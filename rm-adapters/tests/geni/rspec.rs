@@ -304,6 +304,7 @@ fn a_hostile_document_is_refused_at_once() {
     let deep = format!("{open}{}", "<x>".repeat(100_000));
     let many: String = (0..300).map(|n| format!(" a{n}='1'")).collect();
     let prefixes: String = (0..200).map(|n| format!(" xmlns:p{n}='u{n}'")).collect();
+    let long = "u".repeat(257);
     for (text, code) in [
         (
             "<!DOCTYPE rspec [<!ENTITY a 'b'>]><rspec/>",
@@ -322,10 +323,20 @@ fn a_hostile_document_is_refused_at_once() {
             &*format!("{open}{}</rspec>", " ".repeat(32 * 1024 * 1024)),
             "too-large",
         ),
-        (&*format!("<rspec{many}{prefixes}/>"), "malformed-xml"),
-        (&*format!("{open}<node{many}/></rspec>"), "malformed-xml"),
+        (&*format!("<rspec{many}{prefixes}/>"), "too-large"),
+        (&*format!("{open}<node{many}/></rspec>"), "too-large"),
+        (&*format!("{open}<node{prefixes}/></rspec>"), "too-large"),
         (
-            &*format!("{open}<node{prefixes}/></rspec>"),
+            &*format!("{open}<node xmlns:p='{long}'/></rspec>"),
+            "too-large",
+        ),
+        (
+            &*format!("{open}<node xmlns='{long}'/></rspec>"),
+            "too-large",
+        ),
+        (&*format!("{open}<node 1p:x='1'/></rspec>"), "malformed-xml"),
+        (
+            &*format!("{open}<node x='1' :x='2'/></rspec>"),
             "malformed-xml",
         ),
         (

@@ -115,6 +115,8 @@ fn what_is_no_call_is_refused_with_its_line() {
         "<methodCall><methodName>m</methodName><params><param><value><int>1</int>x</value></param></params></methodCall>",
         "<methodCall><methodName>m</methodName><params><param><value><boolean>2</boolean></value></param></params></methodCall>",
         "<methodCall><methodName>m</methodName><params><param><value><base64>?</base64></value></param></params></methodCall>",
+        "<methodCall><methodName>m</methodName><params><param><value><double>NaN</double></value></param></params></methodCall>",
+        "<methodCall><methodName>m</methodName><params><param><value><double>1e999</double></value></param></params></methodCall>",
         "<methodCall><methodName>m</methodName><params><param><value><ex:x/></value></param></params></methodCall>",
         "<methodCall><methodName>m</methodName>",
         &deep,

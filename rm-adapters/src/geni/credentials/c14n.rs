@@ -242,6 +242,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_written_again_for_each_who_needs_it_is_short() {
+        let signed = |bytes: usize| {
+            let uri = "u".repeat(bytes);
+            let text = format!("<r xmlns:p=\"{uri}\"><s>{}</s></r>", "<p:x/>".repeat(1000));
+            (
+                Element::document(&text, Limits::USUAL, Manner::Strict),
+                text,
+            )
+        };
+        let (read, text) = signed(256);
+        let root = read.unwrap();
+        let inner = root.elements().next().unwrap();
+        let written = canonical(inner, &[&root], Form::Exclusive);
+        assert!(written.len() < 64 * text.len(), "{}", written.len());
+        let refused = signed(257).0.unwrap_err();
+        assert_eq!(refused.stable_code(), "too-large");
+    }
+
+    #[test]
     fn lines_end_in_one_way_and_sections_are_text() {
         let text = "<a b=' x\t\r\ny '>\r\n<![CDATA[<&]]>\r</a>";
         assert_eq!(

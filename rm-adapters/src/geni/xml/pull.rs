@@ -37,6 +37,9 @@ impl Limits {
 const PREFIXES: usize = 128;
 /// Attributes of one element.
 const ATTRIBUTES: usize = 256;
+/// Bytes of the name of a namespace. It is written again wherever it is needed,
+/// so what a document becomes would grow with the square of its length.
+const NAMESPACE: usize = 256;
 /// Elements of a document: as a tree each takes many times its text.
 const ELEMENTS: usize = 500_000;
 
@@ -171,6 +174,11 @@ impl<'a> Pull<'a> {
             .code("malformed-xml")
     }
 
+    /// An error about what there is too much of.
+    fn too_many(&self, what: impl std::fmt::Display) -> Error {
+        self.wrong(what).code("too-large")
+    }
+
     /// What comes next.
     ///
     /// # Errors
@@ -273,11 +281,16 @@ impl<'a> Pull<'a> {
         for (n, attribute) in Attributes::new(tag.content, tag.name).enumerate() {
             let attribute = attribute.map_err(|e| self.wrong(e))?;
             if n >= ATTRIBUTES {
-                return Err(self.wrong(format!("more than {ATTRIBUTES} attributes")));
+                return Err(self.too_many(format!("more than {ATTRIBUTES} attributes")));
             }
             let key = attribute.key.0;
             let (prefix, local) = match key.split_once(':') {
                 Some(("xmlns", _)) => continue,
+                // Without one, or with one that could not be declared, it would
+                // be another attribute where it is printed.
+                Some((prefix, _)) if !is_name(prefix) => {
+                    return Err(self.wrong(format!("{:?} is no name of an attribute", short(key))));
+                }
                 Some(parts) => parts,
                 None if key == "xmlns" => continue,
                 None => ("", key),
@@ -337,9 +350,7 @@ impl<'a> Pull<'a> {
         }
         self.elements += 1;
         if self.elements > ELEMENTS {
-            return Err(self
-                .wrong(format!("more than {ELEMENTS} elements"))
-                .code("too-large"));
+            return Err(self.too_many(format!("more than {ELEMENTS} elements")));
         }
         let colon = qualified.find(':');
         let before = self.bindings.len();
@@ -366,7 +377,7 @@ impl<'a> Pull<'a> {
         for (n, attribute) in Attributes::new(content, name).enumerate() {
             let attribute = attribute.map_err(|e| self.wrong(e))?;
             if n >= ATTRIBUTES {
-                return Err(self.wrong(format!("more than {ATTRIBUTES} attributes")));
+                return Err(self.too_many(format!("more than {ATTRIBUTES} attributes")));
             }
             let key = attribute.key.0;
             let prefix = match key.split_once(':') {
@@ -391,7 +402,12 @@ impl<'a> Pull<'a> {
                 )));
             }
             if self.bindings.len() >= PREFIXES {
-                return Err(self.wrong(format!("more than {PREFIXES} prefixes are declared here")));
+                let what = format!("more than {PREFIXES} prefixes are declared here");
+                return Err(self.too_many(what));
+            }
+            if uri.len() > NAMESPACE {
+                let what = format!("the name of a namespace has more than {NAMESPACE} bytes");
+                return Err(self.too_many(what));
             }
             self.bindings.push(Binding {
                 prefix,

@@ -117,8 +117,9 @@ fn of_type(pull: &mut Pull<'_>, tag: &Tag<'_>) -> Result<Value> {
         }
         "double" => {
             let text = text_in(pull)?;
-            let number: f64 = text.trim().parse().map_err(|_| wrong(pull, &text))?;
-            Value::Double(number)
+            // Others read "NaN" and "inf" as numbers, too; there are no such here.
+            let number = text.trim().parse::<f64>().ok().filter(|n| n.is_finite());
+            Value::Double(number.ok_or_else(|| wrong(pull, &text))?)
         }
         "base64" => {
             let text = text_in(pull)?;

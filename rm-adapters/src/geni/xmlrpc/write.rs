@@ -91,7 +91,11 @@ fn write_value(value: &Value, out: &mut String) {
         Value::Double(n) => {
             let _ = write!(out, "<double>{n}</double>");
         }
-        Value::Text(text) => write_text(text, out),
+        Value::Text(text) => {
+            out.push_str("<string>");
+            write_text(text, out);
+            out.push_str("</string>");
+        }
         Value::Array(values) => {
             out.push_str("<array><data>\n");
             for value in values {
@@ -103,7 +107,7 @@ fn write_value(value: &Value, out: &mut String) {
             out.push_str("<struct>\n");
             for (name, value) in members {
                 out.push_str("<member>\n<name>");
-                escape(name, false, out);
+                write_text(name, out);
                 out.push_str("</name>\n");
                 write_value(value, out);
                 out.push_str("</member>\n");
@@ -116,7 +120,6 @@ fn write_value(value: &Value, out: &mut String) {
 
 /// A text without the characters that XML cannot hold.
 fn write_text(text: &str, out: &mut String) {
-    out.push_str("<string>");
     let unwritable = |c: char| {
         (c < ' ' && !matches!(c, '\t' | '\n' | '\r')) || matches!(c, '\u{fffe}' | '\u{ffff}')
     };
@@ -125,5 +128,4 @@ fn write_text(text: &str, out: &mut String) {
     } else {
         escape(text, false, out);
     }
-    out.push_str("</string>");
 }
