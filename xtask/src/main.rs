@@ -1,4 +1,4 @@
-//! The project's own commands: demo, test, crash, simulate, bugs, bench, lab.
+//! The project's own commands: demo, test, crash, simulate, fuzz, bugs, bench, lab.
 
 mod bench;
 mod bugs;
@@ -6,6 +6,7 @@ mod checks;
 mod crash;
 mod demo;
 mod error;
+mod fuzz;
 mod install;
 mod lab;
 mod linkage;
@@ -38,6 +39,8 @@ enum Command {
     Crash(crash::Options),
     /// Put faults everywhere in simulated worlds, and see that no harm comes of it
     Simulate(simulate::Options),
+    /// Try whatever bytes may come from outside, with an engine, for hours
+    Fuzz(fuzz::Options),
     /// Put bugs into a copy of the workspace, and see that the suite catches them
     Bugs(bugs::Options),
     /// Measure, side by side with others
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Command::Demo(options) => demo::demo(options),
         Command::Test(options) => tests::test(options),
         Command::Simulate(options) => simulate::simulate(options),
+        Command::Fuzz(options) => fuzz::fuzz(options),
         Command::Bugs(options) => bugs::bugs(options),
         Command::Bench(options) => bench::bench(options),
         Command::Crash(options) => crash::crash(options),
