@@ -114,8 +114,8 @@ pub(crate) fn edited(list: &[u8], genuine: &[String], others: &[String]) -> Stri
                 let put = format!("<{name}>{}</{name}>", part(&text, &whole));
                 replaced(&text, whole, &put)
             }
-            7 => replaced(&text, at(inside.start), list.one(&PIECES)),
-            8 => replaced(&text, at(named), list.one(&ATTRIBUTES)),
+            7 => replaced(&text, at(inside.start), list.one::<&str>(&PIECES)),
+            8 => replaced(&text, at(named), list.one::<&str>(&ATTRIBUTES)),
             9 => {
                 let (from, to) = *list.one(&WORDS);
                 let changed = part(&text, &whole).replace(from, to);

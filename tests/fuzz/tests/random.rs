@@ -153,7 +153,7 @@ proptest! {
     #[test]
     fn no_document_does_harm_however_it_is_edited(which in any::<Index>(), edits in vec(edit(), 0..12)) {
         for (name, target) in TARGETS {
-            target(&edited(which.get(&kept(name)), &edits, &words(name)));
+            target(&edited(which.get::<Vec<u8>>(&kept(name)), &edits, &words(name)));
         }
     }
 
