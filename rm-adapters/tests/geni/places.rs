@@ -145,7 +145,7 @@ async fn who_names_a_component_is_told_what_it_makes_and_gets_that_where_no_type
     let lab = lab_of("kinds-of-sites", adapters, |door| door).await;
     let operator = Caller::operator("root", "ops");
     let catalog = lab.host.catalog();
-    let site = NewSite::new("metal", "simx", "simx://metal");
+    let site = NewSite::new("metal", "simx", "sim://metal");
     catalog.add_site(&operator, site).await.unwrap();
     let means = NewCredential {
         tenant: Some(Tenant("lab:one".to_owned())),
