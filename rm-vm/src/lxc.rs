@@ -17,6 +17,7 @@ mod container;
 mod events;
 mod host;
 mod links;
+mod running;
 mod tools;
 
 use std::path::{Path, PathBuf};

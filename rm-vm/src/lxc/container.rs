@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::cgroups;
 use super::config::{self, Cgroups, Place};
 use super::links;
+use super::running::{Running, boot};
 use super::tools::{self, Info};
 use crate::driver::{Definition, Domain, Error, Result, Share, Size, State};
 use crate::files::{self, Aside, told};
@@ -22,6 +23,8 @@ const RECORD: &str = "rm.json";
 const OVERLAY: &str = "overlay";
 const SNAPSHOTS: &str = "snapshots";
 const LOG: &str = "start.log";
+/// The number of the process that watches over it.
+const MONITOR: &str = "monitor.pid";
 pub(super) const CONSOLE: &str = "console.log";
 /// What folders that are begun aside are called.
 const ASIDE: &str = ".new-";
@@ -35,6 +38,7 @@ pub(super) struct Containers {
     path: PathBuf,
     images: Images,
     cgroups: Cgroups,
+    running: Running,
 }
 
 impl Containers {
@@ -43,6 +47,7 @@ impl Containers {
             path: path.to_owned(),
             images,
             cgroups: Cgroups::of_this_machine(),
+            running: Running::default(),
         }
     }
 
@@ -120,10 +125,11 @@ impl Containers {
         let metadata = read(&folder.join(RECORD))?;
         let config = read(&folder.join(CONFIG))?;
         if metadata.is_none() && config.is_none() {
+            self.running.forget(name);
             return Ok(None);
         }
         let info = match sockets.may_run(&self.path, name) {
-            true => tools::info(&self.path, name)?,
+            true => self.info(name)?,
             false => Info::STOPPED,
         };
         let mut snapshots = Vec::new();
@@ -144,6 +150,16 @@ impl Containers {
             metadata,
             snapshots,
         }))
+    }
+
+    /// How one is doing: a tool is asked where nothing else tells.
+    fn info(&self, name: &str) -> Result<Info> {
+        if let Some(info) = self.running.info(name) {
+            return Ok(info);
+        }
+        let info = tools::info(&self.path, name)?;
+        self.running.told(name, &info);
+        Ok(info)
     }
 
     /// Where a container is; the name was checked and is checked once more.
@@ -220,8 +236,11 @@ impl Containers {
         let config = read(&folder.join(CONFIG))?.unwrap_or_default();
         links::make(&self.path, &links::of(&config))?;
         let log = folder.join(LOG);
+        let monitor = folder.join(MONITOR);
         let _ = fs::remove_file(&log);
-        let Err(words) = tools::start(&self.path, name, &log)? else {
+        let _ = fs::remove_file(&monitor);
+        let Err(words) = tools::start(&self.path, name, &log, &monitor)? else {
+            self.running.started(name, &monitor);
             return Ok(());
         };
         match tools::info(&self.path, name)?.state {
@@ -447,19 +466,6 @@ fn copy(from: &Path, into: &Path) -> Result<()> {
 
 fn private(folder: &Path) -> io::Result<()> {
     fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
-}
-
-/// Another one for each start: a container's first process, and when it began.
-fn boot(init: u32) -> Option<String> {
-    let stat = fs::read_to_string(format!("/proc/{init}/stat")).ok()?;
-    // After the name, which may hold anything, begin is the 20th word.
-    let begin = stat
-        .rsplit_once(')')?
-        .1
-        .split_whitespace()
-        .nth(19)?
-        .to_owned();
-    Some(format!("{init}-{begin}"))
 }
 
 #[cfg(test)]

@@ -117,15 +117,19 @@ pub(super) fn state(word: &str) -> Option<State> {
 }
 
 /// Starts one in the background and answers when it runs, or the last words.
+/// The number of the process that watches over it is written to `monitor`.
 pub(super) fn start(
     path: &Path,
     name: &str,
     log: &Path,
+    monitor: &Path,
 ) -> Result<std::result::Result<(), String>> {
     let mut command = tool("lxc-start", path);
     command
         .args(["-n", name, "-d", "-l", "ERROR", "-o"])
-        .arg(log);
+        .arg(log)
+        .arg("-p")
+        .arg(monitor);
     Ok(run(command)?.map(|_| ()))
 }
 
