@@ -90,6 +90,74 @@ fn what_was_accepted_is_verified_again_as_soon_as_something_can_have_changed() {
 }
 
 #[test]
+fn what_is_longer_than_real_credentials_are_is_verified_each_time() {
+    let world = world();
+    let counting = Arc::new(Counting::default());
+    let remembering = Remembering::new(Arc::clone(&counting) as _);
+    let xml = world.usual(&world.draft());
+    // Space that no signature covers.
+    let filled = |bytes: usize| {
+        let more = " ".repeat(bytes - xml.len());
+        xml.replacen("</signatures>", &format!("{more}</signatures>"), 1)
+    };
+    for (bytes, asked) in [(16 * 1024, [1, 1]), (16 * 1024 + 1, [2, 3])] {
+        let xml = filled(bytes);
+        assert_eq!(xml.len(), bytes);
+        for asked in asked {
+            remembering
+                .credential(&xml, &world.anchors, at(NOW))
+                .unwrap();
+            assert_eq!(counting.asked(), asked, "{bytes}");
+        }
+    }
+}
+
+/// Accepts everything, and tells how often it was asked.
+#[derive(Debug)]
+struct Accepting(Credential, AtomicU32);
+
+impl CredentialVerifier for Accepting {
+    fn credential(&self, _xml: &str, _anchors: &Anchors, _now: Timestamp) -> Result<Credential> {
+        self.1.fetch_add(1, Ordering::SeqCst);
+        Ok(self.0.clone())
+    }
+
+    fn speaks_for(
+        &self,
+        xml: &str,
+        user: &Urn,
+        caller: &Certificate,
+        anchors: &Anchors,
+        now: Timestamp,
+    ) -> Result<SpeaksFor> {
+        XmlVerifier.speaks_for(xml, user, caller, anchors, now)
+    }
+}
+
+#[test]
+fn of_too_many_that_are_remembered_only_the_one_that_was_verified_first_is_forgotten() {
+    let world = world();
+    let genuine = world.usual(&world.draft());
+    let genuine = XmlVerifier.credential(&genuine, &world.anchors, at(NOW));
+    let accepting = Arc::new(Accepting(genuine.unwrap(), AtomicU32::new(0)));
+    let remembering = Remembering::new(Arc::clone(&accepting) as _);
+    let asked = |n: u64| {
+        let now = at(NOW).plus(Duration::from_millis(n));
+        let text = n.to_string();
+        remembering.credential(&text, &world.anchors, now).unwrap();
+        accepting.1.load(Ordering::SeqCst)
+    };
+    for n in 0..=1024 {
+        asked(n);
+    }
+    assert_eq!(accepting.1.load(Ordering::SeqCst), 1025);
+    for n in 1..=1024 {
+        assert_eq!(asked(n), 1025, "{n}");
+    }
+    assert_eq!(asked(0), 1026);
+}
+
+#[test]
 fn who_remembers_says_what_one_says_who_does_not() {
     let world = world();
     let remembering = Remembering::new(Arc::new(XmlVerifier));

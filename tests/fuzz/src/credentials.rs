@@ -1,10 +1,10 @@
 //! What is true of credentials: only what an authority has said is ever taken
 //! for said.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use rm_adapters::geni::credentials::{
-    Anchors, Certificate, Credential, CredentialVerifier as _, Privilege, XmlVerifier,
+    Anchors, Certificate, Credential, CredentialVerifier as _, Privilege, Remembering, XmlVerifier,
 };
 use rm_core::env::Timestamp;
 
@@ -50,6 +50,13 @@ pub fn genuine() -> &'static [String] {
 pub fn accepts(xml: &str) -> bool {
     let known = &*KNOWN;
     let credential = XmlVerifier.credential(xml, &known.anchors, now());
+    let verdict = credential.as_ref().map(Said::of).map_err(ToString::to_string);
+    // At first, and when it was remembered.
+    for _ in 0..2 {
+        let again = REMEMBERING.credential(xml, &known.anchors, now());
+        let again = again.as_ref().map(Said::of).map_err(ToString::to_string);
+        assert_eq!(again, verdict, "it is remembered otherwise\n{xml}");
+    }
     let whom = known.user.urn().unwrap();
     let speaks = XmlVerifier.speaks_for(xml, whom, &known.tool, &known.anchors, now());
     for refusal in [credential.as_ref().err(), speaks.as_ref().err()] {
@@ -141,6 +148,9 @@ static KNOWN: LazyLock<Known> = LazyLock::new(|| {
         said,
     }
 });
+
+static REMEMBERING: LazyLock<Remembering> =
+    LazyLock::new(|| Remembering::new(Arc::new(XmlVerifier)));
 
 fn now() -> Timestamp {
     at("2026-11-21T20:00:00Z")

@@ -318,14 +318,14 @@ impl Inner {
     }
 }
 
-/// Whom we trust.
+/// Whom we trust. Copies are one and the same list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Anchors(Vec<Certificate>);
+pub struct Anchors(Arc<[Certificate]>);
 
 impl Anchors {
     /// These certificates, of authorities or of whomever.
     pub fn new(certificates: Vec<Certificate>) -> Self {
-        Self(certificates)
+        Self(certificates.into())
     }
 
     /// How many there are.

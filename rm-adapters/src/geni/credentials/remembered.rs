@@ -10,17 +10,19 @@ use rm_core::Result;
 use rm_core::env::Timestamp;
 
 use super::certificate::{Anchors, Certificate};
-use super::sfa::LIMITS;
 use super::{Credential, CredentialVerifier, SpeaksFor};
 use crate::geni::Urn;
 
-/// How many are remembered, of a few KiB each.
+/// How many are remembered.
 const MOST: usize = 1024;
+/// How long one may be that is remembered, in bytes: those of the field have 5 to
+/// 12 KiB, and whoever may pass one on can make it as long as he likes.
+const LONGEST: usize = 16 * 1024;
 
 /// Remembers which SFA credentials another verifier has accepted: the same
 /// text, byte for byte, is accepted again while the same roots are trusted, and
-/// before the first of what it says ends. What was refused, and what speaks for
-/// somebody, is looked at each time. Whose a credential is, and what it permits,
+/// before the first of what it says ends. What was refused, what speaks for
+/// somebody, and what is longer than 16 KiB is looked at each time. Whose a credential is, and what it permits,
 /// is no part of it: that is asked of each call.
 pub struct Remembering {
     verifier: Arc<dyn CredentialVerifier>,
@@ -56,10 +58,15 @@ impl Remembering {
 }
 
 impl Accepted {
-    fn get(&self, text: &[u8], anchors: &Anchors, now: Timestamp) -> Option<Credential> {
+    fn get(&mut self, text: &[u8], anchors: &Anchors, now: Timestamp) -> Option<Credential> {
+        if self.anchors != *anchors {
+            return None;
+        }
+        // Lists that are the same one are known to be equal without a look.
+        self.anchors = anchors.clone();
         let (since, credential) = self.credentials.get(text)?;
         // A certificate may not have held before.
-        let holds = *since <= now && now < credential.expires && self.anchors == *anchors;
+        let holds = *since <= now && now < credential.expires;
         holds.then(|| credential.clone())
     }
 
@@ -71,17 +78,25 @@ impl Accepted {
         if self.credentials.len() >= MOST {
             self.credentials.retain(|_, (_, c)| now < c.expires);
         }
-        if self.credentials.len() >= MOST {
-            self.credentials.clear();
+        // Whoever has many others verified does not empty it for all.
+        if self.credentials.len() >= MOST
+            && let Some(oldest) = self.oldest()
+        {
+            self.credentials.remove(&oldest);
         }
         self.credentials.insert(text, (now, credential));
+    }
+
+    /// The one that was verified first.
+    fn oldest(&self) -> Option<Vec<u8>> {
+        let first = self.credentials.iter().min_by_key(|(_, (at, _))| *at);
+        first.map(|(text, _)| text.clone())
     }
 }
 
 impl CredentialVerifier for Remembering {
     fn credential(&self, xml: &str, anchors: &Anchors, now: Timestamp) -> Result<Credential> {
-        // What is too long to be accepted is not worth a digest.
-        if xml.len() > LIMITS.bytes {
+        if xml.len() > LONGEST {
             return self.verifier.credential(xml, anchors, now);
         }
         let text = digest(&SHA256, xml.as_bytes()).as_ref().to_vec();

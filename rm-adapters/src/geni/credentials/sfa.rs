@@ -14,7 +14,7 @@ use crate::geni::Urn;
 use crate::geni::xml::{Element, Limits, Manner, XML};
 
 /// How large a credential may be: many times what real ones are.
-pub(super) const LIMITS: Limits = Limits {
+const LIMITS: Limits = Limits {
     bytes: 256 * 1024,
     depth: 64,
 };
