@@ -38,7 +38,7 @@ pub use codes::Code;
 pub use nodes::{NodeSlivers, register};
 pub use rpc::{Aggregate, Version};
 pub use serve::GeniDoor;
-pub use slice::{Lifetimes, ShutDown, lift_shutdown, shut_down};
+pub use slice::{Lifetimes, ShutDown, lift_shutdown, shut_slices};
 pub use sliver::{Deed, GeniSliver, Joined, Refusal, Sliver, SliverTerms};
 pub use urn::Urn;
 pub use xml::{Attribute, Content, Element, Line, Name};

@@ -19,6 +19,7 @@ mod kinds;
 mod lab;
 mod limits;
 mod links;
+mod older;
 mod places;
 mod remembered;
 mod restless;

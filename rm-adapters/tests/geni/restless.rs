@@ -15,27 +15,43 @@ use rm_core::store::{
 };
 use rm_core::{ResourceId, Result};
 
-use super::lab::{code, lab};
-use super::slice::{Slice, all, nodes, none, slivers, states, value};
+use super::lab::{Lab, code, lab};
+use super::slice::{Slice, all, nodes, none, request, slivers, states, value};
 
-/// A store in which the engine is a step ahead of whoever writes several
-/// resources: before so many of such batches one of their rows is written again.
+/// A store in which others are a step ahead: the engine of whoever writes several
+/// resources, and another call of whoever writes a slice's document. It counts
+/// what is asked of it.
 #[derive(Debug)]
-struct Restless {
+pub(super) struct Restless {
     of: Arc<dyn Store>,
+    /// Before so many of the batches of several resources some of their rows are
+    /// written again.
     left: AtomicUsize,
+    /// How many rows that is.
+    each: AtomicUsize,
+    /// How many of such batches there were.
+    tried: AtomicUsize,
+    /// Before so many of the batches with a slice that is written again.
+    slices: AtomicUsize,
+    /// How many texts of requests were read, are being read, and were at the most
+    /// at once.
+    pub(super) texts: [AtomicUsize; 3],
 }
 
 impl Restless {
-    fn over(of: &Arc<dyn Store>, times: usize) -> Arc<Self> {
+    pub(super) fn over(of: &Arc<dyn Store>, times: usize) -> Arc<Self> {
         Arc::new(Self {
             of: Arc::clone(of),
             left: AtomicUsize::new(times),
+            each: AtomicUsize::new(1),
+            tried: AtomicUsize::new(0),
+            slices: AtomicUsize::new(0),
+            texts: Default::default(),
         })
     }
 
-    /// The row that is written again, another one each time.
-    fn next(&self, batch: &Batch) -> Option<ResourceId> {
+    /// The rows that are written again, others each time.
+    fn rows(&self, batch: &Batch) -> Vec<ResourceId> {
         let rows: Vec<ResourceId> = batch
             .expect
             .iter()
@@ -45,14 +61,32 @@ impl Restless {
             })
             .collect();
         if rows.len() < 2 {
-            return None;
+            return Vec::new();
         }
-        let take = |left: usize| left.checked_sub(1);
-        let left = self
-            .left
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, take);
-        rows.get(left.ok()? % rows.len()).copied()
+        self.tried.fetch_add(1, Ordering::SeqCst);
+        let Some(left) = one_less(&self.left) else {
+            return Vec::new();
+        };
+        let each = self.each.load(Ordering::SeqCst);
+        let places = (0..each).map(|n| (left + n * rows.len() / each) % rows.len());
+        places.map(|at| rows[at]).collect()
     }
+
+    /// The slice that is written again.
+    fn slice(&self, batch: &Batch) -> Option<String> {
+        let slice = batch.expect.iter().find_map(|expect| match expect {
+            Expect::Version(Key::Document(space, id), _) if space == "geni.slice" => Some(id),
+            _ => None,
+        })?;
+        one_less(&self.slices).map(|_| slice.clone())
+    }
+}
+
+/// Takes one away, where there is one; answers how many there were.
+fn one_less(of: &AtomicUsize) -> Option<usize> {
+    let less = |left: usize| left.checked_sub(1);
+    of.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less)
+        .ok()
 }
 
 #[async_trait]
@@ -75,7 +109,16 @@ impl Store for Restless {
     }
 
     async fn document(&self, space: &str, id: &str) -> Result<Option<Versioned<Document>>> {
-        self.of.document(space, id).await
+        if space != "geni.request" {
+            return self.of.document(space, id).await;
+        }
+        let [all, now, most] = &self.texts;
+        all.fetch_add(1, Ordering::SeqCst);
+        most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let found = self.of.document(space, id).await;
+        now.fetch_sub(1, Ordering::SeqCst);
+        found
     }
 
     async fn documents(
@@ -93,7 +136,7 @@ impl Store for Restless {
     }
 
     async fn commit(&self, batch: Batch) -> Result<Outcome> {
-        if let Some(id) = self.next(&batch) {
+        for id in self.rows(&batch) {
             let row = self.of.resource(id).await?.unwrap();
             let faster = Batch {
                 expect: vec![Expect::Version(Key::Resource(id), row.version)],
@@ -102,6 +145,14 @@ impl Store for Restless {
             };
             let faster = self.of.commit(faster).await?;
             assert!(matches!(faster, Outcome::Done(_)), "{faster:?}");
+        }
+        if let Some(slice) = self.slice(&batch) {
+            let found = self.of.document("geni.slice", &slice).await?.unwrap();
+            let faster = Batch {
+                documents: vec![found.record],
+                ..Batch::default()
+            };
+            self.of.commit(faster).await?;
         }
         self.of.commit(batch).await
     }
@@ -144,19 +195,29 @@ fn many(n: usize) -> String {
     nodes(&names)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn calls_on_a_slice_go_through_however_often_the_engine_is_faster_on_its_slivers() {
-    let mut lab = lab("restless").await;
-    value(&Slice::of(&lab, "s").allocate(&many(30)).await);
-    let store = Restless::over(lab.host.store(), 0);
+/// The lab once more, over such a store.
+async fn restless(lab: &mut Lab, times: usize) -> Arc<Restless> {
+    let store = Restless::over(lab.host.store(), times);
     let kept: Arc<dyn Store> = Arc::<Restless>::clone(&store);
     lab.restart_with(kept, |all| rm_adapters::geni::register(all).unwrap())
         .await;
+    store
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_on_a_slice_go_through_however_often_the_engine_is_faster_on_its_slivers() {
+    let mut lab = lab("restless").await;
+    value(&Slice::of(&lab, "s").allocate(&many(300)).await);
+    let store = restless(&mut lab, 0).await;
+    // Of a slice of three hundred, on three at a time.
+    store.each.store(3, Ordering::SeqCst);
     let slice = Slice::of(&lab, "s");
     for method in ["Provision", "Delete"] {
         store.left.store(60, Ordering::SeqCst);
-        assert_eq!(slivers(&value(&slice.all(method).await)).len(), 30);
-        assert_eq!(store.left.load(Ordering::SeqCst), 0, "{method}");
+        store.tried.store(0, Ordering::SeqCst);
+        assert_eq!(slivers(&value(&slice.all(method).await)).len(), 300);
+        // As often as somebody was faster, and once more.
+        assert_eq!(store.tried.load(Ordering::SeqCst), 61, "{method}");
     }
     assert_eq!(code(&slice.all("Status").await), 12);
 }
@@ -165,13 +226,12 @@ async fn calls_on_a_slice_go_through_however_often_the_engine_is_faster_on_its_s
 async fn a_shutdown_binds_even_where_nothing_can_be_stopped_yet() {
     let mut lab = lab("restless-shut").await;
     value(&Slice::of(&lab, "s").create(&many(5)).await);
-    let store = Restless::over(lab.host.store(), usize::MAX);
-    let kept: Arc<dyn Store> = Arc::<Restless>::clone(&store);
-    lab.restart_with(kept, |all| rm_adapters::geni::register(all).unwrap())
-        .await;
+    let store = restless(&mut lab, usize::MAX).await;
     let slice = Slice::of(&lab, "s");
     let arguments = || vec![slice.urn(), slice.proof(), none()];
     assert_eq!(code(&slice.call(3, "Shutdown", arguments()).await), 14);
+    // It is given up, and not tried for ever.
+    assert!(store.tried.load(Ordering::SeqCst) <= 100);
     assert_eq!(code(&slice.allocate(&nodes(&["more"])).await), 3);
     assert_eq!(code(&slice.all("Delete").await), 3);
 
@@ -184,4 +244,51 @@ async fn a_shutdown_binds_even_where_nothing_can_be_stopped_yet() {
         states(&value(&stopped)),
         all("geni_provisioned", "geni_notready", 5)
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_keeps_a_shutdown_from_its_mark_by_calls_on_the_slice() {
+    let mut lab = lab("renewed-shut").await;
+    value(&Slice::of(&lab, "s").allocate(&many(2)).await);
+    let store = restless(&mut lab, 0).await;
+    store.slices.store(60, Ordering::SeqCst);
+    let slice = Slice::of(&lab, "s");
+    let arguments = vec![slice.urn(), slice.proof(), none()];
+    let answer = slice.call(3, "Shutdown", arguments).await;
+    assert_eq!(value(&answer), Value::Bool(true));
+    assert_eq!(store.slices.load(Ordering::SeqCst), 0);
+    assert_eq!(code(&slice.all("Delete").await), 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_asked_for_is_read_for_manifests_alone_and_of_large_slices_by_few_at_once() {
+    let mut lab = lab("large").await;
+    let more = "x".repeat(300 * 1024);
+    let node = "<node client_id=\"a\"><sliver_type name=\"lxc\"/></node>";
+    let more = format!("{node}<o:of xmlns:o=\"urn:others\">{more}</o:of>");
+    value(&Slice::of(&lab, "s").allocate(&request(&more)).await);
+    let store = restless(&mut lab, 0).await;
+    let slice = Slice::of(&lab, "s");
+    let [read, _, most] = &store.texts;
+    let at_once = async |method: &'static str| {
+        let calls = (0..16).map(|_| slice.all(method));
+        for answer in futures_util::future::join_all(calls).await {
+            assert_eq!(slivers(&value(&answer)).len(), 1, "{method}");
+        }
+    };
+    at_once("Status").await;
+    assert_eq!(read.load(Ordering::SeqCst), 0);
+    at_once("Describe").await;
+    assert_eq!(read.load(Ordering::SeqCst), 16);
+    assert!(most.load(Ordering::SeqCst) <= 8, "{store:?}");
+    let told = value(&slice.all("Describe").await);
+    let told = told.get("geni_rspec").unwrap().as_text().unwrap().len();
+    assert!(told > 300 * 1024, "what is others' is repeated");
+    // It goes with the last sliver.
+    value(&slice.all("Delete").await);
+    let texts = store
+        .documents("geni.request", None, None, 10)
+        .await
+        .unwrap();
+    assert_eq!(texts.items, []);
 }

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use flate2::read::ZlibDecoder;
 use rm_adapters::geni::xmlrpc::Value;
-use rm_adapters::geni::{lift_shutdown, shut_down};
+use rm_adapters::geni::{lift_shutdown, shut_slices};
 use rm_core::Caller;
 use rm_core::model::Json;
 use rm_core::record::Document;
@@ -342,18 +342,18 @@ async fn a_slice_that_is_shut_down_can_only_be_looked_at() {
 
     // The operator knows of it, and opens it again.
     let operator = Caller::operator("root", "ops");
-    let told = shut_down(&lab.host, &operator).await.unwrap();
+    let told = shut_slices(&lab.host, &operator).await.unwrap();
     assert_eq!(told.len(), 1);
     assert_eq!(told[0].slice, slice.party.urn.as_str());
     assert_eq!(told[0].by, lab.alice.urn.as_str());
     assert_eq!(told[0].slivers, 1);
     let member = Caller::user("alice", "lab:one");
-    assert!(shut_down(&lab.host, &member).await.is_err());
+    assert!(shut_slices(&lab.host, &member).await.is_err());
     let urn = &slice.party.urn;
     assert!(lift_shutdown(&lab.host, &member, urn).await.is_err());
     lift_shutdown(&lab.host, &operator, urn).await.unwrap();
     assert!(lift_shutdown(&lab.host, &operator, urn).await.is_err());
-    assert_eq!(shut_down(&lab.host, &operator).await.unwrap(), []);
+    assert_eq!(shut_slices(&lab.host, &operator).await.unwrap(), []);
     value(&slice.act("geni_start").await);
     value(&slice.all("Delete").await);
 }
@@ -499,7 +499,7 @@ async fn what_is_kept_of_a_slice_has_a_bound() {
     let lab = lab("long").await;
     let slice = Slice::of(&lab, "s");
     let long = |name: &str| {
-        let more = "x".repeat(12 << 20);
+        let more = "x".repeat(6 << 20);
         let node = format!("<node client_id=\"{name}\"><sliver_type name=\"lxc\"/></node>");
         request(&format!("{node}<o:of xmlns:o=\"urn:others\">{more}</o:of>"))
     };

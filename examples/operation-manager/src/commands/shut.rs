@@ -1,7 +1,7 @@
 //! Slices of GENI that were shut down. Daemons may serve meanwhile.
 
 use rm_adapters::Parts;
-use rm_adapters::geni::{Urn, lift_shutdown, shut_down};
+use rm_adapters::geni::{Urn, lift_shutdown, shut_slices};
 use rm_core::Caller;
 use serde_json::{Value, json};
 
@@ -29,7 +29,7 @@ async fn list(file: ConfigFile, out: Output) -> Result<()> {
     let config = load(file)?;
     let _serving = serve::serving(&config)?;
     let host = serve::host(&config, Parts::ALL, None)?;
-    let all: Vec<Value> = shut_down(&host, &operator())
+    let all: Vec<Value> = shut_slices(&host, &operator())
         .await?
         .into_iter()
         .map(

@@ -16,7 +16,7 @@ use super::{Answer, Rpc, Urn, Value};
 use crate::geni::credentials::{Certificate, Operation};
 use crate::geni::rspec::Rspec;
 use crate::geni::slice::{
-    Ends, Have, Opened, Prepared, Told, Tries, Wish, manifest, read_request, resource_of,
+    Ends, Have, Opened, Prepared, Told, Tries, Wish, manifest, mark, read_request, resource_of,
     sliver_urn, until,
 };
 use crate::geni::sliver::{Deed, GeniSliver, Refusal, SliverTerms};
@@ -113,7 +113,7 @@ impl Rpc {
         let means = aggregate.means();
         let mut tries = Tries::default();
         loop {
-            let opened = Opened::read(host, slice).await?;
+            let opened = Opened::read(host, &self.bench, slice).await?;
             opened.is_open()?;
             opened.is_whole()?;
             if grant.once && !opened.slivers.is_empty() {
@@ -135,7 +135,7 @@ impl Rpc {
             };
             let mut batch = Batch::default();
             let prepared = wish.prepare(host, &opened, &terms, &mut batch).await?;
-            let more = Some(prepared.asked.clone());
+            let more = Some(&prepared.asked);
             let written = opened.write(host, batch, more, &BTreeSet::new()).await?;
             if let Outcome::Done(_) = written {
                 return Ok(prepared);
@@ -158,7 +158,7 @@ impl Rpc {
         let host = &*self.host;
         let mut tries = Tries::default();
         loop {
-            let mut opened = Opened::read(host, slice).await?;
+            let mut opened = Opened::read(host, &self.bench, slice).await?;
             opened.is_open()?;
             let chosen = self.chosen(&opened, about)?;
             let changed = opened.change(host, &chosen, best_effort, &deed).await?;
@@ -208,7 +208,7 @@ impl Rpc {
 
     /// Looks at slivers of a slice, and changes nothing.
     pub(super) async fn look(&self, slice: &Urn, about: &About) -> Result<(Opened, Vec<Done>)> {
-        let opened = Opened::read(&self.host, slice).await?;
+        let opened = Opened::read(&self.host, &self.bench, slice).await?;
         let done = self
             .chosen(&opened, about)?
             .into_iter()
@@ -255,19 +255,17 @@ impl Rpc {
 
     /// The manifest of some slivers of a slice.
     pub(super) async fn manifest_of(&self, opened: &Opened, slivers: &[Done]) -> Result<Rspec> {
-        let mut told: Vec<Told> = (0..opened.requests())
-            .map(|request| Told {
-                rspec: opened.rspec(request).to_owned(),
-                slivers: BTreeMap::new(),
-            })
-            .collect();
+        let mut of: BTreeMap<usize, BTreeMap<String, _>> = BTreeMap::new();
         for done in slivers {
-            if let Some(told) = told.get_mut(done.request) {
-                let sliver = (Arc::clone(&done.adapter), Arc::clone(&done.record));
-                told.slivers.insert(done.client_id.clone(), sliver);
-            }
+            let sliver = (Arc::clone(&done.adapter), Arc::clone(&done.record));
+            let of = of.entry(done.request).or_default();
+            of.insert(done.client_id.clone(), sliver);
         }
-        told.retain(|told| !told.slivers.is_empty());
+        let mut told = Vec::with_capacity(of.len());
+        for (request, slivers) in of {
+            let rspec = opened.rspec(&self.host, &self.bench, request).await?;
+            told.push(Told { rspec, slivers });
+        }
         self.manifest(told).await
     }
 
@@ -294,19 +292,9 @@ impl Rpc {
         let by = self
             .permit(peer, brought, options, &slice, Operation::Shutdown)
             .await?;
-        let host = &*self.host;
-        let mut tries = Tries::default();
-        loop {
-            let opened = Opened::read(host, &slice).await?;
-            if opened.is_open().is_err() {
-                break;
-            }
-            let member = by.member.as_ref().map_or("nobody", Urn::as_str);
-            if opened.shut(host, member).await? {
-                tracing::warn!(%slice, member, "a slice was shut down");
-                break;
-            }
-            tries.again(&**host.env()).await?;
+        let member = by.member.as_ref().map_or("nobody", Urn::as_str);
+        if mark(&self.host, &slice, member, by.until).await? {
+            tracing::warn!(%slice, member, "a slice was shut down");
         }
         let stopped = self.stop_all(&slice).await?;
         Ok(Answer::from(Value::Bool(true)).changing(&slice, &by, stopped))
@@ -321,7 +309,7 @@ impl Rpc {
         };
         let mut tries = Tries::default();
         loop {
-            let mut opened = Opened::read(host, slice).await?;
+            let mut opened = Opened::read(host, &self.bench, slice).await?;
             let all: Vec<usize> = (0..opened.slivers.len()).collect();
             let Some(parts) = opened.change(host, &all, true, &stop).await? else {
                 tries.again(&**host.env()).await?;

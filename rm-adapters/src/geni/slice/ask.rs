@@ -143,7 +143,7 @@ impl Prepared {
     pub(in crate::geni) fn told(&self) -> Told {
         let names = self.asked.slivers.iter().map(|l| l.client_id.clone());
         Told {
-            rspec: self.asked.rspec.clone(),
+            rspec: Arc::clone(&self.asked.rspec),
             slivers: names.zip(self.slivers.iter().cloned()).collect(),
         }
     }
@@ -208,7 +208,7 @@ impl Wish {
         let listed = self.nodes.iter().zip(&slivers);
         Ok(Prepared {
             asked: Asked {
-                rspec: self.text.to_string(),
+                rspec: Arc::clone(&self.text),
                 slivers: listed
                     .map(|(node, (adapter, record))| Listed {
                         client_id: name(node),

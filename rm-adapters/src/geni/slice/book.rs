@@ -11,19 +11,23 @@ use std::time::Duration;
 
 use rm_core::env::{Env, Timestamp};
 use rm_core::record::{Document, ResourceRecord};
-use rm_core::store::{Batch, Count, Expect, Outcome, Version};
+use rm_core::store::{Batch, Count, Outcome, Version};
 use rm_core::{Caller, Error, ErrorKind, Host, ResourceId, Result};
 
-use super::{Asked, Kept, Listed, SPACE, Shut, owner};
+use super::kept::{Asked, Kept, SPACE};
+use super::owner;
 use crate::geni::Urn;
-use crate::geni::rspec::{Kind, Node, Rspec};
+use crate::geni::bench::{Bench, Place};
 use crate::geni::sliver::{GeniSliver, Sliver};
 use crate::geni::states::{Allocation, Standing};
 use crate::geni::xml::Limits;
 
-/// How long the requests of a slice may be together, in bytes: as long as the
-/// largest call there is.
-const MOST: usize = Limits::USUAL.bytes;
+/// How long the requests of a slice may be together, in bytes: half of the
+/// largest call there is, in which they are escaped.
+const MOST: usize = Limits::USUAL.bytes / 2;
+
+/// How many documents are read at once.
+const PAGE: u32 = 50;
 
 /// A slice as it is now.
 #[derive(Debug)]
@@ -39,6 +43,8 @@ pub(in crate::geni) struct Opened {
     /// Those that are there and that nothing here translates any more: an adapter
     /// or a backend is not linked into this program. They stay in the document.
     beyond: BTreeSet<ResourceId>,
+    /// Its place among the slices of which there is much.
+    _place: Option<Place>,
 }
 
 /// A sliver that there is.
@@ -71,63 +77,45 @@ pub(in crate::geni) fn until(record: &ResourceRecord) -> Option<Timestamp> {
 
 impl Opened {
     /// Reads a slice; one that was never heard of, and holds nothing, is empty.
-    pub(in crate::geni) async fn read(host: &Host, slice: &Urn) -> Result<Self> {
-        let owner = owner(slice);
-        let found = host.store().document(SPACE, &slice.spelling()).await?;
-        let (version, kept) = match found {
-            Some(found) => (Some(found.version), found.record.body.read()?),
-            None => (None, Self::found(host, slice, &owner).await?),
-        };
+    /// One of which there is much waits for its turn, and has it until it is let
+    /// go.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Busy`] where its turn does not come.
+    pub(in crate::geni) async fn read(host: &Host, bench: &Bench, slice: &Urn) -> Result<Self> {
+        let (version, kept) = Kept::find(host, slice).await?;
+        let weight = kept.weight();
+        if Bench::is_small(weight) {
+            return Self::of(host, slice, version, kept).await;
+        }
+        // Who waits holds nothing.
+        drop(kept);
+        let place = bench.place().await?;
+        let (version, kept) = Kept::find(host, slice).await?;
+        let mut opened = Self::of(host, slice, version, kept).await?;
+        opened._place = Some(place);
+        Ok(opened)
+    }
+
+    /// A slice of which this is kept.
+    async fn of(host: &Host, slice: &Urn, version: Option<Version>, kept: Kept) -> Result<Self> {
         let mut opened = Self {
             urn: slice.clone(),
-            owner,
+            owner: owner(slice),
             version,
             kept,
             slivers: Vec::new(),
             beyond: BTreeSet::new(),
+            _place: None,
         };
         (opened.slivers, opened.beyond) = opened.slivers(host).await?;
         Ok(opened)
     }
 
-    /// What is known of a slice whose document is lost, as after a rebuild of
-    /// the store: what it holds, under the names that it asked for.
-    async fn found(host: &Host, slice: &Urn, owner: &Caller) -> Result<Kept> {
-        let call = host.call(owner);
-        let mut request = Rspec::new(Kind::Request);
-        let mut slivers = Vec::new();
-        for adapter in host.adapters().all::<dyn GeniSliver>() {
-            for sliver in adapter.held(&call).await? {
-                let record = sliver.record();
-                if Allocation::of(record.wanted) == Allocation::Unallocated {
-                    continue;
-                }
-                request.nodes.push(Node {
-                    client_id: Some(record.name.as_str().into()),
-                    ..Node::default()
-                });
-                slivers.push(Listed {
-                    client_id: record.name.clone(),
-                    adapter: adapter.name().to_owned(),
-                    resource: record.id,
-                });
-            }
-        }
-        let asked = (!slivers.is_empty()).then(|| Asked {
-            rspec: request.print(),
-            slivers,
-        });
-        Ok(Kept {
-            urn: slice.to_string(),
-            shut: None,
-            requests: asked.into_iter().collect(),
-        })
-    }
-
     /// What is there of what is listed, and what is there and out of reach.
     async fn slivers(&self, host: &Host) -> Result<(Vec<Have>, BTreeSet<ResourceId>)> {
-        let listed = || self.kept.requests.iter().flat_map(|r| &r.slivers);
-        let used: BTreeSet<&str> = listed().map(|l| &*l.adapter).collect();
+        let used: BTreeSet<&str> = self.kept.listed().map(|l| &*l.adapter).collect();
         let call = host.call(&self.owner);
         let mut adapters = BTreeMap::new();
         let mut held = BTreeMap::new();
@@ -228,15 +216,21 @@ impl Opened {
         &self.kept.urn
     }
 
-    /// The RSpec of a request.
-    pub(in crate::geni) fn rspec(&self, request: usize) -> &str {
+    /// The RSpec of a request, which is read for this.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no such request, and where it cannot be read.
+    pub(in crate::geni) async fn rspec(
+        &self,
+        host: &Host,
+        bench: &Bench,
+        request: usize,
+    ) -> Result<Arc<str>> {
         let asked = self.kept.requests.get(request);
-        asked.map_or("", |asked| &asked.rspec)
-    }
-
-    /// How many requests there are.
-    pub(in crate::geni) fn requests(&self) -> usize {
-        self.kept.requests.len()
+        let asked =
+            asked.ok_or_else(|| Error::new(ErrorKind::Internal, "a request of nobody's"))?;
+        asked.rspec.read(host, bench).await
     }
 
     /// Commits a batch for this slice: with one more request, without what was
@@ -244,10 +238,24 @@ impl Opened {
     pub(in crate::geni) async fn write(
         &self,
         host: &Host,
-        batch: Batch,
-        more: Option<Asked>,
+        mut batch: Batch,
+        more: Option<&Asked>,
         released: &BTreeSet<ResourceId>,
     ) -> Result<Outcome> {
+        let document = self.document(more, released)?;
+        // Asked first: where another call was faster, nothing else matters.
+        batch.expect.splice(0..0, document.expect);
+        batch.documents.extend(document.documents);
+        batch.delete.extend(document.delete);
+        Self::commit(host, batch).await
+    }
+
+    /// What of that is the slice's own document.
+    pub(super) fn document(
+        &self,
+        more: Option<&Asked>,
+        released: &BTreeSet<ResourceId>,
+    ) -> Result<Batch> {
         let mut kept = self.kept.clone();
         let stay: BTreeSet<ResourceId> = self
             .slivers
@@ -256,22 +264,26 @@ impl Opened {
             .filter(|id| !released.contains(id))
             .chain(self.beyond.iter().copied())
             .collect();
-        for asked in &mut kept.requests {
-            asked.slivers.retain(|l| stay.contains(&l.resource));
-        }
-        kept.requests.retain(|asked| !asked.slivers.is_empty());
+        let mut written = Batch::default();
+        kept.retain(&stay, &mut written);
         if let Some(more) = more {
-            kept.requests.push(more);
+            kept.add(more, &mut written)?;
             self.has_place(&kept)?;
         }
-        self.put(host, batch, &kept).await
+        kept.put(&self.urn, self.version, &mut written)?;
+        Ok(written)
     }
 
-    /// Refuses requests that are too long together: every call reads what is kept
-    /// of its slice.
+    /// Commits what was put together for a slice.
+    pub(super) async fn commit(host: &Host, mut batch: Batch) -> Result<Outcome> {
+        batch.counts = folded(batch.counts);
+        host.commit(batch).await
+    }
+
+    /// Refuses requests that are too long together: a manifest repeats all of
+    /// them.
     fn has_place(&self, kept: &Kept) -> Result<()> {
-        let bytes: usize = kept.requests.iter().map(|asked| asked.rspec.len()).sum();
-        if bytes <= MOST {
+        if kept.bytes() <= MOST {
             return Ok(());
         }
         let most = MOST >> 20;
@@ -285,37 +297,6 @@ impl Opened {
         .code("too-large")
         .advice("delete what is not needed, or leave out what is not for this aggregate"))
     }
-
-    /// Marks it as shut down by somebody, and writes nothing else. False where
-    /// somebody was faster, and nothing was written.
-    pub(in crate::geni) async fn shut(&self, host: &Host, by: &str) -> Result<bool> {
-        let kept = Kept {
-            shut: Some(Shut {
-                by: by.to_owned(),
-                at: host.env().now(),
-            }),
-            ..self.kept.clone()
-        };
-        let written = self.put(host, Batch::default(), &kept).await?;
-        Ok(matches!(written, Outcome::Done(_)))
-    }
-
-    async fn put(&self, host: &Host, mut batch: Batch, kept: &Kept) -> Result<Outcome> {
-        let key = Kept::key(&self.urn);
-        // Asked first: where another call was faster, nothing else matters.
-        let expected = match self.version {
-            Some(version) => Expect::Version(key.clone(), version),
-            None => Expect::Absent(key.clone()),
-        };
-        batch.expect.insert(0, expected);
-        if !kept.requests.is_empty() || kept.shut.is_some() {
-            batch.documents.push(Arc::new(kept.document(&self.urn)?));
-        } else if self.version.is_some() {
-            batch.delete.push(key);
-        }
-        batch.counts = folded(batch.counts);
-        host.commit(batch).await
-    }
 }
 
 /// Forgets slices whose last sliver has expired; answers how many there were.
@@ -325,8 +306,7 @@ pub(in crate::geni) async fn tidy(host: &Host) -> Result<usize> {
     let mut after = None;
     loop {
         let store = host.store();
-        // Each may be long.
-        let page = store.documents(SPACE, None, after.as_ref(), 10).await?;
+        let page = store.documents(SPACE, None, after.as_ref(), PAGE).await?;
         for document in page.items {
             match forget(host, &document.record).await {
                 Ok(true) => forgotten += 1,
@@ -344,17 +324,31 @@ pub(in crate::geni) async fn tidy(host: &Host) -> Result<usize> {
     }
 }
 
-/// Forgets a slice that has nothing left; answers whether.
+/// Forgets a slice that has nothing left; answers whether. What is kept of others
+/// is written again where it tells of slivers that are gone, which every call
+/// would look for, or where it is not as it is written now.
 async fn forget(host: &Host, document: &Document) -> Result<bool> {
     let kept: Kept = document.body.read()?;
-    let slice = Opened::read(host, &kept.urn.parse()?).await?;
-    let some = !slice.slivers.is_empty() || !slice.beyond.is_empty();
-    if some || slice.kept.shut.is_some() {
+    let outdated = kept.is_outdated(document);
+    let slice: Urn = kept.urn.parse()?;
+    let (version, kept) = Kept::find(host, &slice).await?;
+    let mut slice = Opened::of(host, &slice, version, kept).await?;
+    let there = slice.slivers.len() + slice.beyond.len();
+    let now = host.env().now();
+    let over = slice
+        .kept
+        .shut
+        .as_ref()
+        .is_none_or(|shut| shut.is_over(now));
+    let forgotten = there == 0 && over;
+    if forgotten {
+        slice.kept.shut = None;
+    } else if !outdated && there == slice.kept.listed().count() {
         return Ok(false);
     }
     let none = BTreeSet::new();
     let written = slice.write(host, Batch::default(), None, &none).await?;
-    Ok(matches!(written, Outcome::Done(_)))
+    Ok(forgotten && matches!(written, Outcome::Done(_)))
 }
 
 /// Each counter once: ten thousand nodes are one step of it.

@@ -2,21 +2,29 @@
 //! with none.
 //!
 //! The engine writes the records of slivers while it works on them, often on
-//! many at once. Where it was faster on one of them, that one alone is read and
-//! written again: the others are as they were, and the slice's document says
+//! many at once. Where it was faster, those that it has written are read and
+//! drafted again: the others are as they were, and the slice's document says
 //! that no other call was faster.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rm_core::record::ResourceRecord;
-use rm_core::store::{Batch, Key, Outcome, Refusal as Why};
-use rm_core::{Error, ErrorKind, Host};
+use rm_core::store::{Batch, By, Expect, Key, Outcome, Refusal as Why, Version};
+use rm_core::{Error, ErrorKind, Host, ResourceId};
 
 use super::book::busy;
 use super::{Have, Opened};
 use crate::geni::sliver::{Deed, Refusal};
 use crate::geni::states::Allocation;
+
+/// How often it is tried.
+const TRIES: u32 = 100;
+/// And for how long.
+const LONGEST: Duration = Duration::from_secs(10);
+/// How many rows are read at once.
+const PAGE: u32 = 200;
 
 /// What became of one of the slivers that a call is about.
 #[derive(Debug)]
@@ -29,6 +37,16 @@ pub(in crate::geni) struct Part {
     pub(in crate::geni) error: Option<Error>,
     released: bool,
     written: Batch,
+}
+
+impl Part {
+    /// The resource that is written, and the version that was read of it.
+    fn expects(&self) -> Option<(ResourceId, Version)> {
+        self.written.expect.iter().find_map(|expect| match expect {
+            Expect::Version(Key::Resource(id), version) => Some((*id, *version)),
+            _ => None,
+        })
+    }
 }
 
 impl Opened {
@@ -52,13 +70,11 @@ impl Opened {
         for at in chosen {
             parts.push(self.part(*at, best_effort, deed)?);
         }
-        // Each is read anew once in a while, and a few more often.
-        for _ in 0..200 + 3 * parts.len() {
-            let mut batch = Batch::default();
-            for part in &parts {
-                add(&mut batch, part.written.clone());
-            }
-            if batch.resources.is_empty() {
+        let env = host.env();
+        let end = env.now().plus(LONGEST);
+        let mut document = None;
+        for _ in 0..TRIES {
+            if parts.iter().all(|part| part.written.resources.is_empty()) {
                 return Ok(Some(parts));
             }
             let released: BTreeSet<_> = parts
@@ -67,23 +83,54 @@ impl Opened {
                 .filter_map(|part| part.record.as_ref())
                 .map(|record| record.id)
                 .collect();
-            let stale = match self.write(host, batch, None, &released).await? {
-                Outcome::Done(_) => return Ok(Some(parts)),
-                Outcome::Refused(Why::Stale(Key::Resource(id))) => id,
-                Outcome::Refused(_) => return Ok(None),
+            // It says the same as long as the same are released.
+            let written = match document.take() {
+                Some((same, written)) if same == released => written,
+                _ => self.document(None, &released)?,
             };
-            let part = parts
-                .iter_mut()
-                .find(|part| part.record.as_ref().is_some_and(|r| r.id == stale));
-            let Some(part) = part else {
-                return Ok(None);
-            };
-            if !self.again(part.at).await? {
-                return Ok(None);
+            // Asked first: where another call was faster, nothing else matters.
+            let mut batch = written.clone();
+            document = Some((released, written));
+            for part in &parts {
+                add(&mut batch, part.written.clone());
             }
-            *part = self.part(part.at, best_effort, deed)?;
+            match Self::commit(host, batch).await? {
+                Outcome::Done(_) => return Ok(Some(parts)),
+                Outcome::Refused(Why::Stale(Key::Resource(_))) => {}
+                Outcome::Refused(_) => return Ok(None),
+            }
+            if env.now() > end {
+                break;
+            }
+            let now = self.versions(host).await?;
+            for part in &mut parts {
+                let Some((id, read)) = part.expects() else {
+                    continue;
+                };
+                if now.get(&id) == Some(&read) {
+                    continue;
+                }
+                if !self.again(part.at).await? {
+                    return Ok(None);
+                }
+                *part = self.part(part.at, best_effort, deed)?;
+            }
         }
         Err(busy().into())
+    }
+
+    /// The versions of all that the slice has.
+    async fn versions(&self, host: &Host) -> Result<BTreeMap<ResourceId, Version>, Error> {
+        let by = By::Tenant(self.owner.tenant.0.clone());
+        let (mut versions, mut after) = (BTreeMap::new(), None);
+        loop {
+            let page = host.store().resources(&by, after.as_ref(), PAGE).await?;
+            versions.extend(page.items.iter().map(|row| (row.record.id, row.version)));
+            after = page.next;
+            if after.is_none() {
+                return Ok(versions);
+            }
+        }
     }
 
     /// What is to be written of one sliver, as it was read.

@@ -17,7 +17,7 @@ use crate::geni::xml::Content;
 #[derive(Debug)]
 pub(in crate::geni) struct Told {
     /// The request as it came.
-    pub(in crate::geni) rspec: String,
+    pub(in crate::geni) rspec: Arc<str>,
     /// The slivers.
     pub(in crate::geni) slivers: BTreeMap<String, (Arc<dyn GeniSliver>, Arc<ResourceRecord>)>,
 }

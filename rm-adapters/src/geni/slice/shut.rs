@@ -1,25 +1,94 @@
 //! Slices that were shut down, for operators: which they are, and how one is
 //! opened again.
 
-use std::sync::Arc;
+use std::time::Duration;
 
 use rm_core::env::Timestamp;
-use rm_core::store::{Batch, Expect, Outcome};
+use rm_core::store::{Batch, Outcome};
 use rm_core::{Caller, Error, Host, Result, Role};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
-use super::book::Tries;
-use super::{Kept, SPACE};
+use super::book::{Tries, busy};
+use super::kept::{Kept, SPACE};
 use crate::geni::Urn;
 
+/// How many documents are read at once.
+const PAGE: u32 = 50;
 /// Documents with this index and value were shut down.
 pub(super) const SHUT: (&str, &str) = ("shut", "yes");
+/// For so long a slice with nothing here stays shut down after the end of the
+/// credential by which it was.
+const AFTERWARDS: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// By whom a slice was shut down, and when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::geni) struct Shut {
-    pub(in crate::geni) by: String,
-    pub(in crate::geni) at: Timestamp,
+pub(super) struct Shut {
+    by: String,
+    at: Timestamp,
+    /// When the credential ends by which that was done, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    until: Option<Timestamp>,
+}
+
+impl Shut {
+    /// Whether it may be forgotten of a slice that has nothing here: the slice
+    /// itself, which the credential outlives by nothing, has long ended.
+    pub(super) fn is_over(&self, now: Timestamp) -> bool {
+        self.until.is_some_and(|end| end.plus(AFTERWARDS) <= now)
+    }
+}
+
+/// In stores of earlier days it is said whether, and not by whom.
+pub(super) fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Shut>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Said {
+        Whether(bool),
+        How(Shut),
+    }
+    let said: Option<Said> = Deserialize::deserialize(from)?;
+    Ok(match said {
+        None | Some(Said::Whether(false)) => None,
+        Some(Said::Whether(true)) => Some(Shut {
+            by: String::new(),
+            at: Timestamp::from_millis(0),
+            until: None,
+        }),
+        Some(Said::How(shut)) => Some(shut),
+    })
+}
+
+/// Marks a slice as shut down by somebody, whose credential ends then; false
+/// where it was before. Its document alone is read for that: however much its
+/// members do with it, one of some hundred tries is between two of their calls.
+///
+/// # Errors
+///
+/// [`rm_core::ErrorKind::Busy`] where none was.
+pub(in crate::geni) async fn mark(
+    host: &Host,
+    slice: &Urn,
+    by: &str,
+    until: Timestamp,
+) -> Result<bool> {
+    const MOST: u32 = 300;
+    for _ in 0..MOST {
+        let (version, mut kept) = Kept::find(host, slice).await?;
+        if kept.shut.is_some() {
+            return Ok(false);
+        }
+        kept.shut = Some(Shut {
+            by: by.to_owned(),
+            at: host.env().now(),
+            until: Some(until),
+        });
+        let mut batch = Batch::default();
+        kept.put(slice, version, &mut batch)?;
+        if let Outcome::Done(_) = host.commit(batch).await? {
+            return Ok(true);
+        }
+    }
+    Err(busy())
 }
 
 /// A slice that was shut down.
@@ -27,32 +96,41 @@ pub(in crate::geni) struct Shut {
 pub struct ShutDown {
     /// Its URN.
     pub slice: String,
-    /// The URN of who did it.
+    /// The URN of who did it; empty where an earlier version did not write it
+    /// down.
     pub by: String,
-    /// When.
+    /// When; the beginning of 1970 where that is not known.
     pub at: Timestamp,
     /// How many slivers it had when it was last written.
     pub slivers: usize,
 }
 
-/// Slices that were shut down, for an operator.
+/// The slices that were shut down, for an operator. One whose document cannot
+/// be read is told of in the log.
 ///
 /// # Errors
 ///
 /// [`rm_core::ErrorKind::Forbidden`] for anybody else, and where the store
 /// cannot be asked.
-pub async fn shut_down(host: &Host, who: &Caller) -> Result<Vec<ShutDown>> {
+pub async fn shut_slices(host: &Host, who: &Caller) -> Result<Vec<ShutDown>> {
     who.need(Role::Operator)?;
     let mut all = Vec::new();
     let mut after = None;
     loop {
         let store = host.store();
         let page = store
-            .documents(SPACE, Some(SHUT), after.as_ref(), 10)
+            .documents(SPACE, Some(SHUT), after.as_ref(), PAGE)
             .await?;
         for document in page.items {
-            let kept: Kept = document.record.body.read()?;
-            let slivers = kept.requests.iter().map(|r| r.slivers.len()).sum();
+            let kept: Kept = match document.record.body.read() {
+                Ok(kept) => kept,
+                Err(e) => {
+                    let slice = &document.record.id;
+                    tracing::warn!(slice, error = %e, "what is kept of a slice cannot be used");
+                    continue;
+                }
+            };
+            let slivers = kept.listed().count();
             all.extend(kept.shut.map(|shut| ShutDown {
                 slice: kept.urn,
                 by: shut.by,
@@ -89,16 +167,8 @@ pub async fn lift_shutdown(host: &Host, who: &Caller, slice: &Urn) -> Result<()>
         if kept.shut.take().is_none() {
             return Err(missing());
         }
-        let key = Kept::key(slice);
         let mut batch = Batch::default();
-        batch
-            .expect
-            .push(Expect::Version(key.clone(), found.version));
-        if kept.requests.is_empty() {
-            batch.delete.push(key);
-        } else {
-            batch.documents.push(Arc::new(kept.document(slice)?));
-        }
+        kept.put(slice, Some(found.version), &mut batch)?;
         if let Outcome::Done(_) = host.commit(batch).await? {
             tracing::warn!(%slice, by = who.user.as_str(), "a shutdown was lifted");
             return Ok(());
