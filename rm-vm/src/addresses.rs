@@ -165,7 +165,6 @@ pub(crate) fn nics(given: &[NodeInterface], site: &SiteConfig) -> Vec<Nic> {
         .iter()
         .map(|nic| Nic {
             bridge: nic.bridge.clone(),
-            vlan: nic.vlan,
             mac: nic.mac.clone(),
             addresses: nic.addresses.clone(),
             gateways: gateways(nic),
@@ -173,8 +172,8 @@ pub(crate) fn nics(given: &[NodeInterface], site: &SiteConfig) -> Vec<Nic> {
         .collect()
 }
 
-/// For how many nodes more of this shape the pools have addresses; absent
-/// where they take none.
+/// For how many nodes more of this shape the pools have addresses, at most;
+/// absent where they take none.
 pub(crate) fn room(wanted: &[Interface], site: &SiteConfig, taken: &Taken) -> Option<u64> {
     let usual = [Interface::default()];
     let wanted = if wanted.is_empty() {
@@ -182,20 +181,28 @@ pub(crate) fn room(wanted: &[Interface], site: &SiteConfig, taken: &Taken) -> Op
     } else {
         wanted
     };
-    let from_pools = |four: bool| -> Option<u64> {
-        let pools = site.pools.iter().filter(|p| p.first.is_ipv4() == four);
-        let all: u128 = pools.clone().filter_map(size).fold(0, u128::saturating_add);
-        let inside = |ip: &&IpAddr| pools.clone().any(|p| holds(p, **ip));
-        let used = taken.addresses.iter().filter(inside).count();
-        let takes =
-            |i: &&Interface| i.addresses.is_empty() && !i.bridge.as_deref().is_some_and(is_link);
-        let each = wanted.iter().filter(takes).count();
-        let left = all.saturating_sub(u128::try_from(used).unwrap_or(u128::MAX));
-        let each = u128::try_from(each).unwrap_or(u128::MAX);
-        (all > 0 && each > 0).then(|| u64::try_from(left / each).unwrap_or(u64::MAX))
+    // The bridges on which one node takes addresses, each as often as it does.
+    let takes = wanted.iter().filter(|i| i.addresses.is_empty());
+    let takes: Vec<&str> = takes
+        .filter_map(|i| i.bridge.as_deref().or(site.bridge.as_deref()))
+        .collect();
+    let from = |on: &[&str], four: bool| -> Option<u64> {
+        let of = |p: &Pool, bridge: &str| p.first.is_ipv4() == four && is_for(p, bridge);
+        let pools = || site.pools.iter().filter(|p| on.iter().any(|b| of(p, b)));
+        let all: u128 = pools().filter_map(size).fold(0, u128::saturating_add);
+        let used = taken.addresses.iter().filter(|ip| pools().any(|p| holds(p, **ip)));
+        let each = takes.iter().filter(|b| on.contains(b) && pools().any(|p| of(p, b)));
+        let count = |n: usize| u128::try_from(n).unwrap_or(u128::MAX);
+        let left = all.saturating_sub(count(used.count()));
+        let left = left.checked_div(count(each.count()))?;
+        (all > 0).then(|| u64::try_from(left).unwrap_or(u64::MAX))
     };
-    [from_pools(true), from_pools(false)]
-        .into_iter()
+    // What one pool has may be taken on several bridges.
+    let bridges: BTreeSet<&str> = takes.iter().copied().collect();
+    let bridges: Vec<&str> = bridges.into_iter().collect();
+    let each_and_all = bridges.chunks(1).chain([&bridges[..]]);
+    each_and_all
+        .flat_map(|on| [from(on, true), from(on, false)])
         .flatten()
         .min()
 }
@@ -398,6 +405,44 @@ mod tests {
         assert!(choose("rm-b", &other, &site, &mut taken).is_ok());
         let again = choose("rm-c", &other, &site, &mut taken).unwrap_err();
         assert_eq!(again.kind(), ErrorKind::Conflict);
+    }
+
+    #[test]
+    fn each_bridge_has_pools_of_its_own_and_the_smallest_counts() {
+        let on = |bridge: &str, first: &str, last: &str| Pool {
+            bridge: Some(bridge.to_owned()),
+            ..pool(first, last, 24)
+        };
+        let site = site(vec![
+            on("br0", "10.0.0.1", "10.0.0.9"),
+            on("br1", "10.1.0.1", "10.1.0.3"),
+        ]);
+        let into = |bridge: &str| Interface {
+            bridge: Some(bridge.to_owned()),
+            ..Interface::default()
+        };
+        let both = [Interface::default(), into("br1")];
+        let mut taken = Taken::default();
+        for n in 0..3 {
+            assert_eq!(room(&both, &site, &taken), Some(3 - n));
+            let nics = choose(&format!("rm-{n}"), &both, &site, &mut taken).unwrap();
+            let given: Vec<String> = nics.iter().map(|n| n.addresses[0].to_string()).collect();
+            assert!(given[0].starts_with("10.0.0."), "{given:?}");
+            assert!(given[1].starts_with("10.1.0."), "{given:?}");
+        }
+        assert_eq!(room(&both, &site, &taken), Some(0));
+        // Who needs none of that one goes on; one that is nobody's pool has none.
+        assert_eq!(room(&[], &site, &taken), Some(6));
+        let apart = [Interface::default(), into("br2")];
+        assert_eq!(room(&apart, &site, &taken), Some(6));
+        let nics = choose("rm-apart", &apart, &site, &mut taken).unwrap();
+        assert_eq!(nics[1].addresses, []);
+        // One pool of all is taken on both.
+        let shared = SiteConfig {
+            pools: vec![pool("10.0.0.1", "10.0.0.9", 24)],
+            ..site.clone()
+        };
+        assert_eq!(room(&both, &shared, &Taken::default()), Some(4));
     }
 
     #[test]

@@ -149,6 +149,7 @@ impl Backend<Node> for Nodes {
     async fn offers(&self, cx: &Cx<'_>, want: &NodeSpec) -> Result<Vec<Offer>> {
         let host = self.hosts.of(cx)?;
         let has = self.admit(&host, want).await?;
+        let wanted = links::plugged(&want.interfaces, host.id, &host.site)?;
         self.image(cx, want).await?;
         if cx.quick {
             return Ok(vec![Offer::room(None)]);
@@ -166,7 +167,6 @@ impl Backend<Node> for Nodes {
             notes.extend(share.metadata.map(|metadata| (share.name, metadata)));
         }
         let mut taken = Taken::of(&notes, "");
-        let wanted = links::plugged(&want.interfaces, host.id);
         let each_disk = want.disk_gib.map(|gib| gib * 1024);
         let left = [
             Some(memory.min(has.free_memory_mib) / want.memory_mib),
@@ -200,12 +200,15 @@ impl Backend<Node> for Nodes {
             }
             Look::Closely(target, _) => {
                 let host = self.hosts.of(cx)?;
-                let found = self.these(cx, &[name(target)]).await?;
-                let closely = |d: &Domain| Seen {
-                    view: view(&host, d),
-                    ..self.seen(d)
-                };
-                found.iter().map(closely).collect()
+                let found = only(self.these(cx, &[name(target)]).await?);
+                let mut items = Vec::new();
+                if let Some(domain) = &found {
+                    items.push(Seen {
+                        view: view(&host, domain).await?,
+                        ..self.seen(domain)
+                    });
+                }
+                items
             }
             Look::All(_) => {
                 let host = self.hosts.of(cx)?;
@@ -428,9 +431,12 @@ fn stamp(record: &Record, domain: &Domain) -> String {
     )
 }
 
-fn view(host: &Host, domain: &Domain) -> Option<NodeView> {
-    let record = Record::read(domain.metadata.as_deref())?;
-    Some(NodeView {
+async fn view(host: &Host, domain: &Domain) -> Result<Option<NodeView>> {
+    let Some(record) = Record::read(domain.metadata.as_deref()) else {
+        return Ok(None);
+    };
+    let snapshots = host.driver.snapshots(&domain.name).await;
+    Ok(Some(NodeView {
         name: domain.name.clone(),
         host: host.name.clone(),
         vcpus: domain.size.vcpus,
@@ -442,7 +448,7 @@ fn view(host: &Host, domain: &Domain) -> Option<NodeView> {
         },
         interfaces: record.nics,
         done: record.done,
-        snapshots: domain.snapshots.clone(),
+        snapshots: snapshots.map_err(|e| failure(&host.name, "look at node", e))?,
         console: host.driver.console_hint(&domain.name),
-    })
+    }))
 }

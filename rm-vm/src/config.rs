@@ -45,8 +45,11 @@ impl Default for Config {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SiteConfig {
-    /// The bridge of interfaces that name none.
+    /// The bridge of interfaces that name none. Nodes are plugged into no other
+    /// bridges than this one and those that pools and VLANs name.
     pub bridge: Option<String>,
+    /// The VLANs that nodes may be in, each a bridge of its own.
+    pub vlans: Vec<Vlan>,
     /// Of containers of libvirt: the folder on this machine where they and
     /// their images are kept. Of machines: the host's storage pool for what
     /// they boot, `default` where absent.
@@ -56,6 +59,21 @@ pub struct SiteConfig {
     /// Addresses that are ours to give to nodes on this host, and nobody
     /// else's.
     pub pools: Vec<Pool>,
+}
+
+/// A VLAN: a bridge of the host over that VLAN of something that leads out of
+/// it. Whoever looks after the host makes it, as every kernel and every driver
+/// takes it; bridges that filter VLANs are not everywhere.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Vlan {
+    /// Its number, 1 to 4094.
+    pub number: u16,
+    /// The bridge by which requests name it; the usual one where absent.
+    #[serde(default)]
+    pub on: Option<String>,
+    /// The bridge that it is.
+    pub bridge: String,
 }
 
 /// Addresses in a row.
@@ -92,11 +110,22 @@ pub(crate) fn schema() -> Value {
             "bridge": text("the bridge that they are for; every one where absent"),
         },
     });
+    let vlan = json!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["number", "bridge"],
+        "properties": {
+            "number": {"type": "integer", "minimum": 1, "maximum": 4094, "description": "its number"},
+            "on": text("the bridge by which requests name it; the usual one where absent"),
+            "bridge": text("the bridge of the host that it is"),
+        },
+    });
     let site = json!({
         "type": "object",
         "additionalProperties": false,
         "properties": {
             "bridge": text("the bridge of interfaces that name none"),
+            "vlans": {"type": "array", "items": vlan, "description": "the VLANs that nodes may be in, each a bridge of its own"},
             "storage": text("of containers of libvirt: the folder on this machine where they and their images are kept; of machines: the host's storage pool for what they boot, \"default\" where absent"),
             "emulated": {"type": "boolean", "description": "machines of QEMU are emulated, whatever the processor could do", "default": false},
             "pools": {"type": "array", "items": pool, "description": "addresses that are ours to give to nodes on this host"},

@@ -100,6 +100,11 @@ pub trait Driver: fmt::Debug + Send + Sync + 'static {
     /// Gives it another size: now where it runs, and for every later start.
     async fn resize(&self, name: &str, size: Size) -> Result<()>;
 
+    /// The names of its snapshots; none where it is gone.
+    async fn snapshots(&self, _name: &str) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
     /// Keeps its disk as it is now under a name. One that is there under this
     /// name is left as it is.
     async fn snapshot(&self, _name: &str, _snapshot: &str) -> Result<()> {
@@ -112,7 +117,7 @@ pub trait Driver: fmt::Debug + Send + Sync + 'static {
     }
 
     /// Makes the disk of a domain that does not run anew, from the image and
-    /// the seed of the definition.
+    /// the seed of the definition. Snapshots that are in the disk go with it.
     async fn reimage(&self, _new: &Definition) -> Result<()> {
         Err(self.cannot("make a disk anew"))
     }
@@ -157,8 +162,6 @@ pub struct Features {
     pub reimage: bool,
     /// A disk can be given a size.
     pub disk_size: bool,
-    /// Interfaces can be put into a VLAN.
-    pub vlans: bool,
     /// Bridges are made for links between nodes, and removed again.
     pub links: bool,
     /// Users, keys, user data and commands reach the guest.
@@ -192,8 +195,6 @@ pub struct Domain {
     /// What [`Driver::define`] and [`Driver::annotate`] have put there; absent
     /// where somebody else has made it.
     pub metadata: Option<String>,
-    /// Its snapshots, by name.
-    pub snapshots: Vec<String>,
 }
 
 /// What a domain takes of its host.
@@ -287,13 +288,11 @@ pub struct Image {
     pub format: String,
 }
 
-/// An interface, complete.
+/// An interface, complete. A VLAN is a bridge like any other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Nic {
     /// The bridge of the host.
     pub bridge: String,
-    /// The VLAN on it.
-    pub vlan: Option<u16>,
     /// Its hardware address.
     pub mac: String,
     /// Its addresses.

@@ -21,6 +21,7 @@ mod metadata;
 mod read;
 mod roots;
 mod size;
+mod snapshots;
 mod volumes;
 mod xml;
 
@@ -383,6 +384,18 @@ impl Driver for Libvirt {
         resized
     }
 
+    async fn snapshots(&self, of: &str) -> Result<Vec<String>> {
+        self.snapshots_of(of).await
+    }
+
+    async fn snapshot(&self, of: &str, snapshot: &str) -> Result<()> {
+        self.make_snapshot(of, snapshot).await
+    }
+
+    async fn restore(&self, of: &str, snapshot: &str) -> Result<()> {
+        self.go_back(of, snapshot).await
+    }
+
     async fn reimage(&self, new: &Definition) -> Result<()> {
         let handle = self.handle(&new.name).await?;
         let definition = Definition {
@@ -398,8 +411,9 @@ impl Driver for Libvirt {
             let xml = xml::domain(self.kind, &definition, Some(handle.uuid), &boot, drives)
                 .map_err(|e| partly(true, e))?;
             let defined = self.client.define_xml(&xml).await;
-            let failed = |e: Said| partly(true, failure(&new.name, &e));
-            return defined.map(drop).map_err(failed);
+            defined.map_err(|e| partly(true, failure(&new.name, &e)))?;
+            let forgotten = self.forget_snapshots(&handle).await;
+            return forgotten.map_err(|e| partly(true, e));
         }
         let of = definition.clone();
         let anew = self.on_roots(move |roots| {

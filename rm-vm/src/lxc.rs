@@ -110,7 +110,6 @@ impl Driver for Lxc {
             snapshots: true,
             reimage: true,
             disk_size: false,
-            vlans: true,
             links: true,
             seed: true,
         }
@@ -180,6 +179,11 @@ impl Driver for Lxc {
     async fn resize(&self, of: &str, size: Size) -> Result<()> {
         let of = name(of)?.to_owned();
         self.blocking(move |c| c.resize(&of, size)).await
+    }
+
+    async fn snapshots(&self, of: &str) -> Result<Vec<String>> {
+        let of = name(of)?.to_owned();
+        self.blocking(move |c| c.snapshots(&of)).await
     }
 
     async fn snapshot(&self, of: &str, snapshot: &str) -> Result<()> {

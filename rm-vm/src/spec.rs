@@ -113,7 +113,6 @@ pub(crate) fn possible(spec: &NodeSpec, features: Features) -> Result<()> {
         snapshots,
         reimage,
         disk_size,
-        vlans,
         links,
         seed,
         ..
@@ -132,10 +131,6 @@ pub(crate) fn possible(spec: &NodeSpec, features: Features) -> Result<()> {
             "make disks anew",
         ),
         (!disk_size && spec.disk_gib.is_some(), "give disks a size"),
-        (
-            !vlans && spec.interfaces.iter().any(|i| i.vlan.is_some()),
-            "use VLANs",
-        ),
         (
             !links && spec.interfaces.iter().any(|i| i.link.is_some()),
             "make links between nodes",
@@ -278,7 +273,6 @@ mod tests {
             |s| s.power = Power::Suspended,
             |s| s.disk_gib = Some(1),
             |s| s.user_data = "x".to_owned(),
-            |s| s.interfaces[0].vlan = Some(7),
             |s| s.interfaces[0].link = Some("a".to_owned()),
             |s| {
                 s.requests = vec![Request {

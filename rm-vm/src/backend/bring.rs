@@ -38,7 +38,8 @@ impl Bring {
         let Some(record) = ours else {
             return Err(not_ours(&self.host, &self.name));
         };
-        self.check(&domain, &record)?;
+        let snapshots = self.snapshots(&record).await.map_err(|e| self.failed(e))?;
+        self.check(&domain, &record, snapshots)?;
         let mut steps = Steps {
             of: &self,
             state: domain.state,
@@ -67,8 +68,18 @@ impl Bring {
         only(found).ok_or_else(|| driver::Error::NotFound(self.name.clone()))
     }
 
+    /// Its snapshots, where one is to be made or gone back to.
+    async fn snapshots(&self, record: &Record) -> driver::Result<Vec<String>> {
+        let matters =
+            |r: &Request| matches!(r.action, Action::Snapshot(_) | Action::Restore(_));
+        match self.pending(record).any(matters) {
+            true => self.host.driver.snapshots(&self.name).await,
+            false => Ok(Vec::new()),
+        }
+    }
+
     /// What cannot be done with it is refused before anything is.
-    fn check(&self, domain: &Domain, record: &Record) -> Result<()> {
+    fn check(&self, domain: &Domain, record: &Record, mut snapshots: Vec<String>) -> Result<()> {
         let (old, new) = (&record.spec, &self.spec);
         let cannot = |what: &str, advice: &str| {
             let e = Error::new(ErrorKind::Unsupported, what).advice(advice);
@@ -103,7 +114,6 @@ impl Bring {
                     .advice("add the image, or name another one in the same change"),
             );
         }
-        let mut snapshots = domain.snapshots.clone();
         for request in pending {
             let begun = record.begun.as_ref().is_some_and(|b| b.request == *request);
             match &request.action {

@@ -53,7 +53,7 @@ impl Make {
         let _making = host.making.lock().await;
         let notes = self.notes().await.map_err(failed)?;
         let mut taken = Taken::of(&notes, name);
-        let wanted = links::plugged(&self.spec.interfaces, host.id);
+        let wanted = links::plugged(&self.spec.interfaces, host.id, &host.site)?;
         for _ in 0..CHOICES {
             let nics = addresses::choose(name, &wanted, &host.site, &mut taken)?;
             let record = Record {

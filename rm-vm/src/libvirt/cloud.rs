@@ -185,7 +185,6 @@ mod tests {
     fn a_network_is_told_by_hardware_address() {
         let nic = Nic {
             bridge: "br0".to_owned(),
-            vlan: None,
             mac: "02:00:00:00:00:01".to_owned(),
             addresses: vec!["10.0.0.2/24".parse().unwrap()],
             gateways: vec!["10.0.0.1".parse().unwrap()],

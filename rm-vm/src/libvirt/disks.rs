@@ -96,6 +96,11 @@ impl Disks {
         volumes.make(&own(&new.name), disk).await
     }
 
+    /// Whether a machine has a disk of its own.
+    pub(super) async fn is_there(volumes: &Volumes, domain: &str) -> Result<bool> {
+        Ok(volumes.path(&own(domain)).await?.is_some())
+    }
+
     /// Removes a machine's own disk, if it has one.
     pub(super) async fn remove(volumes: &Volumes, domain: &str) -> Result<()> {
         volumes.remove(&own(domain)).await

@@ -4,6 +4,7 @@
 //! `initrd` and `cmdline`, of which only the first must be there. It is checked
 //! here and brought to the host through libvirt, however far that is.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use super::brought::{Brought, Part, copy};
@@ -21,6 +22,8 @@ const CMDLINE: usize = 4096;
 const LONGEST: usize = 1023;
 /// Where a command line has place for what cloud-init reads.
 const CONFIG: &str = "{cloud-config}";
+/// And for the addresses of all interfaces.
+const IP: &str = "{ip}";
 
 /// A kernel on the host.
 #[derive(Debug, Clone)]
@@ -32,19 +35,26 @@ pub(super) struct Kernel {
 
 impl Kernel {
     /// The command line, with what is between braces filled in: `{name}`,
-    /// `{hostname}`, of the first interface `{address}` and `{gateway}`, and
-    /// `{cloud-config}`: users, keys and commands for the guest's cloud-init.
+    /// `{hostname}`, of the first interface `{address}` and `{gateway}`, of all
+    /// interfaces `{ip}`, and `{cloud-config}`: users, keys and commands for the
+    /// guest's cloud-init.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] where users, keys or commands are asked for and it
-    /// has no place for them, though `must` it tell them; and where it gets
-    /// too long.
+    /// [`Error::Invalid`] where users, keys, commands or addresses of several
+    /// interfaces are asked for and it has no place for them, though `must` it
+    /// tell them; and where it gets too long.
     pub(super) fn cmdline(&self, new: &Definition, must: bool) -> Result<String> {
         let tells = self.cmdline.contains(CONFIG) && new.seed.user_data.is_empty();
         if must && cloud::is_born_with(&new.seed) && !tells {
             return Err(Error::invalid(format!(
                 "the command line of this image has no {CONFIG}, by which users, keys and commands reach a machine of this host; user data does not"
+            )));
+        }
+        let given = new.nics.iter().filter(|nic| !nic.addresses.is_empty());
+        if must && given.count() > 1 && !self.cmdline.contains(IP) {
+            return Err(Error::invalid(format!(
+                "the command line of this image has no {IP}, by which the addresses of more than one interface reach a machine of this host"
             )));
         }
         let nic = new.nics.first();
@@ -53,6 +63,7 @@ impl Kernel {
         let cmdline = self
             .cmdline
             .replace(CONFIG, &cloud::on_command_line(&new.seed))
+            .replace(IP, &addresses(new))
             .replace("{name}", &new.name)
             .replace("{hostname}", &new.seed.hostname)
             .replace(
@@ -70,6 +81,37 @@ impl Kernel {
             ))),
         }
     }
+}
+
+/// A word `ip=` for each address, as the kernel documents it for one and what
+/// is booted before the system reads them all: with brackets around those of
+/// version 6.
+fn addresses(new: &Definition) -> String {
+    let written = |ip: &IpAddr| match ip {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    };
+    let mut words = Vec::new();
+    for (at, nic) in new.nics.iter().enumerate() {
+        for address in &nic.addresses {
+            let same = |gateway: &&IpAddr| gateway.is_ipv4() == address.ip.is_ipv4();
+            let gateway = nic.gateways.iter().find(same).map(written);
+            let mask = match address.ip {
+                IpAddr::V4(_) => {
+                    let host = 32_u32.saturating_sub(address.prefix.into());
+                    IpAddr::from(u32::MAX.checked_shl(host).unwrap_or(0).to_be_bytes()).to_string()
+                }
+                IpAddr::V6(_) => address.prefix.to_string(),
+            };
+            words.push(format!(
+                "ip={}::{}:{mask}:{}:eth{at}:off",
+                written(&address.ip),
+                gateway.unwrap_or_default(),
+                new.seed.hostname
+            ));
+        }
+    }
+    words.join(" ")
 }
 
 /// The kernels that were brought to a host, by checksum.
@@ -163,4 +205,75 @@ fn open(image: &Image, most_mib: u64) -> Result<Opened> {
         files,
         _aside: aside,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::driver::{Nic, Seed, Size};
+
+    fn machine(nics: &[(&str, Option<&str>)]) -> Definition {
+        let nic = |(address, gateway): &(&str, Option<&str>)| Nic {
+            bridge: "br0".to_owned(),
+            mac: "02:00:00:00:00:01".to_owned(),
+            addresses: vec![address.parse().unwrap()],
+            gateways: gateway.iter().map(|g| g.parse().unwrap()).collect(),
+        };
+        Definition {
+            name: "rm-1".to_owned(),
+            size: Size {
+                vcpus: 1,
+                memory_mib: 64,
+            },
+            image: Image {
+                name: "kernel".to_owned(),
+                source: "file:/none".to_owned(),
+                sha256: "a".repeat(64),
+                format: KERNEL.to_owned(),
+            },
+            disk_mib: None,
+            nics: nics.iter().map(nic).collect(),
+            seed: Seed {
+                hostname: "n1".to_owned(),
+                ..Seed::default()
+            },
+            metadata: String::new(),
+        }
+    }
+
+    fn kernel(cmdline: &str) -> Kernel {
+        Kernel {
+            kernel: "/k".to_owned(),
+            initrd: None,
+            cmdline: cmdline.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_command_line_tells_the_addresses_of_all_interfaces() {
+        let two = machine(&[
+            ("10.0.0.2/24", Some("10.0.0.1")),
+            ("10.1.0.2/20", None),
+            ("fd00::2/64", Some("fd00::1")),
+        ]);
+        let told = kernel("quiet {ip}").cmdline(&two, true).unwrap();
+        let want = "quiet ip=10.0.0.2::10.0.0.1:255.255.255.0:n1:eth0:off \
+                    ip=10.1.0.2:::255.255.240.0:n1:eth1:off \
+                    ip=[fd00::2]::[fd00::1]:64:n1:eth2:off";
+        assert_eq!(told, want);
+        assert_eq!(kernel("{ip}").cmdline(&machine(&[]), true).unwrap(), "");
+    }
+
+    #[test]
+    fn addresses_that_would_reach_nobody_are_refused() {
+        let first = kernel("ip={address}::{gateway}::{hostname}:eth0");
+        let one = machine(&[("10.0.0.2/24", Some("10.0.0.1"))]);
+        let told = first.cmdline(&one, true).unwrap();
+        assert_eq!(told, "ip=10.0.0.2/24::10.0.0.1::n1:eth0");
+        let two = machine(&[("10.0.0.2/24", None), ("10.1.0.2/24", None)]);
+        let refused = first.cmdline(&two, true).unwrap_err();
+        assert!(refused.to_string().contains("no {ip}"), "{refused}");
+        // Where there is a disc, that tells them.
+        assert!(first.cmdline(&two, false).is_ok());
+    }
 }

@@ -61,34 +61,30 @@ impl Kind {
         let lxc = matches!(self, Self::Lxc);
         let qemu = self.is_qemu();
         Features {
-            // Machines of QEMU have all their memory until a guest gives some back.
-            live_memory: test || lxc || matches!(self, Self::Xen),
-            live_vcpus: test || qemu,
+            live_memory: true,
+            // A container's share of processors is set when it starts.
+            live_vcpus: !lxc,
             suspend: true,
-            snapshots: false,
+            snapshots: test || qemu,
             reimage: lxc || qemu,
             disk_size: qemu,
-            vlans: false,
             links: false,
             seed: !test,
         }
     }
 
     /// The greatest size to which a domain of this size can be brought while it
-    /// runs, for that is fixed when it starts.
+    /// runs, for that is fixed when it starts. A machine of QEMU has all its
+    /// memory until its guest gives some back, and some never do: so it can have
+    /// no more than it started with.
     pub(super) const fn most(self, size: Size) -> Size {
-        let Features {
-            live_memory,
-            live_vcpus,
-            ..
-        } = self.features();
         Size {
-            memory_mib: if live_memory {
-                size.memory_mib.saturating_mul(4)
-            } else {
+            memory_mib: if self.is_qemu() {
                 size.memory_mib
+            } else {
+                size.memory_mib.saturating_mul(4)
             },
-            vcpus: if live_vcpus {
+            vcpus: if self.features().live_vcpus {
                 size.vcpus.saturating_mul(4)
             } else {
                 size.vcpus
@@ -108,9 +104,11 @@ impl Kind {
     /// What goes together with a definition, as far as the driver has it.
     pub(super) fn undefine(self) -> UndefineFlags {
         match self {
-            Self::Test => UndefineFlags::MANAGED_SAVE | UndefineFlags::SNAPSHOTS_METADATA,
+            Self::Test | Self::Kvm | Self::Emulated => {
+                UndefineFlags::MANAGED_SAVE | UndefineFlags::SNAPSHOTS_METADATA
+            }
             Self::Lxc => UndefineFlags::default(),
-            Self::Xen | Self::Kvm | Self::Emulated => UndefineFlags::MANAGED_SAVE,
+            Self::Xen => UndefineFlags::MANAGED_SAVE,
         }
     }
 }

@@ -33,7 +33,6 @@ impl Libvirt {
             boot: handle.id.map(|id| id.to_string()),
             size: read.size,
             metadata: read.metadata,
-            snapshots: Vec::new(),
         }))
     }
 

@@ -113,6 +113,11 @@ impl Machines {
         Ok(parts)
     }
 
+    /// Whether a machine has a disk that it writes to.
+    pub(super) async fn has_disk(&self, domain: &str) -> Result<bool> {
+        Disks::is_there(&self.volumes, domain).await
+    }
+
     /// Removes what was made for a machine alone.
     pub(super) async fn remove(&self, domain: &str) -> Result<()> {
         if self.kind.is_qemu() {

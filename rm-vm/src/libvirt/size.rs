@@ -47,7 +47,14 @@ impl Libvirt {
         };
         for life in lives.iter().copied() {
             if size.memory_mib != read.size.memory_mib {
-                let set = self.client.set_memory(&handle, size.memory_mib << 10, life);
+                let kib = size.memory_mib << 10;
+                // It starts with all that it could have.
+                if self.kind.is_qemu() && life == Affect::CONFIG {
+                    let most = Affect::CONFIG | Affect::MAXIMUM;
+                    let set = self.client.set_memory(&handle, kib, most).await;
+                    set.map_err(|e| partly(touched, failed(e)))?;
+                }
+                let set = self.client.set_memory(&handle, kib, life);
                 set.await.map_err(|e| partly(touched, failed(e)))?;
                 touched = true;
             }

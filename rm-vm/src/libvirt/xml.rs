@@ -348,7 +348,6 @@ mod tests {
             disk_mib: None,
             nics: vec![Nic {
                 bridge: "br0".to_owned(),
-                vlan: None,
                 mac: "02:00:00:00:00:01".to_owned(),
                 addresses: vec!["10.0.0.2/24".parse().unwrap()],
                 gateways: vec!["10.0.0.1".parse().unwrap()],

@@ -20,7 +20,13 @@ pub(super) enum Cgroups {
 
 impl Cgroups {
     pub(super) fn of_this_machine() -> Self {
-        match Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
+        Self::of(Path::new("/sys/fs/cgroup"))
+    }
+
+    /// Beside version 1 a machine may have version 2, too, and limits by the
+    /// former.
+    fn of(root: &Path) -> Self {
+        match root.join("cgroup.controllers").exists() {
             true => Self::Two,
             false => Self::One,
         }
@@ -97,9 +103,6 @@ pub(super) fn write(new: &Definition, place: &Place<'_>, cgroups: Cgroups) -> St
         of("flags", "up");
         of("name", &format!("eth{at}"));
         of("hwaddr", &nic.mac);
-        if let Some(vlan) = nic.vlan {
-            of("veth.vlan.id", &vlan.to_string());
-        }
         for address in &nic.addresses {
             of(
                 if address.ip.is_ipv4() {
@@ -206,7 +209,6 @@ mod tests {
             disk_mib: None,
             nics: vec![Nic {
                 bridge: "br0".to_owned(),
-                vlan: Some(7),
                 mac: "02:00:00:00:00:01".to_owned(),
                 addresses: vec![
                     "10.0.0.2/24".parse().unwrap(),
@@ -223,6 +225,24 @@ mod tests {
     }
 
     #[test]
+    fn a_machine_with_version_2_alone_limits_by_it() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(root.path().join("unified")).unwrap();
+        std::fs::write(root.path().join("unified/cgroup.controllers"), "cpu memory").unwrap();
+        assert_eq!(Cgroups::of(root.path()), Cgroups::One);
+        std::fs::write(root.path().join("cgroup.controllers"), "cpu memory").unwrap();
+        assert_eq!(Cgroups::of(root.path()), Cgroups::Two);
+        let size = Size {
+            vcpus: 3,
+            memory_mib: 64,
+        };
+        let limits = Cgroups::Two.limits(size);
+        let want = [("memory.max", "67108864"), ("cpu.max", "300000 100000")];
+        assert_eq!(limits, want.map(|(key, value)| (key, value.to_owned())));
+        assert_eq!(super::size(&resized("", size, Cgroups::Two)), size);
+    }
+
+    #[test]
     fn what_is_written_is_what_was_asked_for() {
         let place = Place {
             lower: Path::new("/l/root"),
@@ -235,7 +255,6 @@ mod tests {
             for line in [
                 "lxc.rootfs.path = overlay:/l/root:/p/rm-1/overlay/delta",
                 "lxc.net.0.link = br0",
-                "lxc.net.0.veth.vlan.id = 7",
                 "lxc.net.0.ipv4.address = 10.0.0.2/24",
                 "lxc.net.0.ipv6.address = fd00::2/64",
                 "lxc.net.0.ipv4.gateway = 10.0.0.1",

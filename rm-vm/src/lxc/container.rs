@@ -132,23 +132,12 @@ impl Containers {
             true => self.info(name)?,
             false => Info::STOPPED,
         };
-        let mut snapshots = Vec::new();
-        for entry in fs::read_dir(folder.join(SNAPSHOTS))
-            .into_iter()
-            .flatten()
-            .flatten()
-        {
-            let name = entry.file_name().into_string().ok();
-            snapshots.extend(name.filter(|name| crate::driver::name(name).is_ok()));
-        }
-        snapshots.sort_unstable();
         Ok(Some(Domain {
             name: name.to_owned(),
             state: info.state,
             boot: info.init.and_then(boot),
             size: config::size(config.as_deref().unwrap_or_default()),
             metadata,
-            snapshots,
         }))
     }
 
@@ -160,6 +149,17 @@ impl Containers {
         let info = tools::info(&self.path, name)?;
         self.running.told(name, &info);
         Ok(info)
+    }
+
+    pub(super) fn snapshots(&self, name: &str) -> Result<Vec<String>> {
+        let folder = self.folder(name)?.join(SNAPSHOTS);
+        let mut snapshots = Vec::new();
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let name = entry.file_name().into_string().ok();
+            snapshots.extend(name.filter(|name| crate::driver::name(name).is_ok()));
+        }
+        snapshots.sort_unstable();
+        Ok(snapshots)
     }
 
     /// Where a container is; the name was checked and is checked once more.

@@ -124,7 +124,6 @@ impl Lab {
         let address = format!("{a}.{b}.{c}.{}/24", d + n);
         Nic {
             bridge: self.text("/bridge").to_owned(),
-            vlan: None,
             mac: format!("02:00:00:00:01:{n:02x}"),
             addresses: vec![address.parse().unwrap()],
             gateways: vec![self.text("/ipv4/host").parse().unwrap()],
