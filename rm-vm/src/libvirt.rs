@@ -397,6 +397,9 @@ impl Driver for Libvirt {
     }
 
     async fn reimage(&self, new: &Definition) -> Result<()> {
+        if !self.features().reimage {
+            return Err(self.cannot("make a disk anew"));
+        }
         let handle = self.handle(&new.name).await?;
         let definition = Definition {
             metadata: self.note(&handle).await?.unwrap_or_default(),

@@ -52,6 +52,7 @@ lab_up() {
   "log": "$dir/log/libvirtd.log",
   "rootfs": "$dir/rootfs",
   "bridge": "br0",
+  "vlans": {"10": "br0.10"},
   "ipv4": {"subnet": "10.78.$number.0/24", "host": "10.78.$number.1",
            "first": "10.78.$number.10", "last": "10.78.$number.250"},
   "ipv6": {"subnet": "fd00:78:$number::/64", "host": "fd00:78:$number::1",

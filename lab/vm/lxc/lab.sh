@@ -1,5 +1,6 @@
 # The lab of the lxc-* tools: a bridge of its own, and a folder for containers.
-# The bridge has an address of this machine, and leads nowhere else.
+# The bridge has an address of this machine, and leads nowhere else. Two more
+# are what VLANs are on a host that has some: a bridge for each.
 
 lab_needs() {
     need_root lxc 'links, mounts and cgroups'
@@ -7,7 +8,7 @@ lab_needs() {
 }
 
 lab_up() {
-    local dir=$1 began image number
+    local dir=$1 began image number vlan
     image=$("$VM/image/build")
     began=$(milliseconds)
     mkdir "$dir/containers"
@@ -16,11 +17,16 @@ lab_up() {
     ip address add "10.77.$number.1/24" dev "rmlxc$number"
     ip address add "fd00:77:$number::1/64" dev "rmlxc$number" nodad
     ip link set "rmlxc$number" up
+    for vlan in 10 20; do
+        ip link add "rmlxc$number.$vlan" type bridge forward_delay 0
+        ip link set "rmlxc$number.$vlan" up
+    done
     cat >"$dir/lab.json.new" <<JSON
 {
   "kind": "lxc",
   "lxcpath": "$dir/containers",
-  "bridge": "rmlxc$number", "vlans": $(has_vlans "rmlxc$number"),
+  "bridge": "rmlxc$number",
+  "vlans": {"10": "rmlxc$number.10", "20": "rmlxc$number.20"},
   "ipv4": {"subnet": "10.77.$number.0/24", "host": "10.77.$number.1",
            "first": "10.77.$number.10", "last": "10.77.$number.250"},
   "ipv6": {"subnet": "fd00:77:$number::/64", "host": "fd00:77:$number::1",
@@ -32,12 +38,7 @@ JSON
     say "lxc: bridge rmlxc$number, 10.77.$number.0/24; ready after $(($(milliseconds) - began)) ms"
 }
 
-# With VLANs, where the kernel's bridges have them.
-add_bridge() {
-    ip link add "rmlxc$1" type bridge forward_delay 0 vlan_filtering 1 ||
-        ip link add "rmlxc$1" type bridge forward_delay 0
-}
-has_vlans() { grep -qsx 1 "/sys/class/net/$1/bridge/vlan_filtering" && echo true || echo false; }
+add_bridge() { ip link add "rmlxc$1" type bridge forward_delay 0; }
 
 lab_is_up() { ip link show "$(cat "$1/bridge")" >/dev/null 2>&1; }
 
@@ -58,10 +59,10 @@ lab_down() {
     wait
     kill_rest "$dir/containers"
     unmount_below "$dir"
-    if [ -n "$bridge" ]; then
+    for bridge in $bridge ${bridge:+"$bridge.10" "$bridge.20"}; do
         delete_links_on "$bridge"
         ip link delete "$bridge" 2>/dev/null || true
-    fi
+    done
     remove_links "$dir/containers"
     for name in "${names[@]}"; do remove_cgroups "lxc.payload.$name" "lxc.monitor.$name"; done
     # What LXC's monitors pass through as they end, and leave.

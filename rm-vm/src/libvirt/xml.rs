@@ -55,7 +55,9 @@ impl Drive {
     }
 
     fn write(&self, xml: &mut Xml, letter: char) {
-        xml.open("disk", &[("type", "file"), ("device", "disk")]);
+        let all = [("type", "file"), ("device", "disk"), ("snapshot", "no")];
+        // Of what nobody writes to there is nothing to keep.
+        xml.open("disk", if self.writable { &all[..2] } else { &all });
         xml.empty("driver", &[("name", "qemu"), ("type", self.format)]);
         xml.empty("source", &[("file", &self.path)]);
         xml.empty(

@@ -116,12 +116,20 @@ async fn an_emulated_machine_is_born_with_a_key_an_address_and_commands() {
     // Everything is told by its disc.
     let (_dir, image) = kernel(&lab, "console=ttyS0 quiet panic=-1");
     let place = lab.place_of("qemu", Path::new("rm-test"), &image, [60, 64]);
-    let p = Program::on(with_memory(place, 256)).await;
+    let p = Program::on(with_memory(lab.with_vlan(place), 256)).await;
     let key = Key::new();
     let spec = NodeSpec {
         users: key.root(),
         hostname: Some("emulated".to_owned()),
         boot_commands: vec!["echo first > /told".to_owned()],
+        user_data: "#!/bin/sh\necho its own > /own\n".to_owned(),
+        interfaces: vec![
+            Interface::default(),
+            Interface {
+                vlan: Some(10),
+                ..Interface::default()
+            },
+        ],
         ready_port: Some(22),
         ..p.place.spec()
     };
@@ -129,20 +137,43 @@ async fn an_emulated_machine_is_born_with_a_key_an_address_and_commands() {
     let name = ready(&p, id).await;
     let view = p.get(id).await.view().unwrap();
     let address = view.interfaces[0].addresses[0].ip.to_string();
-    let said = key.inside(&address, 22, "hostname; cat /told").await;
-    assert_eq!(said, "emulated\nfirst");
-    // One more processor while it runs.
-    let grow = |spec: &mut NodeSpec| {
-        spec.vcpus = 2;
-        Ok(())
+    let said = key.inside(&address, 22, "hostname; cat /told /own").await;
+    assert_eq!(said, "emulated\nfirst\nits own");
+    let second = view.interfaces[1].addresses[0].to_string();
+    let said = key.inside(&address, 22, "ip address show dev eth1").await;
+    assert!(said.contains(&second), "{said}");
+    // One more processor, and a quarter less of memory, while it runs.
+    let all = memory_kib(&key, &address, 22).await;
+    let size = |vcpus: u32, memory_mib: u64| {
+        move |spec: &mut NodeSpec| {
+            (spec.vcpus, spec.memory_mib) = (vcpus, memory_mib);
+            Ok(())
+        }
     };
-    p.get(id).await.change(&p.user, grow).await.unwrap();
+    p.get(id).await.change(&p.user, size(2, 192)).await.unwrap();
     ready(&p, id).await;
     let two = p.get(id).await.view().unwrap();
     assert_eq!((two.vcpus, two.power), (2, Power::Running));
     let seen = "ls -d /sys/devices/system/cpu/cpu1 && cat /told";
     let said = key.inside(&address, 22, seen).await;
     assert!(said.ends_with("cpu1\nfirst"), "{said}");
+    let quarter = 60 << 10;
+    until("it has given some back", async || {
+        memory_kib(&key, &address, 22).await + quarter < all
+    })
+    .await;
+    p.get(id).await.change(&p.user, size(2, 256)).await.unwrap();
+    ready(&p, id).await;
+    until("it has all again", async || {
+        memory_kib(&key, &address, 22).await + quarter > all
+    })
+    .await;
+    // More than it started with it can have when it starts again.
+    p.get(id).await.change(&p.user, size(2, 300)).await.unwrap();
+    let node = p.settled(id).await;
+    let reason = &node.record().reason;
+    assert!(reason.contains("at most 256 MiB"), "{reason}");
+    assert!(node.is_ready(), "it goes on");
 
     p.end(id).await;
     let somebody = lab.somebody("qemu");
@@ -150,6 +181,22 @@ async fn an_emulated_machine_is_born_with_a_key_an_address_and_commands() {
     let disc = format!("{name}-seed");
     let left = somebody.volume_by_name(&pool, &disc);
     assert!(left.await.is_err(), "its disc is left");
+}
+
+/// What a guest says that it has in all.
+async fn memory_kib(key: &Key, host: &str, port: u64) -> u64 {
+    let total = "sed -n 's/MemTotal: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo";
+    key.inside(host, port, total).await.parse().unwrap()
+}
+
+async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let wait = async {
+        while !is_so().await {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    };
+    let done = tokio::time::timeout(PATIENCE, wait).await;
+    assert!(done.is_ok(), "not within {PATIENCE:?}: {what}");
 }
 
 /// What a BIOS boots: reads the first byte of the second sector, writes `2` in
@@ -255,6 +302,60 @@ async fn machines_of_one_disk_image_have_disks_of_their_own() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_machine_goes_back_to_what_its_disk_was() {
+    let Some(lab) = Lab::of_this_run("a_machine_goes_back_to_what_its_disk_was") else {
+        return;
+    };
+    pool(&lab).await;
+    let dir = TempDir::new().unwrap();
+    let raw = dir.path().join("disk.raw");
+    std::fs::write(&raw, boot_sector()).unwrap();
+    let image = image("raw", &raw);
+    let place = lab.place_of("qemu", Path::new("rm-test"), &image, [55, 59]);
+    let p = Program::on(with_memory(place, 64)).await;
+    let mut spec = p.place.spec();
+    spec.power = Power::Stopped;
+    let id = p.ask(spec, false).await.unwrap();
+    let name = p.ready(id).await.view().unwrap().name;
+    let ask = async |action: Action| {
+        let node = p.get(id).await;
+        let done = node.view().unwrap().done;
+        let ask = |spec: &mut NodeSpec| spec.ask(action.clone(), done).map(|_| ());
+        node.change(&p.user, ask).await.unwrap();
+        let view = p.ready(id).await.view().unwrap();
+        assert_eq!(view.done, done + 1, "{action:?}");
+        view
+    };
+    let named = |name: &str| name.to_owned();
+    // Before it has run, and while it does.
+    let view = ask(Action::Snapshot(named("clean"))).await;
+    assert_eq!((view.snapshots, view.power), (vec![named("clean")], Power::Stopped));
+    p.get(id).await.start(&p.user).await.unwrap();
+    p.ready(id).await;
+    assert_eq!(says(&lab, &name).await, "1");
+    let view = ask(Action::Snapshot(named("used"))).await;
+    let both = vec![named("clean"), named("used")];
+    assert_eq!((&view.snapshots, view.power), (&both, Power::Running));
+    for (back, read) in [("clean", "1"), ("used", "2"), ("clean", "1")] {
+        let view = ask(Action::Restore(named(back))).await;
+        assert_eq!((&view.snapshots, view.power), (&both, Power::Running));
+        assert_eq!(says(&lab, &name).await, read, "{back}");
+    }
+    // They are in the disk, and go with it.
+    let view = ask(Action::Reimage).await;
+    assert_eq!(view.snapshots, [""; 0]);
+    assert_eq!(says(&lab, &name).await, "1");
+    let view = ask(Action::Snapshot(named("clean"))).await;
+    assert_eq!(view.snapshots, ["clean"]);
+    p.end(id).await;
+    let somebody = lab.somebody("qemu");
+    let pool = somebody.pool_by_name("rm-test").await.unwrap();
+    let disk = format!("{name}-disk");
+    let left = somebody.volume_by_name(&pool, &disk);
+    assert!(left.await.is_err(), "its disk is left");
+}
+
 pub(crate) fn image(format: &str, file: &Path) -> Image {
     let bytes = std::fs::read(file).unwrap();
     let sum = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &bytes);
@@ -301,8 +402,7 @@ async fn a_linux_machine_of_xen_is_logged_into_changed_saved_and_gone() {
     let Some(lab) = Lab::named("RM_LAB_XEN", "a_linux_machine_of_xen_is_logged_into") else {
         return;
     };
-    let cmdline = format!("{} {{cloud-config}}", lab.text("/machine/cmdline"));
-    let (_dir, image) = kernel(&lab, &cmdline);
+    let (_dir, image) = kernel(&lab, "console=hvc0 quiet {ip} {cloud-config}");
     let storage = Path::new(lab.text("/pool"));
     let place = lab.place_of("xen", storage, &image, [100, 107]);
     let p = Program::on(with_memory(place, 160)).await;
@@ -311,17 +411,24 @@ async fn a_linux_machine_of_xen_is_logged_into_changed_saved_and_gone() {
     let spec = NodeSpec {
         users: key.root(),
         hostname: Some("on-xen".to_owned()),
-        interfaces: vec![Interface {
-            addresses: vec![known.parse().unwrap()],
-            ..Interface::default()
-        }],
+        interfaces: vec![
+            Interface {
+                addresses: vec![known.parse().unwrap()],
+                ..Interface::default()
+            },
+            Interface::default(),
+        ],
         ..p.place.spec()
     };
     let id = p.ask(spec, false).await.unwrap();
     let name = ready(&p, id).await;
     // What is on the guest's port 22 is a port of this machine.
     let port = lab.number(&format!("/guest_ssh/{}", lab.text("/ipv4/first")));
-    assert_eq!(key.inside("127.0.0.1", port, "hostname").await, "on-xen");
+    let said = "hostname; ip address show dev eth1";
+    let said = key.inside("127.0.0.1", port, said).await;
+    let second = p.get(id).await.view().unwrap().interfaces[1].addresses[0];
+    assert!(said.starts_with("on-xen\n"), "{said}");
+    assert!(said.contains(&second.to_string()), "{said}");
 
     // Saved by somebody, it goes on where it was.
     key.inside("127.0.0.1", port, "touch /run/here").await;
@@ -339,25 +446,22 @@ async fn a_linux_machine_of_xen_is_logged_into_changed_saved_and_gone() {
     p.ready(id).await;
     key.inside("127.0.0.1", port, "ls /run/here").await;
 
-    let smaller = |spec: &mut NodeSpec| {
-        spec.memory_mib = 128;
+    let other = |spec: &mut NodeSpec| {
+        (spec.memory_mib, spec.vcpus) = (128, 2);
         Ok(())
     };
-    p.get(id).await.change(&p.user, smaller).await.unwrap();
+    p.get(id).await.change(&p.user, other).await.unwrap();
     ready(&p, id).await;
-    let total = "sed -n 's/MemTotal: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo";
-    let less = async {
-        while key
-            .inside("127.0.0.1", port, total)
-            .await
-            .parse::<u32>()
-            .unwrap()
-            > 128 << 10
-        {
-            tokio::time::sleep(Duration::from_millis(500)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, less).await.unwrap();
+    assert_eq!(p.get(id).await.view().unwrap().vcpus, 2);
+    until("it has less", async || {
+        memory_kib(&key, "127.0.0.1", port).await <= 128 << 10
+    })
+    .await;
+    until("it has one processor more", async || {
+        let online = "cat /sys/devices/system/cpu/online";
+        key.inside("127.0.0.1", port, online).await == "0-1"
+    })
+    .await;
     p.end(id).await;
     let driver = lab.open("xen", Some(storage));
     assert_eq!(driver.these(&[name]).await.unwrap(), []);

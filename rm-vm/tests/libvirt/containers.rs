@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rm_vm::driver::{Definition, Driver, Error, Image};
+use rm_vm::driver::{Definition, Driver, Error, Image, Nic};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -36,11 +36,21 @@ async fn a_container_answers_at_the_address_it_was_given() {
     let driver = lab.open("lxc", Some(storage.path()));
     let nic = lab.nic(40);
     let address = nic.addresses[0].ip.to_string();
+    // And another one in a VLAN, which is a bridge of its own.
+    let vlan = Nic {
+        bridge: lab.text("/vlans/10").to_owned(),
+        mac: "02:00:00:00:02:40".to_owned(),
+        addresses: vec!["10.76.10.5/24".parse().unwrap()],
+        gateways: Vec::new(),
+    };
     let mut new = Definition {
-        nics: vec![nic],
+        nics: vec![nic, vlan],
         ..lab.definition("rm-answers")
     };
-    new.seed.boot_commands = vec!["echo first boot > /srv/www/told".to_owned()];
+    new.seed.boot_commands = vec![
+        "echo first boot > /srv/www/told".to_owned(),
+        "ip -4 address show dev eth1 > /srv/www/second".to_owned(),
+    ];
     clear(&driver, &new.name).await;
     driver.bring(&new.image).await.unwrap();
     driver.define(&new).await.unwrap();
@@ -49,6 +59,8 @@ async fn a_container_answers_at_the_address_it_was_given() {
     assert!(said.contains("rm-answers"), "{said}");
     let said = served(&address, "/told").await;
     assert!(said.contains("first boot"), "{said}");
+    let said = served(&address, "/second").await;
+    assert!(said.contains("10.76.10.5/24"), "{said}");
 
     // Its disk is made anew, with another seed; whose it is stays.
     driver

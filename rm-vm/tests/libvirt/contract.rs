@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use rm_vm::driver::{Definition, Driver, Error, Event, Size, State};
+use rm_vm::driver::{Definition, Driver, Error, Event, Features, Size, State};
 use rm_vm::libvirt::Libvirt;
 
 use crate::lab::{Lab, clear, only, settings, states_of, storage};
@@ -233,4 +233,95 @@ async fn names_that_mean_something_elsewhere_reach_nobody() {
     }
     assert!(Libvirt::at("qemu+ssh://x/", &settings(None)).is_err());
     assert!(Libvirt::at("lxc:///", &settings(None)).is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_brings_back_the_disk_and_nothing_else() {
+    let Some(lab) = Lab::of_this_run("a_snapshot_brings_back_the_disk_and_nothing_else") else {
+        return;
+    };
+    let driver = lab.open("test", None);
+    let name = "rm-snapshot";
+    clear(&driver, name).await;
+    driver.define(&lab.definition(name)).await.unwrap();
+    assert_eq!(driver.snapshots(name).await.unwrap(), [""; 0]);
+    // Of what does not run and of what does; one that is there stays.
+    for _ in 0..2 {
+        driver.snapshot(name, "clean").await.unwrap();
+    }
+    driver.start(name).await.unwrap();
+    driver.snapshot(name, "used").await.unwrap();
+    assert_eq!(driver.snapshots(name).await.unwrap(), ["clean", "used"]);
+    assert_eq!(only(&driver, name).await.state, State::Running);
+    driver.annotate(name, "later").await.unwrap();
+    let early = driver.restore(name, "clean").await.unwrap_err();
+    assert!(matches!(early, Error::NotNow { .. }), "{early}");
+    driver.stop(name, Duration::ZERO).await.unwrap();
+    let size = Size {
+        vcpus: 2,
+        memory_mib: 96,
+    };
+    driver.resize(name, size).await.unwrap();
+    for back in ["used", "clean", "used"] {
+        driver.restore(name, back).await.unwrap();
+        let there = only(&driver, name).await;
+        assert_eq!((there.state, there.size), (State::Stopped, size));
+        assert_eq!(there.metadata.as_deref(), Some("later"));
+    }
+    for never in ["never", "../clean", "<name/>"] {
+        let refused = driver.restore(name, never).await.unwrap_err();
+        assert!(matches!(refused, Error::Invalid(_)), "{refused}");
+    }
+    let wrong = driver.snapshot(name, "<name/>").await.unwrap_err();
+    assert!(matches!(wrong, Error::Invalid(_)), "{wrong}");
+    clear(&driver, name).await;
+    assert_eq!(driver.snapshots(name).await.unwrap(), [""; 0]);
+}
+
+/// What is declared is what is refused, and nobody is asked for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_driver_cannot_do_it_declares_and_refuses() {
+    let storage = tempfile::tempdir().unwrap();
+    let at = |uri: &str| Libvirt::at(uri, &settings(Some(storage.path()))).unwrap();
+    for (driver, can) in [
+        (at("xen+tcp://127.0.0.1:1/"), [false, false]),
+        (at("lxc+unix:///system?socket=/none"), [false, true]),
+        (at("test+unix:///default?socket=/none"), [true, false]),
+        (at("qemu+unix:///system?socket=/none"), [true, true]),
+    ] {
+        let Features {
+            snapshots, reimage, ..
+        } = driver.features();
+        assert_eq!([snapshots, reimage], can, "{driver:?}");
+        let is_refused =
+            |done: Result<(), Error>| matches!(done, Err(Error::Unsupported { .. }));
+        if !snapshots {
+            assert!(is_refused(driver.snapshot("x", "a").await), "{driver:?}");
+            assert!(is_refused(driver.restore("x", "a").await), "{driver:?}");
+            assert_eq!(driver.snapshots("x").await.unwrap(), [""; 0]);
+        }
+        if !reimage {
+            let new = Definition {
+                name: "x".to_owned(),
+                size: Size {
+                    vcpus: 1,
+                    memory_mib: 1,
+                },
+                image: rm_vm::driver::Image {
+                    name: "x".to_owned(),
+                    source: "file:/none".to_owned(),
+                    sha256: "0".repeat(64),
+                    format: "rootfs".to_owned(),
+                },
+                disk_mib: None,
+                nics: Vec::new(),
+                seed: rm_vm::driver::Seed::default(),
+                metadata: String::new(),
+            };
+            assert!(is_refused(driver.reimage(&new).await), "{driver:?}");
+        }
+        let console = driver.console("x", 1).await.map(drop);
+        assert!(is_refused(console), "{driver:?}");
+        assert!(!driver.features().links, "{driver:?}");
+    }
 }

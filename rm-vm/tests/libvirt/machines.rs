@@ -81,6 +81,9 @@ async fn an_emulated_machine_boots_what_was_brought() {
     let there = only(&driver, &new.name).await;
     assert_eq!((there.state, there.size), (State::Running, new.size));
     assert_eq!(there.metadata, Some(new.metadata.clone()));
+    // What it writes to is its memory, of which no snapshot is kept.
+    let no_disk = driver.snapshot(&new.name, "a").await.unwrap_err();
+    assert!(matches!(no_disk, Error::Unsupported { .. }), "{no_disk}");
     driver.stop(&new.name, Duration::ZERO).await.unwrap();
 
     // What was brought once is there for the next one, of another process too.

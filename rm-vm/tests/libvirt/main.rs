@@ -19,3 +19,4 @@ mod house;
 mod lab;
 mod machines;
 mod pool;
+mod refused;

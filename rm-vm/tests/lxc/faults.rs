@@ -352,6 +352,7 @@ async fn what_a_killed_monitor_leaves_goes_with_its_node() {
     };
     let p = Program::on(&lab).await;
     let (id, name) = p.node(lab.spec()).await;
+    let first = lab.host_link(&name);
     let monitor = lab.monitor(&name);
     let killed = Command::new("kill").args(["-KILL", &monitor]).status();
     assert!(killed.unwrap().success());
@@ -367,6 +368,11 @@ async fn what_a_killed_monitor_leaves_goes_with_its_node() {
     assert_eq!(lab.state(&name), "RUNNING");
     let mac = p.get(id).await.view().unwrap().interfaces[0].mac.clone();
     assert!(lab.inside(&name, "ip link show dev eth0").contains(&mac));
+    let second = lab.host_link(&name);
     p.end(id).await;
     assert_eq!(lab.cgroups(&name), [""; 0]);
+    for link in [first, second] {
+        let there = std::path::Path::new("/sys/class/net").join(&link);
+        assert!(!there.exists(), "{link} is left");
+    }
 }

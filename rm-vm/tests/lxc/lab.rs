@@ -32,7 +32,7 @@ impl Lab {
         })
     }
 
-    fn fact(&self, at: &str) -> &str {
+    pub(crate) fn fact(&self, at: &str) -> &str {
         self.facts.pointer(at).and_then(Value::as_str).unwrap()
     }
 
@@ -68,6 +68,29 @@ impl Lab {
         }
     }
 
+    /// As a site that has VLANs, too, with addresses of their own.
+    pub(crate) fn place_with_vlans(&self) -> Place {
+        let mut place = self.place();
+        let site = &mut place.section["sites"]["lab"];
+        let usual = site["bridge"].clone();
+        let mut vlans = Vec::new();
+        let pools = site["pools"].as_array_mut().unwrap();
+        for pool in pools.iter_mut() {
+            pool["bridge"] = usual.clone();
+        }
+        for number in [10, 20] {
+            let bridge = self.fact(&format!("/vlans/{number}"));
+            vlans.push(json!({"number": number, "bridge": bridge}));
+            let net = format!("10.76.{number}");
+            pools.push(json!({
+                "first": format!("{net}.10"), "last": format!("{net}.250"),
+                "prefix": 24, "bridge": bridge,
+            }));
+        }
+        site["vlans"] = json!(vlans);
+        place
+    }
+
     /// A small node of the lab's image.
     pub(crate) fn spec(&self) -> NodeSpec {
         self.place().spec()
@@ -87,6 +110,13 @@ impl Lab {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", init.trim())).unwrap();
         let (_, after) = stat.rsplit_once(')').unwrap();
         after.split_whitespace().nth(1).unwrap().to_owned()
+    }
+
+    /// This machine's end of a container's first link.
+    pub(crate) fn host_link(&self, name: &str) -> String {
+        let told = self.tool("lxc-info", name, &["-S"]);
+        let link = told.lines().find_map(|line| line.strip_prefix("Link:"));
+        link.unwrap().trim().to_owned()
     }
 
     /// The cgroups that are named after a container.

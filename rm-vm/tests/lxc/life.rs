@@ -122,6 +122,8 @@ async fn a_node_is_born_with_users_keys_commands_and_an_address_that_was_asked_f
     }];
     spec.boot_commands = vec!["echo it is \"$(hostname)\" > /born".to_owned()];
     spec.hostname = Some("born".to_owned());
+    spec.user_data = "#!/bin/sh\necho 'its own: <&\"> ' >/its-own\n".to_owned();
+    let own = spec.user_data.clone();
     let (id, name) = p.node(spec).await;
     assert_eq!(
         p.get(id).await.view().unwrap().interfaces[0].addresses,
@@ -137,6 +139,13 @@ async fn a_node_is_born_with_users_keys_commands_and_an_address_that_was_asked_f
     );
     let born = "for i in $(seq 100); do [ -s /born ] && break; sleep 0.3; done; cat /born";
     assert_eq!(lab.inside(&name, born), "it is born");
+    let seed = "/var/lib/cloud/seed/nocloud";
+    let there = lab.inside(&name, &format!("cat {seed}/user-data"));
+    assert_eq!(there, own.trim());
+    let meta = lab.inside(&name, &format!("cat {seed}/meta-data"));
+    assert!(meta.contains("local-hostname: born"), "{meta}");
+    let ran = "for i in $(seq 100); do [ -s /its-own ] && break; sleep 0.3; done; cat /its-own";
+    assert_eq!(lab.inside(&name, ran), "its own: <&\">");
     p.end(id).await;
 }
 

@@ -18,6 +18,7 @@ mod driver;
 mod faults;
 #[path = "../house/mod.rs"]
 mod house;
+mod interfaces;
 mod kept;
 mod lab;
 mod life;
