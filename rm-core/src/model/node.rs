@@ -130,7 +130,7 @@ pub struct Interface {
     /// The bridge of the host that it is plugged into.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bridge: Option<String>,
-    /// The VLAN on that bridge, 1 to 4094.
+    /// The VLAN on that bridge, 1 to 4094, of those that the host has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vlan: Option<u16>,
     /// The link that it is an end of, in the place of a bridge: the interfaces
