@@ -337,6 +337,16 @@ async fn a_machine_goes_back_to_what_its_disk_was() {
     let view = ask(Action::Snapshot(named("used"))).await;
     let both = vec![named("clean"), named("used")];
     assert_eq!((&view.snapshots, view.power), (&both, Power::Running));
+    let still = |spec: &mut NodeSpec| {
+        spec.power = Power::Suspended;
+        Ok(())
+    };
+    p.get(id).await.change(&p.user, still).await.unwrap();
+    let view = p.ready(id).await.view().unwrap();
+    assert_eq!(view.power, Power::Suspended);
+    p.get(id).await.start(&p.user).await.unwrap();
+    p.ready(id).await;
+    assert_eq!(says(&lab, &name).await, "1", "it goes on where it stood");
     for (back, read) in [("clean", "1"), ("used", "2"), ("clean", "1")] {
         let view = ask(Action::Restore(named(back))).await;
         assert_eq!((&view.snapshots, view.power), (&both, Power::Running));
