@@ -1,11 +1,18 @@
 //! Another size for a domain, for this life and for later ones.
 
-use rm_libvirt::{Affect, Error as Said, XmlFlags};
+use std::time::Duration;
+
+use rm_libvirt::{Affect, Domain as Handle, Error as Said, XmlFlags};
 
 use super::failure::failure;
 use super::kind::Kind;
 use super::{Libvirt, partly, read, xml};
 use crate::driver::{Error, Result, Size};
+
+/// How long a guest may take to give memory back, and how often it is looked
+/// whether it has.
+const GIVES: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(100);
 
 impl Libvirt {
     /// Gives a domain another size.
@@ -47,15 +54,9 @@ impl Libvirt {
         };
         for life in lives.iter().copied() {
             if size.memory_mib != read.size.memory_mib {
-                let kib = size.memory_mib << 10;
-                // It starts with all that it could have.
-                if self.kind.is_qemu() && life == Affect::CONFIG {
-                    let most = Affect::CONFIG | Affect::MAXIMUM;
-                    let set = self.client.set_memory(&handle, kib, most).await;
-                    set.map_err(|e| partly(touched, failed(e)))?;
-                }
-                let set = self.client.set_memory(&handle, kib, life);
-                set.await.map_err(|e| partly(touched, failed(e)))?;
+                let memory = [read.size.memory_mib << 10, size.memory_mib << 10];
+                let set = self.set_memory(&handle, memory, life);
+                set.await.map_err(|e| partly(touched, e))?;
                 touched = true;
             }
             if size.vcpus != read.size.vcpus {
@@ -72,5 +73,43 @@ impl Libvirt {
             defined.map_err(|e| partly(touched, failed(e)))?;
         }
         Ok(())
+    }
+
+    /// So many KiB in the stead of so many.
+    async fn set_memory(&self, of: &Handle, [was, kib]: [u64; 2], life: Affect) -> Result<()> {
+        let failed = |e: Said| failure(&of.name, &e);
+        if self.kind.is_qemu() && life == Affect::CONFIG {
+            // It would start with all that it could have.
+            let most = Affect::CONFIG | Affect::MAXIMUM;
+            let set = self.client.set_memory(of, kib, most).await;
+            set.map_err(failed)?;
+        }
+        let set = self.client.set_memory(of, kib, life).await;
+        set.map_err(failed)?;
+        let asked = self.kind.is_qemu() && life == Affect::LIVE && kib < was;
+        if !asked || self.given_back(of, kib).await? {
+            return Ok(());
+        }
+        let as_before = self.client.set_memory(of, was, life).await;
+        as_before.map_err(|e| partly(true, failed(e)))?;
+        Err(Error::Failed(format!(
+            "the guest of {:?} gives no memory back; stop it first",
+            of.name
+        )))
+    }
+
+    /// Whether a guest of QEMU has given back what is more than this, which
+    /// nobody but the guest can do.
+    async fn given_back(&self, of: &Handle, kib: u64) -> Result<bool> {
+        let gives = async {
+            while self.client.info(of).await?.memory_kib > kib {
+                tokio::time::sleep(LOOK).await;
+            }
+            Ok(())
+        };
+        match tokio::time::timeout(GIVES, gives).await {
+            Ok(given) => given.map(|()| true).map_err(|e: Said| partly(true, failure(&of.name, &e))),
+            Err(_) => Ok(false),
+        }
     }
 }

@@ -154,6 +154,7 @@ async fn an_emulated_machine_is_born_with_a_key_an_address_and_commands() {
     ready(&p, id).await;
     let two = p.get(id).await.view().unwrap();
     assert_eq!((two.vcpus, two.power), (2, Power::Running));
+    assert_eq!(two.memory_mib, 192);
     let seen = "ls -d /sys/devices/system/cpu/cpu1 && cat /told";
     let said = key.inside(&address, 22, seen).await;
     assert!(said.ends_with("cpu1\nfirst"), "{said}");
