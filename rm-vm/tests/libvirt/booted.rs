@@ -353,6 +353,16 @@ async fn a_machine_goes_back_to_what_its_disk_was() {
         assert_eq!((&view.snapshots, view.power), (&both, Power::Running));
         assert_eq!(says(&lab, &name).await, read, "{back}");
     }
+    // Nobody in it knows how to give memory back.
+    let less = |spec: &mut NodeSpec| {
+        spec.memory_mib = 48;
+        Ok(())
+    };
+    p.get(id).await.change(&p.user, less).await.unwrap();
+    let node = p.settled(id).await;
+    let reason = &node.record().reason;
+    assert!(reason.contains("gives no memory back"), "{reason}");
+    assert_eq!(node.view().unwrap().memory_mib, 64);
     // They are in the disk, and go with it.
     let view = ask(Action::Reimage).await;
     assert_eq!(view.snapshots, [""; 0]);
