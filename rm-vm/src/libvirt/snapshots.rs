@@ -5,7 +5,7 @@
 //! and has stays as it is now, and it boots from that disk.
 
 use rm_libvirt::{
-    Code, CreateFlags, DestroyFlags, Domain as Handle, RevertFlags, Snapshot, SnapshotDeleteFlags,
+    Code, DestroyFlags, Domain as Handle, RevertFlags, Snapshot, SnapshotDeleteFlags,
     SnapshotFlags, XmlFlags,
 };
 
@@ -45,19 +45,8 @@ impl Libvirt {
         }
         let xml = format!("<domainsnapshot><name>{snapshot}</name></domainsnapshot>");
         let flags = SnapshotFlags::default();
-        if !self.kind.is_qemu() || self.is_active(&handle).await? {
-            let made = self.client.create_snapshot(&handle, &xml, flags).await;
-            return made.map(drop).map_err(|e| failure(of, &e));
-        }
-        // Of a machine that does not run libvirt refuses one where any disk is
-        // raw, also where nothing is to be kept of that: so it runs, and does
-        // nothing.
-        let paused = self.client.create(&handle, CreateFlags::PAUSED).await;
-        paused.map_err(|e| failure(of, &e))?;
         let made = self.client.create_snapshot(&handle, &xml, flags).await;
-        let ended = self.client.destroy(&handle, DestroyFlags::default()).await;
-        made.map_err(|e| partly(ended.is_err(), failure(of, &e)))?;
-        ended.map_err(|e| partly(true, failure(of, &e)))
+        made.map(drop).map_err(|e| failure(of, &e))
     }
 
     /// Where this is cut off, the domain is as the snapshot says, and standing
