@@ -6,6 +6,9 @@ MEMORY=1536
 # With two, each waits for the other, which waits for the host: where that has
 # work, a guest takes four times as much of it.
 PROCESSORS=1
+# A guest may have as many as the machine could ever have: more of its own can
+# be plugged in, and are not.
+POSSIBLE=4
 # The addresses that guests take, and whose ssh is a port of this machine.
 GUESTS=8
 
@@ -56,7 +59,7 @@ start_machine() {
     done
     : >"$dir/console.log"
     setsid qemu-system-x86_64 -name xenlab -M q35 -accel tcg,thread=multi,tb-size=512 \
-        -cpu qemu64,+svm,+npt,+x2apic -smp "$PROCESSORS" -m "$MEMORY" -display none -vga none -no-reboot \
+        -cpu qemu64,+svm,+npt,+x2apic -smp "$PROCESSORS,maxcpus=$POSSIBLE" -m "$MEMORY" -display none -vga none -no-reboot \
         -serial "file:$dir/console.log" \
         -kernel "$image/xen" -append "console=com1 com1=115200,8n1 dom0_mem=512M,max:512M dom0_max_vcpus=$PROCESSORS loglvl=warning guest_loglvl=warning noreboot" \
         -initrd "$image/vmlinux console=hvc0 quiet panic=-1,$image/boot.cpio" \
@@ -72,7 +75,7 @@ start_machine() {
 # there. Prints the file.
 saved_machine() {
     local saved
-    saved=$1/ready-$(qemu-system-x86_64 --version | head -n 1 | sha256sum | cut -c1-8)-$PROCESSORS.qcow2
+    saved=$1/ready-$(qemu-system-x86_64 --version | head -n 1 | sha256sum | cut -c1-8)-$PROCESSORS-$POSSIBLE.qcow2
     if [ ! -e "$saved" ]; then
         exec 8<"$1"
         flock 8

@@ -467,6 +467,7 @@ async fn a_linux_machine_of_xen_is_logged_into_changed_saved_and_gone() {
     p.ready(id).await;
     key.inside("127.0.0.1", port, "ls /run/here").await;
 
+    let all = memory_kib(&key, "127.0.0.1", port).await;
     let other = |spec: &mut NodeSpec| {
         (spec.memory_mib, spec.vcpus) = (128, 2);
         Ok(())
@@ -474,15 +475,15 @@ async fn a_linux_machine_of_xen_is_logged_into_changed_saved_and_gone() {
     p.get(id).await.change(&p.user, other).await.unwrap();
     ready(&p, id).await;
     assert_eq!(p.get(id).await.view().unwrap().vcpus, 2);
+    let fifth = 30 << 10;
     until("it has less", async || {
-        memory_kib(&key, "127.0.0.1", port).await <= 128 << 10
+        memory_kib(&key, "127.0.0.1", port).await + fifth < all
     })
     .await;
-    until("it has one processor more", async || {
-        let online = "cat /sys/devices/system/cpu/online";
-        key.inside("127.0.0.1", port, online).await == "0-1"
-    })
-    .await;
+    // A guest that does not do so by itself takes the new one when it likes.
+    let cpus = "/sys/devices/system/cpu";
+    let taken = format!("echo 1 >{cpus}/cpu1/online && cat {cpus}/online");
+    assert_eq!(key.inside("127.0.0.1", port, &taken).await, "0-1");
     p.end(id).await;
     let driver = lab.open("xen", Some(storage));
     assert_eq!(driver.these(&[name]).await.unwrap(), []);
