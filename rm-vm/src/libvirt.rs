@@ -223,7 +223,10 @@ impl Driver for Libvirt {
             cpus: node.cpus,
             memory_mib: node.memory_kib / 1024,
             free_memory_mib: free >> 20,
-            free_disk_mib: self.on_roots(|roots| Ok(roots.free_mib())).await?.flatten(),
+            free_disk_mib: match &self.machines {
+                Some(machines) => machines.free_mib().await?,
+                None => self.on_roots(|roots| Ok(roots.free_mib())).await?.flatten(),
+            },
         })
     }
 

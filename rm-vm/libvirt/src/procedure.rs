@@ -96,6 +96,7 @@ pub(crate) const SNAPSHOT_LIST: Procedure = read(274, "list snapshots");
 // Storage.
 pub(crate) const POOL_CREATE_XML: Procedure = write(76, "create storage pool");
 pub(crate) const POOL_LOOKUP: Procedure = read(84, "look up storage pool");
+pub(crate) const POOL_INFO: Procedure = read(87, "room of storage pool");
 pub(crate) const VOLUME_CREATE_XML: Procedure = write(93, "create volume");
 pub(crate) const VOLUME_DELETE: Procedure = write(94, "delete volume");
 pub(crate) const VOLUME_LOOKUP: Procedure = read(95, "look up volume");

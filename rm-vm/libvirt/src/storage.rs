@@ -5,7 +5,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use crate::client::Client;
 use crate::error::{Error, Malformed, Result};
 use crate::procedure::{
-    POOL_CREATE_XML, POOL_LOOKUP, VOLUME_CREATE_XML, VOLUME_DELETE, VOLUME_INFO, VOLUME_LOOKUP,
+    POOL_CREATE_XML, POOL_INFO, POOL_LOOKUP, VOLUME_CREATE_XML, VOLUME_DELETE, VOLUME_INFO, VOLUME_LOOKUP,
     VOLUME_PATH, VOLUME_UPLOAD,
 };
 use crate::uuid::Uuid;
@@ -84,6 +84,20 @@ impl Client {
         let mut arguments = Writer::new();
         arguments.string(xml).u32(WITH_BUILD);
         self.call(POOL_CREATE_XML, arguments, Pool::decode).await
+    }
+
+    /// How many bytes a pool has left, as libvirt saw when it last looked: it
+    /// counts volumes that are made and deleted, and not what they grow by.
+    pub async fn pool_available(&self, pool: &Pool) -> Result<u64> {
+        let mut arguments = Writer::new();
+        pool.encode(&mut arguments);
+        self.call(POOL_INFO, arguments, |answer| {
+            let _state = answer.i32()?;
+            let _capacity = answer.u64()?;
+            let _allocation = answer.u64()?;
+            answer.u64()
+        })
+        .await
     }
 
     /// The volume of this name; [`Code::NO_STORAGE_VOL`](crate::Code::NO_STORAGE_VOL)

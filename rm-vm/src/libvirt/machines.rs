@@ -79,6 +79,14 @@ impl Machines {
         }
     }
 
+    /// The room for disks of machines, where they have some.
+    pub(super) async fn free_mib(&self) -> Result<Option<u64>> {
+        match self.kind.is_qemu() {
+            true => self.volumes.free_mib().await,
+            false => Ok(None),
+        }
+    }
+
     /// Makes what a machine needs that is not there yet. What was left under
     /// its name goes.
     pub(super) async fn make(&self, new: &Definition) -> Result<Parts> {

@@ -70,6 +70,17 @@ impl Volumes {
         found.map_err(|e| failure(&self.pool, &e))
     }
 
+    /// The room that is left in the pool; absent where there is no such pool.
+    pub(super) async fn free_mib(&self) -> Result<Option<u64>> {
+        let pool = match self.client.pool_by_name(&self.pool).await {
+            Err(e) if e.code() == Some(Code::NO_STORAGE_POOL) => return Ok(None),
+            pool => pool.map_err(|e| failure(&self.pool, &e))?,
+        };
+        let left = self.client.pool_available(&pool).await;
+        left.map(|bytes| Some(bytes >> 20))
+            .map_err(|e| failure(&self.pool, &e))
+    }
+
     async fn find(&self, pool: &Pool, name: &str) -> Result<Option<Volume>> {
         match self.client.volume_by_name(pool, name).await {
             Ok(volume) => Ok(Some(volume)),

@@ -475,7 +475,7 @@ async fn a_linux_machine_of_xen_is_logged_into_changed_saved_and_gone() {
     p.get(id).await.change(&p.user, other).await.unwrap();
     ready(&p, id).await;
     assert_eq!(p.get(id).await.view().unwrap().vcpus, 2);
-    let fifth = 30 << 10;
+    let fifth = 24 << 10;
     until("it has less", async || {
         memory_kib(&key, "127.0.0.1", port).await + fifth < all
     })

@@ -2,12 +2,15 @@
 
 use std::path::Path;
 
+use rm_core::ErrorKind;
+use rm_core::model::{NodeSpec, Power};
 use rm_libvirt::Client;
 use rm_vm::driver::{Definition, Driver, Error, Image};
 use rm_vm::libvirt::Libvirt;
 use tempfile::TempDir;
 
 use crate::booted::image;
+use crate::house::Program;
 use crate::lab::{Lab, clear, pool};
 
 /// An image of a disk that no other test has.
@@ -133,6 +136,34 @@ async fn an_image_that_somebody_removed_is_brought_again() {
     driver.bring(&image).await.unwrap();
     assert_eq!(there(&somebody, &image).await, ["1", "which"]);
     is_made(&driver, &machine(&lab, "rm-pool-again", &image)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_for_which_the_pool_has_no_room_is_refused_before_anything_exists() {
+    let Some(lab) = Lab::of_this_run("a_disk_for_which_the_pool_has_no_room") else {
+        return;
+    };
+    pool(&lab).await;
+    let driver = lab.open("qemu", Some(Path::new("rm-test")));
+    let free_gib = driver.host().await.unwrap().free_disk_mib.unwrap() / 1024;
+    assert!(free_gib > 0);
+    let (_dir, image) = disk("of a machine with a disk");
+    let place = lab.place_of("qemu", Path::new("rm-test"), &image, [51, 54]);
+    let p = Program::on(place).await;
+    let of = |disk_gib: u64| NodeSpec {
+        disk_gib: Some(disk_gib),
+        power: Power::Stopped,
+        ..p.place.spec()
+    };
+    let refused = p.ask(of(free_gib * 2), false).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::NoCapacity, "{refused}");
+    assert!(refused.next().is_some(), "{refused}");
+    let id = p.ask(of(1), false).await.unwrap();
+    p.ready(id).await;
+    p.end(id).await;
+    // Nowhere is a pool of that name: what it has is not known.
+    let elsewhere = lab.open("qemu", Some(Path::new("rm-never")));
+    assert_eq!(elsewhere.host().await.unwrap().free_disk_mib, None);
 }
 
 /// Somebody removed the image that the old disk was over, too.

@@ -52,6 +52,29 @@ async fn the_size_of_a_volume_is_what_a_machine_sees_of_it() {
 }
 
 #[tokio::test]
+async fn the_room_of_a_pool_is_what_it_has_left() {
+    let server = Server::start().await;
+    let client = server.client();
+    let mut line = server.welcome().await;
+    let serve = async {
+        let pool = [text("images"), vec![5; 16]].concat();
+        let call = line.call(84).await;
+        line.write(&call.answer(OK, &pool)).await;
+        let call = line.call(87).await;
+        assert_eq!(call.payload, pool);
+        // It runs, and has 4096 bytes left of 16384.
+        let answer = words(&[2, 0, 16384, 0, 12288, 0, 4096]);
+        line.write(&call.answer(OK, &answer)).await;
+    };
+    let ask = async {
+        let pool = client.pool_by_name("images").await.unwrap();
+        client.pool_available(&pool).await
+    };
+    let (left, ()) = tokio::join!(ask, serve);
+    assert_eq!(left.unwrap(), 4096);
+}
+
+#[tokio::test]
 async fn bytes_arrive_whole_and_their_end_is_confirmed() {
     let server = Server::start().await;
     let client = server.client();
