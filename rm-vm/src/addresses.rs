@@ -190,8 +190,13 @@ pub(crate) fn room(wanted: &[Interface], site: &SiteConfig, taken: &Taken) -> Op
         let of = |p: &Pool, bridge: &str| p.first.is_ipv4() == four && is_for(p, bridge);
         let pools = || site.pools.iter().filter(|p| on.iter().any(|b| of(p, b)));
         let all: u128 = pools().filter_map(size).fold(0, u128::saturating_add);
-        let used = taken.addresses.iter().filter(|ip| pools().any(|p| holds(p, **ip)));
-        let each = takes.iter().filter(|b| on.contains(b) && pools().any(|p| of(p, b)));
+        let used = taken
+            .addresses
+            .iter()
+            .filter(|ip| pools().any(|p| holds(p, **ip)));
+        let each = takes
+            .iter()
+            .filter(|b| on.contains(b) && pools().any(|p| of(p, b)));
         let count = |n: usize| u128::try_from(n).unwrap_or(u128::MAX);
         let left = all.saturating_sub(count(used.count()));
         let left = left.checked_div(count(each.count()))?;

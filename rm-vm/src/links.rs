@@ -55,7 +55,8 @@ pub(crate) fn plugged(
 fn of_vlan(number: u16, interface: &Interface, config: &SiteConfig) -> Result<String> {
     let on = |named: Option<&String>| named.or(config.bridge.as_ref()).cloned();
     let asked = on(interface.bridge.as_ref());
-    let is_it = |vlan: &&crate::config::Vlan| vlan.number == number && on(vlan.on.as_ref()) == asked;
+    let is_it =
+        |vlan: &&crate::config::Vlan| vlan.number == number && on(vlan.on.as_ref()) == asked;
     if let Some(vlan) = config.vlans.iter().find(is_it) {
         return Ok(vlan.bridge.clone());
     }
@@ -91,7 +92,10 @@ fn given(interface: &Interface, config: &SiteConfig) -> Result<Option<String>> {
 fn none_such(what: String, these: &str, all: Vec<String>) -> Error {
     let advice = match all.is_empty() {
         true => format!("leave it out; the site's section of the configuration names no {these}"),
-        false => format!("leave it out, or take one of the {these} {}", all.join(", ")),
+        false => format!(
+            "leave it out, or take one of the {these} {}",
+            all.join(", ")
+        ),
     };
     Error::new(ErrorKind::Unsupported, what).advice(advice)
 }
@@ -160,7 +164,10 @@ mod tests {
         assert_eq!(one(json!({}), &nothing).unwrap(), None);
         for asked in [json!({"bridge": "br0"}), json!({"vlan": 10})] {
             let e = one(asked, &nothing).unwrap_err();
-            assert!(e.next().is_some_and(|next| next.contains("names no")), "{e}");
+            assert!(
+                e.next().is_some_and(|next| next.contains("names no")),
+                "{e}"
+            );
         }
         let link = one(json!({"link": "lan"}), &nothing).unwrap().unwrap();
         assert!(is_link(&link), "{link}");

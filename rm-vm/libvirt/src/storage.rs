@@ -5,8 +5,8 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use crate::client::Client;
 use crate::error::{Error, Malformed, Result};
 use crate::procedure::{
-    POOL_CREATE_XML, POOL_INFO, POOL_LOOKUP, VOLUME_CREATE_XML, VOLUME_DELETE, VOLUME_INFO, VOLUME_LOOKUP,
-    VOLUME_PATH, VOLUME_UPLOAD,
+    POOL_CREATE_XML, POOL_INFO, POOL_LOOKUP, VOLUME_CREATE_XML, VOLUME_DELETE, VOLUME_INFO,
+    VOLUME_LOOKUP, VOLUME_PATH, VOLUME_UPLOAD,
 };
 use crate::uuid::Uuid;
 use crate::xdr::{Reader, Writer};

@@ -70,8 +70,7 @@ impl Bring {
 
     /// Its snapshots, where one is to be made or gone back to.
     async fn snapshots(&self, record: &Record) -> driver::Result<Vec<String>> {
-        let matters =
-            |r: &Request| matches!(r.action, Action::Snapshot(_) | Action::Restore(_));
+        let matters = |r: &Request| matches!(r.action, Action::Snapshot(_) | Action::Restore(_));
         match self.pending(record).any(matters) {
             true => self.host.driver.snapshots(&self.name).await,
             false => Ok(Vec::new()),

@@ -108,7 +108,9 @@ impl Libvirt {
             Ok(())
         };
         match tokio::time::timeout(GIVES, gives).await {
-            Ok(given) => given.map(|()| true).map_err(|e: Said| partly(true, failure(&of.name, &e))),
+            Ok(given) => given
+                .map(|()| true)
+                .map_err(|e: Said| partly(true, failure(&of.name, &e))),
             Err(_) => Ok(false),
         }
     }

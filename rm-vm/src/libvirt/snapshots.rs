@@ -78,9 +78,7 @@ impl Libvirt {
         let ended = ended.await;
         ended.map_err(|e| partly(true, failure(of, &e)))?;
         let defined = self.client.define_xml(&now).await;
-        defined
-            .map(drop)
-            .map_err(|e| partly(true, failure(of, &e)))
+        defined.map(drop).map_err(|e| partly(true, failure(of, &e)))
     }
 
     /// What libvirt knows of snapshots that went with their disk.

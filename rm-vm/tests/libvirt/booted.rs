@@ -331,7 +331,10 @@ async fn a_machine_goes_back_to_what_its_disk_was() {
     let named = |name: &str| name.to_owned();
     // Before it has run, and while it does.
     let view = ask(Action::Snapshot(named("clean"))).await;
-    assert_eq!((view.snapshots, view.power), (vec![named("clean")], Power::Stopped));
+    assert_eq!(
+        (view.snapshots, view.power),
+        (vec![named("clean")], Power::Stopped)
+    );
     p.get(id).await.start(&p.user).await.unwrap();
     p.ready(id).await;
     assert_eq!(says(&lab, &name).await, "1");

@@ -293,8 +293,7 @@ async fn what_a_driver_cannot_do_it_declares_and_refuses() {
             snapshots, reimage, ..
         } = driver.features();
         assert_eq!([snapshots, reimage], can, "{driver:?}");
-        let is_refused =
-            |done: Result<(), Error>| matches!(done, Err(Error::Unsupported { .. }));
+        let is_refused = |done: Result<(), Error>| matches!(done, Err(Error::Unsupported { .. }));
         if !snapshots {
             assert!(is_refused(driver.snapshot("x", "a").await), "{driver:?}");
             assert!(is_refused(driver.restore("x", "a").await), "{driver:?}");

@@ -112,7 +112,8 @@ impl Lab {
         let bridge = self.text("/vlans/10");
         let site = &mut place.section["sites"]["lab"];
         site["pools"][0]["bridge"] = site["bridge"].clone();
-        let pool = json!({"first": "10.76.10.10", "last": "10.76.10.250", "prefix": 24, "bridge": bridge});
+        let pool =
+            json!({"first": "10.76.10.10", "last": "10.76.10.250", "prefix": 24, "bridge": bridge});
         site["pools"].as_array_mut().unwrap().push(pool);
         site["vlans"] = json!([{"number": 10, "bridge": bridge}]);
         place

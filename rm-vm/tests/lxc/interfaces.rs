@@ -41,7 +41,10 @@ async fn a_node_knows_the_addresses_of_all_its_interfaces_before_it_starts() {
         panic!("{view:#?}");
     };
     assert_eq!((&*usual.bridge, usual.vlan), (lab.fact("/bridge"), None));
-    assert_eq!((&*vlan.bridge, vlan.vlan), (lab.fact("/vlans/10"), Some(10)));
+    assert_eq!(
+        (&*vlan.bridge, vlan.vlan),
+        (lab.fact("/vlans/10"), Some(10))
+    );
     assert_eq!(usual.addresses.len(), 2, "one of each family");
     assert!(vlan.addresses[0].to_string().starts_with("10.76.10."));
     assert_eq!(link.addresses[0].to_string(), "10.9.0.7/24");
