@@ -74,9 +74,12 @@ impl Libvirt {
         // So that it does nothing with what was in its memory.
         let paused = self.client.revert_to_snapshot(&to, RevertFlags::PAUSED);
         paused.await.map_err(|e| failure(of, &e))?;
-        let ended = self.client.destroy(&handle, DestroyFlags::default());
-        let ended = ended.await;
-        ended.map_err(|e| partly(true, failure(of, &e)))?;
+        let active = self.is_active(&handle).await;
+        if active.map_err(|e| partly(true, e))? {
+            let ended = self.client.destroy(&handle, DestroyFlags::default());
+            let ended = ended.await;
+            ended.map_err(|e| partly(true, failure(of, &e)))?;
+        }
         let defined = self.client.define_xml(&now).await;
         defined.map(drop).map_err(|e| partly(true, failure(of, &e)))
     }
