@@ -217,12 +217,12 @@ impl Driver for Libvirt {
     }
 
     async fn host(&self) -> Result<Host> {
-        let asked = async { tokio::try_join!(self.client.node_info(), self.client.free_memory()) };
-        let (node, free) = asked.await.map_err(|e| failure("", &e))?;
+        let asked = async { tokio::try_join!(self.client.node_info(), self.free_mib()) };
+        let (node, free_mib) = asked.await.map_err(|e| failure("", &e))?;
         Ok(Host {
             cpus: node.cpus,
             memory_mib: node.memory_kib / 1024,
-            free_memory_mib: free >> 20,
+            free_memory_mib: free_mib,
             free_disk_mib: match &self.machines {
                 Some(machines) => machines.free_mib().await?,
                 None => self.on_roots(|roots| Ok(roots.free_mib())).await?.flatten(),

@@ -1,11 +1,12 @@
 //! Calls about the host and its libvirt.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::client::Client;
 use crate::error::{Malformed, Result};
 use crate::procedure::{
-    CAPABILITIES, FREE_MEMORY, HOSTNAME, LIB_VERSION, NODE_INFO, TYPE, VERSION,
+    CAPABILITIES, FREE_MEMORY, HOSTNAME, LIB_VERSION, MEMORY_STATS, NODE_INFO, TYPE, VERSION,
 };
 use crate::xdr::{Reader, Writer};
 
@@ -112,7 +113,29 @@ impl Client {
         self.call(NODE_INFO, Writer::new(), NodeInfo::decode).await
     }
 
-    /// The host's free memory, in bytes.
+    /// The host's memory in KiB, by what it is for. Linux tells `total`, `free`,
+    /// `buffers` and `cached`; drivers that are no Linux's have no such call.
+    pub async fn memory_stats(&self) -> Result<BTreeMap<String, u64>> {
+        // Who asks for none is told how many there are.
+        let (_, count) = self.some_memory_stats(0).await?;
+        Ok(self.some_memory_stats(count).await?.0)
+    }
+
+    async fn some_memory_stats(&self, most: i32) -> Result<(BTreeMap<String, u64>, i32)> {
+        const ALL_CELLS: i32 = -1;
+        let mut arguments = Writer::new();
+        arguments.i32(most).i32(ALL_CELLS).u32(0);
+        self.call(MEMORY_STATS, arguments, |answer| {
+            let count = answer.count(4 + 8)?;
+            let stats: Result<_, _> = (0..count)
+                .map(|_| Ok((answer.string()?, answer.u64()?)))
+                .collect();
+            Ok((stats?, answer.i32()?))
+        })
+        .await
+    }
+
+    /// The host's free memory, in bytes; Linux does not count what it would free.
     pub async fn free_memory(&self) -> Result<u64> {
         self.call(FREE_MEMORY, Writer::new(), |answer| answer.u64())
             .await

@@ -56,6 +56,7 @@ pub(crate) const AUTH_LIST: Procedure = read(66, "list of authentications");
 pub(crate) const AUTH_POLKIT: Procedure = read(70, "authentication by polkit");
 pub(crate) const FREE_MEMORY: Procedure = read(102, "free memory");
 pub(crate) const LIB_VERSION: Procedure = read(157, "libvirt version");
+pub(crate) const MEMORY_STATS: Procedure = read(228, "memory of the host");
 pub(crate) const EVENT_REGISTER: Procedure = read(316, "registration for events");
 /// Sent by the server, for the above.
 pub(crate) const EVENT_LIFECYCLE: i32 = 318;

@@ -15,6 +15,20 @@ const GIVES: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(100);
 
 impl Libvirt {
+    /// Memory of the host that is free or can be freed. Of Linux that is what it
+    /// keeps of files, too, which is most of it on one that has run for a while.
+    pub(super) async fn free_mib(&self) -> Result<u64, Said> {
+        if self.kind != Kind::Lxc && !self.kind.is_qemu() {
+            return Ok(self.client.free_memory().await? >> 20);
+        }
+        let stats = self.client.memory_stats().await?;
+        let kib = |what: &str| stats.get(what).copied().unwrap_or(0);
+        let kib = kib("free")
+            .saturating_add(kib("buffers"))
+            .saturating_add(kib("cached"));
+        Ok(kib >> 10)
+    }
+
     /// Gives a domain another size.
     pub(super) async fn resized(&self, of: &str, size: Size) -> Result<()> {
         let handle = self.handle(of).await?;

@@ -250,6 +250,32 @@ async fn a_server_that_wants_a_password_is_told_of() {
 }
 
 #[tokio::test]
+async fn memory_of_the_host_is_told_by_what_it_is_for() {
+    let server = Server::start().await;
+    let client = server.client();
+    let mut line = server.welcome().await;
+    let serve = async {
+        let call = line.call(228).await;
+        assert_eq!(call.payload, words(&[0, u32::MAX, 0]));
+        line.write(&call.answer(OK, &words(&[0, 2]))).await;
+        let call = line.call(228).await;
+        assert_eq!(call.payload, words(&[2, u32::MAX, 0]));
+        let two = [
+            words(&[2]),
+            text("free"),
+            words(&[0, 64]),
+            text("cached"),
+            words(&[1, 0]),
+            words(&[2]),
+        ];
+        line.write(&call.answer(OK, &two.concat())).await;
+    };
+    let (stats, ()) = tokio::join!(client.memory_stats(), serve);
+    let stats = stats.unwrap();
+    assert_eq!((stats["free"], stats["cached"]), (64, 1 << 32));
+}
+
+#[tokio::test]
 async fn lists_and_statistics() {
     let server = Server::start().await;
     let client = server.client();
