@@ -133,6 +133,11 @@ impl Lab {
     }
 
     pub(crate) async fn site(&self, name: &str, url: &str) -> Site {
+        self.site_of(name, url, self.secret.clone()).await
+    }
+
+    /// A site with the credential `my-NAME`, which has this secret.
+    pub(crate) async fn site_of(&self, name: &str, url: &str, secret: Value) -> Site {
         let new: NewSite = serde_json::from_value(json!({
             "name": name, "api": "openstack", "url": url, "region": "RegionOne",
         }))
@@ -143,8 +148,7 @@ impl Lab {
             .add_site(&self.operator, new)
             .await
             .unwrap();
-        self.credential(&format!("my-{name}"), name, self.secret.clone())
-            .await;
+        self.credential(&format!("my-{name}"), name, secret).await;
         site
     }
 
@@ -296,7 +300,8 @@ impl Lab {
     }
 }
 
-fn is_of(stack: &Stack, id: ResourceId) -> bool {
+/// Whether a stack bears the mark of this cluster.
+pub(crate) fn is_of(stack: &Stack, id: ResourceId) -> bool {
     let id = format!("/{id}/");
     stack.tags.iter().any(|tag| tag.contains(&id))
 }

@@ -22,4 +22,5 @@ mod life;
 mod own;
 mod refused;
 mod resize;
+mod room;
 mod software;
