@@ -24,10 +24,13 @@ use crate::store::{Batch, Page};
 
 mod act;
 mod body;
+mod media;
 mod members;
+mod software;
 mod text;
 
-pub use body::{MEDIA_TYPE, MOST_NODES, NodesBody};
+pub use body::MOST_NODES;
+pub use media::{MEDIA_TYPE, NodesBody};
 
 use body::{Body, Slot};
 use members::{ACCOUNT, Found, SPACE, account};
@@ -80,7 +83,7 @@ impl NodeClusters {
 
     async fn body(&self, cx: &Cx<'_>, spec: &ClusterSpec) -> Result<Body> {
         let implementation = cx.catalog.implementation(spec.implementation).await?;
-        Body::read(&implementation.body)
+        Body::of(&implementation)
     }
 
     /// How many more of these nodes the site has room for, and what all of

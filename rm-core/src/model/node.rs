@@ -59,7 +59,8 @@ pub struct NodeSpec {
     /// For the guest's own cloud-init, as it is.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub user_data: String,
-    /// Commands for the guest's shell, run in order when it first boots.
+    /// Commands for the guest's shell, run in order, all by one, when it first
+    /// boots.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub boot_commands: Vec<String>,
     /// Whether it runs.

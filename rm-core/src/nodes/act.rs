@@ -57,7 +57,7 @@ impl NodeClusters {
                 let member = self
                     .begin(cx, (mark, &owner), (body, spec), slot, None, &mut batch)
                     .await?;
-                if body.waits(&slot.role) {
+                if body.waits(slot) {
                     list.mark.generation = 0;
                 }
                 list.members.push(member);
@@ -158,7 +158,7 @@ impl NodeClusters {
                 let new = self
                     .begin(cx, whose, (body, spec), slot, ip, &mut batch)
                     .await?;
-                if body.waits(&slot.role) && ip.is_none() {
+                if body.waits(slot) && ip.is_none() {
                     list.mark.generation = 0;
                 }
                 list.members.push(new);
@@ -263,7 +263,7 @@ impl NodeClusters {
         };
         let name = format!("{}-{}-{}", owner.name, slot.role, slot.index);
         let tenant = owner.tenant.clone();
-        let waits = body.waits(&slot.role) && master_ip.is_none();
+        let waits = body.waits(slot) && master_ip.is_none();
         let record = ResourceRecord {
             // The cluster is charged with all of its nodes.
             nodes: 0,

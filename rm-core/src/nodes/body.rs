@@ -2,50 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::Value;
 
+use super::software::{AT_FIRST_BOOT, Software};
 use super::text::{BUILT_IN, MASTER_IP, Values, references, unknown};
+use crate::catalog::Implementation;
 use crate::error::{Error, Result};
 use crate::id::Kind;
 use crate::model::{ClusterSpec, Interface, NodeImage, NodeSpec, NodeUser, Power};
 use crate::name::check_name;
-use crate::registry::{Media, nearest};
 
-/// The media type of implementations for sites that have nodes.
-pub const MEDIA_TYPE: &str = "application/vnd.resource-manager.nodes+json";
+mod count;
+
+use count::Count;
 
 /// How many nodes one cluster may have.
 pub const MOST_NODES: u32 = 500;
-
-/// Understands [`MEDIA_TYPE`]: a JSON object with `roles`, the role that is the
-/// `master`, and what else there is to say:
-///
-/// ```json
-/// {
-///   "roles": [
-///     {"name": "master", "count": 1,
-///      "node": {"image": "debian-12", "vcpus": 1, "memory_mib": 256}},
-///     {"name": "slave", "count": "slaves",
-///      "node": {"image": "debian-12", "vcpus": 1, "memory_mib": 128,
-///               "boot_commands": ["echo {{master_ip}} {{greeting}} > /etc/master"]}}
-///   ],
-///   "master": "master",
-///   "ready_port": 80,
-///   "default_slaves": 2,
-///   "parameters": {"greeting": "hello"},
-///   "outputs": {"console": "http://{{master_ip}}/"}
-/// }
-/// ```
-///
-/// `count` is a number, `"slaves"`, or both: `"1 + slaves"`; `slaves` are all
-/// nodes beside the first of the master's role that a request asks for. The
-/// image's name and the texts of a node may refer to `{{master_ip}}`,
-/// `{{index}}` (which of its role it is, from 1), `{{role}}`, `{{slaves}}` and
-/// to the parameters; a node whose texts name the master's address is made as
-/// soon as the master works.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct NodesBody;
 
 /// A body as it is read and checked.
 #[derive(Debug, Clone, Deserialize)]
@@ -56,11 +29,14 @@ pub(super) struct Body {
     #[serde(default)]
     ready_port: Option<u16>,
     #[serde(default)]
-    default_slaves: Option<u32>,
+    pub(super) default_slaves: Option<u32>,
     #[serde(default)]
-    parameters: BTreeMap<String, String>,
+    pub(super) parameters: BTreeMap<String, String>,
     #[serde(default)]
     outputs: BTreeMap<String, String>,
+    /// What the implementation brings beside its body.
+    #[serde(skip)]
+    software: Software,
 }
 
 /// Nodes of one sort.
@@ -73,13 +49,10 @@ pub(super) struct Role {
     #[serde(default)]
     pub(super) kind: Option<Kind>,
     node: Template,
-}
-
-/// So many, and as many as there are slaves.
-#[derive(Debug, Clone, Copy)]
-struct Count {
-    fixed: u32,
-    slaves: bool,
+    /// For which moments it runs scripts when a node of it first boots, in this
+    /// order; [`AT_FIRST_BOOT`] where absent.
+    #[serde(default)]
+    scripts: Option<Vec<String>>,
 }
 
 /// A node as a [`NodeSpec`] has it, with references in its texts.
@@ -111,53 +84,6 @@ pub(super) struct Slot {
     pub(super) index: u32,
 }
 
-impl<'de> Deserialize<'de> for Count {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = Value::deserialize(deserializer)?;
-        Self::read(&value).ok_or_else(|| {
-            serde::de::Error::custom(format!(
-                "a count is a number, \"slaves\" or \"1 + slaves\", and not {value}"
-            ))
-        })
-    }
-}
-
-impl Count {
-    fn read(value: &Value) -> Option<Self> {
-        let text = match value {
-            Value::Number(n) => {
-                let fixed = u32::try_from(n.as_u64()?).ok()?;
-                return Some(Self {
-                    fixed,
-                    slaves: false,
-                });
-            }
-            Value::String(text) => text,
-            _ => return None,
-        };
-        let mut parts: Vec<&str> = text.split('+').map(str::trim).collect();
-        let all = parts.len();
-        parts.retain(|part| *part != "slaves");
-        let fixed = match parts.as_slice() {
-            [] => 0,
-            [number] => number.parse().ok()?,
-            _ => return None,
-        };
-        match all - parts.len() {
-            1 => Some(Self {
-                fixed,
-                slaves: true,
-            }),
-            _ => None,
-        }
-    }
-
-    fn of(self, slaves: u32) -> u32 {
-        self.fixed
-            .saturating_add(if self.slaves { slaves } else { 0 })
-    }
-}
-
 impl Template {
     fn texts(&self) -> impl Iterator<Item = &str> {
         [&self.image, &self.user_data]
@@ -178,7 +104,24 @@ impl Template {
     }
 }
 
+impl Role {
+    fn moments(&self) -> Vec<&str> {
+        match &self.scripts {
+            Some(own) => own.iter().map(String::as_str).collect(),
+            None => AT_FIRST_BOOT.to_vec(),
+        }
+    }
+}
+
 impl Body {
+    /// With what the implementation brings beside it.
+    pub(super) fn of(implementation: &Implementation) -> Result<Self> {
+        Ok(Self {
+            software: Software::new(&implementation.scripts, &implementation.environment),
+            ..Self::read(&implementation.body)?
+        })
+    }
+
     pub(super) fn read(text: &str) -> Result<Self> {
         // A list would be read as the fields in their order.
         if !text.trim_start().starts_with('{') {
@@ -279,6 +222,29 @@ impl Body {
         Ok(())
     }
 
+    /// Refuses scripts that no role runs, moments that no script is for, and an
+    /// environment that no shell can have.
+    pub(super) fn check_software(&self, software: &Software) -> Result<()> {
+        for text in software.texts() {
+            self.check_references(text)?;
+        }
+        for role in &self.roles {
+            for moment in role.scripts.iter().flatten() {
+                if !software.has(moment) {
+                    return Err(in_role(
+                        &role.name,
+                        &Error::invalid(format!(
+                            "it runs scripts for {moment:?}, and there is none"
+                        ))
+                        .advice("bring one, or leave the word out"),
+                    ));
+                }
+            }
+        }
+        let run: BTreeSet<&str> = self.roles.iter().flat_map(Role::moments).collect();
+        software.check(&run)
+    }
+
     fn check_references(&self, text: &str) -> Result<()> {
         for name in references(text)? {
             if !BUILT_IN.contains(&name) && !self.parameters.contains_key(name) {
@@ -296,7 +262,7 @@ impl Body {
     }
 
     /// How many nodes there are beside the master and the slaves.
-    fn others(&self) -> u32 {
+    pub(super) fn others(&self) -> u32 {
         let fixed = self.roles.iter().map(|r| r.count.fixed);
         fixed.fold(0, u32::saturating_add).saturating_sub(1)
     }
@@ -333,11 +299,23 @@ impl Body {
         found.ok_or_else(|| Error::invalid(format!("there is no role {name:?}")))
     }
 
-    /// Whether nodes of a role are made only when the master's address is
-    /// known.
-    pub(super) fn waits(&self, role: &str) -> bool {
-        let role = self.roles.iter().find(|r| r.name == role);
-        role.is_some_and(|r| r.node.refers_to_master())
+    /// Whether a node is made only when the master's address is known.
+    pub(super) fn waits(&self, slot: &Slot) -> bool {
+        let Ok(role) = self.role(&slot.role) else {
+            return false;
+        };
+        let told = self.runs(role) && self.software.refers_to_master();
+        role.node.refers_to_master() || (told && !self.is_master(slot))
+    }
+
+    fn is_master(&self, slot: &Slot) -> bool {
+        slot.role == self.master && slot.index == 1
+    }
+
+    /// Whether the nodes of a role run anything when they first boot.
+    fn runs(&self, role: &Role) -> bool {
+        let mut moments = role.moments().into_iter();
+        !role.node.boot_commands.is_empty() || moments.any(|m| self.software.has(m))
     }
 
     /// What the texts of a node may refer to.
@@ -371,8 +349,11 @@ impl Body {
         image: NodeImage,
         master_ip: Option<&str>,
     ) -> Result<NodeSpec> {
+        // Where a master is made again, others may have been told of the last.
+        let master_ip = master_ip.filter(|_| !self.is_master(slot));
         let values = self.values(slot, spec, master_ip)?;
-        let node = &self.role(&slot.role)?.node;
+        let role = self.role(&slot.role)?;
+        let node = &role.node;
         let fill = |texts: &[String]| -> Result<Vec<String>> {
             texts.iter().map(|text| values.fill(text)).collect()
         };
@@ -382,7 +363,11 @@ impl Body {
                 ssh_keys: fill(&user.ssh_keys)?,
             })
         });
-        let master = slot.role == self.master && slot.index == 1;
+        let mut boot_commands = fill(&node.boot_commands)?;
+        boot_commands.extend(self.software.scripts(&role.moments()));
+        if !boot_commands.is_empty() {
+            boot_commands.splice(0..0, self.software.exports(&values)?);
+        }
         Ok(NodeSpec {
             image,
             vcpus: node.vcpus,
@@ -396,10 +381,10 @@ impl Body {
                 .transpose()?,
             users: users.collect::<Result<_>>()?,
             user_data: values.fill(&node.user_data)?,
-            boot_commands: fill(&node.boot_commands)?,
+            boot_commands,
             power: Power::Running,
             requests: Vec::new(),
-            ready_port: self.ready_port.filter(|_| master),
+            ready_port: self.ready_port.filter(|_| self.is_master(slot)),
         })
     }
 
@@ -431,7 +416,7 @@ fn in_role(role: &str, e: &Error) -> Error {
 }
 
 /// A parameter as the text that it stands for.
-fn text_of(name: &str, value: &Value) -> Result<String> {
+pub(super) fn text_of(name: &str, value: &Value) -> Result<String> {
     match value {
         Value::String(text) => Ok(text.clone()),
         Value::Number(_) | Value::Bool(_) => Ok(value.to_string()),
@@ -439,55 +424,6 @@ fn text_of(name: &str, value: &Value) -> Result<String> {
             Error::invalid(format!("the parameter {name:?} is not one value"))
                 .advice("give a text, a number, or true or false"),
         ),
-    }
-}
-
-impl Media for NodesBody {
-    fn media_type(&self) -> &str {
-        MEDIA_TYPE
-    }
-
-    fn check(&self, body: &str) -> Result<()> {
-        Body::read(body).map(drop)
-    }
-
-    fn accepts(&self, body: &str, parameters: &BTreeMap<String, Value>) -> Result<()> {
-        let body = Body::read(body)?;
-        let known: Vec<&str> = body.parameters.keys().map(String::as_str).collect();
-        for (name, value) in parameters {
-            if !known.contains(&name.as_str()) {
-                let refusal =
-                    Error::invalid(format!("the implementation declares no parameter {name:?}"));
-                return Err(match nearest(name, &known) {
-                    Some(near) => refusal.advice(format!("did you mean {near:?}?")),
-                    None if known.is_empty() => refusal.advice("it declares none"),
-                    None => refusal.advice(format!("it declares: {}", known.join(", "))),
-                });
-            }
-            text_of(name, value)?;
-        }
-        Ok(())
-    }
-
-    fn default_slaves(&self, body: &str) -> Option<u32> {
-        Body::read(body).ok()?.default_slaves
-    }
-
-    fn fits(&self, body: &str, slaves: u32) -> Result<()> {
-        Body::read(body)?.slots(slaves).map(drop)
-    }
-
-    fn others(&self, body: &str) -> u32 {
-        Body::read(body).map_or(0, |body| body.others())
-    }
-
-    /// What runs nodes fetches images itself, from where the catalog says.
-    fn needs_copies(&self) -> bool {
-        false
-    }
-
-    fn as_json(&self, body: &str) -> Option<Value> {
-        serde_json::from_str(body).ok()
     }
 }
 

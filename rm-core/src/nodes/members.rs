@@ -121,7 +121,8 @@ impl Found {
 
     /// Where the master is reached, once it works.
     pub(super) fn master_ip(&self) -> Option<String> {
-        let (_, record) = self.wanted().next()?;
+        let (_, row) = self.nodes.iter().find(|(member, _)| !member.leaving)?;
+        let record = &*row.as_ref()?.record;
         (record.seen == State::Ready).then(|| address(record))?
     }
 

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use rm_core::ResourceId;
-use rm_core::catalog::{NewAppliance, NewImplementation};
+use rm_core::catalog::{NewAppliance, NewImplementation, Script};
 use rm_core::clusters::{ClusterRequest, Reuse, Size};
 use rm_core::life::State;
 use rm_core::model::ClusterView;
@@ -133,4 +133,104 @@ async fn lab_page(address: &str) -> String {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     page(address, "/found")
+}
+
+/// Waits until a node tells that at that path.
+async fn until_told(address: &str, path: &str, wanted: &str) {
+    let mut told = String::new();
+    for _ in 0..600 {
+        if TcpStream::connect((address, 80)).is_ok() {
+            told = page(address, path);
+        }
+        if told == wanted {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{address} tells {told:?} and not {wanted:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn scripts_run_in_containers_with_the_environment_that_the_software_declares() {
+    let Some(lab) = Lab::find("scripts_run_in_containers_with_the_environment") else {
+        return;
+    };
+    let program = Program::on(&lab).await;
+    let catalog = program.host.catalog();
+    let new = NewAppliance::new("scripted");
+    let appliance = catalog.add_appliance(&program.operator, new).await.unwrap();
+    let role = |name: &str, count: Value| {
+        let node = json!({"image": "small", "vcpus": 1, "memory_mib": 64});
+        json!({"name": name, "count": count, "node": node})
+    };
+    let body = json!({
+        "roles": [role("master", json!(1)), role("slave", json!("slaves"))],
+        "master": "master", "ready_port": 80,
+    });
+    let script = |name: &str, action: &str, code: &str| Script {
+        name: name.to_owned(),
+        action: action.to_owned(),
+        code: code.to_owned(),
+    };
+    let mut new = NewImplementation::new("scripted", LXC_API, MEDIA_TYPE, &body.to_string());
+    new.scripts = vec![
+        script(
+            "tell it",
+            "configure_node",
+            "echo \"$PYTHON|$MASTER|$OPTIONS|$WHO\" > /srv/www/told\necho \"told\" >> $STEPS\n",
+        ),
+        script(
+            "room.sh",
+            "prepare_node",
+            "#!/bin/sh\nmkdir -p /srv/www\necho 'made room' >> $STEPS\nexit 1\n",
+        ),
+    ];
+    for (name, value) in [
+        ("PYTHON", json!("3.12 isn't \"2\"")),
+        ("MASTER", json!("{{master_ip}}")),
+        ("OPTIONS", json!({"a": [1]})),
+        ("WHO", json!("{{role}} {{index}}")),
+        ("STEPS", json!("/srv/www/steps")),
+    ] {
+        new.environment.insert(name.to_owned(), value);
+    }
+
+    let mut late = new.clone();
+    late.scripts
+        .push(script("join.sh", "update_master_node", "true"));
+    let e = catalog.add_implementation(&program.operator, late).await;
+    assert_eq!(e.unwrap_err().stable_code(), "script-never-runs");
+    let kept = catalog.implementations_of(appliance.id).await.unwrap();
+    assert!(kept.is_empty(), "{kept:?}");
+    catalog
+        .add_implementation(&program.operator, new)
+        .await
+        .unwrap();
+
+    let clusters = program.host.clusters();
+    let request = ClusterRequest::of("scripted", 1);
+    let made = clusters.create(&program.user, &request).await.unwrap();
+    let id = made.cluster.id();
+    for slaves in [1, 2] {
+        clusters
+            .resize(&program.user, id, Size::To(slaves))
+            .await
+            .unwrap();
+        let view = ready(&program, id).await;
+        let master = view.address.unwrap();
+        assert_eq!(view.hosts.len(), 1 + slaves as usize);
+        for (at, host) in view.hosts.iter().enumerate() {
+            let address = host.address.as_deref().unwrap();
+            let (known, who) = match at {
+                0 => ("", "master 1".to_owned()),
+                n => (&*master, format!("slave {n}")),
+            };
+            let told = format!("3.12 isn't \"2\"|{known}|{{\"a\":[1]}}|{who}");
+            until_told(address, "/told", &told).await;
+            until_told(address, "/steps", "made room\ntold").await;
+        }
+    }
+    let cluster = clusters.get(&program.user, id).await.unwrap();
+    cluster.release(&program.user, None).await.unwrap();
+    assert!(clusters.gone(&program.user, id, MINUTE).await.unwrap());
 }

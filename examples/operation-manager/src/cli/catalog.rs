@@ -173,11 +173,12 @@ pub(crate) struct NewImplementation {
     #[arg(long, value_name = "TYPE")]
     pub(crate) media_type: Option<String>,
     /// A script for a moment of the life cycle: a template takes it as its
-    /// parameter script_ACTION, or scripts; may be repeated
+    /// parameter script_ACTION, or scripts; a node runs it when it first boots;
+    /// may be repeated
     #[arg(long = "script", value_name = "ACTION=FILE")]
     pub(crate) scripts: Vec<String>,
     /// What the software expects: a template takes it as its parameter
-    /// environment; may be repeated
+    /// environment, a node's commands and scripts as variables; may be repeated
     #[arg(long = "environment", value_name = "KEY=VALUE", value_parser = super::cluster::pair)]
     pub(crate) environment: Vec<(String, serde_json::Value)>,
 }

@@ -1,7 +1,10 @@
 use serde_json::json;
 
 use super::*;
+use crate::catalog::Script;
 use crate::id::CatalogId;
+use crate::nodes::NodesBody;
+use crate::registry::Media;
 
 fn role(name: &str, count: Value) -> Value {
     json!({"name": name, "count": count, "node": {"image": "i", "vcpus": 1, "memory_mib": 64}})
@@ -157,7 +160,7 @@ fn texts_are_filled_in_for_each_node() {
     body["roles"][0]["node"]["hostname"] = json!("s{{index}}");
     body["roles"][0]["node"]["boot_commands"] = json!(["{{greeting}} {{master_ip}} of {{slaves}}"]);
     let body = read(&body).unwrap();
-    assert!(body.waits("slave") && !body.waits("master"));
+    assert!(body.waits(&slot("slave", 1)) && !body.waits(&slot("master", 1)));
     let mut spec = spec(2);
     let made = |spec: &ClusterSpec| {
         body.node(&slot("slave", 2), spec, image(), Some("10.0.0.1"))
@@ -194,4 +197,101 @@ fn only_declared_parameters_are_accepted() {
         .accepts(&text, &given("greeting", json!([1])))
         .unwrap_err();
     assert!(e.to_string().contains("not one value"), "{e}");
+}
+
+fn script(name: &str, action: &str) -> Script {
+    Script {
+        name: name.to_owned(),
+        action: action.to_owned(),
+        code: format!("echo {name}"),
+    }
+}
+
+fn with(body: &Value, scripts: &[Script], environment: Value) -> Body {
+    let environment = serde_json::from_value(environment).unwrap();
+    let text = body.to_string();
+    NodesBody.takes(&text, scripts, &environment).unwrap();
+    Body {
+        software: Software::new(scripts, &environment),
+        ..read(body).unwrap()
+    }
+}
+
+#[test]
+fn a_node_is_born_with_the_environment_then_its_own_commands_then_the_scripts() {
+    let mut body = usual();
+    body["roles"][0]["node"]["boot_commands"] = json!(["own"]);
+    let scripts = [script("b", "configure_node"), script("a", "user_data")];
+    let told = json!({"WHO": "{{role}} {{index}}", "N": 3});
+    let body = with(&body, &scripts, told);
+    let commands = |role: &str| {
+        let node = body.node(&slot(role, 1), &spec(1), image(), Some("10.0.0.1"));
+        node.unwrap().boot_commands
+    };
+    let said = commands("slave");
+    assert_eq!(said[..3], ["export N='3'", "export WHO='slave 1'", "own"]);
+    assert!(said[3].contains("user_data-a") && said[3].contains("'echo a'"));
+    assert!(said[4].contains("configure_node-b"), "{said:?}");
+    assert_eq!(said.len(), 5);
+    assert_eq!(commands("master").len(), 4);
+}
+
+#[test]
+fn a_node_that_runs_nothing_is_told_nothing() {
+    let body = with(&usual(), &[], json!({"MASTER": "{{master_ip}}"}));
+    let node = body.node(&slot("slave", 1), &spec(1), image(), None);
+    assert!(node.unwrap().boot_commands.is_empty());
+    assert!(!body.waits(&slot("slave", 1)));
+}
+
+#[test]
+fn where_the_environment_names_the_master_all_others_wait_for_it() {
+    let body = json!({"roles": [role("n", json!("1 + slaves"))], "master": "n"});
+    let told = json!({"MASTER": "{{master_ip}}"});
+    let body = with(&body, &[script("a", "prepare_node")], told);
+    let first = |index: u32, ip: Option<&str>| {
+        let node = body.node(&slot("n", index), &spec(1), image(), ip);
+        node.unwrap().boot_commands.remove(0)
+    };
+    assert!(!body.waits(&slot("n", 1)) && body.waits(&slot("n", 2)));
+    assert_eq!(first(2, Some("10.0.0.1")), "export MASTER='10.0.0.1'");
+    assert_eq!(first(1, Some("10.0.0.1")), "export MASTER=''");
+}
+
+#[test]
+fn a_role_says_for_which_moments_it_runs_scripts() {
+    let mut body = usual();
+    body["roles"][1]["scripts"] = json!(["head", "prepare_node"]);
+    let scripts = [script("a", "prepare_node"), script("b", "head")];
+    let own = with(&body, &scripts, json!({}));
+    let commands = |role: &str| {
+        let node = own.node(&slot(role, 1), &spec(1), image(), None);
+        node.unwrap().boot_commands
+    };
+    assert!(commands("master")[0].contains("head-b"));
+    assert!(commands("master")[1].contains("prepare_node-a"));
+    assert_eq!(commands("slave").len(), 1);
+
+    let none = BTreeMap::new();
+    let refused = |body: &Value, scripts: &[Script], fault: &str| {
+        let e = NodesBody.takes(&body.to_string(), scripts, &none);
+        let e = e.unwrap_err();
+        assert!(e.what().contains(fault), "{e}");
+        assert!(e.next().is_some(), "{e}");
+    };
+    refused(
+        &body,
+        &scripts[..1],
+        "the role \"master\": it runs scripts for \"head\", and there is none",
+    );
+    refused(&usual(), &scripts, "\"head\", which no role runs");
+}
+
+#[test]
+fn references_of_the_environment_are_checked_when_it_is_uploaded() {
+    let environment = BTreeMap::from([("A".to_owned(), json!("{{mastre_ip}}"))]);
+    let e = NodesBody
+        .takes(&usual().to_string(), &[], &environment)
+        .unwrap_err();
+    assert!(e.to_string().contains("did you mean {{master_ip}}?"), "{e}");
 }
