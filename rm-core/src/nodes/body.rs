@@ -349,7 +349,7 @@ impl Body {
         image: NodeImage,
         master_ip: Option<&str>,
     ) -> Result<NodeSpec> {
-        // Where a master is made again, others may have been told of the last.
+        // Nobody tells the master of itself, also where it is made again.
         let master_ip = master_ip.filter(|_| !self.is_master(slot));
         let values = self.values(slot, spec, master_ip)?;
         let role = self.role(&slot.role)?;
@@ -363,10 +363,11 @@ impl Body {
                 ssh_keys: fill(&user.ssh_keys)?,
             })
         });
-        let mut boot_commands = fill(&node.boot_commands)?;
-        boot_commands.extend(self.software.scripts(&role.moments()));
-        if !boot_commands.is_empty() {
-            boot_commands.splice(0..0, self.software.exports(&values)?);
+        let mut boot_commands = Vec::new();
+        if self.runs(role) {
+            boot_commands.extend(self.software.exports(&values)?);
+            boot_commands.extend(fill(&node.boot_commands)?);
+            boot_commands.extend(self.software.scripts(&role.moments()));
         }
         Ok(NodeSpec {
             image,
