@@ -10,8 +10,10 @@ use rm_core::clusters::{ClusterRequest, Size};
 use rm_core::life::State;
 use rm_core::model::SiteImage;
 use rm_core::policy::Policy;
+use rm_core::registry::Media;
 use rm_core::resource::Resource;
 use rm_openstack::client::glance::{ImageSource, NewImage as Made};
+use rm_openstack::media::HeatTemplate;
 use serde_json::json;
 
 use crate::lab::{Cloud, Lab};
@@ -55,6 +57,28 @@ async fn servers_get_addresses_and_come_and_go_with_the_size() {
     }
     lab.delete(id).await;
     assert!(lab.stacks(id).await.is_empty());
+}
+
+#[tokio::test]
+async fn servers_around_an_image_get_the_projects_network_and_the_smallest_flavor() {
+    let test = "servers_around_an_image_get_the_projects_network";
+    let Some(lab) = Lab::open_with(test, Cloud::Full, Policy::default()).await else {
+        return;
+    };
+    let around = HeatTemplate.around_image("cirros").unwrap();
+    lab.appliance("around", &around).await;
+    let mut request = lab.another("around");
+    request.slaves = Some(1);
+    let made = lab.host.clusters().create(&lab.user, &request).await;
+    let id = made.unwrap().cluster.id();
+    let view = lab.ready(id).await.view().unwrap();
+    assert_eq!(view.hosts.len(), 2);
+    for host in &view.hosts {
+        // Where the project's own network `private` has its addresses.
+        let address = host.address.as_deref().unwrap();
+        assert!(address.starts_with("10.20."), "{address}");
+    }
+    lab.delete(id).await;
 }
 
 #[tokio::test]
