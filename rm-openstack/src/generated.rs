@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-/// A master and a group of slaves, all of one image.
+/// A master and a group of slaves, all of one image. To Heat a parameter and a
+/// resource of one name are two of that name.
 pub(crate) fn around(image: &str) -> String {
     // JSON text is YAML text.
     let image = Value::from(image);
@@ -27,7 +28,7 @@ resources:
       flavor: {{get_param: flavor}}
       networks:
         - network: {{get_param: network}}
-  slaves:
+  slave_group:
     type: OS::Heat::ResourceGroup
     properties:
       count: {{get_param: slaves}}

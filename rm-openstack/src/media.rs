@@ -41,6 +41,7 @@ impl Media for HeatTemplate {
 
     fn check(&self, body: &str) -> Result<()> {
         let info = TemplateInfo::read(body).map_err(|e| refused(&e))?;
+        twice(&info)?;
         undeclared(&info)
     }
 
@@ -98,6 +99,23 @@ impl Media for HeatTemplate {
 
     fn as_json(&self, body: &str) -> Option<Value> {
         crate::yaml::read(body).ok()
+    }
+}
+
+/// Heat makes no stack of a template with a parameter and a resource of one
+/// name, and takes it until then.
+fn twice(info: &TemplateInfo) -> Result<()> {
+    let is_resource = |name: &&String| {
+        let mut sections = ["resources", "Resources"].into_iter();
+        sections.any(|section| info.body[section].get(name.as_str()).is_some())
+    };
+    match info.parameters.keys().find(is_resource) {
+        Some(name) => Err(Error::invalid(format!(
+            "the template has a parameter and a resource called {name:?}, which Heat refuses"
+        ))
+        .code("template")
+        .advice("give one of them another name")),
+        None => Ok(()),
     }
 }
 
@@ -247,6 +265,8 @@ outputs:
         assert!(
             refusal(&TEMPLATE.replace("get_param: key_name", "get_param: kee")).contains("\"kee\"")
         );
+        let twice = refusal(&TEMPLATE.replace("  v: {type", "  key_name: {type"));
+        assert!(twice.contains("a resource called \"key_name\""), "{twice}");
         assert_eq!(HeatTemplate.default_slaves(TEMPLATE), Some(3));
     }
 
