@@ -50,7 +50,10 @@ pub fn genuine() -> &'static [String] {
 pub fn accepts(xml: &str) -> bool {
     let known = &*KNOWN;
     let credential = XmlVerifier.credential(xml, &known.anchors, now());
-    let verdict = credential.as_ref().map(Said::of).map_err(ToString::to_string);
+    let verdict = credential
+        .as_ref()
+        .map(Said::of)
+        .map_err(ToString::to_string);
     // At first, and when it was remembered.
     for _ in 0..2 {
         let again = REMEMBERING.credential(xml, &known.anchors, now());
