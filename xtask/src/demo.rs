@@ -51,6 +51,16 @@ pub(crate) fn demo(options: &Options) -> Result<()> {
         Options { geni: true, .. } => World::Geni,
         _ => World::Min,
     };
+    play(world)
+}
+
+/// Those that every run of all tests plays: they need neither root nor more
+/// than is there by then.
+pub(crate) fn some() -> Result<()> {
+    [World::Sim, World::Min].into_iter().try_for_each(play)
+}
+
+fn play(world: World) -> Result<()> {
     say(world.described());
     let told = match world.lab() {
         None => build().and_then(|program| tell(world, None, program)),

@@ -9,6 +9,7 @@ use hosts::Hosts;
 use steps::Steps;
 
 use crate::checks;
+use crate::demo;
 use crate::error::Result;
 use crate::install;
 use crate::linkage;
@@ -46,7 +47,7 @@ fn full() -> Result<()> {
     );
     say("  three hosts of machines and containers: LXC, libvirt, Xen in an emulated machine");
     say("  fmt, clippy, deny, docs, dependencies; then, with all of these, all tests");
-    say("then random schedules in simulated worlds, and a release without them");
+    say("then two demos, random schedules in simulated worlds, and a release without them");
     let skips = Skips::begin()?;
     let mut steps = Steps::default();
     install::judges()?;
@@ -71,6 +72,7 @@ fn full() -> Result<()> {
     steps.take("clouds are down", || clouds.stop());
     steps.take("hosts are down", || hosts.stop());
     // These want the machine for themselves.
+    steps.take("demos", demo::some);
     steps.take("simulated worlds", simulate::some);
     steps.take("release", checks::release);
     finish(steps, &skips)
