@@ -26,7 +26,7 @@ use crate::visible::{missing, see, visible};
 
 mod asked;
 
-pub use asked::{Answer, Candidate, ask};
+pub use asked::{Answer, Candidate, ask, ask_until};
 
 /// The space of the keys by which equal requests share a resource.
 pub(crate) const KEYS: &str = "engine.key";

@@ -17,12 +17,15 @@ use super::rspec::{Available, DiskImage, HardwareType, Node, Rspec, SliverType};
 use super::sliver::{GeniSliver, Joined, Refusal, Sliver, SliverTerms};
 use super::states::{self, Standing};
 
+mod admit;
 mod fit;
 mod held;
 mod linked;
 mod place;
+mod roomy;
 
 use held::NodeSliver;
+use roomy::Roomy;
 
 /// How many entries of the catalog, and how many resources, are read at once.
 const PAGE: u32 = 200;
@@ -37,6 +40,7 @@ pub struct NodeSlivers {
     kinds: Vec<Kind>,
     types: Vec<&'static str>,
     offered: usize,
+    roomy: Roomy,
 }
 
 impl NodeSlivers {
@@ -56,6 +60,7 @@ impl NodeSlivers {
             kinds,
             types,
             offered,
+            roomy: Roomy::default(),
         }
     }
 
@@ -129,7 +134,11 @@ impl GeniSliver for NodeSlivers {
             .collect();
         // Whoever asks for what can be had asks for room, too.
         let roomy = match available {
-            true => Some(place::roomy(&managers, call, means, aggregate, &known).await?),
+            true => Some(
+                self.roomy
+                    .sites(&managers, call, means, aggregate, &known)
+                    .await?,
+            ),
             false => None,
         };
         let mut after = None;
@@ -182,6 +191,15 @@ impl GeniSliver for NodeSlivers {
         into: &mut Batch,
     ) -> Result<Vec<Arc<ResourceRecord>>, Refusal> {
         place::prepare(self.managers(call)?, call, (nodes, links), terms, into).await
+    }
+
+    async fn admits(
+        &self,
+        call: &Call<'_>,
+        slivers: &[&ResourceRecord],
+        users: &[model::NodeUser],
+    ) -> Result<()> {
+        admit::admits(&self.first(self.kinds.len(), call)?, call, slivers, users).await
     }
 
     async fn held(&self, call: &Call<'_>) -> Result<Vec<Box<dyn Sliver>>> {

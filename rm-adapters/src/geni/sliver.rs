@@ -62,6 +62,22 @@ pub trait GeniSliver: Adapter {
         into: &mut Batch,
     ) -> Result<Vec<Arc<ResourceRecord>>, Refusal>;
 
+    /// Whether those of these that are only reserved can be made for these users;
+    /// asked before that is wanted, so that what their hosts can never do is
+    /// refused at once. Where nobody knows, it is not refused.
+    ///
+    /// # Errors
+    ///
+    /// Why one of them cannot.
+    async fn admits(
+        &self,
+        _call: &Call<'_>,
+        _slivers: &[&ResourceRecord],
+        _users: &[NodeUser],
+    ) -> Result<()> {
+        Ok(())
+    }
+
     /// What the caller holds of its kinds, whatever became of it.
     ///
     /// # Errors

@@ -147,15 +147,18 @@ async fn calls_go_through_while_the_engine_is_at_work_on_the_same_slivers() {
 async fn more_keys_than_anybody_needs_are_refused() {
     let lab = lab("many-keys").await;
     let slice = Slice::of(&lab, "s");
-    let key = Value::text(format!("ssh-ed25519 {}", "A".repeat(10_000)));
-    let alice = Value::of([
-        ("urn", Value::text("urn:publicid:IDN+lab:one+user+alice")),
-        ("keys", Value::Array(vec![key; 10])),
-    ]);
-    let users = Value::Array(vec![alice]);
-    let rspec = Value::text(nodes(&["a"]));
-    let arguments = vec![slice.urn(), slice.proof(), rspec, users, none()];
-    let answer = slice.call(2, "CreateSliver", arguments).await;
-    assert_eq!(code(&answer), 1, "{answer:?}");
+    // Many, and one that no host takes.
+    for (letters, keys) in [(10_000, 10), (16 * 1024, 1)] {
+        let key = Value::text(format!("ssh-ed25519 {}", "A".repeat(letters)));
+        let alice = Value::of([
+            ("urn", Value::text("urn:publicid:IDN+lab:one+user+alice")),
+            ("keys", Value::Array(vec![key; keys])),
+        ]);
+        let users = Value::Array(vec![alice]);
+        let rspec = Value::text(nodes(&["a"]));
+        let arguments = vec![slice.urn(), slice.proof(), rspec, users, none()];
+        let answer = slice.call(2, "CreateSliver", arguments).await;
+        assert_eq!(code(&answer), 1, "{answer:?}");
+    }
     assert_eq!(code(&slice.all("Status").await), 12);
 }

@@ -23,8 +23,9 @@ use tokio::sync::watch;
 use super::authority::{Draft, Party, Sign, envelope};
 
 /// It is always the same evening, or so many milliseconds later; no number is
-/// drawn twice. Whoever waits does so for as long as is said, or for so many
-/// times less where that is not zero.
+/// drawn twice. Whoever waits does so for as long as is said; the five seconds
+/// for which all sites are waited for are so many times less where that is not
+/// zero.
 #[derive(Debug, Default)]
 pub(crate) struct Evening(pub(crate) AtomicI64, AtomicU64, pub(crate) AtomicU32);
 
@@ -36,7 +37,10 @@ impl Env for Evening {
     }
 
     fn sleep(&self, d: Duration) -> BoxFuture<'static, ()> {
-        let less = self.2.load(Ordering::SeqCst).max(1);
+        let less = match d == Duration::from_secs(5) {
+            true => self.2.load(Ordering::SeqCst).max(1),
+            false => 1,
+        };
         Box::pin(tokio::time::sleep(d / less))
     }
 

@@ -15,7 +15,7 @@ use rm_core::{Caller, Kind, Tenant};
 use rm_testkit::{Fault, Rule, SimCloud, SimConfig, SimSite, Verb};
 
 use super::lab::{code, lab, lab_at, lab_of, options, sfa};
-use super::slice::{Slice, manifest, request, value};
+use super::slice::{Slice, all, manifest, nodes, request, states, value};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_site_is_asked_once_for_nodes_that_differ_in_what_they_are_told_to_do() {
@@ -85,6 +85,68 @@ async fn a_site_that_hangs_is_asked_once_and_nobody_waits_for_it_where_another_h
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_two_sites_hold_together_does_not_wait_for_one_that_hangs() {
+    let three = SimSite {
+        nodes: Some(3),
+        ..SimSite::default()
+    };
+    let sites = [
+        ("rack".to_owned(), three.clone()),
+        ("second".to_owned(), three),
+    ];
+    let config = SimConfig {
+        sites: BTreeMap::from(sites),
+        ..SimConfig::default()
+    };
+    let lab = lab_at(
+        "together",
+        config,
+        |all| register(all).unwrap(),
+        |door| door,
+    )
+    .await;
+    let operator = Caller::operator("root", "ops");
+    let catalog = lab.host.catalog();
+    for name in ["second", "dead"] {
+        let site = NewSite::new(name, "sim", &format!("sim://{name}"));
+        catalog.add_site(&operator, site).await.unwrap();
+        let means = NewCredential {
+            tenant: Some(Tenant("lab:one".to_owned())),
+            ..NewCredential::new(name, name, serde_json::json!({"account": "geni"}))
+        };
+        catalog.add_credential(&operator, means).await.unwrap();
+    }
+    // Where nobody has room for all alone, and a third site never says.
+    let hour = Fault::Slow(Duration::from_secs(3600));
+    lab.cloud
+        .inject(Rule::next(Verb::Offers, hour).at("dead").always());
+    lab.evening.2.store(100, Ordering::SeqCst);
+    let slice = Slice::of(&lab, "s");
+    let names: Vec<String> = (0..5).map(|n| format!("n{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let rspec = nodes(&names);
+    let made = tokio::time::timeout(Duration::from_secs(45), slice.create(&rspec));
+    let made = manifest(&value(&made.await.unwrap()));
+    assert_eq!(made.nodes.len(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_host_cannot_do_for_those_who_log_in_is_refused_before_anything_is_made() {
+    let lab = lab("admitted").await;
+    let slice = Slice::of(&lab, "s");
+    value(&slice.allocate(&nodes(&["a", "b"])).await);
+    lab.cloud.forbid("geni", Verb::Offers, true);
+    assert_ne!(code(&slice.all("Provision").await), 0);
+    let status = value(&slice.all("Status").await);
+    let allocated = all("geni_allocated", "geni_pending_allocation", 2);
+    assert_eq!(states(&status), allocated);
+    lab.cloud.forbid("geni", Verb::Offers, false);
+    let provisioned = value(&slice.all("Provision").await);
+    let made = all("geni_provisioned", "geni_notready", 2);
+    assert_eq!(states(&provisioned), made);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_listed_says_whether_it_can_be_had_and_is_left_out_where_it_cannot() {
     let full = SimSite {
         nodes: Some(0),
@@ -128,6 +190,20 @@ async fn what_is_listed_says_whether_it_can_be_had_and_is_left_out_where_it_cann
         told(&[("full", "true"), ("poor", "false"), ("rack", "true")])
     );
     assert_eq!(list(true).await, told(&[("rack", "true")]));
+
+    // However many ask, the sites are asked once a second.
+    let asked = || {
+        let calls = lab.cloud.calls();
+        let offers = calls.iter().filter(|c| c.verb == Verb::Offers);
+        offers.filter(|c| c.site == "rack").count()
+    };
+    for wanted in [1, 2] {
+        for _ in 0..3 {
+            assert_eq!(list(true).await, told(&[("rack", "true")]));
+        }
+        assert_eq!(asked(), wanted);
+        lab.later(Duration::from_secs(1));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

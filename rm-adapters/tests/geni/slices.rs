@@ -485,7 +485,7 @@ async fn one_slice_that_cannot_be_read_does_not_keep_the_others_from_being_forgo
     let slice = Slice::of(&lab, "s");
     value(&slice.allocate(&nodes(&["a"])).await);
     lab.later(Duration::from_secs(601));
-    for _ in 0..300 {
+    for _ in 0..3000 {
         if lab.door.tidy().await.unwrap() == 1 {
             return;
         }

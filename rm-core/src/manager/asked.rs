@@ -41,6 +41,16 @@ impl Answer {
     pub fn late() -> String {
         format!("it did not answer within {} s", PROMPT.as_secs())
     }
+
+    /// For how many nodes it says that there is room, as far as it knows; none
+    /// where it offers nothing.
+    pub fn room(&self) -> u64 {
+        let Self::Said(Ok(offers)) = self else {
+            return 0;
+        };
+        let room = offers.iter().map(|o| o.nodes_left.unwrap_or(u64::MAX));
+        room.max().unwrap_or(0)
+    }
 }
 
 /// The answers of the places, in the order of the places. Where none has room
@@ -52,12 +62,28 @@ pub async fn ask<M: Model>(
     candidates: &[Candidate<M>],
     nodes: impl Fn(&Want<M>) -> u64 + Send + Sync,
 ) -> Vec<Answer> {
+    let needed: Vec<u64> = candidates.iter().map(|c| nodes(&c.want)).collect();
+    let enough = |answers: &[Answer]| {
+        let mut all = answers.iter().zip(&needed);
+        all.any(|(answer, needed)| answer.room() >= *needed)
+    };
+    ask_until(env, who, candidates, enough).await
+}
+
+/// The same where what is asked for need not be at one place: where those that
+/// answer in time are not `enough` together, more are waited for until they are.
+pub async fn ask_until<M: Model>(
+    env: &dyn Env,
+    who: &Caller,
+    candidates: &[Candidate<M>],
+    enough: impl Fn(&[Answer]) -> bool + Send + Sync,
+) -> Vec<Answer> {
     let places = candidates.iter().enumerate();
     let mut asked: FuturesUnordered<_> = places.map(|(n, c)| one(n, who, c)).collect();
     let mut answers: Vec<Answer> = candidates.iter().map(|_| Answer::Late).collect();
     let mut prompt = env.sleep(PROMPT);
-    let (mut in_time, mut found) = (true, false);
-    while in_time || !found {
+    let mut in_time = true;
+    while in_time || !enough(&answers) {
         let next = match in_time {
             true => select(asked.next(), &mut prompt).await,
             false => Either::Left((asked.next().await, &mut prompt)),
@@ -70,14 +96,7 @@ pub async fn ask<M: Model>(
                 continue;
             }
         };
-        if let (Some(answer), Some(candidate)) = (answers.get_mut(place), candidates.get(place)) {
-            let needed = nodes(&candidate.want);
-            let has_room = |offers: &Vec<Offer>| {
-                offers
-                    .iter()
-                    .any(|o| o.nodes_left.is_none_or(|left| left >= needed))
-            };
-            found |= said.as_ref().is_ok_and(has_room);
+        if let Some(answer) = answers.get_mut(place) {
             *answer = Answer::Said(said);
         }
     }

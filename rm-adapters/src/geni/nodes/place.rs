@@ -5,27 +5,26 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rm_core::backend::Offer;
-use rm_core::catalog::{Credential, Image, Site};
+use rm_core::catalog::{Credential, Site};
 use rm_core::life::Wanted;
-use rm_core::manager::{Answer, Candidate, Terms, Want, ask};
+use rm_core::manager::{Answer, Candidate, Terms, Want, ask_until};
 use rm_core::model::{self, Json, NodeSpec, Power};
 use rm_core::record::ResourceRecord;
 use rm_core::store::{Batch, By};
 use rm_core::{Call, Caller, CatalogId, Error, ErrorKind, Result};
 
 use super::{Manager, PAGE, fit, images, linked};
-use crate::geni::Urn;
-use crate::geni::rspec::{DiskImage, Node, SliverType};
+use crate::geni::rspec::Node;
 use crate::geni::sliver::{Joined, Refusal, SliverTerms};
 use crate::geni::xml::short;
 use crate::geni::xmlrpc::Value;
 
 /// A site that makes a type of sliver, and by whose means.
-struct Place {
+pub(super) struct Place {
     sliver_type: &'static str,
-    manager: Manager,
-    site: Site,
-    credential: Arc<Credential>,
+    pub(super) manager: Manager,
+    pub(super) site: Site,
+    pub(super) credential: Arc<Credential>,
 }
 
 pub(super) async fn prepare(
@@ -37,12 +36,18 @@ pub(super) async fn prepare(
 ) -> Result<Vec<Arc<ResourceRecord>>, Refusal> {
     linked::apart(nodes, links)?;
     let images = images(call).await?;
+    let groups = linked::groups(nodes.len(), links);
     let mut room = Room {
         call,
         types: managers.iter().map(|(name, _)| *name).collect(),
         places: places(managers, call, terms.means).await?,
         terms,
         nodes: u64::try_from(nodes.len()).unwrap_or(u64::MAX),
+        together: groups
+            .iter()
+            .map(Vec::len)
+            .max()
+            .map_or(0, |n| u64::try_from(n).unwrap_or(u64::MAX)),
         asked: BTreeMap::new(),
         silent: BTreeSet::new(),
         taken: BTreeMap::new(),
@@ -50,7 +55,7 @@ pub(super) async fn prepare(
     let ends = linked::ends(links);
     let mut found: BTreeMap<usize, (NodeSpec, usize, Offer)> = BTreeMap::new();
     let mut why = None;
-    for group in linked::groups(nodes.len(), links) {
+    for group in groups {
         let mut wanted = Vec::with_capacity(group.len());
         for at in group {
             let Some(node) = nodes.get(at) else { continue };
@@ -96,55 +101,27 @@ pub(super) async fn prepare(
     Ok(made)
 }
 
-/// The sites that say that there is room for a node; one that does not answer
-/// within the time that all are waited for has none. Those that are not asked,
-/// for there is no image to ask for, have none either.
-pub(super) async fn roomy(
-    managers: &[(&'static str, Manager)],
-    call: &Call<'_>,
-    means: &Caller,
-    aggregate: &Urn,
-    images: &[Image],
-) -> Result<BTreeSet<CatalogId>> {
-    let Some(image) = images.first() else {
-        return Ok(BTreeSet::new());
+/// A node as a site is asked for it: the same for all that differ in nothing of
+/// which it makes a difference.
+///
+/// What it is called and told to do takes no room, and the addresses on links
+/// are their own. A site is asked only whether it can bring so many KiB of
+/// commands.
+pub(super) fn shape(spec: &NodeSpec) -> NodeSpec {
+    // A command has an end, which counts, too.
+    let told: usize = spec.boot_commands.iter().map(|c| c.len() + 1).sum();
+    let told = (told >> 10 << 10).saturating_sub(1);
+    let told = spec.boot_commands.first().map(|_| " ".repeat(told));
+    let mut shape = NodeSpec {
+        hostname: None,
+        boot_commands: told.into_iter().collect(),
+        ..spec.clone()
     };
-    let any = Node {
-        sliver_types: vec![SliverType {
-            disk_images: vec![DiskImage {
-                name: Some(image.name.as_str().into()),
-                ..DiskImage::default()
-            }],
-            ..SliverType::default()
-        }],
-        ..Node::default()
-    };
-    let spec = fit::spec(&any, images, aggregate)?;
-    let candidates: Vec<Candidate<model::Node>> = places(managers.to_vec(), call, means)
-        .await?
-        .into_iter()
-        .map(|place| Candidate {
-            manager: place.manager,
-            want: Want {
-                site: place.site,
-                credential: place.credential.id,
-                spec: spec.clone(),
-                key: None,
-            },
-        })
-        .collect();
-    let answers = ask(&**call.host.env(), call.who, &candidates, |_| 1).await;
-    let has_room = |answer: &Answer| match answer {
-        Answer::Said(Ok(offers)) => offers
-            .iter()
-            .any(|o| o.nodes_left.is_none_or(|left| left > 0)),
-        Answer::Said(Err(_)) | Answer::Late => false,
-    };
-    let all = candidates.iter().zip(&answers);
-    Ok(all
-        .filter(|(_, answer)| has_room(answer))
-        .map(|(candidate, _)| candidate.want.site.id)
-        .collect())
+    for end in shape.interfaces.iter_mut().filter(|i| i.link.is_some()) {
+        end.link = Some("a link".to_owned());
+        end.addresses.clear();
+    }
+    shape
 }
 
 fn silent(place: &Place) -> Error {
@@ -170,7 +147,7 @@ fn no_room(asked: usize, had: usize, first: &str) -> Refusal {
 
 /// Every site that makes one of these types, with the aggregate's means to use
 /// it; those without means are left out.
-async fn places(
+pub(super) async fn places(
     managers: Vec<(&'static str, Manager)>,
     call: &Call<'_>,
     means: &Caller,
@@ -208,8 +185,9 @@ struct Room<'a> {
     types: Vec<&'static str>,
     places: Vec<Place>,
     terms: &'a SliverTerms<'a>,
-    /// How many nodes are asked for.
+    /// How many nodes are asked for, and how many of them are linked at the most.
     nodes: u64,
+    together: u64,
     /// Offers by the shape of what was asked for, the best first, each with the
     /// place that makes it.
     asked: BTreeMap<String, Vec<(usize, Offer)>>,
@@ -272,23 +250,7 @@ impl Room<'_> {
     /// Asks for a node, once for each shape; answers under which key that is.
     async fn offers(&mut self, node: &Node, spec: &NodeSpec) -> Result<String> {
         let wanted = self.wanted(node);
-        // What it is called and told to do takes no room, and the addresses on
-        // links are their own. A site is asked only whether it can bring so many
-        // KiB of commands.
-        let told: usize = spec.boot_commands.iter().map(|c| c.len() + 1).sum();
-        let told = spec
-            .boot_commands
-            .first()
-            .map(|_| " ".repeat(told >> 10 << 10));
-        let mut shape = NodeSpec {
-            hostname: None,
-            boot_commands: told.into_iter().collect(),
-            ..spec.clone()
-        };
-        for end in shape.interfaces.iter_mut().filter(|i| i.link.is_some()) {
-            end.link = Some("a link".to_owned());
-            end.addresses.clear();
-        }
+        let shape = shape(spec);
         let said = |text: &Option<Box<str>>| text.as_deref().unwrap_or_default().to_owned();
         let key = [
             wanted.to_owned(),
@@ -340,8 +302,13 @@ impl Room<'_> {
                 },
             });
         }
-        let (env, all) = (&**self.call.host.env(), self.nodes);
-        let answers = ask(env, self.call.who, &candidates, |_| all).await;
+        // What is not linked may be at several sites.
+        let (env, all, together) = (&**self.call.host.env(), self.nodes, self.together);
+        let enough = |answers: &[Answer]| {
+            let rooms = || answers.iter().map(Answer::room);
+            rooms().any(|room| room >= together) && rooms().fold(0, u64::saturating_add) >= all
+        };
+        let answers = ask_until(env, self.call.who, &candidates, enough).await;
         let mut offers: Vec<Offer> = Vec::new();
         let mut waiting = BTreeMap::new();
         let mut late = Vec::new();

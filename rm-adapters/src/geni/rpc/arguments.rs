@@ -184,6 +184,9 @@ const USERS: usize = 1000;
 /// How long their keys may be together: every sliver gets a copy.
 const KEYS: usize = 64 << 10;
 
+/// How long one may be: no host takes a longer one.
+const KEY: usize = 16 << 10;
+
 /// Who can log in: the accounts are called after the names in the URNs.
 pub(super) fn users(value: Option<&Value>) -> Result<Vec<NodeUser>> {
     let list = match value {
@@ -211,6 +214,12 @@ pub(super) fn users(value: Option<&Value>) -> Result<Vec<NodeUser>> {
             if !key.contains(' ') || key.contains(|c: char| c.is_control()) {
                 return Err(bad(format!("a key of {urn} is no public key of ssh"))
                     .advice("send one line as in authorized_keys"));
+            }
+            if key.len() > KEY {
+                return Err(
+                    bad(format!("a key of {urn} is longer than {} KiB", KEY >> 10))
+                        .advice("send a key of RSA, ECDSA or Ed25519"),
+                );
             }
             bytes += key.len();
             if bytes > KEYS {

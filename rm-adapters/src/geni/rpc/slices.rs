@@ -218,6 +218,28 @@ impl Rpc {
         Ok((opened, done))
     }
 
+    /// Refuses to make slivers for users whom their hosts can never let in.
+    pub(super) async fn admits(
+        &self,
+        slice: &Urn,
+        about: &About,
+        users: &[NodeUser],
+    ) -> Result<()> {
+        let (opened, slivers) = self.look(slice, about).await?;
+        let mut of: BTreeMap<&str, (&Arc<dyn GeniSliver>, Vec<&ResourceRecord>)> = BTreeMap::new();
+        for done in &slivers {
+            let (_, all) = of
+                .entry(done.adapter.name())
+                .or_insert_with(|| (&done.adapter, Vec::new()));
+            all.push(&done.record);
+        }
+        let call = self.host.call(&opened.owner);
+        for (adapter, slivers) in of.into_values() {
+            adapter.admits(&call, &slivers, users).await?;
+        }
+        Ok(())
+    }
+
     /// The slice that a call is about: the one that is named, or that of the
     /// first sliver; see [`of_one_slice`](Self::of_one_slice).
     pub(super) async fn slice_of(&self, about: &About) -> Result<Urn> {

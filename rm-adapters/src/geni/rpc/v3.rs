@@ -80,6 +80,9 @@ impl Rpc {
             }))
         };
         let best_effort = options.flag("geni_best_effort")?;
+        if !best_effort {
+            self.admits(&asked.slice, &asked.about, &users).await?;
+        }
         let (opened, done) = self
             .change(&asked.slice, &asked.about, best_effort, provision)
             .await?;

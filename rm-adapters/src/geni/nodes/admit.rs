@@ -1,0 +1,56 @@
+//! Whether the hosts of nodes can make them for whom they are to be made.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use rm_core::life::Wanted;
+use rm_core::manager::Want;
+use rm_core::model::{Json, NodeSpec, NodeUser};
+use rm_core::record::ResourceRecord;
+use rm_core::{Call, Result};
+
+use super::Manager;
+use super::place::shape;
+
+/// How long a site is waited for.
+const PROMPT: Duration = Duration::from_secs(5);
+
+/// Asks each site once for each shape of node. One that does not answer will say
+/// itself what it cannot do.
+pub(super) async fn admits(
+    managers: &[(&'static str, Manager)],
+    call: &Call<'_>,
+    slivers: &[&ResourceRecord],
+    users: &[NodeUser],
+) -> Result<()> {
+    let (mut asked, mut silent) = (BTreeSet::new(), BTreeSet::new());
+    for record in slivers.iter().filter(|r| r.wanted == Wanted::Reserved) {
+        let place = &record.place;
+        let mut spec = shape(&place.spec.read::<NodeSpec>()?);
+        spec.users = users.to_vec();
+        let key = Json::of(&spec)?.as_str().to_owned();
+        if silent.contains(&place.site) || !asked.insert((place.site, place.credential, key)) {
+            continue;
+        }
+        let site = call.host.catalog().site(&place.site.to_string()).await?;
+        let serves = |m: &Manager| m.serves().kind == record.kind && m.serves().api == site.api;
+        let manager = managers.iter().map(|(_, m)| m).find(|m| serves(m));
+        let Some(manager) = manager else { continue };
+        let want = Want {
+            credential: place.credential,
+            spec,
+            key: None,
+            site,
+        };
+        let wait = call.host.env().sleep(PROMPT);
+        match select(manager.only(&want), wait).await {
+            Either::Left((Err(e), _)) => return Err(e.site(place.site_name.clone())),
+            Either::Left((Ok(_), _)) => {}
+            Either::Right(_) => {
+                silent.insert(place.site);
+            }
+        }
+    }
+    Ok(())
+}
