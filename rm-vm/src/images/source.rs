@@ -101,7 +101,8 @@ async fn fetch(image: &Image, url: Url, into: &Path, most: u64, pace: Pace) -> R
         .build()
         .map_err(|e| silent(image, e))?;
     let begun = Instant::now();
-    let answer = client.get(url).send().await;
+    let answer = tokio::time::timeout(pace.grace, client.get(url).send()).await;
+    let answer = answer.map_err(|_| slow(image, 0, begun.elapsed()))?;
     let answer = answer.map_err(|e| silent(image, e))?;
     let status = answer.status();
     // Those who are told to wait, or come too early, are not told that it will
@@ -133,21 +134,20 @@ async fn fetch(image: &Image, url: Url, into: &Path, most: u64, pace: Pace) -> R
         file.write_all(&piece).await.map_err(unwritten)?;
         let (took, bytes) = (begun.elapsed(), most - left);
         if !pace.is_kept(took, bytes) {
-            // Whoever asked for it may have been told long ago to try again.
-            tracing::warn!(
-                image = image.name,
-                bytes,
-                seconds = took.as_secs(),
-                "an image comes too slowly"
-            );
-            return Err(Error::Unavailable(format!(
-                "the source of the image {:?} is too slow: {bytes} bytes in {} s",
-                image.name,
-                took.as_secs()
-            )));
+            return Err(slow(image, bytes, took));
         }
     }
     file.flush().await.map_err(unwritten)
+}
+
+/// A server that does not keep to its pace.
+fn slow(image: &Image, bytes: u64, took: Duration) -> Error {
+    // Whoever asked for it may have been told long ago to try again.
+    let (image, seconds) = (&image.name, took.as_secs());
+    tracing::warn!(image, bytes, seconds, "an image comes too slowly");
+    Error::Unavailable(format!(
+        "the source of the image {image:?} is too slow: {bytes} bytes in {seconds} s"
+    ))
 }
 
 /// What came of asking, without the address, which may hold a secret.
@@ -270,6 +270,37 @@ mod tests {
         assert!(PACE.is_kept(minute / 2, 1) && !PACE.is_kept(minute, 60));
         assert!(PACE.is_kept(minute, 60 * PACE.least));
         assert!(!PACE.is_kept(PACE.whole, u64::MAX));
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_slow_to_say_what_comes_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = server.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            let (mut line, _) = server.accept().await.unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                request.push(line.read_u8().await.unwrap());
+            }
+            line.write_all(b"HTTP/1.1 200 OK\r\nx: ").await.unwrap();
+            // A byte now and then, so that it is never silent.
+            while line.write_all(b"H").await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        });
+        let image = Image {
+            source: format!("http://127.0.0.1:{port}/image"),
+            ..at("").await
+        };
+        let path = folder.path().join("image");
+        let soon = Pace {
+            grace: Duration::from_millis(200),
+            ..PACE
+        };
+        let url = address(&image).unwrap();
+        let e = fetch(&image, url, &path, 100, soon).await.unwrap_err();
+        assert!(e.to_string().contains("too slow"), "{e}");
     }
 
     #[tokio::test]

@@ -21,13 +21,30 @@ pub(super) enum Want {
     Sizes,
 }
 
-/// By UUID, for a name may come again with other interfaces.
 #[derive(Debug, Default)]
-pub(super) struct Known(Mutex<BTreeMap<Uuid, (Share, Instant)>>);
+pub(super) struct Known(Mutex<Shares>);
+
+#[derive(Debug, Default)]
+struct Shares {
+    /// By UUID, for a name may come again with other interfaces.
+    of: BTreeMap<Uuid, (Share, Instant)>,
+    /// Counts what was forgotten.
+    forgotten: u64,
+}
+
+/// What had been changed by then. What was read from then on is not kept where
+/// there is more by now: it may be older.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct AsOf(u64);
 
 impl Known {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Uuid, (Share, Instant)>> {
+    fn lock(&self) -> MutexGuard<'_, Shares> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// To be asked before anything is read.
+    pub(super) fn as_of(&self) -> AsOf {
+        AsOf(self.lock().forgotten)
     }
 
     /// What is known of all domains there are, and those of which it is not
@@ -38,7 +55,7 @@ impl Known {
 
     fn sort_at(&self, now: Instant, all: Vec<Handle>, want: Want) -> (Vec<Share>, Vec<Handle>) {
         let mut known = self.lock();
-        let mut before = std::mem::take(&mut *known);
+        let mut before = std::mem::take(&mut known.of);
         let (mut shares, mut unknown) = (Vec::with_capacity(all.len()), Vec::new());
         for handle in all {
             let found = before.remove(&handle.uuid).filter(|(share, read)| {
@@ -49,7 +66,7 @@ impl Known {
             match found {
                 Some((share, read)) => {
                     shares.push(share.clone());
-                    known.insert(handle.uuid, (share, read));
+                    known.of.insert(handle.uuid, (share, read));
                 }
                 None => unknown.push(handle),
             }
@@ -57,14 +74,19 @@ impl Known {
         (shares, unknown)
     }
 
-    /// What was read just now.
-    pub(super) fn keep(&self, uuid: Uuid, share: Share) {
-        self.lock().insert(uuid, (share, Instant::now()));
+    /// What was read just now, and not before this.
+    pub(super) fn keep(&self, as_of: AsOf, uuid: Uuid, share: Share) {
+        let mut known = self.lock();
+        if as_of.0 == known.forgotten {
+            known.of.insert(uuid, (share, Instant::now()));
+        }
     }
 
     /// It was changed.
     pub(super) fn forget(&self, name: &str) {
-        self.lock().retain(|_, (share, _)| share.name != name);
+        let mut known = self.lock();
+        known.forgotten += 1;
+        known.of.retain(|_, (share, _)| share.name != name);
     }
 }
 
@@ -104,7 +126,7 @@ mod tests {
         let mut all: Vec<Handle> = (0..200).map(|n| handle(&format!("n{n}"), n)).collect();
         assert_eq!(names(&known, &all, Want::Sizes).len(), 200);
         for of in &all {
-            known.keep(of.uuid, share(&of.name, Some("{}")));
+            known.keep(known.as_of(), of.uuid, share(&of.name, Some("{}")));
         }
         all.push(handle("new", 200));
         let (shares, unknown) = known.sort(all.clone(), Want::Sizes);
@@ -120,11 +142,23 @@ mod tests {
     }
 
     #[test]
+    fn what_was_read_before_we_changed_something_is_not_kept() {
+        let known = Known::default();
+        let all = [handle("ours", 1)];
+        let before = known.as_of();
+        known.forget("ours");
+        known.keep(before, all[0].uuid, share("ours", Some("{}")));
+        assert_eq!(names(&known, &all, Want::Sizes), ["ours"]);
+        known.keep(known.as_of(), all[0].uuid, share("ours", Some("{}")));
+        assert_eq!(names(&known, &all, Want::Sizes), [""; 0]);
+    }
+
+    #[test]
     fn what_others_may_have_changed_is_asked_for_again() {
         let known = Known::default();
         let all = [handle("ours", 1), handle("theirs", 2)];
-        known.keep(all[0].uuid, share("ours", Some("{}")));
-        known.keep(all[1].uuid, share("theirs", None));
+        known.keep(known.as_of(), all[0].uuid, share("ours", Some("{}")));
+        known.keep(known.as_of(), all[1].uuid, share("theirs", None));
         assert_eq!(later(&known, AGE / 2, &all, Want::Sizes), [""; 0]);
         assert_eq!(later(&known, AGE * 2, &all, Want::Notes), ["theirs"]);
         let both = ["ours", "theirs"];

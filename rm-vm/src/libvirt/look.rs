@@ -41,6 +41,7 @@ impl Libvirt {
     pub(super) async fn taken(&self, want: Want) -> Result<Vec<Share>> {
         let all = self.client.list_domains(ListFlags::default()).await;
         let all = all.map_err(|e| failure("", &e))?;
+        let as_of = self.known.as_of();
         let (mut shares, unknown) = self.known.sort(all, want);
         let asked = stream::iter(unknown).map(|handle| async move {
             let share = self.share(&handle).await?;
@@ -48,7 +49,7 @@ impl Libvirt {
         });
         let read = asked.buffer_unordered(AT_ONCE).try_collect::<Vec<_>>();
         for (uuid, share) in read.await?.into_iter().flatten() {
-            self.known.keep(uuid, share.clone());
+            self.known.keep(as_of, uuid, share.clone());
             shares.push(share);
         }
         Ok(shares)
