@@ -51,8 +51,9 @@ pub(super) fn run(command: &GeniCommand, out: Output) -> Result<()> {
             let made = Testbed::open(of)?.slice(name, user)?;
             out.show(&made, |made| format!("Made {}", cell(&made["credential"])))
         }
-        // They are of the store, and no authority's.
-        GeniCommand::Shut(_) => Ok(()),
+        GeniCommand::Shut(_) => Err(Failure::usage(
+            "slices that were shut down are asked for in the store, and of no authority",
+        )),
     }
 }
 
