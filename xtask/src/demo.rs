@@ -51,21 +51,24 @@ pub(crate) fn demo(options: &Options) -> Result<()> {
         Options { geni: true, .. } => World::Geni,
         _ => World::Min,
     };
-    play(world)
+    play(world, build)
 }
 
-/// Those that every run of all tests plays: they need neither root nor more
-/// than is there by then.
+/// Those that every run of all tests plays, with the program that the tests
+/// had: they need neither root nor more than is there by then.
 pub(crate) fn some() -> Result<()> {
-    [World::Sim, World::Min].into_iter().try_for_each(play)
+    let worlds = [World::Sim, World::Min];
+    worlds
+        .into_iter()
+        .try_for_each(|w| play(w, || Ok(program())))
 }
 
-fn play(world: World) -> Result<()> {
+fn play(world: World, build: impl Fn() -> Result<PathBuf>) -> Result<()> {
     say(world.described());
     let told = match world.lab() {
         None => build().and_then(|program| tell(world, None, program)),
-        Some(lab) if !lab.kind.is_cloud() => on_this_machine(world, &lab),
-        Some(lab) => on_cloud(world, &lab),
+        Some(lab) if !lab.kind.is_cloud() => on_this_machine(world, &lab, build),
+        Some(lab) => on_cloud(world, &lab, build),
     };
     // Said last, below everything that was stopped.
     match told {
@@ -77,7 +80,7 @@ fn play(world: World) -> Result<()> {
 
 /// On a cloud that comes up while the program is built, and goes down
 /// whatever happens.
-fn on_cloud(world: World, lab: &Lab) -> Result<()> {
+fn on_cloud(world: World, lab: &Lab, build: impl Fn() -> Result<PathBuf>) -> Result<()> {
     lab.clear()?;
     let guard = Guard::over(&[lab])?;
     let told = thread::scope(|scope| {
@@ -98,7 +101,7 @@ fn on_cloud(world: World, lab: &Lab) -> Result<()> {
 
 /// With containers of this machine, which is afterwards as it was before but
 /// for the packages.
-fn on_this_machine(world: World, lab: &Lab) -> Result<()> {
+fn on_this_machine(world: World, lab: &Lab, build: impl Fn() -> Result<PathBuf>) -> Result<()> {
     containers::need_root()?;
     lab.clear()?;
     lab.install()?;
@@ -126,7 +129,11 @@ fn build() -> Result<PathBuf> {
     Run::cargo()
         .args(["build", "--locked", "--package", "operation-manager"])
         .run()?;
-    Ok(paths::target().join("debug/operation-manager"))
+    Ok(program())
+}
+
+fn program() -> PathBuf {
+    paths::target().join("debug/operation-manager")
 }
 
 fn tell(world: World, lab: Option<&Lab>, program: PathBuf) -> Result<()> {
