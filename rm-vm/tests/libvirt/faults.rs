@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use rm_core::ResourceId;
 use rm_core::life::State;
 use rm_core::model::Power;
+use rm_core::{ErrorKind, ResourceId};
 use rm_libvirt::{DestroyFlags, ListFlags};
 use rm_vm::libvirt::Libvirt;
 use serde_json::json;
@@ -178,6 +178,44 @@ async fn a_guest_that_will_not_stop_is_stopped_when_its_grace_is_over() {
     let node = p.ready(id).await;
     assert_eq!(node.view().unwrap().power, Power::Stopped);
     p.end(id).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_managers_share_a_libvirt_and_its_addresses_until_there_are_none() {
+    let Some(lab) = Lab::of_this_run("two_managers_share_a_libvirt_and_its_addresses") else {
+        return;
+    };
+    let folder = storage(&lab);
+    // Just enough for both.
+    let place = lab.place("lxc", folder.path(), [20, 23]);
+    let one = Program::on(place.clone()).await;
+    let other = Program::on(place).await;
+    let mut nodes = Vec::new();
+    for _ in 0..2 {
+        for program in [&one, &other] {
+            let id = program.ask(program.place.spec(), false).await.unwrap();
+            nodes.push((program, id));
+        }
+    }
+    let mut given = BTreeSet::new();
+    for (program, id) in &nodes {
+        let view = program.ready(*id).await.view().unwrap();
+        let address = view.interfaces[0].addresses[0];
+        assert!(given.insert(address.ip), "{address} is given twice");
+    }
+    let full = other.ask(other.place.spec(), false).await.unwrap_err();
+    assert_eq!(full.kind(), ErrorKind::NoCapacity, "{full}");
+    // What one gives up the other takes, and leaves the rest alone.
+    let (_, first) = nodes.remove(0);
+    one.end(first).await;
+    let (last, _) = other.node(other.place.spec()).await;
+    nodes.push((&other, last));
+    let view = other.get(last).await.view().unwrap();
+    assert!(given.contains(&view.interfaces[0].addresses[0].ip));
+    for (program, id) in nodes {
+        program.ready(id).await;
+        program.end(id).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
