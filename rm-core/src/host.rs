@@ -27,6 +27,7 @@ use crate::operations::Operations;
 use crate::orphans::Orphans;
 use crate::outbox::Outbox;
 use crate::policy::{CheapestThenRoomiest, Placement, Policy};
+use crate::quarantine::Quarantine;
 use crate::quota::over_quota;
 use crate::rebuild::Rebuild;
 use crate::record::ResourceRecord;
@@ -210,6 +211,11 @@ impl Host {
     /// What was believed of a resource when, and why; also of what is gone.
     pub fn history(&self) -> History<'_> {
         History::new(&self.core)
+    }
+
+    /// What waits for a person to decide, and its ways out.
+    pub fn quarantine(&self) -> Quarantine<'_> {
+        Quarantine::new(&self.core)
     }
 
     /// What bears our mark and is no record's, for operators.

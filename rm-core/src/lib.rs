@@ -15,6 +15,7 @@
 //! | who is told | [`event`], [`signal`], [`outbox`], [`operations`], [`calls`] |
 //! | what was believed when, and why | [`history`] |
 //! | what is left over at sites | [`orphans`] |
+//! | what waits for a person | [`quarantine`] |
 //! | a store that is lost | [`rebuild`], [`owner`] |
 //! | how users get accounts on a cluster | [`accounts`] |
 //! | what makes it happen | [`engine`] |
@@ -46,6 +47,7 @@ pub mod orphans;
 pub mod outbox;
 pub mod owner;
 pub mod policy;
+pub mod quarantine;
 mod quota;
 pub mod rebuild;
 pub mod record;

@@ -81,6 +81,9 @@ pub(crate) enum Command {
     Events(Events),
     /// What was believed of a cluster when, which step did what, and why
     History(History),
+    /// What waits for an operator to decide, of any kind, and the ways out
+    #[command(subcommand)]
+    Quarantine(QuarantineCommand),
     /// What bears our mark at any site and is no record's; for operators
     Orphans(Orphans),
     /// The store: what to do when it is lost
@@ -168,6 +171,41 @@ pub(crate) struct History {
     /// What was believed at this moment: 2026-11-22T14:02:00Z
     #[arg(long, value_name = "TIME")]
     pub(crate) at: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum QuarantineCommand {
+    /// List what is in quarantine: yours, or everybody's for operators
+    List,
+    /// Show one resource, in quarantine or not
+    Show {
+        /// Its id
+        resource: String,
+    },
+    /// Try again what is in quarantine, for operators, or what has failed
+    Retry {
+        /// Its id
+        resource: String,
+    },
+    /// Take what is at the site for its thing; for operators
+    Adopt {
+        /// Its id
+        resource: String,
+        /// How the site names the thing
+        #[arg(long = "remote", value_name = "ID")]
+        remote: String,
+        /// By what it is known to be this one; kept in the history
+        #[arg(long)]
+        reason: String,
+    },
+    /// Forget it, whatever is left of it; for operators
+    Abandon {
+        /// Its id
+        resource: String,
+        /// Why; kept in the history
+        #[arg(long)]
+        reason: String,
+    },
 }
 
 #[derive(Debug, Args)]

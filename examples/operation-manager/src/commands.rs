@@ -26,6 +26,7 @@ mod init;
 mod key;
 mod orphans;
 mod progress;
+mod quarantine;
 mod request;
 #[cfg(feature = "geni")]
 mod rspec;
@@ -103,6 +104,7 @@ async fn call(client: &Client, out: Output, command: Command) -> Result<()> {
         Command::Cluster(command) => cluster::run(client, out, command).await,
         Command::Plan(request) => request::plan(client, out, &request).await,
         Command::Events(events) => events::all(client, out, &events).await,
+        Command::Quarantine(command) => quarantine::run(client, out, command).await,
         Command::History(history) => history::show(client, out, &history).await,
         _ => Ok(()),
     }

@@ -8,10 +8,11 @@ use rm_core::clusters::{ClusterRequest, Created, Reuse, Size};
 use rm_core::life::State;
 use rm_core::model::Cluster;
 use rm_core::resource::Resource;
-use rm_core::{Call, CatalogId, Error, ErrorKind, HoldId, RemoteId, ResourceId, Result};
+use rm_core::{Call, CatalogId, Error, ErrorKind, HoldId, ResourceId, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::quarantine::{Abandon, Adopt};
 use super::schemas::MOST_SLAVES;
 use super::{operations, page, view};
 use crate::door::{Reply, Request};
@@ -277,11 +278,6 @@ pub(super) async fn retry(call: &Call<'_>, request: &Request) -> Result<Reply> {
     under_way(call, request, &again, generation, Value::Null)
 }
 
-#[derive(Deserialize)]
-struct Abandon {
-    reason: String,
-}
-
 pub(super) async fn abandon(call: &Call<'_>, request: &Request) -> Result<Reply> {
     let given: Abandon = request.read()?;
     find(call, request)
@@ -289,12 +285,6 @@ pub(super) async fn abandon(call: &Call<'_>, request: &Request) -> Result<Reply>
         .abandon(call.who, &given.reason)
         .await?;
     Ok(Reply::ok(json!({"abandoned": true})))
-}
-
-#[derive(Deserialize)]
-struct Adopt {
-    id: RemoteId,
-    reason: String,
 }
 
 pub(super) async fn adopt(call: &Call<'_>, request: &Request) -> Result<Reply> {

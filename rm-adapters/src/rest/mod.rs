@@ -118,6 +118,22 @@
 //! | `POST /plan` | as `POST /clusters` | 200 `{"considered": [...], "reuses"?: UUID, "quota_left": {"clusters", "nodes"}}`; a limit that does not exist is null |
 //! | `GET /plan` | `?appliance=&slaves=&site=&reuse=` | the same |
 //!
+//! # Quarantine
+//!
+//! What the engine will not guess about waits for a person: a cluster, a node
+//! of it, a node alone, an image's copy. It is shown with `"state":
+//! "quarantined"` and a `reason`, counts in quotas, and has three ways out.
+//!
+//! | call | body | answer |
+//! |---|---|---|
+//! | `GET /quarantine` | | 200 list of resources: those of the caller, or everybody's for operators |
+//! | `GET /resources/{id}` | | 200 `{id, kind, name, tenant, site, state, wanted, generation, seen_generation, reason, nodes, part_of?, remote?, holds, created, updated}`; `remote` is for operators |
+//! | `POST /resources/{id}/retry` | | 202 resource: what is in quarantine an operator tries again, what has failed who holds it |
+//! | `POST /resources/{id}/adopt` | `{id, reason}` | 202 resource: what the site names so is its thing |
+//! | `POST /resources/{id}/abandon` | `{reason}` | 200 `{"abandoned": true}` |
+//!
+//! Who did it, and why, stands in the events and the history.
+//!
 //! # Orphans
 //!
 //! | call | body | answer |
@@ -177,6 +193,7 @@ mod events;
 mod history;
 mod operations;
 mod orphans;
+mod quarantine;
 mod resources;
 mod schemas;
 pub(crate) mod view;

@@ -8,8 +8,8 @@ use rm_core::{Call, Result, Role};
 use serde_json::{Map, Value, json};
 
 use super::{
-    AFTER, LIMIT, RestOptions, callbacks, clusters, events, history, operations, orphans, schemas,
-    view,
+    AFTER, LIMIT, PAGE, RestOptions, callbacks, clusters, events, history, operations, orphans, quarantine,
+    schemas, view,
 };
 use crate::door::{
     Access, Dialect, JsonContract, Method, Param, ParamKind, Reply, Request, Route,
@@ -222,6 +222,46 @@ static ROUTES: &[Route] = &[
     }]),
     Route::new(
         Method::Get,
+        "/quarantine",
+        "listQuarantine",
+        "What waits for an operator to decide, of any kind: the caller's, or everybody's for operators",
+        &[(200, Some("ResourceList"))],
+    )
+    .query(PAGE),
+    Route::new(
+        Method::Get,
+        "/resources/{id}",
+        "getResource",
+        "One resource of any kind",
+        &[(200, Some("Resource"))],
+    ),
+    Route::new(
+        Method::Post,
+        "/resources/{id}/retry",
+        "retryResource",
+        "Tries again what failed or is in quarantine",
+        &[(202, Some("Resource"))],
+    ),
+    Route::new(
+        Method::Post,
+        "/resources/{id}/adopt",
+        "adoptResource",
+        "Takes what is at the site for the thing of a resource in quarantine",
+        &[(202, Some("Resource"))],
+    )
+    .access(OPERATOR)
+    .takes("Adopt"),
+    Route::new(
+        Method::Post,
+        "/resources/{id}/abandon",
+        "abandonResource",
+        "Forgets what is in quarantine, whatever is left of it",
+        &[(200, Some("Abandoned"))],
+    )
+    .access(OPERATOR)
+    .takes("Abandon"),
+    Route::new(
+        Method::Get,
         "/orphans",
         "listOrphans",
         "What bears our mark at any site and is no record's",
@@ -411,6 +451,11 @@ impl JsonContract for RestResources {
             "abandonCluster" => clusters::abandon(call, &request).await,
             "adoptCluster" => clusters::adopt(call, &request).await,
             "clusterHistory" => history::serve(call, &request).await,
+            "listQuarantine" => quarantine::list(call, &request).await,
+            "getResource" => quarantine::get(call, &request).await,
+            "retryResource" => quarantine::retry(call, &request).await,
+            "adoptResource" => quarantine::adopt(call, &request).await,
+            "abandonResource" => quarantine::abandon(call, &request).await,
             "listOrphans" => orphans::list(call).await,
             "reclaimOrphan" => orphans::reclaim(call, &request).await,
             "listAccounts" => {

@@ -1,6 +1,7 @@
 //! The schemas of what is sent and answered.
 
 use rm_core::backend::Phase;
+use rm_core::life::State;
 use rm_core::operations::OperationState;
 use rm_core::orphans::Verdict;
 use rm_core::outbox::CallbackState;
@@ -234,6 +235,8 @@ pub(super) fn resources() -> Map<String, Value> {
     all.extend(orphans());
     all.insert("History".to_owned(), history());
     all.insert("Operation".to_owned(), operation());
+    all.insert("Resource".to_owned(), resource());
+    all.insert("ResourceList".to_owned(), list("Resource"));
     all.insert("Cluster".to_owned(), cluster());
     all.insert("ClusterList".to_owned(), list("Cluster"));
     all
@@ -331,11 +334,57 @@ fn operation() -> Value {
     )
 }
 
+fn states() -> Value {
+    json!({"enum": State::ALL.map(State::as_str)})
+}
+
+fn wanted() -> Value {
+    json!({"enum": ["absent", "reserved", "stopped", "running"]})
+}
+
+fn holds() -> Value {
+    let hold = open(
+        &["id", "user", "since", "mine"],
+        &json!({
+            "id": id(), "user": text(), "since": time(), "until": time(),
+            "mine": {"type": "boolean"},
+        }),
+    );
+    json!({"type": "array", "items": hold})
+}
+
+fn resource() -> Value {
+    let required = [
+        "id",
+        "kind",
+        "name",
+        "tenant",
+        "site",
+        "state",
+        "wanted",
+        "generation",
+        "seen_generation",
+        "reason",
+        "nodes",
+        "holds",
+        "created",
+        "updated",
+    ];
+    open(
+        &required,
+        &json!({
+            "id": id(), "kind": text(), "name": text(), "tenant": text(), "site": text(),
+            "state": states(), "wanted": wanted(), "generation": {"type": "integer"},
+            "seen_generation": {"type": "integer"}, "reason": text(),
+            "nodes": {"type": "integer", "description": "What it takes of the tenant's quota"},
+            "part_of": {"type": "string", "format": "uuid", "description": "The cluster that it is a node of"},
+            "remote": {"type": "string", "description": "How the site names it; for operators"},
+            "holds": holds(), "created": time(), "updated": time(),
+        }),
+    )
+}
+
 fn cluster() -> Value {
-    let states: Vec<&str> = rm_core::life::State::ALL
-        .iter()
-        .map(|s| s.as_str())
-        .collect();
     let required = [
         "id",
         "name",
@@ -363,17 +412,13 @@ fn cluster() -> Value {
         &json!({
             "id": id(), "name": text(), "appliance": text(), "implementation": id(),
             "revision": {"type": "integer"}, "site": text(), "tenant": text(),
-            "state": {"enum": states},
-            "wanted": {"enum": ["absent", "reserved", "stopped", "running"]},
+            "state": states(), "wanted": wanted(),
             "ready": {"type": "boolean"}, "generation": {"type": "integer"},
             "seen_generation": {"type": "integer"}, "reason": text(),
             "slaves": {"type": "integer"}, "address": text(),
             "remote": {"type": "string", "description": "How the site names it; for operators"},
             "hosts": {"type": "array", "items": reference("Host")}, "outputs": free(),
-            "holds": {"type": "array", "items": open(&["id", "user", "since", "mine"], &json!({
-                "id": id(), "user": text(), "since": time(), "until": time(),
-                "mine": {"type": "boolean"},
-            }))},
+            "holds": holds(),
             "grants": {"type": "array", "items": open(&["user", "by", "since"], &json!({
                 "user": text(), "by": text(), "since": time(),
             }))},

@@ -3,6 +3,7 @@
 use rm_core::catalog::{Appliance, Credential, Image, Implementation, Site, Target};
 use rm_core::event::Event;
 use rm_core::model::Cluster;
+use rm_core::record::ResourceRecord;
 use rm_core::resource::Resource;
 use rm_core::store::Page;
 use rm_core::{Caller, Result, Role};
@@ -104,18 +105,6 @@ fn unsigned(source: &str) -> String {
 
 pub(super) fn cluster(who: &Caller, cluster: &Resource<Cluster>) -> Result<Value> {
     let (r, spec, view) = (cluster.record(), cluster.spec()?, cluster.view()?);
-    let holds: Vec<Value> = r
-        .holds
-        .iter()
-        .map(|h| {
-            let mut shown = json!({
-                "id": h.id, "user": h.user, "since": h.since.to_string(),
-                "mine": h.user == who.user,
-            });
-            set(&mut shown, "until", h.until.map(|t| t.to_string()));
-            shown
-        })
-        .collect();
     let grants: Vec<Value> = r
         .grants
         .iter()
@@ -128,7 +117,7 @@ pub(super) fn cluster(who: &Caller, cluster: &Resource<Cluster>) -> Result<Value
         "state": r.seen, "wanted": r.wanted, "ready": cluster.is_ready(),
         "generation": r.generation, "seen_generation": r.seen_generation, "reason": r.reason,
         "slaves": spec.slaves, "hosts": view.hosts, "outputs": view.outputs,
-        "holds": holds, "grants": grants,
+        "holds": holds(who, r), "grants": grants,
         "created": r.created.to_string(), "updated": r.updated.to_string(),
     });
     set(&mut shown, "address", view.address);
@@ -136,6 +125,36 @@ pub(super) fn cluster(who: &Caller, cluster: &Resource<Cluster>) -> Result<Value
         set(&mut shown, "remote", r.remote.as_ref());
     }
     Ok(shown)
+}
+
+fn holds(who: &Caller, r: &ResourceRecord) -> Vec<Value> {
+    r.holds
+        .iter()
+        .map(|h| {
+            let mut shown = json!({
+                "id": h.id, "user": h.user, "since": h.since.to_string(),
+                "mine": h.user == who.user,
+            });
+            set(&mut shown, "until", h.until.map(|t| t.to_string()));
+            shown
+        })
+        .collect()
+}
+
+/// A resource of any kind, without what only its model says.
+pub(super) fn resource(who: &Caller, r: &ResourceRecord) -> Value {
+    let mut shown = json!({
+        "id": r.id, "kind": r.kind, "name": r.name, "tenant": r.tenant,
+        "site": r.place.site_name, "state": r.seen, "wanted": r.wanted,
+        "generation": r.generation, "seen_generation": r.seen_generation, "reason": r.reason,
+        "nodes": r.nodes, "holds": holds(who, r),
+        "created": r.created.to_string(), "updated": r.updated.to_string(),
+    });
+    set(&mut shown, "part_of", r.part_of);
+    if who.is(Role::Operator) {
+        set(&mut shown, "remote", r.remote.as_ref());
+    }
+    shown
 }
 
 pub(super) fn event(e: &Event) -> Value {

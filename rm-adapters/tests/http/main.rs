@@ -12,6 +12,7 @@ mod openapi;
 mod operations;
 mod orphans;
 mod principals;
+mod quarantine;
 mod refusals;
 mod secrets;
 mod support;

@@ -77,6 +77,11 @@ const TABLE: &[Row] = &[
     ("abandonCluster", [409, 403, 403, 403, 403]),
     ("adoptCluster", [409, 403, 403, 403, 403]),
     ("clusterHistory", SEES),
+    ("listQuarantine", ALL),
+    ("getResource", SEES),
+    ("retryResource", [409, 409, 403, 403, 404]),
+    ("abandonResource", [409, 403, 403, 403, 403]),
+    ("adoptResource", [409, 403, 403, 403, 403]),
     ("listOrphans", [200, 403, 403, 403, 403]),
     // Another installation's is not reclaimed, whoever asks.
     ("reclaimOrphan", [403; 5]),
@@ -232,7 +237,7 @@ impl Stage<'_> {
             made["id"].as_str().unwrap().to_owned()
         } else if template.contains("/accounts") {
             self.ready.clone()
-        } else if template.contains("/clusters/") {
+        } else if template.contains("/clusters/") || template.starts_with("/resources/") {
             self.cluster().await
         } else if template.contains("/operations/") {
             format!("{}.1", self.cluster().await)
@@ -273,8 +278,10 @@ impl Stage<'_> {
             "resizeCluster" => Some(json!({"slaves": 2, "wait_seconds": 0})),
             "renewLease" => Some(json!({"seconds": 100})),
             "addCallback" => Some(json!({"url": "http://127.0.0.1:9/", "prefix": "cluster."})),
-            "abandonCluster" => Some(json!({"reason": "gone"})),
-            "adoptCluster" => Some(json!({"id": "thing-000001", "reason": "it is ours"})),
+            "abandonCluster" | "abandonResource" => Some(json!({"reason": "gone"})),
+            "adoptCluster" | "adoptResource" => {
+                Some(json!({"id": "thing-000001", "reason": "it is ours"}))
+            }
             "reclaimOrphan" => Some(json!({
                 "manager": "sim", "site": "here", "credential": self.loaded.credential,
                 "id": "thing-000001", "installation": "another", "resource": self.ready,

@@ -169,6 +169,7 @@ impl Service {
             .policy(policy)
             .installation("test");
         cloud.install(builder.registries()).unwrap();
+        cloud.install_nodes(builder.registries()).unwrap();
         let agent: Arc<dyn Agent> = Arc::new(FakeAgent::default());
         let for_rest = RestOptions {
             agent: Some(Arc::clone(&agent)),

@@ -219,7 +219,7 @@ impl<'a> Run<'a> {
         }
         self.told.suffered = self.mischief.suffered(s);
         self.sound("afterwards").await;
-        if !plan.wakes_last && s.world.stalled_until().is_some() {
+        if !plan.wakes_last {
             self.awake().await;
             self.sound("when all are awake").await;
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rm_core::env::Timestamp;
-use rm_core::life::Wanted;
+use rm_core::life::{State, Wanted};
 use rm_core::model::NodeUser;
 use rm_core::record::ResourceRecord;
 use rm_core::store::{Batch, Outcome};
@@ -85,6 +85,10 @@ impl Done {
     pub(super) fn error(&self) -> String {
         match &self.error {
             Some(e) => e.to_string(),
+            None if self.record.seen == State::Quarantined => format!(
+                "it is in quarantine, where an operator of this aggregate must look at it: {}",
+                self.record.reason
+            ),
             None if self.adapter.standing(&self.record).operational == Operational::Failed => {
                 self.record.reason.clone()
             }
