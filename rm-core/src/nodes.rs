@@ -13,7 +13,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::backend::{
-    Absence, Backend, Capability, CreateKey, Cx, Look, Mark, Offer, Resize, Seen, Target,
+    Absence, Backend, Capability, CreateKey, Cx, Look, Mark, Offer, Recalled, Resize, Seen, Target,
 };
 use crate::catalog::Site;
 use crate::driver::{Driver, Erased};
@@ -28,9 +28,11 @@ mod media;
 mod members;
 mod software;
 mod text;
+mod whole;
 
 pub use body::MOST_NODES;
 pub use media::{MEDIA_TYPE, NodesBody};
+pub(crate) use whole::{Anew, anew, sum};
 
 use body::{Body, Slot};
 use members::{ACCOUNT, Found, SPACE, account};
@@ -192,6 +194,8 @@ impl Backend<Cluster> for NodeClusters {
             // The master first, then the others.
             patience: patience * 2,
             page: 100,
+            // Its nodes do, and it tells them.
+            keeps_owner: caps().count() > 0 && caps().all(|c| c.keeps_owner),
             ..Capability::new()
         }
     }
@@ -265,6 +269,18 @@ impl Backend<Cluster> for NodeClusters {
 
     async fn destroy(&self, cx: &Cx<'_>, seen: &Seen<Cluster>) -> Result<()> {
         self.release(cx, &seen.id).await
+    }
+
+    async fn recall(
+        &self,
+        cx: &Cx<'_>,
+        seen: &Seen<Cluster>,
+    ) -> Result<Option<Recalled<ClusterSpec>>> {
+        self.told(cx, &seen.id).await
+    }
+
+    async fn note(&self, cx: &Cx<'_>, seen: &Seen<Cluster>) -> Result<()> {
+        self.keep_owner(cx, &seen.id).await
     }
 }
 

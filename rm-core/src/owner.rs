@@ -3,8 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::backend::Mark;
 use crate::caller::Tenant;
 use crate::env::Timestamp;
+use crate::model::Json;
 use crate::record::{Grant, Hold, ResourceRecord};
 
 /// Whose a resource is, and for how long. A backend that keeps it with the thing
@@ -22,6 +24,37 @@ pub struct Owner {
     /// Who else may see and use it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub grants: Vec<Grant>,
+    /// Its place in what it is a part of, where it is one and that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<Box<Part>>,
+}
+
+/// The place of a node in its cluster, and what that cluster was: enough to
+/// make the cluster's record anew from its nodes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// Its role there.
+    pub role: String,
+    /// Which of its role, from 1.
+    pub index: u32,
+    /// The cluster.
+    pub whole: Whole,
+}
+
+/// A cluster made of nodes, as its nodes tell of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Whole {
+    /// The mark it would bear if it were one thing, with its generation.
+    pub mark: Mark,
+    /// Whose it is.
+    pub owner: Owner,
+    /// What was wanted of it, as its model has it.
+    pub spec: Json,
+    /// A sum of the implementation's body: an implementation that is loaded
+    /// anew has another id and may have another revision.
+    pub body: String,
+    /// Since when this is so; of several that differ the newest counts.
+    pub as_of: Timestamp,
 }
 
 impl Owner {
@@ -32,6 +65,7 @@ impl Owner {
             name: r.name.clone(),
             holds: r.holds.clone(),
             grants: r.grants.clone(),
+            part: r.part.clone(),
         }
     }
 

@@ -29,13 +29,15 @@ use crate::record::{Hold, Place, ResourceRecord};
 use crate::store::{Batch, Due, Expect, Key, Outcome};
 use crate::survey::{Account, Skipped, Survey, by_site, name_of};
 
+mod clusters;
+
 /// What no site can tell.
 pub const LOST: &[&str] = &[
     "of what does not keep its owner, leases: it has one hold without end, of its credential's user",
     "of what does not keep its owner, grants, further holders, and the name for people",
     "changes that were wanted and not carried out, and deletes that had not begun",
     "idempotency keys and the keys of reuse: an equal request gets another cluster",
-    "clusters made of nodes: each node is a resource of its own now",
+    "clusters made of nodes that do not tell of it: each node is a resource of its own now",
     "accounts on clusters, callbacks, events, and what adapters kept",
 ];
 
@@ -76,6 +78,8 @@ pub struct Restored {
     /// Whether the thing itself says who owns it and until when. Otherwise its
     /// credential's user does, without an end.
     pub kept: bool,
+    /// The cluster that it is a node of, where that is restored, too.
+    pub part_of: Option<ResourceId>,
     /// How many nodes it stands for.
     pub nodes: u64,
     /// What is not as it should be, beside what is lost of everything.
@@ -107,6 +111,16 @@ struct Found {
     sight: Sight,
     mark: Mark,
 }
+
+/// The same, and what it says of itself.
+struct Known {
+    found: Found,
+    spec: Json,
+    owner: Option<Owner>,
+}
+
+/// Every site, with the credentials for it.
+type Means = [(Site, Vec<Credential>)];
 
 impl<'a> Rebuild<'a> {
     pub(crate) fn new(core: &'a Arc<Core>) -> Self {
@@ -150,6 +164,7 @@ impl<'a> Rebuild<'a> {
         let is_image = |all: &[Found]| all.first().is_some_and(|f| self.kind(f) == Kind::IMAGE);
         let (images, others): (Vec<_>, Vec<_>) =
             things.into_iter().partition(|(_, all)| is_image(all));
+        let mut parts: BTreeMap<ResourceId, Vec<Known>> = BTreeMap::new();
         for (resource, mut all) in images.into_iter().chain(others) {
             // Of several tries the last one that is not going is meant.
             all.sort_by_key(|found| (found.sight.phase != Phase::Deleting, found.mark.incarnation));
@@ -158,12 +173,24 @@ impl<'a> Rebuild<'a> {
                 let why = "another thing of the same resource is meant";
                 rebuilt.left.push(other.left(resource, why.to_owned()));
             }
-            if let Some(found) = meant {
-                match self.restore(who, &found, &means, apply).await {
-                    Ok(restored) => rebuilt.restored.push(restored),
-                    Err(e) => rebuilt.left.push(found.left(resource, e.to_string())),
+            let Some(found) = meant else { continue };
+            match self.recall(&found).await {
+                Err(e) => rebuilt.left.push(found.left(resource, e.to_string())),
+                Ok((spec, owner)) => {
+                    let known = Known { found, spec, owner };
+                    match known.cluster() {
+                        Some(cluster) => parts.entry(cluster).or_default().push(known),
+                        None => {
+                            self.alone(who, &known, None, &means, apply, &mut rebuilt)
+                                .await;
+                        }
+                    }
                 }
             }
+        }
+        for (cluster, nodes) in parts {
+            self.cluster(who, cluster, nodes, &means, apply, &mut rebuilt)
+                .await;
         }
         Ok(rebuilt)
     }
@@ -197,13 +224,8 @@ impl<'a> Rebuild<'a> {
         Ok(things)
     }
 
-    async fn restore(
-        &self,
-        who: &Caller,
-        found: &Found,
-        means: &[(Site, Vec<Credential>)],
-        apply: bool,
-    ) -> Result<Restored> {
+    /// What a thing was made to be, and whose it is.
+    async fn recall(&self, found: &Found) -> Result<(Json, Option<Owner>)> {
         let core = &**self.core;
         let (account, sight) = (&found.account, &found.sight);
         if sight.phase == Phase::Deleting {
@@ -221,55 +243,99 @@ impl<'a> Rebuild<'a> {
             Error::not_found("the site does not say what it was made by, or the catalog has no such thing")
                 .advice("load the implementation or image that it was made by, and try again; or destroy it at the site")
         })?;
-        let credential = match &owner {
-            Some(owner) => means_of(owner, &account.credential, means),
-            None => &account.credential,
+        Ok((spec, owner))
+    }
+
+    /// A thing that is a resource by itself, `but` it was none before.
+    async fn alone(
+        &self,
+        who: &Caller,
+        known: &Known,
+        but: Option<&str>,
+        means: &Means,
+        apply: bool,
+        rebuilt: &mut Rebuilt,
+    ) {
+        match self.restore(who, known, but, means, apply).await {
+            Ok(restored) => rebuilt.restored.push(restored),
+            Err(e) => rebuilt.left.push(known.left(e.to_string())),
+        }
+    }
+
+    async fn restore(
+        &self,
+        who: &Caller,
+        known: &Known,
+        but: Option<&str>,
+        means: &Means,
+        apply: bool,
+    ) -> Result<Restored> {
+        let Known { found, spec, owner } = known;
+        let credential = match owner {
+            Some(owner) => means_of(owner, &found.account.credential, means),
+            None => &found.account.credential,
         };
-        let record = self.record(found, spec, credential, owner.as_ref())?;
+        let record = self.record(found, spec.clone(), credential, owner.as_ref())?;
+        let kept = owner.as_ref().is_some_and(|owner| !owner.holds.is_empty());
+        let apart = || "it was a part of something that is not restored".to_owned();
+        let but = but.map(str::to_owned);
+        let but = but.or_else(|| (owner.is_some() && !kept).then(apart));
+        let told = but.into_iter().collect();
+        let restored = self.told(&record, credential, kept, told).await?;
+        if apply {
+            self.write(who, record).await?;
+        }
+        Ok(restored)
+    }
+
+    /// What is said of a record that is made anew, `but` and what else is not as
+    /// it should be.
+    async fn told(
+        &self,
+        record: &ResourceRecord,
+        credential: &Credential,
+        kept: bool,
+        mut but: Vec<String>,
+    ) -> Result<Restored> {
+        let core = &**self.core;
+        let until = Owner::of(record).until();
+        if credential.tenant != record.tenant && record.kind != Kind::IMAGE {
+            but.push(format!("{} has no credential for this site", record.tenant));
+        }
+        if until.is_some_and(|until| until <= core.env.now()) {
+            but.push("its lease is over, so it goes as soon as an engine works".to_owned());
+        }
         let quota = core.policy.quota(&record.tenant);
-        let mut restored = Restored {
+        let used = |what: &str| format!("quota/{}/{what}", record.tenant);
+        let nodes = core.store.counter(&used("nodes")).await? + record.nodes;
+        let clusters = core.store.counter(&used("clusters")).await? + u64::from(record.nodes > 0);
+        let over = quota.nodes.is_some_and(|most| nodes > most)
+            || quota.clusters.is_some_and(|most| clusters > most);
+        // A node of a cluster takes nothing of its own.
+        if over && record.part_of.is_none() {
+            but.push(format!(
+                "{} has more than its quota allows: {clusters} clusters, {nodes} nodes",
+                record.tenant
+            ));
+        }
+        Ok(Restored {
             resource: record.id,
             kind: record.kind.clone(),
             site_name: record.place.site_name.clone(),
             credential_name: name_of(credential),
-            remote: sight.id.clone(),
+            remote: record.remote.clone().unwrap_or(RemoteId(String::new())),
             tenant: record.tenant.clone(),
             user: record
                 .holds
                 .first()
                 .map(|h| h.user.clone())
                 .unwrap_or_default(),
-            until: Owner::of(&record).until(),
-            kept: owner.as_ref().is_some_and(|owner| !owner.holds.is_empty()),
+            until,
+            kept,
+            part_of: record.part_of,
             nodes: record.nodes,
-            but: None,
-        };
-        let mut but = Vec::new();
-        if owner.as_ref().is_some_and(|owner| owner.holds.is_empty()) {
-            but.push("it was a part of something that is not restored".to_owned());
-        }
-        if credential.tenant != record.tenant && record.kind != Kind::IMAGE {
-            but.push(format!("{} has no credential for this site", record.tenant));
-        }
-        if restored.until.is_some_and(|until| until <= core.env.now()) {
-            but.push("its lease is over, so it goes as soon as an engine works".to_owned());
-        }
-        let used = |what: &str| format!("quota/{}/{what}", record.tenant);
-        let nodes = core.store.counter(&used("nodes")).await? + record.nodes;
-        let clusters = core.store.counter(&used("clusters")).await? + u64::from(record.nodes > 0);
-        if quota.nodes.is_some_and(|most| nodes > most)
-            || quota.clusters.is_some_and(|most| clusters > most)
-        {
-            but.push(format!(
-                "{} has more than its quota allows: {clusters} clusters, {nodes} nodes",
-                record.tenant
-            ));
-        }
-        restored.but = (!but.is_empty()).then(|| but.join("; "));
-        if apply {
-            self.write(who, record).await?;
-        }
-        Ok(restored)
+            but: (!but.is_empty()).then(|| but.join("; ")),
+        })
     }
 
     fn kind(&self, found: &Found) -> Kind {
@@ -342,10 +408,16 @@ impl<'a> Rebuild<'a> {
     }
 
     async fn write(&self, who: &Caller, record: ResourceRecord) -> Result<()> {
-        let core = &**self.core;
         let mut batch = Batch::default();
+        self.put(who, record, &mut batch).await?;
+        self.commit(batch).await
+    }
+
+    /// Puts a record that is made anew into a batch, with what it is charged
+    /// with.
+    async fn put(&self, who: &Caller, mut record: ResourceRecord, batch: &mut Batch) -> Result<()> {
+        let core = &**self.core;
         batch.expect.push(Expect::Absent(Key::Resource(record.id)));
-        let mut record = record;
         if let Some(key) = record.place.key.take() {
             let document = key_document(&key, record.id)?;
             let place = Key::Document(document.space.clone(), key.clone());
@@ -356,14 +428,16 @@ impl<'a> Rebuild<'a> {
                 record.place.key = Some(key);
             }
         }
-        let needed = copies::still_needed(core, &record.place).await?;
-        needed.put(&mut batch);
-        record.needs = needed.ids;
+        if record.part_of.is_none() {
+            let needed = copies::still_needed(core, &record.place).await?;
+            needed.put(batch);
+            record.needs = needed.ids;
+        }
         let nodes = i64::try_from(record.nodes).unwrap_or(i64::MAX);
-        let one = i64::from(nodes > 0);
-        batch
-            .counts
-            .extend(counts(&record.tenant.0, one, nodes, None, None));
+        if nodes > 0 {
+            let all = counts(&record.tenant.0, 1, nodes, None, None);
+            batch.counts.extend(all);
+        }
         let hold = record.holds.first().map(|h| (h.id, h.user.clone()));
         let (hold, user) = hold.unzip();
         batch.events.push(core.event(
@@ -378,7 +452,11 @@ impl<'a> Rebuild<'a> {
         ));
         let now = core.env.now();
         batch.resources.push((Arc::new(record), Due::At(now)));
-        match core.commit(batch).await? {
+        Ok(())
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<()> {
+        match self.core.commit(batch).await? {
             Outcome::Done(_) => Ok(()),
             Outcome::Refused(_) => Err(Error::new(
                 ErrorKind::Conflict,
@@ -393,7 +471,7 @@ impl<'a> Rebuild<'a> {
 fn means_of<'a>(
     owner: &Owner,
     shown: &'a Credential,
-    means: &'a [(Site, Vec<Credential>)],
+    means: &'a Means,
 ) -> &'a Credential {
     let here = means.iter().filter(|(site, _)| site.id == shown.site);
     let theirs = here.flat_map(|(_, all)| all);
@@ -405,6 +483,18 @@ fn means_of<'a>(
     let mut theirs = theirs.collect::<Vec<_>>();
     theirs.sort_by_key(|credential| (!holds(credential), credential.id != shown.id));
     theirs.first().copied().unwrap_or(shown)
+}
+
+impl Known {
+    /// The cluster that it says it is a node of.
+    fn cluster(&self) -> Option<ResourceId> {
+        let part = self.owner.as_ref()?.part.as_ref()?;
+        Some(part.whole.mark.resource)
+    }
+
+    fn left(&self, why: String) -> Left {
+        self.found.left(self.found.mark.resource, why)
+    }
 }
 
 impl Found {

@@ -9,7 +9,7 @@ use crate::env::Timestamp;
 use crate::id::{CatalogId, HoldId, Kind, RemoteId, ResourceId};
 use crate::life::{State, Wanted};
 use crate::model::Json;
-use crate::owner::Owner;
+use crate::owner::{Owner, Part};
 
 /// One reserved thing, whole: intent, what is seen, who holds it.
 ///
@@ -35,6 +35,10 @@ pub struct ResourceRecord {
     /// with it, and takes no verb of a user's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part_of: Option<ResourceId>,
+    /// What it tells of that one when the store is lost, where its backend keeps
+    /// such things.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<Box<Part>>,
     /// Resources that must be ready before this one is made.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<ResourceId>,
@@ -231,6 +235,7 @@ impl ResourceRecord {
             place,
             fallbacks: Vec::new(),
             part_of: None,
+            part: None,
             needs: Vec::new(),
             wanted: Wanted::Running,
             generation: 1,

@@ -28,6 +28,7 @@ fn anew(s: &Scene, policy: Policy) -> (Arc<Host>, Arc<dyn Store>) {
         .policy(policy)
         .installation("lab");
     s.cloud.install(builder.registries()).unwrap();
+    s.cloud.install_nodes(builder.registries()).unwrap();
     (Arc::new(builder.build().unwrap()), store)
 }
 

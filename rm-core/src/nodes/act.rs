@@ -7,6 +7,7 @@ use serde_json::json;
 use super::NodeClusters;
 use super::body::{Body, Slot};
 use super::members::{self, Found, List, Member, account, document};
+use super::whole::{KEEPERS, part, whole};
 use crate::backend::{Cx, Mark};
 use crate::caller::Tenant;
 use crate::env::Timestamp;
@@ -15,18 +16,21 @@ use crate::event::NewEvent;
 use crate::id::{RemoteId, ResourceId};
 use crate::life::{State, Wanted};
 use crate::model::{ClusterSpec, Json, NodeImage, NodeSpec};
+use crate::owner::Whole;
 use crate::record::{Place, ResourceRecord};
 use crate::resource::{try_again, want_absent};
 use crate::store::{Batch, Due, Expect, Key, Outcome, Refusal, Versioned};
 
 /// How often a verb begins again because somebody else wrote meanwhile.
-const TRIES: u32 = 16;
+pub(super) const TRIES: u32 = 16;
 
 /// Whose the nodes are, and in which version that was read.
 struct Owner {
     name: String,
     tenant: Tenant,
     expect: Expect,
+    /// What the nodes tell of the cluster.
+    whole: Option<Whole>,
 }
 
 impl NodeClusters {
@@ -43,7 +47,7 @@ impl NodeClusters {
         let id = RemoteId(mark.name());
         let key = Key::Document(members::SPACE.to_owned(), id.0.clone());
         for _ in 0..TRIES {
-            let owner = owner(cx, mark).await?;
+            let owner = owner(cx, mark, spec).await?;
             let mut batch = Batch::default();
             batch.expect.push(owner.expect.clone());
             batch.expect.push(Expect::Absent(key.clone()));
@@ -52,6 +56,7 @@ impl NodeClusters {
                 members: Vec::with_capacity(slots.len()),
                 changed: false,
                 going: false,
+                whole: owner.whole.clone(),
             };
             for slot in &slots {
                 let member = self
@@ -118,7 +123,7 @@ impl NodeClusters {
             if !missing.is_empty() {
                 self.admit(cx, body, spec, &missing).await?;
             }
-            let owner = owner(cx, mark).await?;
+            let owner = owner(cx, mark, spec).await?;
             let batch = self
                 .change_to(cx, (mark, &owner), (body, spec), &found, &slots)
                 .await?;
@@ -147,6 +152,7 @@ impl NodeClusters {
             members: Vec::with_capacity(slots.len()),
             changed: found.list.changed || found.list.mark.generation > 0,
             going: false,
+            whole: whose.1.whole.clone(),
         };
         for slot in slots {
             let known = found
@@ -165,6 +171,7 @@ impl NodeClusters {
                 continue;
             };
             let mut r = (*row.record).clone();
+            let mut written = false;
             if r.wanted == Wanted::Reserved {
                 match &master_ip {
                     Some(ip) => {
@@ -173,12 +180,19 @@ impl NodeClusters {
                         r.place.spec = Json::of(&node)?;
                         r.wanted = Wanted::Running;
                         r.renew_intent();
-                        write(row, r, now, &mut batch);
+                        written = true;
                     }
                     None => list.mark.generation = 0,
                 }
             } else if r.seen == State::Failed {
                 try_again(&**cx.env, &mut r, &mut batch, "the cluster");
+                written = true;
+            }
+            if list.members.len() < KEEPERS && whose.1.whole.is_some() {
+                r.part = part(slot, whose.1.whole.as_ref());
+                written = true;
+            }
+            if written {
                 write(row, r, now, &mut batch);
             }
             list.members.push(member.clone());
@@ -268,6 +282,7 @@ impl NodeClusters {
             // The cluster is charged with all of its nodes.
             nodes: 0,
             part_of: Some(mark.resource),
+            part: part(slot, owner.whole.as_ref()),
             wanted: match waits {
                 true => Wanted::Reserved,
                 false => Wanted::Running,
@@ -335,7 +350,8 @@ pub(super) async fn node(
 /// Whose the cluster is. A request that comes so late that the cluster is not
 /// wanted any more makes nothing: who reads a version that is older than the
 /// next word on the cluster is refused.
-async fn owner(cx: &Cx<'_>, mark: &Mark) -> Result<Owner> {
+async fn owner(cx: &Cx<'_>, mark: &Mark, spec: &ClusterSpec) -> Result<Owner> {
+    let whole = whole(cx, mark, spec).await?;
     let key = Key::Resource(mark.resource);
     let Some(row) = cx.catalog.store().resource(mark.resource).await? else {
         // Nobody's in this store.
@@ -343,6 +359,7 @@ async fn owner(cx: &Cx<'_>, mark: &Mark) -> Result<Owner> {
             name: mark.name(),
             tenant: cx.credential.tenant.clone(),
             expect: Expect::Absent(key),
+            whole,
         });
     };
     let r = &row.record;
@@ -357,6 +374,7 @@ async fn owner(cx: &Cx<'_>, mark: &Mark) -> Result<Owner> {
         name: r.name.clone(),
         tenant: r.tenant.clone(),
         expect: Expect::Version(key, row.version),
+        whole,
     })
 }
 
@@ -372,7 +390,7 @@ fn let_go(
     write(row, r, now, batch);
 }
 
-fn write(
+pub(super) fn write(
     row: &Versioned<ResourceRecord>,
     mut record: ResourceRecord,
     now: Timestamp,
@@ -384,12 +402,12 @@ fn write(
     batch.resources.push((Arc::new(record), Due::At(now)));
 }
 
-async fn commit(cx: &Cx<'_>, batch: Batch) -> Result<Outcome> {
+pub(super) async fn commit(cx: &Cx<'_>, batch: Batch) -> Result<Outcome> {
     let done = cx.catalog.store().commit(batch).await;
     done.map_err(Error::effect_unknown)
 }
 
-fn too_busy() -> Error {
+pub(super) fn too_busy() -> Error {
     Error::new(
         ErrorKind::Busy,
         "the nodes of the cluster change faster than they can be written",

@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::id::{CatalogId, RemoteId, ResourceId};
 use crate::life::{State, Wanted};
 use crate::model::{Cluster, ClusterHost, Json, NodeView};
+use crate::owner::Whole;
 use crate::record::{Document, ResourceRecord};
 use crate::store::{Expect, Key, Version, Versioned};
 
@@ -39,6 +40,9 @@ pub(super) struct List {
     /// Whether all of them are to go.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) going: bool,
+    /// What its nodes tell of it, where they keep such things.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) whole: Option<Whole>,
 }
 
 /// One node of a cluster.
@@ -230,7 +234,7 @@ pub(super) fn document(list: &List, account: String) -> Result<Arc<Document>> {
 
 /// FNV-1a: the same in every process and version.
 #[derive(Debug)]
-struct Sum(u64);
+pub(super) struct Sum(pub(super) u64);
 
 impl Default for Sum {
     fn default() -> Self {
@@ -239,7 +243,7 @@ impl Default for Sum {
 }
 
 impl Sum {
-    fn add(&mut self, text: &str) {
+    pub(super) fn add(&mut self, text: &str) {
         for byte in text.bytes().chain([0xff]) {
             self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
         }

@@ -224,7 +224,7 @@ impl SimCloud {
     }
 
     /// Whose a thing is, written down with it.
-    async fn keep_owner(&self, cx: &Cx<'_>, id: &RemoteId) -> Result<()> {
+    pub(super) async fn keep_owner(&self, cx: &Cx<'_>, id: &RemoteId) -> Result<()> {
         self.arrive(cx).await;
         let now = self.now(cx);
         let mut state = self.lock();

@@ -1,7 +1,9 @@
 //! Nodes of the simulated cloud: things without slaves.
 
 use async_trait::async_trait;
-use rm_core::backend::{Backend, Capability, Cx, Hints, Look, Mark, Offer, Seen, Serves};
+use rm_core::backend::{
+    Backend, Capability, Cx, Hints, Look, Mark, Offer, Recalled, Seen, Serves,
+};
 use rm_core::catalog::Site as CatalogSite;
 use rm_core::model::{
     Address, Cluster, ClusterView, Node, NodeInterface, NodeSpec, NodeView, Power,
@@ -24,6 +26,9 @@ pub const NODES_API: &str = "sim-nodes";
 
 /// The kind of simulated nodes.
 pub const NODE: Kind = Kind::from_static("sim.node");
+
+/// Under which name a thing keeps what it was made by.
+const SPEC: &str = "spec";
 
 /// A node that is made of the image of this name breaks.
 pub const BROKEN_IMAGE: &str = "broken";
@@ -64,6 +69,7 @@ impl Backend<Node> for SimCloud {
         let account = account(cx)?;
         let takes = self.config.build();
         let told = json!(spec.boot_commands);
+        let whole = json!(spec);
         self.effect(cx, Verb::Create, mark.name(), |state, fails| {
             state.named += 1;
             Effect::Create {
@@ -71,7 +77,10 @@ impl Backend<Node> for SimCloud {
                 mark: mark.clone(),
                 owner: cx.owner.cloned(),
                 slaves: 0,
-                outputs: BTreeMap::from([("boot_commands".to_owned(), told)]),
+                outputs: BTreeMap::from([
+                    ("boot_commands".to_owned(), told),
+                    (SPEC.to_owned(), whole),
+                ]),
                 images: Vec::new(),
                 number: state.named,
                 fails: fails || spec.image.name == BROKEN_IMAGE,
@@ -94,6 +103,26 @@ impl Backend<Node> for SimCloud {
 
     async fn destroy(&self, cx: &Cx<'_>, seen: &Seen<Node>) -> Result<()> {
         self.unmake(cx, &seen.id).await
+    }
+
+    /// A simulated node says what it was made by.
+    async fn recall(&self, cx: &Cx<'_>, seen: &Seen<Node>) -> Result<Option<Recalled<NodeSpec>>> {
+        let what = seen.id.to_string();
+        let thing = self.call(cx, Verb::Observe, what, |_, site| {
+            Ok(site.things.get(&seen.id).filter(|t| t.exists()).cloned())
+        });
+        let Some(thing) = thing.await? else {
+            return Ok(None);
+        };
+        let spec = serde_json::from_value(thing.output(SPEC).clone()).ok();
+        Ok(spec.map(|spec| Recalled {
+            spec,
+            owner: thing.owner,
+        }))
+    }
+
+    async fn note(&self, cx: &Cx<'_>, seen: &Seen<Node>) -> Result<()> {
+        self.keep_owner(cx, &seen.id).await
     }
 
     async fn watch(&self, cx: &Cx<'_>) -> Result<Hints> {

@@ -51,6 +51,7 @@ fn owner<M: Model>(s: &Stage<M>, name: &str) -> Owner {
             by: "ada".to_owned(),
             since: now,
         }],
+        part: None,
     }
 }
 

@@ -34,6 +34,7 @@ impl Subject for NodesSubject {
             nodes: Some(100),
             ..SimConfig::default()
         });
+        cloud.declare(|c| c.keeps_owner = true);
         let nodes = Arc::clone(&cloud) as Arc<dyn Backend<Node>>;
         let serves = Serves {
             kind: Kind::CLUSTER,

@@ -16,6 +16,7 @@ use crate::serve;
 const RESTORED: &[Column] = &[
     ("RESOURCE", |r| cell(&r["resource"])),
     ("KIND", |r| cell(&r["kind"])),
+    ("NODE OF", |r| cell(&r["part_of"])),
     ("SITE", |r| cell(&r["site"])),
     ("THING", |r| cell(&r["id"])),
     ("TENANT", |r| cell(&r["tenant"])),
@@ -64,7 +65,7 @@ fn told(rebuilt: &Rebuilt, applied: bool) -> Value {
             "resource": r.resource, "kind": r.kind, "site": r.site_name,
             "credential": r.credential_name, "id": r.remote, "tenant": r.tenant,
             "user": r.user, "until": r.until.map(|t| t.to_string()), "kept": r.kept,
-            "nodes": r.nodes, "but": r.but,
+            "part_of": r.part_of, "nodes": r.nodes, "but": r.but,
         })
     });
     let left = rebuilt.left.iter().map(

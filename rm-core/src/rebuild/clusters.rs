@@ -1,0 +1,212 @@
+//! Clusters made of nodes, from what their nodes tell of them.
+
+use std::time::Duration;
+
+use super::{Known, Means, Rebuild, Rebuilt, Restored, means_of};
+use crate::caller::Caller;
+use crate::catalog::{Implementation, Site};
+use crate::error::{Error, Result};
+use crate::id::{HoldId, Kind, ResourceId};
+use crate::life::State;
+use crate::model::{ClusterSpec, Json};
+use crate::nodes::{self, Anew};
+use crate::owner::{Part, Whole};
+use crate::record::{Hold, Place, ResourceRecord};
+use crate::store::{Batch, Expect, Key};
+use crate::survey::Skipped;
+
+/// Why a cluster is not made anew.
+enum Not {
+    /// Its nodes are left alone: it may be, once this is mended.
+    Yet(String),
+    /// It never will be: its nodes are resources of their own.
+    Ever(String),
+}
+
+impl From<Error> for Not {
+    fn from(e: Error) -> Self {
+        Self::Ever(e.to_string())
+    }
+}
+
+impl Known {
+    /// Its place in its cluster.
+    fn part(&self) -> Option<&Part> {
+        self.owner.as_ref()?.part.as_deref()
+    }
+}
+
+impl Rebuild<'_> {
+    /// A cluster with these nodes, all in one commit, or each node by itself
+    /// where that cannot be.
+    pub(super) async fn cluster(
+        &self,
+        who: &Caller,
+        id: ResourceId,
+        nodes: Vec<Known>,
+        means: &Means,
+        apply: bool,
+        rebuilt: &mut Rebuilt,
+    ) {
+        let done = self
+            .whole(who, id, &nodes, means, (apply, &rebuilt.skipped))
+            .await;
+        match done {
+            Ok(all) => rebuilt.restored.extend(all),
+            Err(Not::Yet(why)) => {
+                let left = nodes.iter().map(|known| known.left(why.clone()));
+                rebuilt.left.extend(left);
+            }
+            Err(Not::Ever(why)) => {
+                let why = format!("its cluster {id} is not restored: {why}");
+                for known in &nodes {
+                    self.alone(who, known, Some(&why), means, apply, rebuilt)
+                        .await;
+                }
+            }
+        }
+    }
+
+    async fn whole(
+        &self,
+        who: &Caller,
+        id: ResourceId,
+        all: &[Known],
+        means: &Means,
+        (apply, skipped): (bool, &[Skipped]),
+    ) -> Result<Vec<Restored>, Not> {
+        let core = &**self.core;
+        if core.store.resource(id).await?.is_some() {
+            return Err(Not::Yet(format!(
+                "the cluster {id} has a record, in which it is not named: reclaim it as an orphan"
+            )));
+        }
+        let told = all.iter().filter_map(Known::part).map(|part| &part.whole);
+        let age = |whole: &&Whole| (whole.mark.incarnation, whole.mark.generation, whole.as_of);
+        let (Some(whole), Some(first)) = (told.max_by_key(age), all.first()) else {
+            return Err(Not::Ever("no node tells of it".to_owned()));
+        };
+        let site = &first.found.account.site;
+        let credential = means_of(&whole.owner, &first.found.account.credential, means);
+        let (spec, body) = self.implementation(site, whole).await?;
+        let json = Json::of(&spec)?;
+        let whole = Whole {
+            spec: json.clone(),
+            ..whole.clone()
+        };
+        let places = all.iter().filter_map(|known| {
+            let part = known.part()?;
+            Some((known.found.mark.resource, part.role.clone(), part.index))
+        });
+        let anew = nodes::anew(&whole, (&spec, &body), places, (site.id, credential.id))?;
+        let Anew {
+            list,
+            remote,
+            missing,
+        } = anew;
+        if missing > 0 && skipped.iter().any(|s| s.site == site.id) {
+            return Err(Not::Yet(format!(
+                "{missing} other nodes of the cluster {id} were not found, and its site could not be looked at to the end: rebuild again when it can"
+            )));
+        }
+
+        let manager = core.serves.iter().find(|(_, serves)| {
+            let understands = serves.media.iter().any(|m| m == nodes::MEDIA_TYPE);
+            serves.kind == Kind::CLUSTER && serves.api == site.api && understands
+        });
+        let Some((manager, _)) = manager else {
+            return Err(Not::Ever(
+                "nothing makes clusters of such nodes".to_owned(),
+            ));
+        };
+        let driver = core.driver(manager)?;
+        let now = core.env.now();
+        let place = Place {
+            manager: manager.clone(),
+            site: site.id,
+            site_name: site.name.clone(),
+            credential: credential.id,
+            spec: json.clone(),
+            key: None,
+        };
+        let owner = &whole.owner;
+        let mut holds = owner.holds.clone();
+        if holds.is_empty() {
+            holds.push(Hold {
+                id: HoldId::new(&*core.env),
+                user: credential.user.clone(),
+                tenant: owner.tenant.clone(),
+                until: None,
+                since: now,
+            });
+        }
+        let generation = whole.mark.generation.max(1);
+        let patience = driver.capability(site).patience;
+        let (tenant, name) = (owner.tenant.clone(), owner.name.clone());
+        let cluster = ResourceRecord {
+            wanted: driver.wanted(&json)?,
+            generation,
+            fits_from: generation,
+            seen: State::Unknown,
+            reason: "made anew from its nodes".to_owned(),
+            seen_spec: Some(json.clone()),
+            seen_mark: generation,
+            remote: Some(remote),
+            incarnation: whole.mark.incarnation.max(1),
+            deadline: Some(now.plus(patience.max(Duration::from_secs(60)))),
+            holds,
+            grants: owner.grants.clone(),
+            noted: Some(owner.clone()),
+            nodes: driver.nodes(&json)?,
+            ..ResourceRecord::new(id, Kind::CLUSTER, tenant, name, place, now)
+        };
+        let but = match missing {
+            0 => Vec::new(),
+            n => vec![format!("{n} of its nodes were not found and are made anew")],
+        };
+        let mut restored = vec![self.told(&cluster, credential, true, but).await?];
+        let mut batch = Batch::default();
+        let key = Key::Document(list.space.clone(), list.id.clone());
+        batch.expect.push(Expect::Absent(key));
+        batch.documents.push(list);
+        self.put(who, cluster, &mut batch).await?;
+        for known in all {
+            let owner = known.owner.as_ref();
+            let node = self.record(&known.found, known.spec.clone(), credential, owner)?;
+            let node = ResourceRecord {
+                tenant: whole.owner.tenant.clone(),
+                part_of: Some(id),
+                part: owner.and_then(|owner| owner.part.clone()),
+                holds: Vec::new(),
+                // The cluster is charged with all of its nodes.
+                nodes: 0,
+                ..node
+            };
+            restored.push(self.told(&node, credential, true, Vec::new()).await?);
+            self.put(who, node, &mut batch).await?;
+        }
+        if apply {
+            self.commit(batch).await?;
+        }
+        Ok(restored)
+    }
+
+    /// What was wanted of a cluster, by the implementation that the catalog has
+    /// now, and the body of that.
+    async fn implementation(&self, site: &Site, whole: &Whole) -> Result<(ClusterSpec, String)> {
+        let catalog = &self.core.catalog;
+        let mut spec: ClusterSpec = whole.spec.read()?;
+        let appliance = catalog.appliance(&spec.appliance).await?;
+        let is = |i: &Implementation| i.appliance == appliance.id && nodes::sum(&i.body) == whole.body;
+        let Some((_, found)) = catalog.made_by(site, is).await? else {
+            return Err(Error::not_found(format!(
+                "the catalog has no implementation of {:?} that it was made by",
+                spec.appliance
+            ))
+            .advice("load that implementation anew before the records are written"));
+        };
+        spec.implementation = found.id;
+        spec.revision = found.revision;
+        Ok((spec, found.body))
+    }
+}
