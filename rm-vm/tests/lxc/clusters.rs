@@ -55,12 +55,8 @@ async fn containers(program: &Program, id: ResourceId) -> Vec<String> {
         .collect()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_appliance_becomes_containers_that_serve_shrink_and_go() {
-    let Some(lab) = Lab::find("an_appliance_becomes_containers_that_serve_shrink_and_go") else {
-        return;
-    };
-    let program = Program::on(&lab).await;
+/// The appliance `web`: what answers at port 80, and says where its master is.
+async fn load(program: &Program) {
     let catalog = program.host.catalog();
     let appliance = NewAppliance::new("web");
     catalog
@@ -86,6 +82,15 @@ async fn an_appliance_becomes_containers_that_serve_shrink_and_go() {
         .add_implementation(&program.operator, new)
         .await
         .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_appliance_becomes_containers_that_serve_shrink_and_go() {
+    let Some(lab) = Lab::find("an_appliance_becomes_containers_that_serve_shrink_and_go") else {
+        return;
+    };
+    let program = Program::on(&lab).await;
+    load(&program).await;
 
     let request = ClusterRequest {
         reuse: Reuse::Never,
@@ -119,6 +124,55 @@ async fn an_appliance_becomes_containers_that_serve_shrink_and_go() {
     let cluster = clusters.get(&program.user, id).await.unwrap();
     cluster.release(&program.user, None).await.unwrap();
     assert!(clusters.gone(&program.user, id, MINUTE).await.unwrap());
+    for name in before {
+        assert!(!lab.path.join(&name).exists(), "{name} is left");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_store_gets_an_appliance_back_from_its_containers() {
+    let Some(lab) = Lab::find("a_lost_store_gets_an_appliance_back_from_its_containers") else {
+        return;
+    };
+    let first = Program::on(&lab).await;
+    load(&first).await;
+    let request = ClusterRequest {
+        reuse: Reuse::Never,
+        name: Some("the thesis".to_owned()),
+        lease: Some(60 * MINUTE),
+        ..ClusterRequest::of("web", 1)
+    };
+    let clusters = first.host.clusters();
+    let made = clusters.create(&first.user, &request).await.unwrap();
+    let id = made.cluster.id();
+    let was = ready(&first, id).await;
+    let mut before = containers(&first, id).await;
+    let installation = first.installation.clone();
+    drop(first);
+
+    let second = Program::of(&lab, &installation).await;
+    load(&second).await;
+    let rebuild = second.host.rebuild();
+    let rebuilt = rebuild.run(&second.operator, true).await.unwrap();
+    assert_eq!(
+        (rebuilt.restored.len(), rebuilt.left.len()),
+        (3, 0),
+        "{rebuilt:#?}"
+    );
+    let whole = rebuilt.restored.iter().find(|r| r.resource == id).unwrap();
+    assert_eq!(whole.until, made.cluster.record().holds[0].until);
+    let now = ready(&second, id).await;
+    assert_eq!((&now.address, &now.hosts), (&was.address, &was.hosts));
+    let mut after = containers(&second, id).await;
+    before.sort();
+    after.sort();
+    assert_eq!(after, before, "none is made anew");
+
+    let clusters = second.host.clusters();
+    let cluster = clusters.get(&second.user, id).await.unwrap();
+    assert_eq!(cluster.record().name, "the thesis");
+    cluster.release(&second.user, None).await.unwrap();
+    assert!(clusters.gone(&second.user, id, MINUTE).await.unwrap());
     for name in before {
         assert!(!lab.path.join(&name).exists(), "{name} is left");
     }
