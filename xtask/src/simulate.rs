@@ -1,7 +1,7 @@
 //! `cargo xtask simulate`: the engine under faults, in simulated worlds.
 //!
-//! The schedules are those of `rm-testkit`; this builds its program as a
-//! release and runs it.
+//! The schedules are those of `rm-testkit`; this builds its program by a
+//! profile of its own and runs it.
 
 use std::time::Instant;
 
@@ -73,8 +73,9 @@ pub(crate) fn some() -> Result<()> {
 }
 
 fn build(quiet: bool) -> Result<()> {
-    let build = Run::cargo().args(["build", "--release", "--locked"]);
+    let build = Run::cargo().args(["build", "--profile", "simulate", "--locked"]);
     let build = build.args(["--package", "rm-testkit", "--bin", "simulate"]);
+    let build = build.args(["--features", "fast"]);
     match quiet {
         true => build.arg("--quiet").output().map(drop),
         false => build.run(),
@@ -82,5 +83,5 @@ fn build(quiet: bool) -> Result<()> {
 }
 
 fn program() -> Run {
-    Run::new(paths::target().join("release/simulate"))
+    Run::new(paths::target().join("simulate/simulate"))
 }

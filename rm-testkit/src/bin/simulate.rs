@@ -15,6 +15,11 @@ use std::time::{Duration, Instant};
 use rm_testkit::simulate::{exhaustive, random, replay};
 use serde_json::{Value, json};
 
+/// A quarter of a world's time is memory that is taken and given back.
+#[cfg(feature = "fast")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// How many random schedules there are where nothing is said.
 const SCHEDULES: u64 = 1_000_000;
 
