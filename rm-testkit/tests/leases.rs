@@ -173,6 +173,90 @@ fn renewing_and_expiring_have_one_winner() {
     assert!(renewed > 0 && expired > 0);
 }
 
+/// One of two engines crashes, or is stopped for longer than its claims last,
+/// at each boundary around the end of a lease.
+#[test]
+fn wherever_an_engine_stops_as_a_lease_ends_it_ends_once_and_on_time() {
+    for crashes in [true, false] {
+        let mut covered = 0;
+        for n in 1..=80 {
+            let scene = Scene::new(n);
+            scene.start_engine();
+            scene.start_engine();
+            scene.run(async |s| {
+                let made = s.clusters().create(&s.alice, &leased(s, 60)).await.unwrap();
+                let id = made.cluster.id();
+                let end = made.cluster.record().holds[0].until.unwrap();
+                s.ready(&s.alice, id).await.unwrap();
+                let before = end.since(s.world.now()) - Duration::from_millis(20);
+                s.world.sleep(before).await;
+                match crashes {
+                    true => s.world.crash_at("engine", n),
+                    false => s.world.stall_at("engine", n),
+                }
+                s.world.sleep(secs(2)).await;
+                s.world.disarm();
+                let told = ends(s, id).await;
+                assert_eq!(told.len(), 1, "point {n}");
+                let late = told[0].since(end);
+                assert!(told[0] >= end && late <= secs(1), "point {n}: {late:?}");
+                if !crashes && let Some(stopped) = s.world.struck() {
+                    s.world.sleep(secs(180)).await;
+                    s.world.resume(stopped);
+                }
+                s.restart_crashed();
+                assert!(s.gone(&s.alice, id).await.unwrap(), "point {n}");
+                assert_eq!(s.faults().await, Vec::<String>::new(), "point {n}");
+                assert_eq!(ends(s, id).await.len(), 1, "point {n}");
+                assert_eq!(s.cloud.everything(s.world.now()), [], "point {n}");
+            });
+            covered += u32::from(scene.world.crashed().is_some());
+        }
+        println!("stopped at {covered} points around the end");
+        assert!(covered >= 20, "{covered}");
+    }
+}
+
+/// The only engine crashes at each boundary while the holder renews as the
+/// lease ends: the lease goes on or ends, and never both.
+#[test]
+fn renewing_and_expiring_have_one_winner_wherever_the_engine_crashes() {
+    let (mut renewed, mut expired) = (0, 0);
+    for n in 1..=60 {
+        let scene = Scene::new(n);
+        scene.start_engine();
+        scene.run(async |s| {
+            let made = s.clusters().create(&s.alice, &leased(s, 30)).await.unwrap();
+            let id = made.cluster.id();
+            let cluster = s.ready(&s.alice, id).await.unwrap();
+            let end = made.cluster.record().holds[0].until.unwrap();
+            s.world.sleep(end.since(s.world.now())).await;
+            s.world.crash_at("engine", n.div_ceil(2));
+            let longer = Some(secs(600));
+            let won = cluster.renew(&s.alice, Some(made.hold), longer).await;
+            s.world.sleep(secs(2)).await;
+            s.world.disarm();
+            s.restart_crashed();
+            s.world.sleep(secs(120)).await;
+            let events = ends(s, id).await.len();
+            match won {
+                Ok(_) => {
+                    renewed += 1;
+                    assert_eq!(events, 0, "point {n}");
+                    assert_eq!(s.cloud.of(id, s.world.now()).len(), 1, "point {n}");
+                }
+                Err(_) => {
+                    expired += 1;
+                    assert_eq!(events, 1, "point {n}");
+                    assert_eq!(s.records().await, [], "point {n}");
+                }
+            }
+        });
+    }
+    println!("renewed {renewed}, expired {expired}");
+    assert!(renewed > 0 && expired > 0);
+}
+
 #[test]
 fn a_lease_that_is_too_long_or_nothing_is_refused() {
     let scene = Scene::builder(4)
