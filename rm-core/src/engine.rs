@@ -289,7 +289,8 @@ impl Engine {
                 Either::Left((done, _)) => done,
                 Either::Right(_) => None,
             };
-            if done.is_some() {
+            // Whoever ends a lease writes, and rings.
+            if !matches!(done, None | Some(Done::Reaped(_) | Done::Scanned)) {
                 quiet = None;
             }
             match done {

@@ -296,7 +296,7 @@ impl Catalog {
         site: CatalogId,
         credential: CatalogId,
     ) -> Result<(Arc<Site>, Arc<Credential>, Secret)> {
-        let site = self.need::<Site>(site).await?;
+        let site = self.site_of(site).await?;
         let credential = self.need::<Credential>(credential).await?;
         let secret = self
             .sealer

@@ -6,8 +6,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use uuid::Uuid;
+
 use super::entry::Entry;
 use crate::error::Result;
+use crate::id::CatalogId;
 use crate::model::Json;
 use crate::record::Document;
 
@@ -31,6 +34,14 @@ impl fmt::Debug for Remembered {
 impl Remembered {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Known>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An entry that was read before, as it was then.
+    pub(super) fn known<E: Entry>(&self, id: CatalogId) -> Option<Arc<E>> {
+        let mut text = Uuid::encode_buffer();
+        let id: &str = id.0.hyphenated().encode_lower(&mut text);
+        let entry = Arc::clone(&self.lock().get(id)?.1);
+        entry.downcast::<E>().ok()
     }
 
     /// What a document says. It was just read from the store; its text is read

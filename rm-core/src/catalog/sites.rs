@@ -136,9 +136,13 @@ impl Catalog {
         self.find(id_or_name).await.map(Arc::unwrap_or_clone)
     }
 
-    /// The site that a record names.
+    /// The site that a record or a credential names. It is never changed, and
+    /// stays as long as something names it, so it is read once.
     pub(crate) async fn site_of(&self, id: CatalogId) -> Result<Arc<Site>> {
-        self.need(id).await
+        match self.remembered.known(id) {
+            Some(site) => Ok(site),
+            None => self.need(id).await,
+        }
     }
 
     /// All sites, by id.
