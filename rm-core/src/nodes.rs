@@ -195,7 +195,7 @@ impl Backend<Cluster> for NodeClusters {
             patience: patience * 2,
             page: 100,
             // Its nodes do, and it tells them.
-            keeps_owner: caps().count() > 0 && caps().all(|c| c.keeps_owner),
+            keeps_owner: !self.makers.is_empty() && caps().all(|c| c.keeps_owner),
             ..Capability::new()
         }
     }

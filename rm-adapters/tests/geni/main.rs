@@ -14,6 +14,7 @@ mod chains;
 mod corpus;
 mod credentials;
 mod door;
+mod held;
 mod issue;
 mod kinds;
 mod lab;
