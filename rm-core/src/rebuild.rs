@@ -468,11 +468,7 @@ impl<'a> Rebuild<'a> {
 
 /// By whose means an owner reaches the site: a credential of theirs, if they
 /// have one there, else that which has shown the thing.
-fn means_of<'a>(
-    owner: &Owner,
-    shown: &'a Credential,
-    means: &'a Means,
-) -> &'a Credential {
+fn means_of<'a>(owner: &Owner, shown: &'a Credential, means: &'a Means) -> &'a Credential {
     let here = means.iter().filter(|(site, _)| site.id == shown.site);
     let theirs = here.flat_map(|(_, all)| all);
     let theirs = theirs.filter(|credential| credential.tenant == owner.tenant);

@@ -174,7 +174,10 @@ fn a_cluster_of_nodes_is_given_back_with_its_owner_and_its_lease() {
         let r = rows.iter().find(|r| r.id == id).unwrap();
         assert_eq!((&r.tenant, &r.name), (&was.tenant, &was.name));
         assert_eq!((&r.holds, &r.grants), (&was.holds, &was.grants));
-        assert_eq!((r.generation, r.incarnation), (was.generation, was.incarnation));
+        assert_eq!(
+            (r.generation, r.incarnation),
+            (was.generation, was.incarnation)
+        );
         assert_eq!(store.counter("quota/physics/nodes").await.unwrap(), 4);
         assert_eq!(store.counter("quota/physics/clusters").await.unwrap(), 1);
 
@@ -270,7 +273,8 @@ fn what_is_missing_of_a_cluster_is_said_and_made_anew() {
     scene(3).run(async |s| {
         let id = cluster(s, 2).await;
         lose(s).await;
-        s.cloud.vanish("cellar", &thing(s, "slave", 1), s.world.now());
+        s.cloud
+            .vanish("cellar", &thing(s, "slave", 1), s.world.now());
 
         // The missing one may be where nobody could look.
         s.cloud.password("biology", "another");
@@ -315,7 +319,8 @@ fn nodes_of_a_cluster_that_cannot_be_restored_are_resources_of_their_own() {
         load(s, &host, &other).await;
         apart(&host, "no implementation of \"hadoop\"", 2).await;
 
-        s.cloud.vanish("cellar", &thing(s, "master", 1), s.world.now());
+        s.cloud
+            .vanish("cellar", &thing(s, "master", 1), s.world.now());
         let (host, store) = anew(s);
         load(s, &host, &body()).await;
         apart(&host, "its master was not found", 1).await;

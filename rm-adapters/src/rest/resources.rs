@@ -8,8 +8,8 @@ use rm_core::{Call, Result, Role};
 use serde_json::{Map, Value, json};
 
 use super::{
-    AFTER, LIMIT, PAGE, RestOptions, callbacks, clusters, events, history, operations, orphans, quarantine,
-    schemas, view,
+    AFTER, LIMIT, PAGE, RestOptions, callbacks, clusters, events, history, operations, orphans,
+    quarantine, schemas, view,
 };
 use crate::door::{
     Access, Dialect, JsonContract, Method, Param, ParamKind, Reply, Request, Route,

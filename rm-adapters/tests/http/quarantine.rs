@@ -77,7 +77,9 @@ async fn a_node_alone_is_shown_in_quarantine_and_led_out_by_an_operator() {
 
     let ids = |list: &Value| -> Vec<String> {
         let items = list["items"].as_array().unwrap().iter();
-        items.map(|r| r["id"].as_str().unwrap().to_owned()).collect()
+        items
+            .map(|r| r["id"].as_str().unwrap().to_owned())
+            .collect()
     };
     for who in [Who::Operator, Who::Ann, Who::Amy] {
         let list = s.get(who, "/quarantine").await.expect(200);
@@ -100,7 +102,10 @@ async fn a_node_alone_is_shown_in_quarantine_and_led_out_by_an_operator() {
         assert_eq!(list["items"], json!([]), "{who:?}");
         s.get(who, &format!("/resources/{one}")).await.expect(404);
     }
-    let page = s.get(Who::Operator, "/quarantine?limit=2").await.expect(200);
+    let page = s
+        .get(Who::Operator, "/quarantine?limit=2")
+        .await
+        .expect(200);
     assert_eq!(ids(&page).len(), 2);
     let next = page["next"].as_str().unwrap();
     let rest = s.get(Who::Operator, &format!("/quarantine?limit=2&after={next}"));
@@ -151,6 +156,9 @@ async fn a_node_alone_is_shown_in_quarantine_and_led_out_by_an_operator() {
         let told = events.after(&root, Some(id), 0, 100).await.unwrap().events;
         let found = told.iter().find(|e| e.event.what == what);
         let data = &found.unwrap_or_else(|| panic!("{told:#?}")).event.data;
-        assert_eq!((&data["by"], &data["reason"]), (&json!("root"), &json!(why)));
+        assert_eq!(
+            (&data["by"], &data["reason"]),
+            (&json!("root"), &json!(why))
+        );
     }
 }

@@ -21,11 +21,7 @@ use crate::store::{Batch, Outcome};
 pub(super) const KEEPERS: usize = 3;
 
 /// What is told of a cluster from now on; nothing where its nodes keep nothing.
-pub(super) async fn whole(
-    cx: &Cx<'_>,
-    mark: &Mark,
-    spec: &ClusterSpec,
-) -> Result<Option<Whole>> {
+pub(super) async fn whole(cx: &Cx<'_>, mark: &Mark, spec: &ClusterSpec) -> Result<Option<Whole>> {
     let Some(owner) = cx.owner else {
         return Ok(None);
     };

@@ -115,9 +115,7 @@ impl Rebuild<'_> {
             serves.kind == Kind::CLUSTER && serves.api == site.api && understands
         });
         let Some((manager, _)) = manager else {
-            return Err(Not::Ever(
-                "nothing makes clusters of such nodes".to_owned(),
-            ));
+            return Err(Not::Ever("nothing makes clusters of such nodes".to_owned()));
         };
         let driver = core.driver(manager)?;
         let now = core.env.now();
@@ -197,7 +195,8 @@ impl Rebuild<'_> {
         let catalog = &self.core.catalog;
         let mut spec: ClusterSpec = whole.spec.read()?;
         let appliance = catalog.appliance(&spec.appliance).await?;
-        let is = |i: &Implementation| i.appliance == appliance.id && nodes::sum(&i.body) == whole.body;
+        let is =
+            |i: &Implementation| i.appliance == appliance.id && nodes::sum(&i.body) == whole.body;
         let Some((_, found)) = catalog.made_by(site, is).await? else {
             return Err(Error::not_found(format!(
                 "the catalog has no implementation of {:?} that it was made by",

@@ -1,9 +1,7 @@
 //! Nodes of the simulated cloud: things without slaves.
 
 use async_trait::async_trait;
-use rm_core::backend::{
-    Backend, Capability, Cx, Hints, Look, Mark, Offer, Recalled, Seen, Serves,
-};
+use rm_core::backend::{Backend, Capability, Cx, Hints, Look, Mark, Offer, Recalled, Seen, Serves};
 use rm_core::catalog::Site as CatalogSite;
 use rm_core::model::{
     Address, Cluster, ClusterView, Node, NodeInterface, NodeSpec, NodeView, Power,

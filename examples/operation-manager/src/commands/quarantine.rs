@@ -46,7 +46,9 @@ pub(super) async fn run(client: &Client, out: Output, command: QuarantineCommand
             let path = path(&resource, "/abandon")?;
             let done = client.post(&path, &json!({"reason": reason})).await?;
             out.show(&done, |_| {
-                format!("{resource} is forgotten; what is left of it at its site is yours to remove")
+                format!(
+                    "{resource} is forgotten; what is left of it at its site is yours to remove"
+                )
             })
         }
     }
