@@ -108,8 +108,9 @@ async fn a_node_alone_is_shown_in_quarantine_and_led_out_by_an_operator() {
         .expect(200);
     assert_eq!(ids(&page).len(), 2);
     let next = page["next"].as_str().unwrap();
-    let rest = s.get(Who::Operator, &format!("/quarantine?limit=2&after={next}"));
-    assert_eq!(ids(&rest.await.expect(200)), [three.to_string()]);
+    let rest = format!("/quarantine?limit=2&after={next}");
+    let rest = s.get(Who::Operator, &rest).await.expect(200);
+    assert_eq!(ids(&rest), [three.to_string()]);
 
     // Tried again: its owner may not say that nothing came of it.
     let retry = format!("/resources/{one}/retry");

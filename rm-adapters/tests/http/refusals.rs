@@ -73,7 +73,7 @@ fn catalog() -> Vec<Case> {
         case(Root, "POST /implementations", body("[]"), 400, "invalid", "not a JSON object"),
         case(Root, "POST /implementations", scripted, 400, "invalid", "\"script_user_data\""),
         case(Root, "POST /implementations", json!({"appliance": "hadop", "site": "here", "media_type": "application/vnd.rm.sim+json", "body": "{}"}), 400, "invalid", "there are: hadoop"),
-        case(Root, "POST /implementations", json!({"appliance": "hadoop", "site": "here", "media_type": "text/x", "body": "{}"}), 400, "invalid", "the types are: application/vnd.rm.sim+json"),
+        case(Root, "POST /implementations", json!({"appliance": "hadoop", "site": "here", "media_type": "text/x", "body": "{}"}), 400, "invalid", "the types are: application/vnd.resource-manager.nodes+json, application/vnd.rm.sim+json"),
         case(Root, "POST /implementations", json!({"appliance": "hadoop", "media_type": "application/vnd.rm.sim+json", "body": "{}"}), 400, "invalid", "either site or site_type"),
         case(Root, "GET /implementations/nonsense", None, 400, "invalid", "ids look like"),
         case(Ann, "POST /credentials", json!({"name": "d", "site": "there", "secret": {}}), 400, "invalid", "no site \"there\""),
