@@ -50,9 +50,9 @@ pub struct Whole {
     pub owner: Owner,
     /// What was wanted of it, as its model has it.
     pub spec: Json,
-    /// A sum of the implementation's body: an implementation that is loaded
-    /// anew has another id and may have another revision.
-    pub body: String,
+    /// A sum of what its implementation says: one that is loaded anew has
+    /// another id and may have another revision.
+    pub made_by: String,
     /// Since when this is so; of several that differ the newest counts.
     pub as_of: Timestamp,
 }

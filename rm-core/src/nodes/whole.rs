@@ -8,6 +8,7 @@ use super::act::{TRIES, commit, too_busy, write};
 use super::body::{Body, Slot};
 use super::members::{self, List, Member, Sum, account, document};
 use crate::backend::{Cx, Mark, Recalled};
+use crate::catalog::Implementation;
 use crate::error::{Error, Result};
 use crate::id::{CatalogId, RemoteId, ResourceId};
 use crate::model::{ClusterSpec, Json};
@@ -30,16 +31,22 @@ pub(super) async fn whole(cx: &Cx<'_>, mark: &Mark, spec: &ClusterSpec) -> Resul
         mark: mark.clone(),
         owner: owner.clone(),
         spec: Json::of(spec)?,
-        body: sum(&implementation.body),
+        made_by: sum(&implementation)?,
         as_of: cx.env.now(),
     }))
 }
 
-/// A body by what it says, whatever its id and revision are.
-pub(crate) fn sum(body: &str) -> String {
+/// An implementation by what it says, whatever its id and revision are.
+///
+/// # Errors
+///
+/// Where that cannot be written as JSON.
+pub(crate) fn sum(implementation: &Implementation) -> Result<String> {
     let mut sum = Sum::default();
-    sum.add(body);
-    format!("{:016x}", sum.0)
+    sum.add(&implementation.body);
+    sum.add(Json::of(&implementation.scripts)?.as_str());
+    sum.add(Json::of(&implementation.environment)?.as_str());
+    Ok(format!("{:016x}", sum.0))
 }
 
 /// What one node tells.
@@ -147,7 +154,7 @@ pub(crate) struct Anew {
 /// master's address is not known.
 pub(crate) fn anew(
     whole: &Whole,
-    (spec, body): (&ClusterSpec, &str),
+    (spec, implementation): (&ClusterSpec, &Implementation),
     nodes: impl Iterator<Item = (ResourceId, String, u32)>,
     (site, credential): (CatalogId, CatalogId),
 ) -> Result<Anew> {
@@ -161,7 +168,7 @@ pub(crate) fn anew(
         .collect();
     // Of two in one place the younger one is meant.
     nodes.sort_by_key(|member| std::cmp::Reverse(member.id));
-    let slots = Body::read(body)?.slots(spec.slaves)?;
+    let slots = Body::of(implementation)?.slots(spec.slaves)?;
     let all = slots.len();
     let mut members = Vec::with_capacity(nodes.len());
     for (place, slot) in slots.iter().enumerate() {

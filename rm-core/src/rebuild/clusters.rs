@@ -88,7 +88,7 @@ impl Rebuild<'_> {
         };
         let site = &first.found.account.site;
         let credential = means_of(&whole.owner, &first.found.account.credential, means);
-        let (spec, body) = self.implementation(site, whole).await?;
+        let (spec, implementation) = self.implementation(site, whole).await?;
         let json = Json::of(&spec)?;
         let whole = Whole {
             spec: json.clone(),
@@ -98,7 +98,12 @@ impl Rebuild<'_> {
             let part = known.part()?;
             Some((known.found.mark.resource, part.role.clone(), part.index))
         });
-        let anew = nodes::anew(&whole, (&spec, &body), places, (site.id, credential.id))?;
+        let anew = nodes::anew(
+            &whole,
+            (&spec, &implementation),
+            places,
+            (site.id, credential.id),
+        )?;
         let Anew {
             list,
             remote,
@@ -191,12 +196,17 @@ impl Rebuild<'_> {
 
     /// What was wanted of a cluster, by the implementation that the catalog has
     /// now, and the body of that.
-    async fn implementation(&self, site: &Site, whole: &Whole) -> Result<(ClusterSpec, String)> {
+    async fn implementation(
+        &self,
+        site: &Site,
+        whole: &Whole,
+    ) -> Result<(ClusterSpec, Implementation)> {
         let catalog = &self.core.catalog;
         let mut spec: ClusterSpec = whole.spec.read()?;
         let appliance = catalog.appliance(&spec.appliance).await?;
-        let is =
-            |i: &Implementation| i.appliance == appliance.id && nodes::sum(&i.body) == whole.body;
+        let is = |i: &Implementation| {
+            i.appliance == appliance.id && nodes::sum(i).is_ok_and(|sum| sum == whole.made_by)
+        };
         let Some((_, found)) = catalog.made_by(site, is).await? else {
             return Err(Error::not_found(format!(
                 "the catalog has no implementation of {:?} that it was made by",
@@ -206,6 +216,6 @@ impl Rebuild<'_> {
         };
         spec.implementation = found.id;
         spec.revision = found.revision;
-        Ok((spec, found.body))
+        Ok((spec, found))
     }
 }
