@@ -16,7 +16,7 @@ mod node;
 
 pub use node::{
     Action, Address, Interface, Node, NodeImage, NodeInterface, NodeSpec, NodeUser, NodeView,
-    Power, Request,
+    Power, Request, Shaping,
 };
 
 /// Fixes what is wanted and what is seen of a family of kinds.

@@ -142,6 +142,7 @@ pub(crate) fn choose(
             vlan: interface.vlan,
             mac,
             addresses,
+            shaping: interface.shaping,
         });
     }
     Ok(nics)
@@ -168,6 +169,7 @@ pub(crate) fn nics(given: &[NodeInterface], site: &SiteConfig) -> Vec<Nic> {
             mac: nic.mac.clone(),
             addresses: nic.addresses.clone(),
             gateways: gateways(nic),
+            shaping: nic.shaping,
         })
         .collect()
 }

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
-use rm_core::model::{Address, NodeUser};
+use rm_core::model::{Address, NodeUser, Shaping};
 
 mod error;
 
@@ -164,6 +164,10 @@ pub struct Features {
     pub disk_size: bool,
     /// Bridges are made for links between nodes, and removed again.
     pub links: bool,
+    /// What comes by an interface can be held to so much a second.
+    pub rates: bool,
+    /// What comes by an interface can come late, and be lost.
+    pub delays: bool,
     /// Users, keys, user data and commands reach the guest.
     pub seed: bool,
 }
@@ -299,6 +303,9 @@ pub struct Nic {
     pub addresses: Vec<Address>,
     /// Where other networks are reached, by family at most one.
     pub gateways: Vec<std::net::IpAddr>,
+    /// How what comes by it is held back; only what [`Features::rates`] and
+    /// [`Features::delays`] declare is asked for.
+    pub shaping: Option<Shaping>,
 }
 
 /// What a guest is born with.

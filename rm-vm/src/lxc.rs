@@ -18,6 +18,7 @@ mod events;
 mod host;
 mod links;
 mod running;
+mod shaping;
 mod tools;
 
 use std::path::{Path, PathBuf};
@@ -111,6 +112,8 @@ impl Driver for Lxc {
             reimage: true,
             disk_size: false,
             links: true,
+            rates: shaping::rates(),
+            delays: shaping::delays(),
             seed: true,
         }
     }

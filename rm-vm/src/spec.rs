@@ -1,6 +1,8 @@
 //! What is checked of a spec before anything exists.
 
-use rm_core::model::{Action, NodeSpec, Power};
+use std::ops::RangeInclusive;
+
+use rm_core::model::{Action, NodeSpec, Power, Shaping};
 use rm_core::{Error, ErrorKind, Result};
 
 use crate::driver::{self, Features};
@@ -11,6 +13,10 @@ const USER_DATA: usize = 64 * 1024;
 const COMMANDS: usize = 64 * 1024;
 const KEY: usize = 16 * 1024;
 const LINK: usize = 512;
+/// In kbit a second: from what is of any use to what no wire of a host has.
+const CAPACITY: RangeInclusive<u64> = 8..=100_000_000;
+/// A minute, in microseconds.
+const LATENCY: u64 = 60_000_000;
 
 /// What can never be, on whatever host.
 pub(crate) fn check(spec: &NodeSpec) -> Result<()> {
@@ -80,6 +86,26 @@ pub(crate) fn check(spec: &NodeSpec) -> Result<()> {
                     .into(),
             );
         }
+        if let Some(Shaping {
+            capacity_kbps,
+            latency_us,
+            loss_ppm,
+        }) = interface.shaping
+        {
+            if capacity_kbps.is_some_and(|kbps| !CAPACITY.contains(&kbps)) {
+                return wrong(format!(
+                    "an interface takes {} to {} kbit a second",
+                    CAPACITY.start(),
+                    CAPACITY.end()
+                ));
+            }
+            if latency_us > Some(LATENCY) || loss_ppm > Some(1_000_000) {
+                return wrong(
+                    "what comes by an interface is a minute late at the most, and no more is lost than comes"
+                        .into(),
+                );
+            }
+        }
         if interface.addresses.len() > 16
             || interface.addresses.iter().any(|a| {
                 !a.ip.is_ipv4() && !a.ip.is_ipv6()
@@ -114,12 +140,15 @@ pub(crate) fn possible(spec: &NodeSpec, features: Features) -> Result<()> {
         reimage,
         disk_size,
         links,
+        rates,
+        delays,
         seed,
         ..
     } = features;
     let born =
         !spec.users.is_empty() || !spec.user_data.is_empty() || !spec.boot_commands.is_empty();
     let asks = |what: fn(&Action) -> bool| spec.requests.iter().any(|r| what(&r.action));
+    shapes(spec, rates, delays)?;
     let cannot = [
         (!suspend && spec.power == Power::Suspended, "suspend nodes"),
         (
@@ -146,6 +175,26 @@ pub(crate) fn possible(spec: &NodeSpec, features: Features) -> Result<()> {
             format!("this kind of host cannot {what}"),
         )
         .advice("leave it out, or ask for a host of another kind")),
+        None => Ok(()),
+    }
+}
+
+/// What of interfaces a host cannot hold back.
+fn shapes(spec: &NodeSpec, rates: bool, delays: bool) -> Result<()> {
+    let mut all = spec.interfaces.iter().filter_map(|i| i.shaping);
+    let what = all.find_map(|shaping| {
+        let late = (!delays && shaping.delays()).then_some("let things come late or get lost");
+        late.or_else(|| {
+            (!rates && shaping.capacity_kbps.is_some()).then_some("limit how fast things come")
+        })
+    });
+    match what {
+        Some(what) => Err(Error::new(
+            ErrorKind::Unsupported,
+            format!("this host cannot {what} by an interface"),
+        )
+        .code(Shaping::UNSUPPORTED)
+        .advice("leave it out, or ask for a host whose kernel can")),
         None => Ok(()),
     }
 }
@@ -197,6 +246,13 @@ mod tests {
         .unwrap()
     }
 
+    fn capacity(kbps: u64) -> Option<Shaping> {
+        Some(Shaping {
+            capacity_kbps: Some(kbps),
+            ..Shaping::default()
+        })
+    }
+
     type Edit = fn(&mut NodeSpec);
 
     #[test]
@@ -236,6 +292,20 @@ mod tests {
                     ..Interface::default()
                 }
             },
+            |s| s.interfaces[0].shaping = capacity(7),
+            |s| s.interfaces[0].shaping = capacity(u64::MAX),
+            |s| {
+                s.interfaces[0].shaping = Some(Shaping {
+                    latency_us: Some(60_000_001),
+                    ..Shaping::default()
+                })
+            },
+            |s| {
+                s.interfaces[0].shaping = Some(Shaping {
+                    loss_ppm: Some(1_000_001),
+                    ..Shaping::default()
+                })
+            },
             |s| s.interfaces = vec![Interface::default(); 9],
             |s| s.image.sha256 = "../../etc".to_owned(),
             |s| s.vcpus = 0,
@@ -274,6 +344,13 @@ mod tests {
             |s| s.disk_gib = Some(1),
             |s| s.user_data = "x".to_owned(),
             |s| s.interfaces[0].link = Some("a".to_owned()),
+            |s| s.interfaces[0].shaping = capacity(1000),
+            |s| {
+                s.interfaces[0].shaping = Some(Shaping {
+                    loss_ppm: Some(1),
+                    ..Shaping::default()
+                })
+            },
             |s| {
                 s.requests = vec![Request {
                     number: 1,

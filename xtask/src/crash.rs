@@ -61,7 +61,14 @@ impl Options {
         match (self.door, site) {
             (Door::Geni, _) => &["no_sliver"],
             (Door::Rest, Site::Lxc) => &["no_container"],
-            (Door::Rest, Site::Heat) => &["--skip", "no_container", "--skip", "no_sliver"],
+            (Door::Rest, Site::Heat) => &[
+                "--skip",
+                "no_container",
+                "--skip",
+                "no_sliver",
+                "--skip",
+                "clients::",
+            ],
         }
     }
 }

@@ -51,6 +51,7 @@ fn full() -> Result<()> {
     let skips = Skips::begin()?;
     let mut steps = Steps::default();
     install::judges()?;
+    let geni_lib = steps.take("geni-lib", install::geni_lib);
     let mut clouds = Clouds::start()?;
     let mut hosts = Hosts::start()?;
     steps.take("fmt", checks::fmt);
@@ -63,6 +64,7 @@ fn full() -> Result<()> {
     let of_hosts = steps.take("hosts are up", || hosts.wait());
     if let (Some(()), Some(mut environment), Some(of_hosts)) = (compiled, environment, of_hosts) {
         environment.extend(of_hosts);
+        environment.extend(geni_lib.map(|python| ("RM_GENI_PYTHON", python.into())));
         steps.take("tests", || unit_tests(&skips, &environment));
         steps.take("doc tests", doc_tests);
         steps.take("linkage", linkage::test);

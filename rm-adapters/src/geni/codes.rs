@@ -73,3 +73,90 @@ impl Code {
         self as i64
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    /// Every code, by what is known to lead to it.
+    fn all() -> Vec<(Code, Vec<Error>)> {
+        let kind = |kind| Error::new(kind, "x");
+        let code = |code| Error::invalid("x").code(code);
+        vec![
+            (Code::BadArgs, vec![kind(ErrorKind::Invalid)]),
+            (
+                Code::Error,
+                vec![kind(ErrorKind::Credential), kind(ErrorKind::Failed)],
+            ),
+            (
+                Code::Forbidden,
+                vec![
+                    code(FORBIDDEN),
+                    kind(ErrorKind::Forbidden),
+                    kind(ErrorKind::Unauthenticated),
+                ],
+            ),
+            (Code::BadVersion, vec![code("bad-version")]),
+            (
+                Code::ServerError,
+                vec![kind(ErrorKind::Internal), kind(ErrorKind::Fenced)],
+            ),
+            (
+                Code::TooBig,
+                vec![code("too-large"), kind(ErrorKind::Quota)],
+            ),
+            (Code::Refused, vec![kind(ErrorKind::Conflict)]),
+            (Code::TimedOut, vec![kind(ErrorKind::Timeout)]),
+            (Code::DbError, vec![kind(ErrorKind::Corrupt)]),
+            (Code::Unavailable, vec![kind(ErrorKind::Unavailable)]),
+            (Code::SearchFailed, vec![kind(ErrorKind::NotFound)]),
+            (Code::Unsupported, vec![kind(ErrorKind::Unsupported)]),
+            (
+                Code::Busy,
+                vec![kind(ErrorKind::Busy), kind(ErrorKind::RateLimited)],
+            ),
+            (Code::Expired, vec![kind(ErrorKind::Gone)]),
+            (Code::AlreadyExists, vec![kind(ErrorKind::Exists)]),
+            (Code::OutOfRange, vec![code(OUT_OF_RANGE)]),
+            (
+                Code::CredentialInvalid,
+                vec![code(INVALID), code(UNREADABLE)],
+            ),
+            (Code::CredentialExpired, vec![code(EXPIRED)]),
+            (Code::CredentialMismatch, vec![code(MISMATCH)]),
+            (Code::CredentialSignerUntrusted, vec![code(UNTRUSTED)]),
+            (Code::InsufficientNodes, vec![kind(ErrorKind::NoCapacity)]),
+        ]
+    }
+
+    #[test]
+    fn each_code_is_what_the_table_of_the_field_says_that_it_is() {
+        for (code, errors) in all() {
+            for error in errors {
+                assert_eq!(Code::of(&error), code, "{error:?}");
+            }
+        }
+        let Some(folder) = needs::reference("each_code_is_what_the_table_says") else {
+            return;
+        };
+        let text = std::fs::read_to_string(folder.join("reference/geni.md")).unwrap();
+        let (_, table) = text.split_once("### 2.2 ").unwrap();
+        let (table, _) = table.split_once("### 2.3 ").unwrap();
+        let mut labels = BTreeMap::new();
+        for line in table.lines().filter(|line| line.starts_with('|')) {
+            let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+            for pair in cells.windows(2) {
+                if let Ok(number) = pair[0].parse::<i64>() {
+                    labels.insert(number, pair[1].replace('_', ""));
+                }
+            }
+        }
+        let codes = all().into_iter().map(|(code, _)| code);
+        for code in codes.chain([Code::Success]) {
+            let label = format!("{code:?}").to_uppercase();
+            assert_eq!(labels.get(&code.number()), Some(&label));
+        }
+    }
+}

@@ -23,6 +23,7 @@ mod held;
 mod linked;
 mod place;
 mod roomy;
+mod shape;
 
 use held::NodeSliver;
 use roomy::Roomy;

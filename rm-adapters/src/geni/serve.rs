@@ -195,8 +195,8 @@ async fn respond(
     };
     let text = match rpc.bench.take(move || Call::parse(&body)).await {
         Ok(Ok(call)) => rpc.answer(version, &client.certificate, &call).await,
-        Ok(Err(e)) => Fault::unreadable(e.to_string()).print(),
-        Err(e) => Fault::busy(e.to_string()).print(),
+        Ok(Err(e)) => rpc.fault(&client.certificate, Fault::unreadable(e.to_string())),
+        Err(e) => rpc.fault(&client.certificate, Fault::busy(e.to_string())),
     };
     let mut response = Response::new(Body::from(text));
     response

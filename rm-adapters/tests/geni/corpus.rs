@@ -72,36 +72,10 @@ impl World {
         envelope(&statement, &Sign::usual(by, draft.id).over(&statement))
     }
 
-    /// What alice has, passed on to bob; with what is changed about it.
-    pub(crate) fn passed_on<'a>(
-        &'a self,
-        change: impl FnOnce(&mut Draft<'a>),
-        by: &Party,
-    ) -> String {
-        let first = self.draft().write();
-        let mut draft = Draft {
-            id: "ref1",
-            owner: &self.bob,
-            privileges: &[("embed", "false")],
-            ..self.draft()
-        };
-        change(&mut draft);
-        let second = Draft {
-            parent: Some(&first),
-            ..draft
-        }
-        .write();
-        let signatures = format!(
-            "{}{}",
-            Sign::usual(&self.sa, "ref0").over(&first),
-            Sign::usual(by, "ref1").over(&second)
-        );
-        envelope(&second, &signatures)
-    }
-
     /// All there are, those of the rules of chains, too.
     pub(crate) fn corpus(&self) -> Vec<Judged> {
         let mut all = self.documents();
+        all.extend(self.passed());
         all.extend(self.chains());
         all
     }
@@ -183,7 +157,6 @@ impl World {
                 .replace("ref0", "_0"),
                 Ok(()),
             ),
-            ("passed on", self.passed_on(|_| {}, &self.alice), Ok(())),
             (
                 "with a key beside the certificates",
                 with(format!("{modulus}{}", x509(&self.sa.chain())), &self.sa),
@@ -465,36 +438,6 @@ impl World {
                 }),
                 UNTRUSTED,
             ),
-            (
-                "passed on by another",
-                self.passed_on(|_| {}, &self.bob),
-                UNTRUSTED,
-            ),
-            (
-                "passed on with more",
-                self.passed_on(|d| d.privileges = &[("control", "false")], &self.alice),
-                UNTRUSTED,
-            ),
-            (
-                "passed on for longer",
-                self.passed_on(|d| d.expires = "2026-12-28T07:42:26Z", &self.alice),
-                UNTRUSTED,
-            ),
-            (
-                "passed on for another slice",
-                self.passed_on(|d| d.target = &self.other_slice, &self.alice),
-                UNTRUSTED,
-            ),
-            ("passed on, what may not be", self.unpassable(), UNTRUSTED),
-            (
-                "passed on from what nobody signed",
-                cut_last(
-                    &self.passed_on(|_| {}, &self.alice),
-                    "<Signature ",
-                    "</Signature>",
-                ),
-                INVALID,
-            ),
         ]
     }
 
@@ -503,41 +446,11 @@ impl World {
         let statement = change(&self.draft().write());
         envelope(&statement, &Sign::usual(&self.sa, "ref0").over(&statement))
     }
-
-    fn unpassable(&self) -> String {
-        let first = Draft {
-            privileges: &[("embed", "false")],
-            ..self.draft()
-        }
-        .write();
-        let second = Draft {
-            id: "ref1",
-            owner: &self.bob,
-            privileges: &[("embed", "false")],
-            parent: Some(&first),
-            ..self.draft()
-        }
-        .write();
-        envelope(
-            &second,
-            &format!(
-                "{}{}",
-                Sign::usual(&self.sa, "ref0").over(&first),
-                Sign::usual(&self.alice, "ref1").over(&second)
-            ),
-        )
-    }
 }
 
 /// Without what is between two marks, them included.
 fn cut(text: &str, from: &str, to: &str) -> String {
     let start = text.find(from).unwrap();
-    let end = start + text[start..].find(to).unwrap() + to.len();
-    format!("{}{}", &text[..start], &text[end..])
-}
-
-fn cut_last(text: &str, from: &str, to: &str) -> String {
-    let start = text.rfind(from).unwrap();
     let end = start + text[start..].find(to).unwrap() + to.len();
     format!("{}{}", &text[..start], &text[end..])
 }

@@ -148,7 +148,7 @@ async fn list_resources_shows_what_there_is_to_who_may_see_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_is_wrong_with_list_resources_is_told_by_the_struct_and_its_code() {
+async fn row_whatever_is_wrong_with_list_resources_is_told_by_the_struct_and_its_code() {
     let lab = lab("refusals").await;
     let mine = lab.user_credential(&lab.alice);
     let bobs = lab.user_credential(&lab.bob);
@@ -353,6 +353,7 @@ async fn faults_tell_only_of_the_call_itself() {
             text.contains(&format!("<int>{fault}</int>")),
             "{body}: {text}"
         );
+        assert!(text.contains("(request "), "{body}: {text}");
     }
 }
 

@@ -167,7 +167,7 @@ impl GeniSliver for Together {
     }
 }
 
-fn together(all: usize) -> impl FnOnce(&mut Registries) {
+pub(crate) fn together(all: usize) -> impl FnOnce(&mut Registries) {
     move |registries| {
         let adapter = Together {
             nodes: NodeSlivers::default(),

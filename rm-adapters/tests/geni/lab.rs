@@ -134,7 +134,7 @@ pub(crate) async fn lab_at(
     };
     catalog.add_image(&operator, image).await.unwrap();
 
-    let (door, base, stop) = open(&host, &am, &folder, change).await;
+    let (door, base, stop) = open(&host, &am, &folder, |_| {}, change).await;
     Lab {
         alice: sa.makes(&urn("user+alice"), false, 2040),
         bob: sa.makes(&urn("user+bob"), false, 2040),
@@ -177,11 +177,13 @@ async fn open(
     host: &Arc<Host>,
     am: &Party,
     roots: &Path,
+    says: impl FnOnce(&mut Aggregate),
     change: impl FnOnce(GeniDoor) -> GeniDoor,
 ) -> (GeniDoor, String, watch::Sender<bool>) {
     let (listener, address) = rm_adapters::door::listen("127.0.0.1:0").await.unwrap();
     let base = format!("https://127.0.0.1:{}", address.port());
-    let aggregate = Aggregate::new(am.urn.clone(), &base);
+    let mut aggregate = Aggregate::new(am.urn.clone(), &base);
+    says(&mut aggregate);
     let roots = Arc::new(Roots::new(roots));
     let (chain, key) = (am.chain(), am.key_pem());
     let door = GeniDoor::new(Arc::clone(host), aggregate, roots, &chain, &key).unwrap();
@@ -214,7 +216,15 @@ impl Lab {
         self.stop.send_replace(true);
         self.host = host(&self.evening, &self.cloud, store, adapters);
         (self.door, self.base, self.stop) =
-            open(&self.host, &self.am, &self.folder, |door| door).await;
+            open(&self.host, &self.am, &self.folder, |_| {}, |door| door).await;
+    }
+
+    /// The door is opened again, by an operator who says something else of the
+    /// aggregate.
+    pub(crate) async fn reopen(&mut self, says: impl FnOnce(&mut Aggregate)) {
+        self.stop.send_replace(true);
+        (self.door, self.base, self.stop) =
+            open(&self.host, &self.am, &self.folder, says, |door| door).await;
     }
 
     pub(crate) fn later(&self, time: Duration) {

@@ -219,6 +219,10 @@ impl GeniSliver for Broken {
     }
 }
 
+pub(crate) fn broken(all: &mut Registries) {
+    all.adapter::<dyn GeniSliver>(Arc::new(Broken)).unwrap();
+}
+
 /// A verifier with a defect.
 #[derive(Debug)]
 struct Fallen;
@@ -242,9 +246,6 @@ impl CredentialVerifier for Fallen {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_defect_of_an_adapter_or_verifier_is_one_answer() {
-    let broken = |all: &mut Registries| {
-        all.adapter::<dyn GeniSliver>(Arc::new(Broken)).unwrap();
-    };
     let whole = |all: &mut Registries| geni::register(all).unwrap();
     let by_adapter = lab_of("broken", broken, |door| door).await;
     let by_verifier = lab_of("fallen", whole, |door| door.verifying(Arc::new(Fallen))).await;

@@ -136,6 +136,7 @@ async fn a_manifest_tells_hardware_addresses_at_the_ends_of_links() {
             vlan: None,
             mac: mac.to_owned(),
             addresses: Vec::new(),
+            shaping: None,
         };
         // The first is what it is reached by.
         let view = NodeView {

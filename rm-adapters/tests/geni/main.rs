@@ -8,24 +8,34 @@
     reason = "tests"
 )]
 
+mod accept;
+mod any;
 mod arguments;
 mod authority;
 mod chains;
+mod complaints;
 mod corpus;
 mod credentials;
+mod defects;
 mod door;
 mod held;
 mod issue;
+mod kept;
 mod kinds;
 mod lab;
 mod limits;
 mod links;
 mod older;
+mod operators;
+mod passed;
 mod places;
 mod remembered;
 mod restless;
 mod ring;
+mod room;
+mod rows;
 mod rspec;
+mod shaping;
 mod slice;
 mod slices;
 mod strange;

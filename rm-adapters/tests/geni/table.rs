@@ -3,20 +3,18 @@
 
 use std::time::Duration;
 
-use rm_adapters::geni::register;
 use rm_adapters::geni::rspec::Rspec;
 use rm_adapters::geni::xmlrpc::Value;
 use rm_core::store::By;
-use rm_testkit::SimConfig;
 
-use super::lab::{Lab, code, lab, lab_at, options, request as call_text, sfa};
+use super::lab::{Lab, code, lab, options, request as call_text, sfa};
 use super::slice::{
     AM, KEY, Slice, WEEK, link, manifest, nodes, none, request, slivers, value, with_users,
 };
 
 /// Asserts that a call is refused by this code, with a message that says what
 /// to look for in the log; answers its value.
-fn refused(row: &str, answer: &Value, wanted: i64) -> Value {
+pub(crate) fn refused(row: &str, answer: &Value, wanted: i64) -> Value {
     assert_eq!(code(answer), wanted, "{row}: {answer:?}");
     let output = answer.get("output").unwrap().as_text().unwrap();
     assert!(output.contains("(request "), "{row}: {output}");
@@ -24,7 +22,7 @@ fn refused(row: &str, answer: &Value, wanted: i64) -> Value {
 }
 
 /// How many slices and resources there are.
-async fn kept(lab: &Lab) -> (usize, usize) {
+pub(crate) async fn kept(lab: &Lab) -> (usize, usize) {
     let store = lab.host.store();
     let slices = store.documents("geni.slice", None, None, 100).await;
     let resources = store.resources(&By::All, None, 100).await;
@@ -32,7 +30,7 @@ async fn kept(lab: &Lab) -> (usize, usize) {
 }
 
 /// Asks for this, by both versions.
-async fn ask(slice: &Slice<'_>, rspec: &str) -> [Value; 2] {
+pub(crate) async fn ask(slice: &Slice<'_>, rspec: &str) -> [Value; 2] {
     [slice.create(rspec).await, slice.allocate(rspec).await]
 }
 
@@ -251,30 +249,6 @@ async fn row_nodes_of_another_component_manager_are_ignored_and_repeated() {
         let plan = told.extra.element("urn:x", "plan").unwrap();
         assert_eq!(plan.text(), "all of it");
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn row_too_many_nodes_is_told_with_counts() {
-    let small = SimConfig {
-        nodes: Some(2),
-        ..SimConfig::default()
-    };
-    let lab = lab_at("row-many", small, |all| register(all).unwrap(), |door| door).await;
-    let slice = Slice::of(&lab, "s");
-    for answer in ask(&slice, &nodes(&["a", "b", "c"])).await {
-        let hint = refused("too many nodes", &answer, 26);
-        assert_eq!(hint.get("requested"), Some(&Value::Int(3)));
-        assert_eq!(hint.get("available"), Some(&Value::Int(2)));
-    }
-    assert_eq!(kept(&lab).await, (0, 0));
-    // What is allocated has its room, although nothing is made yet.
-    value(&slice.allocate(&nodes(&["a"])).await);
-    let other = Slice::of(&lab, "t");
-    for answer in ask(&other, &nodes(&["a", "b"])).await {
-        let hint = refused("too many nodes", &answer, 26);
-        assert_eq!(hint.get("available"), Some(&Value::Int(1)));
-    }
-    assert_eq!(code(&other.create(&nodes(&["a"])).await), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -501,21 +475,4 @@ async fn row_shutdown_of_an_unknown_slice_is_true() {
     assert_eq!(code(&slice.create(&nodes(&["a"])).await), 3);
     assert_eq!(code(&slice.allocate(&nodes(&["a"])).await), 3);
     assert_eq!(kept(&lab).await, (1, 0));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn row_more_than_the_quota_allows_is_told_with_the_counts() {
-    let lab = lab("row-quota").await;
-    let slice = Slice::of(&lab, "s");
-    value(&slice.allocate(&nodes(&["here"])).await);
-    let names: Vec<String> = (0..1000).map(|n| format!("n{n}")).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let answer = slice.allocate(&nodes(&names)).await;
-    assert_eq!(code(&answer), 6, "{answer:?}");
-    let told = answer.get("value").unwrap();
-    assert_eq!(told.get("limit"), Some(&Value::Int(1000)));
-    assert_eq!(told.get("used"), Some(&Value::Int(1)));
-    let output = answer.get("output").unwrap().as_text().unwrap();
-    assert!(output.contains("1000 resources"), "{output}");
-    assert_eq!(slivers(&value(&slice.all("Status").await)).len(), 1);
 }

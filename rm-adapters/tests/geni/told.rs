@@ -54,6 +54,11 @@ async fn the_log_of_a_usual_daemon_tells_which_member_changed_what() {
     value(&slice.all("Delete").await);
     let arguments = vec![slice.urn(), slice.proof(), none()];
     value(&slice.call(3, "Shutdown", arguments).await);
+    // What is refused is found by the number that the client was told.
+    let answer = slice.allocate(&nodes(&["c"])).await;
+    let output = answer.get("output").unwrap().as_text().unwrap();
+    let path = "/xmlrpc/am/3.0";
+    let fault = lab.post(&lab.alice, path, "no call".to_owned()).await;
 
     let said = String::from_utf8(log.1.lock().unwrap().clone()).unwrap();
     let told: Vec<&str> = said.lines().filter(|l| l.contains(": changed ")).collect();
@@ -77,4 +82,10 @@ async fn the_log_of_a_usual_daemon_tells_which_member_changed_what() {
         }
     }
     assert!(said.contains("a slice was shut down"), "{said}");
+    for told in [output, &fault] {
+        let (_, rest) = told.rsplit_once("(request ").unwrap();
+        let (number, _) = rest.split_once(')').unwrap();
+        let mut lines = said.lines().filter(|l| l.contains(": refused "));
+        assert!(lines.any(|l| l.contains(number)), "{number} in {said}");
+    }
 }

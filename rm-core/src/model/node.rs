@@ -146,6 +146,35 @@ pub struct Interface {
     /// where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mac: Option<String>,
+    /// How what comes to the node by it is held back; not at all where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shaping: Option<Shaping>,
+}
+
+/// How what comes to a node by an interface is held back. What is absent is as
+/// the host has it; a host that cannot do what is said refuses the node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shaping {
+    /// So many kbit a second come through at the most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity_kbps: Option<u64>,
+    /// It comes so many microseconds later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_us: Option<u64>,
+    /// Of a million packets so many are lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss_ppm: Option<u32>,
+}
+
+impl Shaping {
+    /// The code of an error that says that a host cannot do what is said.
+    pub const UNSUPPORTED: &'static str = "no-shaping";
+
+    /// Whether anything is to come late, or not at all.
+    pub fn delays(&self) -> bool {
+        self.latency_us.is_some_and(|us| us > 0) || self.loss_ppm.is_some_and(|ppm| ppm > 0)
+    }
 }
 
 /// Whether a node runs.
@@ -222,6 +251,9 @@ pub struct NodeInterface {
     pub mac: String,
     /// Its addresses.
     pub addresses: Vec<Address>,
+    /// How what comes by it is held back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shaping: Option<Shaping>,
 }
 
 /// An address and how many of its bits are the network's: `10.77.0.2/24`.

@@ -44,6 +44,8 @@ pub struct SimSite {
     pub cost: f64,
     /// Nobody answers there.
     pub down: bool,
+    /// What comes to its nodes cannot be held back.
+    pub unshaped: bool,
 }
 
 impl Default for SimConfig {
@@ -110,6 +112,7 @@ fn schema() -> Value {
                         "nodes": {"type": "integer", "minimum": 0, "description": "how many nodes it has room for"},
                         "cost": {"type": "number", "default": 0.0, "description": "what a cluster costs there"},
                         "down": {"type": "boolean", "default": false, "description": "nobody answers there"},
+                        "unshaped": {"type": "boolean", "default": false, "description": "what comes to its nodes cannot be held back"},
                     },
                 },
             },

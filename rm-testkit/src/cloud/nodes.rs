@@ -4,11 +4,11 @@ use async_trait::async_trait;
 use rm_core::backend::{Backend, Capability, Cx, Hints, Look, Mark, Offer, Recalled, Seen, Serves};
 use rm_core::catalog::Site as CatalogSite;
 use rm_core::model::{
-    Address, Cluster, ClusterView, Node, NodeInterface, NodeSpec, NodeView, Power,
+    Address, Cluster, ClusterView, Node, NodeInterface, NodeSpec, NodeView, Power, Shaping,
 };
 use rm_core::registry::Registries;
 use rm_core::store::Page;
-use rm_core::{Kind, RemoteId, Result};
+use rm_core::{Error, ErrorKind, Kind, RemoteId, Result};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -51,7 +51,15 @@ impl Backend<Node> for SimCloud {
         self.lock().capability
     }
 
-    async fn offers(&self, cx: &Cx<'_>, _want: &NodeSpec) -> Result<Vec<Offer>> {
+    async fn offers(&self, cx: &Cx<'_>, want: &NodeSpec) -> Result<Vec<Offer>> {
+        let shaped = want.interfaces.iter().any(|i| i.shaping.is_some());
+        if shaped && self.config.site(&cx.site.name).unshaped {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "what comes to nodes of this simulated site cannot be held back",
+            )
+            .code(Shaping::UNSUPPORTED));
+        }
         self.offered(cx, 1).await
     }
 
@@ -150,6 +158,7 @@ fn node_view(view: &ClusterView) -> NodeView {
             vlan: None,
             mac: "02:00:00:00:00:01".to_owned(),
             addresses: ip.map(|ip| Address { ip, prefix: 8 }).into_iter().collect(),
+            shaping: None,
         }],
         ..NodeView::default()
     }

@@ -188,6 +188,7 @@ mod tests {
             mac: "02:00:00:00:00:01".to_owned(),
             addresses: vec!["10.0.0.2/24".parse().unwrap()],
             gateways: vec!["10.0.0.1".parse().unwrap()],
+            shaping: None,
         };
         let text = network(&[nic]);
         for line in [

@@ -218,6 +218,7 @@ mod tests {
             mac: "02:00:00:00:00:01".to_owned(),
             addresses: vec![address.parse().unwrap()],
             gateways: gateway.iter().map(|g| g.parse().unwrap()).collect(),
+            shaping: None,
         };
         Definition {
             name: "rm-1".to_owned(),

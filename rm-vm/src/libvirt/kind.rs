@@ -69,6 +69,8 @@ impl Kind {
             reimage: lxc || qemu,
             disk_size: qemu,
             links: false,
+            rates: false,
+            delays: false,
             seed: !test,
         }
     }

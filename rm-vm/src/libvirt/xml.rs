@@ -353,6 +353,7 @@ mod tests {
                 mac: "02:00:00:00:00:01".to_owned(),
                 addresses: vec!["10.0.0.2/24".parse().unwrap()],
                 gateways: vec!["10.0.0.1".parse().unwrap()],
+                shaping: None,
             }],
             seed: Seed::default(),
             metadata: "{\"a\": \"<\u{fc}&]]>\u{0}\\u0000%41\"}".to_owned(),

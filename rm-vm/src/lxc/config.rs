@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use super::shaping;
 use crate::driver::{Definition, Size};
 
 /// What all containers include, where the machine has it: capabilities that
@@ -123,6 +124,9 @@ pub(super) fn write(new: &Definition, place: &Place<'_>, cgroups: Cgroups) -> St
                 &gateway.to_string(),
             );
         }
+        if let Some(script) = nic.shaping.as_ref().and_then(shaping::script) {
+            of("script.up", &script);
+        }
     }
     if new.nics.is_empty() {
         line("lxc.net.0.type", "empty");
@@ -190,6 +194,8 @@ fn apparmor() -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use rm_core::model::Shaping;
+
     use super::*;
     use crate::driver::{Image, Nic, Seed};
 
@@ -215,6 +221,10 @@ mod tests {
                     "fd00::2/64".parse().unwrap(),
                 ],
                 gateways: vec!["10.0.0.1".parse().unwrap()],
+                shaping: Some(Shaping {
+                    capacity_kbps: Some(1000),
+                    ..Shaping::default()
+                }),
             }],
             seed: Seed {
                 hostname: "n1".to_owned(),
@@ -258,6 +268,8 @@ mod tests {
                 "lxc.net.0.ipv4.address = 10.0.0.2/24",
                 "lxc.net.0.ipv6.address = fd00::2/64",
                 "lxc.net.0.ipv4.gateway = 10.0.0.1",
+                "lxc.net.0.script.up = /bin/sh -c 'for end; do :; done; exec tc qdisc replace \
+                 dev \"$end\" root tbf rate 1000kbit burst 4096 limit 131072' shaping",
             ] {
                 assert!(text.lines().any(|l| l == line), "{line}\n{text}");
             }

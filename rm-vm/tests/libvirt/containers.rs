@@ -42,6 +42,7 @@ async fn a_container_answers_at_the_address_it_was_given() {
         mac: "02:00:00:00:02:40".to_owned(),
         addresses: vec!["10.76.10.5/24".parse().unwrap()],
         gateways: Vec::new(),
+        shaping: None,
     };
     let mut new = Definition {
         nics: vec![nic, vlan],

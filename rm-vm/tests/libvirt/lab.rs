@@ -139,6 +139,7 @@ impl Lab {
             mac: format!("02:00:00:00:01:{n:02x}"),
             addresses: vec![address.parse().unwrap()],
             gateways: vec![self.text("/ipv4/host").parse().unwrap()],
+            shaping: None,
         }
     }
 

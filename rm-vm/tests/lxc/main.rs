@@ -22,3 +22,4 @@ mod interfaces;
 mod kept;
 mod lab;
 mod life;
+mod shaping;

@@ -72,6 +72,16 @@ impl Testbed {
         }
     }
 
+    /// One of the public clients in `lab/geni`, which will do all that it does with
+    /// this slice of the user's.
+    pub(crate) fn client(&self, python: &Path, program: &str, slice: &str) -> Command {
+        let lab = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../lab/geni");
+        let mut client = Command::new(python);
+        client.arg(lab.join(program)).arg(&self.url).arg(&self.dir);
+        client.args(["--user", USER, "--slice", slice]);
+        client
+    }
+
     fn read(&self, file: &str) -> String {
         std::fs::read_to_string(self.dir.join(file)).unwrap()
     }

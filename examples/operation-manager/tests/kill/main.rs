@@ -2,7 +2,8 @@
 //! delete on a real Heat and on real containers, and goes on: exactly one stack
 //! a cluster, or one container a host of it, and none left over. The same where
 //! GENI's experimenters ask for slivers. `cargo xtask crash` runs it with many
-//! more kills.
+//! more kills. That public clients of GENI's get what they ask for where nobody
+//! kills is shown beside.
 //!
 //! What is claimed about a site is read by other eyes than the daemon's: from
 //! Heat by a session of its own, of containers from their folders and from the
@@ -18,6 +19,8 @@
 #[cfg(feature = "geni")]
 mod aggregate;
 mod campaign;
+#[cfg(feature = "geni")]
+mod clients;
 mod daemon;
 mod dice;
 mod eyes;

@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
-use rm_core::model::{Address, Interface};
+use rm_core::model::{Address, Interface, Shaping};
 use rm_core::{Error, Result};
 
+use super::shape;
 use crate::geni::rspec::{Ip, Node, prefix_of};
 use crate::geni::sliver::Joined;
 use crate::geni::xml::short;
@@ -57,30 +58,54 @@ pub(super) fn groups(nodes: usize, links: &[Joined<'_>]) -> Vec<Vec<usize>> {
     groups
 }
 
-/// The ends of links by the place of their node: which interface, which link.
-pub(super) fn ends<'a>(links: &'a [Joined<'_>]) -> BTreeMap<usize, Vec<(usize, &'a str)>> {
-    let mut ends: BTreeMap<usize, Vec<(usize, &str)>> = BTreeMap::new();
+/// One end of a link at a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct End<'a> {
+    /// The place of the interface in its node.
+    interface: usize,
+    /// What no other link is called.
+    link: &'a str,
+    /// How what comes to it is held back.
+    shaping: Option<Shaping>,
+}
+
+/// The ends of links by the place of their node.
+///
+/// # Errors
+///
+/// Where properties of a link ask for what cannot be; see [`shape::of`].
+pub(super) fn ends<'a>(
+    nodes: &[&Node],
+    links: &'a [Joined<'_>],
+) -> Result<BTreeMap<usize, Vec<End<'a>>>> {
+    let mut ends: BTreeMap<usize, Vec<End<'_>>> = BTreeMap::new();
     for link in links {
-        for (node, interface) in &link.ends {
-            ends.entry(*node)
-                .or_default()
-                .push((*interface, &*link.name));
+        let shapes = shape::of(nodes, link)?;
+        for ((node, interface), shaping) in link.ends.iter().zip(shapes) {
+            ends.entry(*node).or_default().push(End {
+                interface: *interface,
+                link: &link.name,
+                shaping,
+            });
         }
     }
-    ends.values_mut().for_each(|of| of.sort_unstable());
-    ends
+    ends.values_mut()
+        .for_each(|of| of.sort_unstable_by_key(|end| end.interface));
+    Ok(ends)
 }
 
 /// The interfaces of a node with these ends of links: the usual one, by which it
 /// is reached, and one for each end. None where it has no end.
-pub(super) fn interfaces(node: &Node, ends: &[(usize, &str)]) -> Result<Vec<Interface>> {
+pub(super) fn interfaces(node: &Node, ends: &[End<'_>]) -> Result<Vec<Interface>> {
     let mut interfaces = Vec::with_capacity(ends.len() + 1);
     interfaces.extend(ends.first().map(|_| Interface::default()));
-    for (place, link) in ends {
-        let ips = node.interfaces.get(*place).map_or(&[][..], |i| &i.ips);
+    for end in ends {
+        let ips = node.interfaces.get(end.interface);
+        let ips = ips.map_or(&[][..], |i| &i.ips);
         interfaces.push(Interface {
-            link: Some((*link).to_owned()),
+            link: Some(end.link.to_owned()),
             addresses: ips.iter().map(address).collect::<Result<_>>()?,
+            shaping: end.shaping,
             ..Interface::default()
         });
     }

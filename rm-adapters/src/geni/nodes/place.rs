@@ -13,7 +13,7 @@ use rm_core::record::ResourceRecord;
 use rm_core::store::{Batch, By};
 use rm_core::{Call, Caller, CatalogId, Error, ErrorKind, Result};
 
-use super::{Manager, PAGE, fit, images, linked};
+use super::{Manager, PAGE, fit, images, linked, shape};
 use crate::geni::rspec::Node;
 use crate::geni::sliver::{Joined, Refusal, SliverTerms};
 use crate::geni::xml::short;
@@ -35,6 +35,7 @@ pub(super) async fn prepare(
     into: &mut Batch,
 ) -> Result<Vec<Arc<ResourceRecord>>, Refusal> {
     linked::apart(nodes, links)?;
+    let ends = linked::ends(nodes, links)?;
     let images = images(call).await?;
     let groups = linked::groups(nodes.len(), links);
     let mut room = Room {
@@ -42,6 +43,7 @@ pub(super) async fn prepare(
         types: managers.iter().map(|(name, _)| *name).collect(),
         places: places(managers, call, terms.means).await?,
         terms,
+        links,
         nodes: u64::try_from(nodes.len()).unwrap_or(u64::MAX),
         together: groups
             .iter()
@@ -52,7 +54,6 @@ pub(super) async fn prepare(
         silent: BTreeSet::new(),
         taken: BTreeMap::new(),
     };
-    let ends = linked::ends(links);
     let mut found: BTreeMap<usize, (NodeSpec, usize, Offer)> = BTreeMap::new();
     let mut why = None;
     for group in groups {
@@ -185,6 +186,7 @@ struct Room<'a> {
     types: Vec<&'static str>,
     places: Vec<Place>,
     terms: &'a SliverTerms<'a>,
+    links: &'a [Joined<'a>],
     /// How many nodes are asked for, and how many of them are linked at the most.
     nodes: u64,
     together: u64,
@@ -206,8 +208,9 @@ impl Room<'_> {
         wanted: &[(usize, &Node, NodeSpec)],
     ) -> Result<Option<(usize, Vec<Offer>)>> {
         let mut each = Vec::with_capacity(wanted.len());
-        for (_, node, spec) in wanted {
-            each.push(self.offers(node, spec).await?);
+        for (at, node, spec) in wanted {
+            let offers = self.offers(node, spec).await;
+            each.push(offers.map_err(|e| shape::named(e, *at, self.links))?);
         }
         let count = u64::try_from(wanted.len()).unwrap_or(u64::MAX);
         let asked = &self.asked;

@@ -21,7 +21,9 @@ use super::xmlrpc::{Call, Fault, Value, answer};
 mod allow;
 mod answer;
 mod arguments;
+mod grant;
 mod list;
+mod shutdown;
 mod slices;
 mod v2;
 mod v3;
@@ -168,14 +170,15 @@ impl Rpc {
         };
         let Some((_, takes, method)) = methods.iter().find(|(n, ..)| *n == name) else {
             let known: Vec<&str> = methods.iter().map(|(name, ..)| *name).collect();
-            return Fault::no_such_method(name, &known).print();
+            return self.fault(peer, Fault::no_such_method(name, &known));
         };
         if !takes.contains(&call.arguments.len()) {
             let wanted = match (takes.start(), takes.end()) {
                 (a, b) if a == b => format!("{a} arguments"),
                 (a, b) => format!("{a} to {b} arguments"),
             };
-            return Fault::wrong_arguments(name, call.arguments.len(), &wanted).print();
+            let fault = Fault::wrong_arguments(name, call.arguments.len(), &wanted);
+            return self.fault(peer, fault);
         }
         let doing = self.perform(version, *method, peer, &call.arguments);
         // A defect of an adapter is one answer and not the end of the line.
@@ -187,7 +190,7 @@ impl Rpc {
                     .into(),
             )
         });
-        let id = format!("{:016x}", self.host.env().random());
+        let id = self.number();
         let user = peer.urn().map(Urn::as_str).unwrap_or_default();
         answer(&match done {
             Ok(answer) => {
@@ -204,6 +207,20 @@ impl Rpc {
                 failed(&self.aggregate, &refusal, &id)
             }
         })
+    }
+
+    /// A fault as XML-RPC, with a number by which an operator finds it in the log.
+    pub(super) fn fault(&self, peer: &Certificate, fault: Fault) -> String {
+        let id = self.number();
+        let user = peer.urn().map(Urn::as_str).unwrap_or_default();
+        tracing::info!(request = id, user, code = fault.code, fault = ?fault.text, "refused");
+        let text = format!("{} (request {id})", fault.text);
+        Fault { text, ..fault }.print()
+    }
+
+    /// What no other call is known by.
+    fn number(&self) -> String {
+        format!("{:016x}", self.host.env().random())
     }
 
     async fn perform(

@@ -1,39 +1,22 @@
-//! What both versions do with slices: grant a request, change slivers, look.
+//! What both versions do with slivers of a slice: change them, look, tell.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rm_core::env::Timestamp;
-use rm_core::life::{State, Wanted};
+use rm_core::life::State;
 use rm_core::model::NodeUser;
 use rm_core::record::ResourceRecord;
-use rm_core::store::{Batch, Outcome};
-use rm_core::{Error, ErrorKind, ResourceId, Result};
+use rm_core::{Error, ResourceId, Result};
 
-use super::arguments::{About, Brought, Options, bad, credentials, slice_urn};
-use super::list::document;
-use super::{Answer, Rpc, Urn, Value};
-use crate::geni::credentials::{Certificate, Operation};
+use super::arguments::{About, bad};
+use super::{Rpc, Urn};
 use crate::geni::rspec::Rspec;
 use crate::geni::slice::{
-    Ends, Have, Opened, Prepared, Told, Tries, Wish, manifest, mark, read_request, resource_of,
-    sliver_urn, until,
+    Have, Opened, Prepared, Told, Tries, manifest, resource_of, sliver_urn, until,
 };
-use crate::geni::sliver::{Deed, GeniSliver, Refusal, SliverTerms};
-use crate::geni::states::{Action, Allocation, Operational};
-
-/// How a request is granted.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Grant<'a> {
-    /// How far its slivers come at once.
-    pub(super) to: Allocation,
-    /// Who can log in, where that is known already.
-    pub(super) users: &'a [NodeUser],
-    /// When they should end.
-    pub(super) end: Option<Timestamp>,
-    /// Whether there may be slivers already.
-    pub(super) once: bool,
-}
+use crate::geni::sliver::{Deed, GeniSliver, Refusal};
+use crate::geni::states::Operational;
 
 /// A sliver that a call was about.
 #[derive(Debug)]
@@ -98,56 +81,6 @@ impl Done {
 }
 
 impl Rpc {
-    /// Reads a request, apart from the threads that serve lines.
-    pub(super) async fn wish(&self, rspec: &str) -> Result<Wish> {
-        let (rspec, aggregate) = (rspec.to_owned(), self.aggregate.urn.clone());
-        let read = move || read_request(&rspec, &aggregate);
-        self.bench.take(read).await?
-    }
-
-    /// Grants a request in one commit, or nothing of it; `credential` ends then.
-    pub(super) async fn grant(
-        &self,
-        slice: &Urn,
-        wish: &Wish,
-        credential: Timestamp,
-        grant: Grant<'_>,
-    ) -> Result<Prepared, Refusal> {
-        let (host, aggregate) = (&*self.host, &self.aggregate);
-        let means = aggregate.means();
-        let mut tries = Tries::default();
-        loop {
-            let opened = Opened::read(host, &self.bench, slice).await?;
-            opened.is_open()?;
-            opened.is_whole()?;
-            if grant.once && !opened.slivers.is_empty() {
-                return Err(Error::new(
-                    ErrorKind::Exists,
-                    format!("{slice} has slivers here already"),
-                )
-                .code("already-exists")
-                .advice("delete them first")
-                .into());
-            }
-            let ends = Ends::of(host, aggregate.lifetimes, slice, credential);
-            let terms = SliverTerms {
-                aggregate: &aggregate.urn,
-                means: &means,
-                until: ends.first(grant.to, grant.end),
-                users: grant.users,
-                reserve: grant.to == Allocation::Allocated,
-            };
-            let mut batch = Batch::default();
-            let prepared = wish.prepare(host, &opened, &terms, &mut batch).await?;
-            let more = Some(&prepared.asked);
-            let written = opened.write(host, batch, more, &BTreeSet::new()).await?;
-            if let Outcome::Done(_) = written {
-                return Ok(prepared);
-            }
-            tries.again(&**host.env()).await?;
-        }
-    }
-
     /// Does something with slivers of a slice in one commit: with all of those
     /// that are meant or with none, but for those that are left out where the
     /// caller wants as much as possible. `deed` says what is to be done with
@@ -302,71 +235,6 @@ impl Rpc {
         let (aggregate, now) = (self.aggregate.urn.clone(), self.host.env().now());
         let make = move || manifest(&aggregate, &told, now, expires);
         self.bench.take(make).await?
-    }
-
-    /// Ends all that happens in a slice, for good; true of one that has nothing
-    /// here, which can have nothing from then on. It is marked before anything is
-    /// stopped: however much happens to its slivers, nobody else does any more.
-    pub(super) async fn shutdown(
-        &self,
-        peer: &Certificate,
-        arguments: &[Value],
-    ) -> Result<Answer, Refusal> {
-        let slice = slice_urn(arguments.first())?;
-        let brought = credentials(arguments.get(1))?;
-        let options = Options::of(arguments.get(2))?;
-        let by = self
-            .permit(peer, brought, options, &slice, Operation::Shutdown)
-            .await?;
-        let member = by.member.as_ref().map_or("nobody", Urn::as_str);
-        if mark(&self.host, &slice, member, by.until).await? {
-            tracing::warn!(%slice, member, "a slice was shut down");
-        }
-        let stopped = self.stop_all(&slice).await?;
-        Ok(Answer::from(Value::Bool(true)).changing(&slice, &by, stopped))
-    }
-
-    /// Stops what runs in a slice; answers how many slivers that were.
-    async fn stop_all(&self, slice: &Urn) -> Result<usize, Refusal> {
-        let host = &*self.host;
-        let stop = |have: &Have| -> Result<Option<Deed<'static>>, Refusal> {
-            let runs = have.sliver.record().wanted == Wanted::Running;
-            Ok(runs.then_some(Deed::Act(Action::Stop)))
-        };
-        let mut tries = Tries::default();
-        loop {
-            let mut opened = Opened::read(host, &self.bench, slice).await?;
-            let all: Vec<usize> = (0..opened.slivers.len()).collect();
-            let Some(parts) = opened.change(host, &all, true, &stop).await? else {
-                tries.again(&**host.env()).await?;
-                continue;
-            };
-            let stopped = parts.iter().filter(|p| p.record.is_some()).count();
-            for part in parts {
-                let resource = opened.slivers.get(part.at).map(Have::id);
-                if let (Some(resource), Some(e)) = (resource, part.error) {
-                    tracing::warn!(%slice, %resource, error = %e, "a sliver cannot be stopped");
-                }
-            }
-            // Of what is out of reach nobody can say that it has stopped.
-            opened.is_whole()?;
-            return Ok(stopped);
-        }
-    }
-
-    /// ListResources of version 2 with a slice: its manifest.
-    pub(super) async fn list_slice(
-        &self,
-        peer: &Certificate,
-        brought: Vec<Brought>,
-        options: Options<'_>,
-        slice: &Urn,
-    ) -> Result<Answer, Refusal> {
-        self.permit(peer, brought, options, slice, Operation::Look)
-            .await?;
-        let (opened, done) = self.look(slice, &About::Slice(slice.clone())).await?;
-        let manifest = self.manifest_of(&opened, &done).await?;
-        Ok(document(&manifest, options.flag("geni_compressed")?)?.into())
     }
 
     /// What GENI calls it.

@@ -2,9 +2,10 @@
 
 use rm_core::Result;
 
-use super::arguments::{About, Options, credentials, slice_urn, text, users};
+use super::arguments::{About, Options, text, users};
+use super::grant::Grant;
 use super::list::document;
-use super::slices::{Done, Grant};
+use super::slices::Done;
 use super::{Answer, Rpc, Value};
 use crate::geni::credentials::{Certificate, Operation};
 use crate::geni::slice::Ends;
@@ -17,13 +18,11 @@ impl Rpc {
         peer: &Certificate,
         arguments: &[Value],
     ) -> Result<Answer, Refusal> {
-        let slice = slice_urn(arguments.first())?;
-        let brought = credentials(arguments.get(1))?;
         let rspec = text(arguments.get(2), "RSpec")?;
         let users = users(arguments.get(3))?;
         let options = Options::of(arguments.get(4))?;
-        let by = self
-            .permit(peer, brought, options, &slice, Operation::Create)
+        let (slice, by) = self
+            .on_slice(peer, arguments, options, Operation::Create)
             .await?;
         let wish = self.wish(rspec).await?;
         let grant = Grant {
@@ -43,10 +42,9 @@ impl Rpc {
         peer: &Certificate,
         arguments: &[Value],
     ) -> Result<Answer, Refusal> {
-        let slice = slice_urn(arguments.first())?;
-        let brought = credentials(arguments.get(1))?;
         let options = Options::of(arguments.get(2))?;
-        self.permit(peer, brought, options, &slice, Operation::Look)
+        let (slice, _) = self
+            .on_slice(peer, arguments, options, Operation::Look)
             .await?;
         let (_, slivers) = self.look(&slice, &About::Slice(slice.clone())).await?;
         let status = |done: &Done| done.adapter.standing(&done.record).status();
@@ -85,13 +83,11 @@ impl Rpc {
         peer: &Certificate,
         arguments: &[Value],
     ) -> Result<Answer, Refusal> {
-        let slice = slice_urn(arguments.first())?;
-        let brought = credentials(arguments.get(1))?;
         let asked = text(arguments.get(2), "expiration time")?;
         let options = Options::of(arguments.get(3))?;
         let as_long = options.flag("geni_extend_alap")?;
-        let by = self
-            .permit(peer, brought, options, &slice, Operation::Renew)
+        let (slice, by) = self
+            .on_slice(peer, arguments, options, Operation::Renew)
             .await?;
         let asked = Ends::read(self.host.env().now(), "the expiration time", asked)?;
         let ends = Ends::of(&self.host, self.aggregate.lifetimes, &slice, by.until);
@@ -115,11 +111,9 @@ impl Rpc {
         peer: &Certificate,
         arguments: &[Value],
     ) -> Result<Answer, Refusal> {
-        let slice = slice_urn(arguments.first())?;
-        let brought = credentials(arguments.get(1))?;
         let options = Options::of(arguments.get(2))?;
-        let by = self
-            .permit(peer, brought, options, &slice, Operation::Delete)
+        let (slice, by) = self
+            .on_slice(peer, arguments, options, Operation::Delete)
             .await?;
         let about = About::Slice(slice.clone());
         let (_, done) = self

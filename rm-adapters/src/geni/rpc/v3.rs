@@ -3,9 +3,10 @@
 use rm_core::{Error, ErrorKind, Result};
 
 use super::allow::Permitted;
-use super::arguments::{About, Options, about, credentials, slice_urn, text, users};
+use super::arguments::{About, Options, about, credentials, text, users};
+use super::grant::Grant;
 use super::list::document;
-use super::slices::{Done, Grant};
+use super::slices::Done;
 use super::{Answer, Rpc, Urn, Value};
 use crate::geni::credentials::{Certificate, Operation};
 use crate::geni::slice::{Ends, Have};
@@ -34,12 +35,10 @@ impl Rpc {
         peer: &Certificate,
         arguments: &[Value],
     ) -> Result<Answer, Refusal> {
-        let slice = slice_urn(arguments.first())?;
-        let brought = credentials(arguments.get(1))?;
         let rspec = text(arguments.get(2), "RSpec")?;
         let options = Options::of(arguments.get(3))?;
-        let by = self
-            .permit(peer, brought, options, &slice, Operation::Create)
+        let (slice, by) = self
+            .on_slice(peer, arguments, options, Operation::Create)
             .await?;
         let end = options.time("geni_end_time", self.host.env().now())?;
         let wish = self.wish(rspec).await?;
@@ -210,7 +209,8 @@ impl Rpc {
         Ok(asked.changed(self.slivers(&done), &done))
     }
 
-    /// Reads what every call on slivers begins with, and checks who calls.
+    /// Reads what every call on slivers begins with, and checks who calls. Those
+    /// on a slice as a whole begin with [`on_slice`](Rpc::on_slice).
     async fn asked(
         &self,
         peer: &Certificate,

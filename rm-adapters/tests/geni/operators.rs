@@ -1,0 +1,219 @@
+//! What operators of other aggregates had to live with, each by the aggregate
+//! that it was read in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rm_adapters::geni::register;
+use rm_adapters::geni::xmlrpc::Value;
+use rm_core::ErrorKind;
+use rm_core::model::NodeSpec;
+use rm_core::store::By;
+use rm_testkit::{Fault, Rule, Verb};
+
+use super::complaints::{output, reason};
+use super::lab::lab;
+use super::slice::{AM, Slice, manifest, nodes, none, request, slivers, states, value};
+use super::table::refused;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn complaint_gram_a_renewal_outlasts_the_process_and_a_new_one_deletes_nothing() {
+    let mut lab = lab("gram-restart").await;
+    lab.start_engine();
+    let before = {
+        let slice = Slice::of(&lab, "s");
+        value(&slice.create(&nodes(&["a", "b"])).await);
+        slice.comes_to("geni_ready").await;
+        let time = Value::text("2026-11-25T20:00:00Z");
+        let arguments = vec![slice.urns(), slice.proof(), time, none()];
+        value(&slice.call(3, "Renew", arguments).await);
+        slivers(&value(&slice.all("Status").await))
+    };
+    let things = lab.cloud.everything(lab.host.env().now()).len();
+    lab.restart().await;
+    lab.start_engine();
+    let slice = Slice::of(&lab, "s");
+    lab.later(Duration::from_secs(120));
+    slice.comes_to("geni_ready").await;
+    assert_eq!(slivers(&value(&slice.all("Status").await)), before);
+    assert_eq!(before[0].expires, "2026-11-25T20:00:00.000Z");
+    assert_eq!(lab.cloud.everything(lab.host.env().now()).len(), things);
+    assert_eq!(lab.cloud.count(Verb::Destroy), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn complaint_gram_what_cannot_be_ended_does_not_keep_others_from_ending() {
+    let lab = lab("gram-expiry").await;
+    lab.start_engine();
+    let (first, second) = (Slice::of(&lab, "s"), Slice::of(&lab, "t"));
+    for slice in [&first, &second] {
+        value(&slice.create(&nodes(&["a"])).await);
+        slice.comes_to("geni_ready").await;
+        let soon = Value::text("2026-11-21T21:00:00Z");
+        let arguments = vec![slice.urns(), slice.proof(), soon, none()];
+        value(&slice.call(3, "Renew", arguments).await);
+    }
+    let refuses = Fault::Refused(ErrorKind::Unavailable);
+    lab.cloud.inject(Rule::next(Verb::Destroy, refuses));
+    lab.later(Duration::from_secs(2 * 3600));
+    for _ in 0..300 {
+        if lab.cloud.everything(lab.host.env().now()).is_empty() {
+            break;
+        }
+        lab.later(Duration::from_millis(500));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(lab.cloud.everything(lab.host.env().now()), []);
+    for slice in [&first, &second] {
+        refused("what is over", &slice.all("Status").await, 12);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn complaint_gram_shutdown_can_be_called_and_what_it_stops_is_not_deleted() {
+    let lab = lab("gram-shutdown").await;
+    lab.start_engine();
+    let slice = Slice::of(&lab, "s");
+    value(&slice.create(&nodes(&["a"])).await);
+    slice.comes_to("geni_ready").await;
+    let arguments = vec![slice.urn(), slice.proof(), none()];
+    let answer = slice.call(3, "Shutdown", arguments).await;
+    assert_eq!(value(&answer), Value::Bool(true));
+    slice.comes_to("geni_notready").await;
+    assert_eq!(lab.cloud.everything(lab.host.env().now()).len(), 1);
+    refused("Delete of what is shut down", &slice.all("Delete").await, 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn complaint_gram_failures_of_the_site_have_codes_of_their_own() {
+    let lab = lab("gram-codes").await;
+    let slice = Slice::of(&lab, "s");
+    for (fault, wanted) in [
+        (Fault::Refused(ErrorKind::Unavailable), 11),
+        (Fault::Refused(ErrorKind::NoCapacity), 26),
+        (Fault::Refused(ErrorKind::RateLimited), 14),
+        (Fault::Refused(ErrorKind::Credential), 2),
+        (Fault::Refused(ErrorKind::Unsupported), 13),
+    ] {
+        lab.cloud.inject(Rule::next(Verb::Offers, fault));
+        refused(
+            fault.as_str(),
+            &slice.allocate(&nodes(&["a"])).await,
+            wanted,
+        );
+    }
+    value(&slice.allocate(&nodes(&["a"])).await);
+    refused("POA", &slice.act("geni_start").await, 13);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn complaint_gram_what_a_request_says_is_one_word_of_a_command() {
+    let lab = lab("gram-shell").await;
+    let slice = Slice::of(&lab, "s");
+    let hostile = "/tmp/x'; rm -rf / #";
+    let rspec = request(&format!(
+        "<node client_id=\"a\"><services><install url=\"{hostile}\" install_path=\"{hostile}\"/>\
+         <execute shell=\"sh\" command=\"{hostile}\"/></services></node>"
+    ));
+    value(&slice.allocate(&rspec).await);
+    let all = lab.host.store().resources(&By::All, None, 10).await;
+    let spec: NodeSpec = all.unwrap().items[0].record.place.spec.read().unwrap();
+    let quoted = "'/tmp/x'\\''; rm -rf / #'";
+    for command in &spec.boot_commands {
+        let rest = command.replace(quoted, "WORD");
+        assert!(!rest.contains("rm -rf"), "{command}");
+    }
+    assert_eq!(spec.boot_commands[1], format!("sh -c {quoted}"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn complaint_gram_a_login_tells_the_address_and_nobody_is_asked_for_its_name() {
+    let lab = lab("gram-login").await;
+    lab.start_engine();
+    let slice = Slice::of(&lab, "s");
+    value(&slice.create(&nodes(&["a"])).await);
+    slice.comes_to("geni_ready").await;
+    let described = value(&slice.all("Describe").await);
+    for node in manifest(described.get("geni_rspec").unwrap()).nodes {
+        let login = &node.services[0].logins[0];
+        let address = login.hostname.as_deref().unwrap();
+        assert!(address.parse::<std::net::IpAddr>().is_ok(), "{address}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn complaint_docker_am_a_component_manager_that_is_mistyped_is_named() {
+    let lab = lab("docker-am").await;
+    let slice = Slice::of(&lab, "s");
+    let rspec = request(&format!(
+        "<node client_id=\"a\" component_manager_id=\"{AM}x\"/>"
+    ));
+    let answer = slice.allocate(&rspec).await;
+    refused("a typing error", &answer, 1);
+    assert_eq!(reason(&answer), "nothing-for-us");
+    assert!(output(&answer).contains(&format!("component_manager_id={AM:?}")));
+    // And the slice is not stuck.
+    refused("nothing here", &slice.all("Delete").await, 12);
+    value(&slice.allocate(&nodes(&["a"])).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn complaint_docker_am_what_was_asked_for_outlasts_the_process() {
+    let mut lab = lab("docker-am-lost").await;
+    {
+        let slice = Slice::of(&lab, "s");
+        value(&slice.allocate(&nodes(&["a"])).await);
+    }
+    let store = Arc::clone(lab.host.store());
+    lab.restart_with(store, |all| register(all).unwrap()).await;
+    lab.start_engine();
+    let slice = Slice::of(&lab, "s");
+    value(&slice.all("Provision").await);
+    value(&slice.act("geni_start").await);
+    slice.comes_to("geni_ready").await;
+    assert_eq!(states(&value(&slice.all("Status").await)).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn complaint_ocf_114_166_184_198_what_breaks_is_told_and_can_be_deleted() {
+    let lab = lab("ocf-114").await;
+    lab.start_engine();
+    lab.cloud
+        .inject(Rule::next(Verb::Create, Fault::FailsLater));
+    let slice = Slice::of(&lab, "s");
+    value(&slice.create(&nodes(&["a"])).await);
+    // It is not "creating..." for ever.
+    let told = slice.comes_to("geni_failed").await;
+    let told = slivers(&value(&told));
+    assert!(!told[0].error.is_empty(), "{told:?}");
+    let arguments = vec![slice.urn(), slice.proof(), none()];
+    let status = value(&slice.call(2, "SliverStatus", arguments.clone()).await);
+    assert_eq!(status.get("geni_status"), Some(&Value::text("failed")));
+    let deleted = slice.call(2, "DeleteSliver", arguments).await;
+    assert_eq!(value(&deleted), Value::Bool(true));
+    for _ in 0..300 {
+        if lab.cloud.everything(lab.host.env().now()).is_empty() {
+            break;
+        }
+        lab.later(Duration::from_millis(500));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(lab.cloud.everything(lab.host.env().now()), []);
+    value(&slice.create(&nodes(&["a"])).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn complaint_ocf_114_a_site_that_is_away_for_a_while_leaves_nothing_stuck() {
+    let lab = lab("ocf-away").await;
+    lab.start_engine();
+    let slice = Slice::of(&lab, "s");
+    value(&slice.allocate(&nodes(&["a"])).await);
+    lab.cloud.down("rack", true);
+    value(&slice.all("Provision").await);
+    lab.later(Duration::from_secs(5));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    lab.cloud.down("rack", false);
+    slice.comes_to("geni_notready").await;
+    value(&slice.act("geni_start").await);
+    slice.comes_to("geni_ready").await;
+}

@@ -1,0 +1,50 @@
+//! The rows of the table of bad input that ask for more than there is.
+
+use rm_adapters::geni::register;
+use rm_adapters::geni::xmlrpc::Value;
+use rm_testkit::SimConfig;
+
+use super::lab::{code, lab, lab_at};
+use super::slice::{Slice, nodes, slivers, value};
+use super::table::{ask, kept, refused};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn row_too_many_nodes_is_told_with_counts() {
+    let small = SimConfig {
+        nodes: Some(2),
+        ..SimConfig::default()
+    };
+    let lab = lab_at("row-many", small, |all| register(all).unwrap(), |door| door).await;
+    let slice = Slice::of(&lab, "s");
+    for answer in ask(&slice, &nodes(&["a", "b", "c"])).await {
+        let hint = refused("too many nodes", &answer, 26);
+        assert_eq!(hint.get("requested"), Some(&Value::Int(3)));
+        assert_eq!(hint.get("available"), Some(&Value::Int(2)));
+    }
+    assert_eq!(kept(&lab).await, (0, 0));
+    // What is allocated has its room, although nothing is made yet.
+    value(&slice.allocate(&nodes(&["a"])).await);
+    let other = Slice::of(&lab, "t");
+    for answer in ask(&other, &nodes(&["a", "b"])).await {
+        let hint = refused("too many nodes", &answer, 26);
+        assert_eq!(hint.get("available"), Some(&Value::Int(1)));
+    }
+    assert_eq!(code(&other.create(&nodes(&["a"])).await), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn row_more_than_the_quota_allows_is_told_with_the_counts() {
+    let lab = lab("row-quota").await;
+    let slice = Slice::of(&lab, "s");
+    value(&slice.allocate(&nodes(&["here"])).await);
+    let names: Vec<String> = (0..1000).map(|n| format!("n{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let answer = slice.allocate(&nodes(&names)).await;
+    assert_eq!(code(&answer), 6, "{answer:?}");
+    let told = answer.get("value").unwrap();
+    assert_eq!(told.get("limit"), Some(&Value::Int(1000)));
+    assert_eq!(told.get("used"), Some(&Value::Int(1)));
+    let output = answer.get("output").unwrap().as_text().unwrap();
+    assert!(output.contains("1000 resources"), "{output}");
+    assert_eq!(slivers(&value(&slice.all("Status").await)).len(), 1);
+}
