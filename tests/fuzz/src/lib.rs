@@ -31,6 +31,8 @@ mod chains;
 #[allow(dead_code, reason = "not all of it is needed here")]
 #[path = "../../../rm-adapters/tests/geni/corpus.rs"]
 mod corpus;
+#[path = "../../../rm-adapters/tests/geni/passed.rs"]
+mod passed;
 mod credentials;
 mod edits;
 mod rspec;
