@@ -352,6 +352,10 @@ pub struct Capability {
     /// Whether the thing keeps whose it is ([`Cx::owner`]), and
     /// [`Backend::recall`] gives it back.
     pub keeps_owner: bool,
+    /// Whether [`Backend::change`] can change who logs in to a node while it
+    /// runs, and keeps all else as it is. Elsewhere users are what a node is born
+    /// with.
+    pub users: bool,
 }
 
 impl Capability {
@@ -372,6 +376,7 @@ impl Capability {
             page: 50,
             events: false,
             keeps_owner: false,
+            users: false,
         }
     }
 }

@@ -72,6 +72,11 @@ impl Catalog {
         self.media.get(media_type).map(|media| &**media)
     }
 
+    /// The same, for who keeps it.
+    pub(crate) fn media_of(&self, media_type: &str) -> Option<Arc<dyn Media>> {
+        self.media.get(media_type).cloned()
+    }
+
     /// The same for hosts that can tell who there is.
     #[must_use]
     pub fn with_directory(mut self, directory: Arc<dyn Directory>) -> Self {

@@ -26,10 +26,12 @@ use crate::visible::{missing, see, visible};
 
 mod choose;
 mod idempotency;
+mod prepare;
 
 use choose::Candidate;
 use idempotency::Got;
 pub(crate) use idempotency::{IDEMPOTENCY, day};
+pub use prepare::{ClusterTerms, MadeBy};
 
 /// What an Operation Manager asks for.
 #[derive(Debug, Clone, PartialEq, Default)]

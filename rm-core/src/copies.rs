@@ -80,8 +80,14 @@ struct Names {
 
 /// The copies that a cluster at this place needs: those that are there or on
 /// their way, tried again where they have failed, else new ones. What the site
-/// has without our doing needs none.
-pub(crate) async fn needed_at(core: &Arc<Core>, tenant: &Tenant, place: &Place) -> Result<Needed> {
+/// has without our doing needs none. What is in `so_far`, which is committed
+/// together with them, is not brought twice.
+pub(crate) async fn needed_at(
+    core: &Arc<Core>,
+    tenant: &Tenant,
+    place: &Place,
+    so_far: &Batch,
+) -> Result<Needed> {
     let names: Names = place.spec.read()?;
     let mut needed = Needed::default();
     if names.images.is_empty() {
@@ -104,9 +110,19 @@ pub(crate) async fn needed_at(core: &Arc<Core>, tenant: &Tenant, place: &Place) 
             },
             key: Some(key),
         };
-        needed.add(core, &manager, tenant, &want).await?;
+        match begun(so_far, want.key.as_deref().unwrap_or_default())? {
+            Some(id) => needed.need(id),
+            None => needed.add(core, &manager, tenant, &want, so_far).await?,
+        }
     }
     Ok(needed)
+}
+
+/// The copy that a batch makes under this key.
+fn begun(batch: &Batch, key: &str) -> Result<Option<ResourceId>> {
+    let mut keys = batch.documents.iter().filter(|d| d.space == KEYS);
+    let made = keys.find(|document| document.id == key);
+    made.map(|document| document.body.read()).transpose()
 }
 
 /// The copies that a thing of this spec was made of, where they have a record:
@@ -118,7 +134,8 @@ pub(crate) async fn still_needed(core: &Core, place: &Place) -> Result<Needed> {
         let image = core.catalog.image(name).await?;
         let key = key(image.id, place.site, place.credential);
         if let Some(found) = core.store.document(KEYS, &key).await? {
-            needed.join(core, found.record.body.read()?).await?;
+            let id = found.record.body.read()?;
+            needed.join(core, id, &Batch::default()).await?;
         }
     }
     Ok(needed)
@@ -140,11 +157,12 @@ impl Needed {
         manager: &Managed<SiteImage>,
         tenant: &Tenant,
         want: &Want<SiteImage>,
+        so_far: &Batch,
     ) -> Result<()> {
         let key = want.key.clone().unwrap_or_default();
         let found = core.store.document(KEYS, &key).await?;
         if let Some(found) = &found
-            && self.join(core, found.record.body.read()?).await?
+            && self.join(core, found.record.body.read()?, so_far).await?
         {
             return Ok(());
         }
@@ -153,7 +171,7 @@ impl Needed {
         let offers = manager.offers(&who, want).await?;
         for offer in &offers {
             let ours = match offer.existing {
-                Some(id) if self.join(core, id).await? => return Ok(()),
+                Some(id) if self.join(core, id, so_far).await? => return Ok(()),
                 Some(id) => core.store.resource(id).await?.is_some(),
                 None => false,
             };
@@ -186,7 +204,7 @@ impl Needed {
 
     /// Takes a copy that is there already or on its way; false where it is of
     /// no use.
-    async fn join(&mut self, core: &Core, id: ResourceId) -> Result<bool> {
+    async fn join(&mut self, core: &Core, id: ResourceId, so_far: &Batch) -> Result<bool> {
         if self.ids.contains(&id) {
             return Ok(true);
         }
@@ -202,7 +220,8 @@ impl Needed {
             return Ok(false);
         };
         self.batch.expect.push(Expect::Version(key, version));
-        if r.seen == State::Failed {
+        let written = so_far.resources.iter().any(|(record, _)| record.id == id);
+        if r.seen == State::Failed && !written {
             try_again(core, &row, &r.tenant.0, &mut self.batch);
         }
         self.need(id);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::backend::{Cx, Offer, Resize, Serves};
+use crate::backend::{Capability, Cx, Offer, Resize, Serves};
 use crate::caller::{Caller, Role};
 use crate::catalog::Site;
 use crate::driver::Driver;
@@ -25,8 +25,10 @@ use crate::store::{Batch, Cursor, Due, Expect, Key, Page};
 use crate::visible::{missing, see, visible};
 
 mod asked;
+mod waiting;
 
 pub use asked::{Answer, Candidate, ask, ask_until};
+pub use waiting::waiting;
 
 /// The space of the keys by which equal requests share a resource.
 pub(crate) const KEYS: &str = "engine.key";
@@ -64,6 +66,9 @@ pub struct Terms {
 pub trait ResourceManager<M: Model>: fmt::Debug + Send + Sync {
     /// What it serves.
     fn serves(&self) -> &Serves;
+
+    /// What can be relied on at a site.
+    fn capability(&self, site: &Site) -> Capability;
 
     /// How the request could be served, each with its place filled in. Asks
     /// the site; changes nothing.
@@ -178,6 +183,10 @@ impl<M: Model> Managed<M> {
 impl<M: Model> ResourceManager<M> for Managed<M> {
     fn serves(&self) -> &Serves {
         &self.serves
+    }
+
+    fn capability(&self, site: &Site) -> Capability {
+        self.driver.capability(site)
     }
 
     async fn offers(&self, _who: &Caller, want: &Want<M>) -> Result<Vec<Offer>> {

@@ -100,6 +100,11 @@ pub struct ClusterSpec {
     /// name under which the implementation and its parameters ask for it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub images: BTreeMap<String, String>,
+    /// Who can log in to its hosts, beside those that the implementation names;
+    /// only where its media type takes them
+    /// ([`Media::takes_users`](crate::registry::Media::takes_users)).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub users: Vec<NodeUser>,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]

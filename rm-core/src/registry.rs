@@ -125,6 +125,11 @@ pub trait Media: fmt::Debug + Send + Sync + 'static {
     fn needs_copies(&self) -> bool {
         true
     }
+    /// Whether who asks for a cluster can say who logs in to its hosts. By
+    /// default only the body says that.
+    fn takes_users(&self) -> bool {
+        false
+    }
     /// A body made around an image of the site, for who brings no body; absent
     /// where this type has no such thing.
     fn around_image(&self, _image: &str) -> Option<String> {

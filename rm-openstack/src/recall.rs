@@ -52,6 +52,7 @@ pub(crate) async fn spec(
         revision: implementation.revision,
         slaves,
         others: 0,
+        users: Vec::new(),
         parameters: asked(&info, given),
         ready_port: appliance.ready_port,
         images,

@@ -46,6 +46,7 @@ pub const KVM: Kind = Kind::from_static("vm.kvm");
 #[derive(Debug)]
 pub struct Nodes {
     hosts: Hosts,
+    users: bool,
 }
 
 impl Nodes {
@@ -53,7 +54,16 @@ impl Nodes {
     pub fn new(config: Config, open: Open) -> Self {
         Self {
             hosts: Hosts::new(config, open),
+            users: false,
         }
+    }
+
+    /// The same, of drivers that declare that who logs in to what runs can be
+    /// changed ([`driver::Features::users`]).
+    #[must_use]
+    pub fn changing_users(mut self) -> Self {
+        self.users = true;
+        self
     }
 
     async fn image(&self, cx: &Cx<'_>, spec: &NodeSpec) -> Result<Image> {
@@ -143,6 +153,7 @@ impl Backend<Node> for Nodes {
         cap.page = 100;
         cap.events = true;
         cap.keeps_owner = true;
+        cap.users = self.users;
         cap
     }
 

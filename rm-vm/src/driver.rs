@@ -122,6 +122,12 @@ pub trait Driver: fmt::Debug + Send + Sync + 'static {
         Err(self.cannot("make a disk anew"))
     }
 
+    /// Lets in who is to log in `now`, to a domain that runs, and no other key that
+    /// let in somebody `before`. What a guest has let in by itself stays.
+    async fn users(&self, _name: &str, _before: &[NodeUser], _now: &[NodeUser]) -> Result<()> {
+        Err(self.cannot("change who logs in"))
+    }
+
     /// The last of what it wrote to its console, at most so many bytes.
     async fn console(&self, _name: &str, _most: usize) -> Result<Vec<u8>> {
         Err(self.cannot("read a console"))
@@ -170,6 +176,8 @@ pub struct Features {
     pub delays: bool,
     /// Users, keys, user data and commands reach the guest.
     pub seed: bool,
+    /// Who logs in to what runs can be changed.
+    pub users: bool,
 }
 
 /// What a host has and what of it is free.

@@ -20,6 +20,7 @@ mod links;
 mod running;
 mod shaping;
 mod tools;
+mod users;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use rm_core::backend::Cx;
+use rm_core::model::NodeUser;
 
 use crate::config::Config;
 use crate::driver::{
@@ -115,6 +117,7 @@ impl Driver for Lxc {
             rates: shaping::rates(),
             delays: shaping::delays(),
             seed: true,
+            users: true,
         }
     }
 
@@ -203,6 +206,12 @@ impl Driver for Lxc {
         name(&new.name)?;
         let new = new.clone();
         self.blocking(move |c| c.reimage(&new)).await
+    }
+
+    async fn users(&self, of: &str, before: &[NodeUser], now: &[NodeUser]) -> Result<()> {
+        let of = name(of)?.to_owned();
+        let (before, now) = (before.to_vec(), now.to_vec());
+        self.blocking(move |c| c.users(&of, &before, &now)).await
     }
 
     async fn console(&self, of: &str, most: usize) -> Result<Vec<u8>> {

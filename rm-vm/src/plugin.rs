@@ -41,7 +41,7 @@ fn install(config: Config, registries: &mut Registries) -> Result<()> {
     registries.backend::<Node>(
         "vm.lxc",
         serves,
-        Arc::new(Nodes::new(config.clone(), lxc::open)),
+        Arc::new(Nodes::new(config.clone(), lxc::open).changing_users()),
     )?;
     for (name, kind, api) in [
         ("vm.libvirt-lxc", LXC, LIBVIRT_LXC_API),

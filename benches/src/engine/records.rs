@@ -50,6 +50,7 @@ pub(super) fn cluster(n: u32, tenants: u32) -> Result<ResourceRecord> {
         revision: 1,
         slaves: SLAVES,
         others: 0,
+        users: Vec::new(),
         parameters: BTreeMap::from([
             ("flavor".to_owned(), json!("m1.medium")),
             ("network".to_owned(), json!("private")),

@@ -195,6 +195,104 @@ fn whom_the_box_knows_is_let_in_and_listed_to_until_the_root_goes() {
     );
 }
 
+/// A text as an argument of a call.
+fn text(value: &str) -> String {
+    let value = value.replace('&', "&amp;").replace('<', "&lt;");
+    format!("<value><string>{value}</string></value>")
+}
+
+/// A call of version 2 on the slice of the box, with what comes behind its
+/// credential.
+fn on_slice(home: &Home, method: &str, more: &[String]) -> String {
+    let credential = home.read("box/slices/demo/alice.xml");
+    let proof = format!(
+        "<value><array><data>{}</data></array></value>",
+        text(&credential)
+    );
+    let slice = text("urn:publicid:IDN+lab:one+slice+demo");
+    let all = [slice, proof].into_iter().chain(more.iter().cloned());
+    let params: String = all.map(|value| format!("<param>{value}</param>")).collect();
+    call(method, &params)
+}
+
+#[test]
+fn an_appliance_of_the_catalog_is_asked_for_as_a_sliver() {
+    let home = home();
+    let (daemon, url) = serve(&home);
+    let stage = support::Stage { home, daemon };
+    let home = &stage.home;
+    stage
+        .operator(&["site", "add", "here", "--api", "sim", "--url", "sim:here"])
+        .good();
+    let means = [
+        "credential",
+        "add",
+        "geni",
+        "--site",
+        "here",
+        "--user",
+        "operator",
+        "--tenant",
+        "operator",
+    ];
+    stage
+        .operator_reading(&means, "{\"password\": \"right\"}")
+        .good();
+    stage.appliance("hadoop", "simulated.json");
+    let alice = Client::new(home, &url, "alice");
+    let hers = home.read("box/users/alice/credential.xml");
+    let (code, listed) = alice.coded(3, list(&[hers]));
+    assert_eq!(code, "0", "{listed}");
+    assert!(listed.contains("hadoop"), "{listed}");
+
+    let options = || "<value><struct></struct></value>".to_owned();
+    let rspec = |slaves: &str| {
+        text(&format!(
+            "<rspec type=\"request\" xmlns=\"http://www.geni.net/resources/rspec/3\">\
+             <node client_id=\"c\"><sliver_type name=\"cluster\"/>\
+             <cluster xmlns=\"urn:resource-manager:rspec:ext:cluster:1\" appliance=\"hadoop\" \
+             slaves=\"{slaves}\"/></node></rspec>"
+        ))
+    };
+    let users = || "<value><array><data></data></array></value>".to_owned();
+    let create =
+        |slaves: &str| on_slice(home, "CreateSliver", &[rspec(slaves), users(), options()]);
+    assert_eq!(alice.coded(2, create("some")).0, "1");
+    let (code, created) = alice.coded(2, create("2"));
+    assert_eq!(code, "0", "{created}");
+    let status = || {
+        alice
+            .coded(2, on_slice(home, "SliverStatus", &[options()]))
+            .1
+    };
+    let begun = Instant::now();
+    while !status().contains(">ready<") {
+        assert!(begun.elapsed() < support::PATIENCE, "{}", status());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let only = "<value><struct><member><name>geni_rspec_version</name><value><struct>\
+                <member><name>type</name><value>GENI</value></member>\
+                <member><name>version</name><value>3</value></member></struct></value></member>\
+                <member><name>geni_slice_urn</name>";
+    let slice = text("urn:publicid:IDN+lab:one+slice+demo");
+    let credential = text(&home.read("box/slices/demo/alice.xml"));
+    let manifest = call(
+        "ListResources",
+        &format!(
+            "<param><value><array><data>{credential}</data></array></value></param>\
+             <param>{only}{slice}</member></struct></value></param>"
+        ),
+    );
+    let (code, manifest) = alice.coded(2, manifest);
+    assert_eq!(code, "0", "{manifest}");
+    assert_eq!(manifest.matches("role=").count(), 3, "{manifest}");
+    // And it is one of the installation's, as any other.
+    let clusters = stage.operator(&["cluster", "list", "--all", "--json"]);
+    assert!(clusters.good().out.contains("slice+demo"));
+    let (code, deleted) = alice.coded(2, on_slice(home, "DeleteSliver", &[options()]));
+    assert_eq!(code, "0", "{deleted}");
+}
+
 fn metrics(daemon: &Daemon) -> String {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -1,21 +1,22 @@
 //! Nodes as slivers: containers and virtual machines, whoever runs them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use rm_core::catalog::{Image, Site};
+use rm_core::catalog::Image;
 use rm_core::manager::ResourceManager;
 use rm_core::model;
 use rm_core::record::ResourceRecord;
-use rm_core::registry::{Adapter, Registries};
+use rm_core::registry::Adapter;
 use rm_core::store::Batch;
-use rm_core::{Call, Caller, ErrorKind, Kind, Result};
+use rm_core::{Call, Caller, CatalogId, ErrorKind, Kind, Result};
 
 use super::Urn;
-use super::rspec::{Available, DiskImage, HardwareType, Node, Rspec, SliverType};
+use super::component::{self, PAGE};
+use super::rspec::{DiskImage, Node, Rspec, SliverType};
 use super::sliver::{GeniSliver, Joined, Refusal, Sliver, SliverTerms};
-use super::states::{self, Standing};
+use super::states::{self, Family, Standing};
 
 mod admit;
 mod fit;
@@ -27,9 +28,6 @@ mod shape;
 
 use held::NodeSliver;
 use roomy::Roomy;
-
-/// How many entries of the catalog, and how many resources, are read at once.
-const PAGE: u32 = 200;
 
 type Manager = Arc<dyn ResourceManager<model::Node>>;
 
@@ -120,10 +118,7 @@ impl GeniSliver for NodeSlivers {
         available: bool,
         into: &mut Rspec,
     ) -> Result<()> {
-        // Which API is spoken by who makes which type.
         let managers = self.managers(call)?;
-        let made = || managers.iter().map(|(name, m)| (*name, &*m.serves().api));
-        let catalog = call.host.catalog();
         let known = images(call).await?;
         let images: Vec<DiskImage> = known
             .iter()
@@ -142,33 +137,40 @@ impl GeniSliver for NodeSlivers {
             ),
             false => None,
         };
-        let mut after = None;
-        loop {
-            let page = catalog.sites(after.as_ref(), PAGE).await?;
-            for site in &page.items {
-                let types: BTreeSet<&str> = made()
-                    .filter(|(_, api)| *api == site.api)
-                    .map(|(name, _)| name)
-                    .collect();
-                if types.is_empty() || roomy.as_ref().is_some_and(|r| !r.contains(&site.id)) {
-                    continue;
-                }
-                let means = catalog.credentials_for(means, site.id).await?;
-                let now = match means.is_empty() {
-                    true => "false",
-                    false => "true",
-                };
-                into.nodes
-                    .push(offered(site, aggregate, now, &types, &images));
+        // Which types there are, and of which it can be changed who logs in.
+        let (mut plain, mut with_users) = (BTreeSet::new(), BTreeSet::new());
+        for site in component::sites(call.host).await? {
+            let here = managers.iter().filter(|(_, m)| m.serves().api == site.api);
+            let here: Vec<&(&str, Manager)> = here.collect();
+            let types: BTreeSet<&str> = here.iter().map(|(name, _)| *name).collect();
+            if types.is_empty() || roomy.as_ref().is_some_and(|r| !r.contains(&site.id)) {
+                continue;
             }
-            after = page.next;
-            if after.is_none() {
-                break;
+            for (name, manager) in here {
+                if manager.capability(&site).users {
+                    with_users.insert(*name);
+                }
+            }
+            let node = component::advertised(call.host, means, aggregate, &site, into).await?;
+            node.sliver_types
+                .extend(types.iter().map(|name| SliverType {
+                    name: Some((*name).into()),
+                    disk_images: images.clone(),
+                    ..SliverType::default()
+                }));
+        }
+        for (name, _) in &managers {
+            if !with_users.contains(name) {
+                plain.insert(*name);
             }
         }
-        let types: BTreeSet<&str> = made().map(|(name, _)| name).collect();
-        if !types.is_empty() {
-            into.extra.add(states::extension(aggregate, types));
+        for (types, family) in [
+            (plain, Family::NODES),
+            (with_users, Family::NODES_WITH_USERS),
+        ] {
+            if !types.is_empty() {
+                into.extra.add(states::extension(aggregate, types, family));
+            }
         }
         Ok(())
     }
@@ -206,14 +208,26 @@ impl GeniSliver for NodeSlivers {
     async fn held(&self, call: &Call<'_>) -> Result<Vec<Box<dyn Sliver>>> {
         let mut held: Vec<Box<dyn Sliver>> = Vec::new();
         for (_, manager) in self.first(self.kinds.len(), call)? {
+            // Of each site, whether who logs in can be changed there.
+            let mut families: BTreeMap<CatalogId, Family> = BTreeMap::new();
             let mut after = None;
             loop {
                 let page = manager.find(call.who, false, after.as_ref(), PAGE).await?;
-                held.extend(
-                    page.items
-                        .into_iter()
-                        .map(|node| Box::new(NodeSliver(node)) as Box<dyn Sliver>),
-                );
+                for node in page.items {
+                    // A node of a cluster is no sliver: the cluster is.
+                    if node.record().part_of.is_some() {
+                        continue;
+                    }
+                    let at = node.record().place.site;
+                    let family = match families.get(&at) {
+                        Some(family) => *family,
+                        None => {
+                            let family = held::family(call, &*manager, at).await?;
+                            *families.entry(at).or_insert(family)
+                        }
+                    };
+                    held.push(Box::new(NodeSliver { node, family }));
+                }
                 after = page.next;
                 if after.is_none() {
                     break;
@@ -229,40 +243,6 @@ impl GeniSliver for NodeSlivers {
 
     fn tell(&self, record: &ResourceRecord, aggregate: &Urn, ends: &[usize], node: &mut Node) {
         held::tell(record, aggregate, ends, node);
-    }
-}
-
-/// A site as a component that makes slivers, and whether it can be used.
-fn offered(
-    site: &Site,
-    aggregate: &Urn,
-    now: &str,
-    types: &BTreeSet<&str>,
-    images: &[DiskImage],
-) -> Node {
-    let urn = component(aggregate, &site.name);
-    Node {
-        component_id: Some(urn.as_str().into()),
-        component_manager_id: Some(aggregate.as_str().into()),
-        component_name: Some(site.name.as_str().into()),
-        exclusive: Some("false".into()),
-        available: vec![Available {
-            now: Some(now.into()),
-            ..Available::default()
-        }],
-        hardware_types: vec![HardwareType {
-            name: Some("pc".into()),
-            ..HardwareType::default()
-        }],
-        sliver_types: types
-            .iter()
-            .map(|name| SliverType {
-                name: Some((*name).into()),
-                disk_images: images.to_vec(),
-                ..SliverType::default()
-            })
-            .collect(),
-        ..Node::default()
     }
 }
 
@@ -282,18 +262,4 @@ async fn images(call: &Call<'_>) -> Result<Vec<Image>> {
 /// What RSpecs call an image.
 fn urn_of(aggregate: &Urn, image: &Image) -> Urn {
     Urn::new(aggregate.authority(), "image", &image.name)
-}
-
-/// What RSpecs call a site.
-fn component(aggregate: &Urn, site: &str) -> Urn {
-    Urn::new(aggregate.authority(), "node", site)
-}
-
-/// Registers what is here for GENI.
-///
-/// # Errors
-///
-/// Where an adapter of this name is registered already.
-pub fn register(registries: &mut Registries) -> Result<()> {
-    registries.adapter::<dyn GeniSliver>(Arc::new(NodeSlivers::default()))
 }

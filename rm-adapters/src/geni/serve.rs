@@ -21,9 +21,10 @@ use rm_core::{Host, Result};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_rustls::TlsAcceptor;
 
+use super::aggregate::Aggregate;
 use super::bench::Bench;
 use super::credentials::{CredentialVerifier, Remembering, Roots, XmlVerifier};
-use super::rpc::{Aggregate, Rpc, Version};
+use super::rpc::{Rpc, Version};
 use super::slice;
 use super::tls::{self, Client};
 use super::xml::Limits;

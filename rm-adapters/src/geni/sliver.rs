@@ -15,11 +15,11 @@ use rm_core::policy::OverQuota;
 use rm_core::record::ResourceRecord;
 use rm_core::registry::{Adapter, Contract};
 use rm_core::store::Batch;
-use rm_core::{Call, Caller, Error, Result};
+use rm_core::{Call, Caller, Error, ErrorKind, HoldId, Result};
 
 use super::Urn;
-use super::rspec::{Link, Node, Rspec};
-use super::states::{Action, Standing};
+use super::rspec::{Host, Link, Login, Node, Rspec, Services};
+use super::states::{Family, Standing};
 use super::xmlrpc::Value;
 
 /// A translator of some kinds to slivers and back.
@@ -44,6 +44,18 @@ pub trait GeniSliver: Adapter {
     /// The types of slivers that it makes here, the usual one first: what
     /// `sliver_type` of a request names.
     fn sliver_types(&self, call: &Call<'_>) -> Vec<&'static str>;
+
+    /// Whether nodes that name no type of sliver are made by it, where it is the
+    /// first that says so.
+    fn is_usual(&self) -> bool {
+        true
+    }
+
+    /// The namespaces of what it understands in requests beside the schema, and
+    /// adds to advertisements and manifests.
+    fn extensions(&self) -> &'static [&'static str] {
+        &[]
+    }
 
     /// Writes what makes these nodes into a batch, which the caller commits:
     /// one resource for each, in their order, held by the caller. What is linked
@@ -95,7 +107,7 @@ pub trait GeniSliver: Adapter {
 }
 
 impl Contract for dyn GeniSliver {
-    const NAME: &'static str = "geni sliver";
+    const NAME: &'static str = "geni.sliver";
 }
 
 /// A resource that is a sliver.
@@ -103,6 +115,9 @@ impl Contract for dyn GeniSliver {
 pub trait Sliver: fmt::Debug + Send + Sync {
     /// Its record, as it was read.
     fn record(&self) -> &ResourceRecord;
+
+    /// What can be asked of it.
+    fn family(&self) -> Family;
 
     /// Reads it anew.
     ///
@@ -159,8 +174,16 @@ pub enum Deed<'a> {
         /// When it ends from then on.
         until: Timestamp,
     },
-    /// An operational action.
-    Act(Action),
+    /// Run it.
+    Start,
+    /// Let it stand still.
+    Stop,
+    /// Let it stand still and run again.
+    Restart,
+    /// Let in these users with these keys, and nobody else.
+    Users(&'a [NodeUser]),
+    /// Give it so many slaves.
+    Resize(u32),
     /// Give it another end.
     Renew(Timestamp),
     /// Let it go.
@@ -195,5 +218,48 @@ impl From<Error> for Refusal {
             None => Value::text(""),
         };
         Self { error, hint }
+    }
+}
+
+/// The caller's hold; a sliver has no other.
+pub(super) fn own_hold(who: &Caller, record: &ResourceRecord) -> Result<HoldId> {
+    let hold = record.holds.iter().find(|h| h.user == who.user);
+    hold.map(|h| h.id).ok_or_else(|| {
+        Error::new(ErrorKind::NotFound, "the sliver is not held any more").resource(record.id)
+    })
+}
+
+/// What slivers of a kind cannot do.
+pub(super) fn unsupported(record: &ResourceRecord, why: &str) -> Error {
+    let what = format!("a sliver of the kind {} {why}", record.kind);
+    Error::new(ErrorKind::Unsupported, what)
+        .code("unsupported-action")
+        .advice("the advertisement tells what can be done with each type of sliver")
+        .resource(record.id)
+}
+
+/// Tells at which address a node is reached, and who can log in there.
+pub(super) fn tell_logins(node: &mut Node, address: &str, users: &[NodeUser]) {
+    node.hosts = vec![Host {
+        name: Some(address.into()),
+        ..Host::default()
+    }];
+    if users.is_empty() {
+        return;
+    }
+    if node.services.is_empty() {
+        node.services.push(Services::default());
+    }
+    if let Some(services) = node.services.first_mut() {
+        services.logins = users
+            .iter()
+            .map(|user| Login {
+                authentication: Some("ssh-keys".into()),
+                hostname: Some(address.into()),
+                port: Some("22".into()),
+                username: Some(user.name.as_str().into()),
+                ..Login::default()
+            })
+            .collect();
     }
 }

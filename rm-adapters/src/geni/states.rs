@@ -1,14 +1,13 @@
 //! GENI's states: what an experimenter sees of what is wanted and seen, and
 //! what can be done then. All of it is made from the one table of verbs.
 
-use rm_core::life::{State, Verb, Wanted};
+use rm_core::life::{State, Wanted};
 use rm_core::record::ResourceRecord;
 
-use super::Urn;
-use super::xml::{Element, Name};
+mod family;
 
-/// The namespace of the extension that tells operational states.
-pub const OPSTATE: &str = "http://www.geni.net/resources/rspec/ext/opstate/1";
+pub(super) use family::extension;
+pub use family::{Action, Family, OPSTATE};
 
 /// How far a sliver has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,23 +56,26 @@ pub enum Operational {
     Ready,
     /// It runs and is being changed.
     ReadyBusy,
+    /// It runs, and who can log in to it is being changed.
+    UpdatingUsers,
     /// It does not do what is wanted, and will not by itself.
     Failed,
 }
 
 impl Operational {
     /// All there are.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::PendingAllocation,
         Self::NotReady,
         Self::Configuring,
         Self::Stopping,
         Self::Ready,
         Self::ReadyBusy,
+        Self::UpdatingUsers,
         Self::Failed,
     ];
 
-    /// Of what is wanted and seen.
+    /// Of what is wanted and seen. What is being changed of it they do not tell.
     pub fn of(wanted: Wanted, seen: State) -> Self {
         use State as S;
         match (wanted, seen) {
@@ -97,6 +99,7 @@ impl Operational {
             Self::Stopping => "geni_stopping",
             Self::Ready => "geni_ready",
             Self::ReadyBusy => "geni_ready_busy",
+            Self::UpdatingUsers => "geni_updating_users",
             Self::Failed => "geni_failed",
         }
     }
@@ -109,6 +112,7 @@ impl Operational {
             Self::Stopping => "It is on its way to stand still.",
             Self::Ready => "It runs.",
             Self::ReadyBusy => "It runs and is being changed.",
+            Self::UpdatingUsers => "It runs, and who can log in to it is being changed.",
             Self::Failed => "It has failed: delete it.",
         }
     }
@@ -125,6 +129,8 @@ impl Operational {
                 ("geni_success", Self::NotReady),
                 ("geni_failure", Self::Failed),
             ],
+            // What its host refuses is taken back.
+            Self::UpdatingUsers => &[("geni_success", Self::Ready), ("geni_failure", Self::Ready)],
             _ => &[],
         }
     }
@@ -165,9 +171,9 @@ impl Standing {
         let mut standing = Self::of(wanted, seen);
         standing.operational = match (standing.operational, ran) {
             (Operational::Ready, true) if newer => Operational::ReadyBusy,
-            (Operational::Ready | Operational::ReadyBusy, false) if newer => {
-                Operational::Configuring
-            }
+            (Operational::Ready, false) if newer => Operational::Configuring,
+            // What never ran is not changed while it runs.
+            (Operational::ReadyBusy, false) => Operational::Configuring,
             (Operational::NotReady, true) if newer => Operational::Stopping,
             // What was never seen to run is not on its way to a stop.
             (Operational::Stopping, false) => Operational::NotReady,
@@ -180,110 +186,11 @@ impl Standing {
     pub fn status(self) -> &'static str {
         match self.operational {
             _ if !self.known => "unknown",
-            Operational::Ready | Operational::ReadyBusy => "ready",
+            Operational::Ready | Operational::ReadyBusy | Operational::UpdatingUsers => "ready",
             Operational::Failed => "failed",
             _ => "configuring",
         }
     }
-}
-
-/// What an experimenter can ask of a sliver that is provisioned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
-    /// Run.
-    Start,
-    /// Stand still.
-    Stop,
-    /// Stand still and run again.
-    Restart,
-}
-
-impl Action {
-    /// All there are.
-    pub const ALL: [Self; 3] = [Self::Start, Self::Stop, Self::Restart];
-
-    /// The action of this word.
-    pub fn named(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|a| a.as_str() == word)
-    }
-
-    /// GENI's word.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Start => "geni_start",
-            Self::Stop => "geni_stop",
-            Self::Restart => "geni_restart",
-        }
-    }
-
-    fn meaning(self) -> &'static str {
-        match self {
-            Self::Start => "Boot it.",
-            Self::Stop => "Shut it down.",
-            Self::Restart => "Shut it down and boot it again.",
-        }
-    }
-
-    fn next(self) -> Operational {
-        match self {
-            Self::Start => Operational::Configuring,
-            Self::Stop => Operational::Stopping,
-            Self::Restart => Operational::ReadyBusy,
-        }
-    }
-
-    /// Whether it can be asked for now.
-    pub fn is_legal(self, wanted: Wanted, seen: State) -> bool {
-        let verb = match self {
-            Self::Start => Verb::Start,
-            Self::Stop => Verb::Stop,
-            Self::Restart => Verb::Change,
-        };
-        let runs = self != Self::Restart || wanted == Wanted::Running;
-        Allocation::of(wanted) == Allocation::Provisioned
-            && runs
-            && verb.check(wanted, seen).is_ok()
-    }
-
-    /// Whether it can be asked for whenever a sliver is in this state.
-    fn is_always_legal(self, state: Operational) -> bool {
-        let mut pairs = Wanted::ALL
-            .into_iter()
-            .flat_map(|w| State::ALL.map(|s| (w, s)))
-            .filter(|(w, s)| Operational::of(*w, *s) == state)
-            .peekable();
-        pairs.peek().is_some() && pairs.all(|(w, s)| self.is_legal(w, s))
-    }
-}
-
-/// What an advertisement says of the states of these types of slivers.
-pub(super) fn extension<'a>(aggregate: &Urn, types: impl IntoIterator<Item = &'a str>) -> Element {
-    let new = |local: &str| Element::new(Name::new(OPSTATE, "opstate", local));
-    let mut told = new("rspec_opstate")
-        .with("aggregate_manager_id", aggregate.as_str())
-        .with("start", Operational::NotReady.as_str());
-    for name in types {
-        told = told.holding(new("sliver_type").with("name", name));
-    }
-    for state in Operational::ALL {
-        let mut element = new("state").with("name", state.as_str());
-        for action in Action::ALL {
-            if action.is_always_legal(state) {
-                let description = new("description").saying(action.meaning());
-                element = element.holding(
-                    new("action")
-                        .with("name", action.as_str())
-                        .with("next", action.next().as_str())
-                        .holding(description),
-                );
-            }
-        }
-        for (when, next) in state.waits() {
-            element = element.holding(new("wait").with("type", when).with("next", next.as_str()));
-        }
-        told = told.holding(element.holding(new("description").saying(state.meaning())));
-    }
-    told
 }
 
 #[cfg(test)]
@@ -315,6 +222,8 @@ mod tests {
                 assert_eq!(wanted, Wanted::Running, "{seen}");
             }
         }
+        // Who logs in is no matter of what is wanted and seen.
+        told.insert(Operational::UpdatingUsers);
         assert_eq!(told.len(), Operational::ALL.len());
     }
 
@@ -352,6 +261,13 @@ mod tests {
                 true,
                 O::Configuring,
             ),
+            (
+                Wanted::Running,
+                State::Changing,
+                false,
+                false,
+                O::Configuring,
+            ),
             (Wanted::Stopped, State::Ready, true, true, O::Stopping),
             (Wanted::Stopped, State::Ready, false, false, O::NotReady),
             (Wanted::Stopped, State::Changing, true, true, O::Stopping),
@@ -376,61 +292,5 @@ mod tests {
             let operational = Operational::of(Wanted::Absent, seen);
             assert_eq!(operational.as_str(), "geni_pending_allocation");
         }
-    }
-
-    #[test]
-    fn no_action_is_legal_before_a_sliver_is_provisioned() {
-        for (wanted, seen) in pairs() {
-            if Allocation::of(wanted) != Allocation::Provisioned {
-                for action in Action::ALL {
-                    assert!(
-                        !action.is_legal(wanted, seen),
-                        "{action:?} {wanted:?} {seen}"
-                    );
-                }
-            }
-        }
-        assert!(Action::Start.is_legal(Wanted::Stopped, State::Ready));
-        assert!(!Action::Start.is_legal(Wanted::Running, State::Ready));
-        assert!(Action::Stop.is_legal(Wanted::Running, State::Ready));
-        assert!(!Action::Restart.is_legal(Wanted::Stopped, State::Ready));
-        assert_eq!(Action::named("geni_bogus"), None);
-    }
-
-    #[test]
-    fn what_is_advertised_can_be_done_and_leads_to_states_that_are_told() {
-        let urn = Urn::new("example.org", "authority", "am");
-        let told = extension(&urn, ["lxc", "xen"]);
-        let states: Vec<&Element> = told
-            .elements()
-            .filter(|e| &*e.name.local == "state")
-            .collect();
-        let names: BTreeSet<&str> = states.iter().filter_map(|s| s.attribute("name")).collect();
-        assert_eq!(names.len(), Operational::ALL.len());
-        assert!(told.attribute("start").is_some_and(|s| names.contains(s)));
-        let mut actions = BTreeSet::new();
-        for state in &states {
-            for step in state.elements().filter(|e| e.attribute("next").is_some()) {
-                assert!(step.attribute("next").is_some_and(|n| names.contains(n)));
-                if &*step.name.local == "action" {
-                    actions.insert((state.attribute("name"), step.attribute("name")));
-                }
-            }
-        }
-        for wanted in [
-            ("geni_notready", "geni_start"),
-            ("geni_ready", "geni_stop"),
-            ("geni_ready", "geni_restart"),
-        ] {
-            assert!(
-                actions.contains(&(Some(wanted.0), Some(wanted.1))),
-                "{actions:?}"
-            );
-        }
-        assert!(
-            !actions
-                .iter()
-                .any(|(state, _)| *state == Some("geni_pending_allocation"))
-        );
     }
 }

@@ -8,7 +8,7 @@ use rm_adapters::geni::rspec::{Node, Rspec};
 use rm_adapters::geni::states::Standing;
 use rm_adapters::geni::xmlrpc::Value;
 use rm_adapters::geni::{
-    GeniSliver, Joined, NodeSlivers, Refusal, Sliver, SliverTerms, Urn, register,
+    GeniSliver, Joined, NodeSlivers, Refusal, Sliver, SliverTerms, Urn, register, register_with,
 };
 use rm_core::record::ResourceRecord;
 use rm_core::registry::{Adapter, Registries};
@@ -176,7 +176,7 @@ pub(crate) fn together(all: usize) -> impl FnOnce(&mut Registries) {
             met: Barrier::new(all),
         };
         let adapter: Arc<dyn GeniSliver> = Arc::new(adapter);
-        registries.adapter(adapter).unwrap();
+        register_with(registries, [adapter]).unwrap();
     }
 }
 
@@ -226,7 +226,8 @@ async fn slivers_of_a_kind_that_is_not_offered_any_more_are_still_their_slices()
     let store = Arc::clone(lab.host.store());
     lab.restart_with(Arc::clone(&store), |all| {
         let xen = NodeSlivers::new([(Kind::from_static("vm.xen"), "xen")]);
-        all.adapter::<dyn GeniSliver>(Arc::new(xen)).unwrap();
+        let xen: Arc<dyn GeniSliver> = Arc::new(xen);
+        register_with(all, [xen]).unwrap();
     })
     .await;
     assert_eq!(lab.door.tidy().await.unwrap(), 0);
@@ -250,7 +251,8 @@ async fn a_slice_does_not_forget_slivers_that_nothing_here_translates() {
         slivers(&value(&slice.all("Status").await))
     };
     let store = Arc::clone(lab.host.store());
-    lab.restart_with(store, |_| {}).await;
+    lab.restart_with(store, |all| register_with(all, []).unwrap())
+        .await;
     assert_eq!(lab.door.tidy().await.unwrap(), 0);
     let slice = Slice::of(&lab, "s");
     for method in ["Status", "Describe", "Delete"] {

@@ -220,7 +220,8 @@ impl GeniSliver for Broken {
 }
 
 pub(crate) fn broken(all: &mut Registries) {
-    all.adapter::<dyn GeniSliver>(Arc::new(Broken)).unwrap();
+    let broken: Arc<dyn GeniSliver> = Arc::new(Broken);
+    geni::register_with(all, [broken]).unwrap();
 }
 
 /// A verifier with a defect.

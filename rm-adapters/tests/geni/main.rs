@@ -13,6 +13,7 @@ mod any;
 mod arguments;
 mod authority;
 mod chains;
+mod clusters;
 mod complaints;
 mod corpus;
 mod credentials;

@@ -361,7 +361,7 @@ async fn row_actions_that_are_not_possible_are_13() {
         ("POA in a wrong state", "geni_restart"),
         ("POA empty", ""),
         ("POA unknown", "geni_bogus"),
-        ("POA that no kind can do", "geni_update_users"),
+        ("POA that its host cannot do", "geni_update_users"),
     ] {
         refused(row, &slice.act(action).await, 13);
     }

@@ -399,7 +399,7 @@ impl Catalog {
     }
 
     /// How many slaves the implementation makes where nobody says.
-    pub(crate) fn default_slaves(&self, implementation: &Implementation) -> u32 {
+    pub fn default_slaves(&self, implementation: &Implementation) -> u32 {
         self.media
             .get(&implementation.media_type)
             .and_then(|media| media.default_slaves(&implementation.body))

@@ -183,6 +183,7 @@ impl Clusters<'_> {
                     revision: implementation.revision,
                     slaves,
                     others: media.map_or(0, |m| m.others(&implementation.body)),
+                    users: Vec::new(),
                     parameters: request.parameters.clone(),
                     ready_port: appliance.ready_port,
                     images: match media.is_none_or(|m| m.needs_copies()) {
@@ -374,7 +375,7 @@ impl Clusters<'_> {
             let Some(place) = offers.first().and_then(|o| o.place.as_ref()) else {
                 return Ok(Needed::default());
             };
-            match needed_at(self.core, &who.tenant, place).await {
+            match needed_at(self.core, &who.tenant, place, &Batch::default()).await {
                 Err(e) if offers.len() > 1 => {
                     offers.remove(0);
                     let mut refused = considered.remove(0);

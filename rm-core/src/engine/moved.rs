@@ -14,7 +14,7 @@ use crate::manager::{KEYS, key_document};
 use crate::model::Json;
 use crate::quota::recharge;
 use crate::record::{Effect, Place, ResourceRecord};
-use crate::store::{Claim, Due, Expect, Key, Version};
+use crate::store::{Batch, Claim, Due, Expect, Key, Version};
 
 /// What a spec says of what makes it.
 #[derive(Deserialize)]
@@ -56,7 +56,8 @@ impl Engine {
                 }
                 Err(e) => return self.cannot_ask(claim, &e).await,
             };
-            let needed = match needed_at(&self.core, &claim.row.record.tenant, place).await {
+            let tenant = &claim.row.record.tenant;
+            let needed = match needed_at(&self.core, tenant, place, &Batch::default()).await {
                 Ok(needed) => needed,
                 Err(why) => return self.pass_over(claim, now, &why).await,
             };

@@ -357,12 +357,19 @@ impl Body {
         let fill = |texts: &[String]| -> Result<Vec<String>> {
             texts.iter().map(|text| values.fill(text)).collect()
         };
-        let users = node.users.iter().map(|user| {
-            Ok(NodeUser {
+        let mut users = Vec::with_capacity(node.users.len() + spec.users.len());
+        for user in &node.users {
+            users.push(NodeUser {
                 name: values.fill(&user.name)?,
                 ssh_keys: fill(&user.ssh_keys)?,
-            })
-        });
+            });
+        }
+        for user in &spec.users {
+            match users.iter_mut().find(|known| known.name == user.name) {
+                Some(known) => known.ssh_keys.extend(user.ssh_keys.iter().cloned()),
+                None => users.push(user.clone()),
+            }
+        }
         let mut boot_commands = Vec::new();
         if self.runs(role) {
             boot_commands.extend(self.software.exports(&values)?);
@@ -380,7 +387,7 @@ impl Body {
                 .as_deref()
                 .map(|h| values.fill(h))
                 .transpose()?,
-            users: users.collect::<Result<_>>()?,
+            users,
             user_data: values.fill(&node.user_data)?,
             boot_commands,
             power: Power::Running,

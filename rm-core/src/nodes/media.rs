@@ -98,6 +98,11 @@ impl Media for NodesBody {
         Body::read(body).map_or(0, |body| body.others())
     }
 
+    /// Those that the caller names can log in to each node.
+    fn takes_users(&self) -> bool {
+        true
+    }
+
     /// What runs nodes fetches images itself, from where the catalog says.
     fn needs_copies(&self) -> bool {
         false

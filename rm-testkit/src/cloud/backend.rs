@@ -112,6 +112,7 @@ impl Backend<Cluster> for SimCloud {
                 revision: implementation.revision,
                 slaves: thing.slaves,
                 others: 0,
+                users: Vec::new(),
                 parameters: BTreeMap::new(),
                 ready_port: appliance.ready_port,
             },

@@ -264,6 +264,7 @@ pub async fn clusters(
         revision: added.revision,
         slaves,
         others: 0,
+        users: Vec::new(),
         parameters: BTreeMap::new(),
         ready_port: None,
         images: BTreeMap::new(),

@@ -103,8 +103,16 @@ impl Bring {
         let anew = pending.iter().any(|r| r.action == Action::Reimage);
         if !anew && born(old) != born(new) {
             return cannot(
-                "image, hostname, users, user data and boot commands are what a node is born with",
+                "image, hostname, user data and boot commands are what a node is born with",
                 "ask for a reimage in the same change",
+            );
+        }
+        let features = self.host.driver.features();
+        let others = !anew && old.users != new.users;
+        if others && !(features.users && new.power == Power::Running) {
+            return cannot(
+                "who logs in can be changed in what runs, and not by every kind of host",
+                "start the node first, or ask for a reimage in the same change",
             );
         }
         if anew && self.image.is_none() {
@@ -134,7 +142,6 @@ impl Bring {
                 _ => {}
             }
         }
-        let features = self.host.driver.features();
         let runs = domain.state != State::Stopped && new.power != Power::Stopped;
         let (was, shall) = (domain.size, size(new));
         if runs && was.memory_mib != shall.memory_mib && !features.live_memory {
@@ -162,12 +169,11 @@ impl Bring {
     }
 }
 
-/// What a node is born with.
+/// What a node is born with, but for its users, which some hosts can change.
 fn born(spec: &NodeSpec) -> impl PartialEq + '_ {
     (
         &spec.image.sha256,
         &spec.hostname,
-        &spec.users,
         &spec.user_data,
         &spec.boot_commands,
     )
@@ -212,6 +218,11 @@ impl Steps<'_> {
                 driver.suspend(&of.name).await?;
                 self.touched = true;
             }
+        }
+        if self.record.spec.users != of.spec.users && self.state == State::Running {
+            let before = &self.record.spec.users;
+            driver.users(&of.name, before, &of.spec.users).await?;
+            self.touched = true;
         }
         self.record.mark = of.mark.clone();
         self.record.spec = of.spec.clone();

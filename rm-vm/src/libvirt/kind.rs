@@ -72,6 +72,7 @@ impl Kind {
             rates: false,
             delays: false,
             seed: !test,
+            users: false,
         }
     }
 

@@ -8,11 +8,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use rm_core::model::NodeUser;
+
 use super::cgroups;
 use super::config::{self, Cgroups, Place};
 use super::links;
 use super::running::{Running, boot};
 use super::tools::{self, Info};
+use super::users;
 use crate::driver::{Definition, Domain, Error, Result, Share, Size, State};
 use crate::files::{self, Aside, told};
 use crate::images::Images;
@@ -397,6 +400,18 @@ impl Containers {
         files::remove(&folder.join(OVERLAY), &[]).map_err(failed)?;
         files::replace(&folder.join(CONFIG), config.as_bytes()).map_err(failed)?;
         disk.place(&folder.join(OVERLAY)).map(|_| ())
+    }
+
+    pub(super) fn users(&self, name: &str, before: &[NodeUser], now: &[NodeUser]) -> Result<()> {
+        let (_, _lock) = self.locked(name)?;
+        match tools::info(&self.path, name)?.state {
+            State::Running => users::change(&self.path, name, before, now),
+            state => Err(Error::NotNow {
+                name: name.to_owned(),
+                state,
+                wanted: "told who logs in",
+            }),
+        }
     }
 
     pub(super) fn console(&self, name: &str, most: usize) -> Result<Vec<u8>> {

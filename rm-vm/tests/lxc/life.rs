@@ -150,6 +150,50 @@ async fn a_node_is_born_with_users_keys_commands_and_an_address_that_was_asked_f
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_logs_in_to_a_node_is_changed_while_it_runs() {
+    let Some(lab) = Lab::find("who_logs_in_to_a_node_is_changed_while_it_runs") else {
+        return;
+    };
+    let p = Program::on(&lab).await;
+    let user = |name: &str, key: &str| NodeUser {
+        name: name.to_owned(),
+        ssh_keys: vec![format!("ssh-ed25519 {key} {name}@example")],
+    };
+    let mut spec = lab.spec();
+    spec.users = vec![user("ann", "AAAA")];
+    let (id, name) = p.node(spec).await;
+    let pid = lab.tool("lxc-info", &name, &["-p", "-H"]);
+    lab.inside(&name, "echo own >> /home/ann/.ssh/authorized_keys");
+    let now = [user("ann", "BBBB"), user("bob", "CCCC")];
+    let change = |spec: &mut rm_core::model::NodeSpec| {
+        spec.users = now.to_vec();
+        Ok(())
+    };
+    p.get(id).await.change(&p.user, change).await.unwrap();
+    let node = p.ready(id).await;
+    assert_eq!(node.record().reason, "");
+    let keys = |of: &str| lab.inside(&name, &format!("cat /home/{of}/.ssh/authorized_keys"));
+    assert_eq!(keys("ann"), "own\nssh-ed25519 BBBB ann@example");
+    assert_eq!(keys("bob"), "ssh-ed25519 CCCC bob@example");
+    assert_eq!(
+        lab.inside(&name, "stat -c %U:%a /home/bob/.ssh/authorized_keys"),
+        "bob:600"
+    );
+    assert_eq!(lab.tool("lxc-info", &name, &["-p", "-H"]), pid);
+    // What does not run cannot be changed like that, and keeps what it has.
+    let stopped = |spec: &mut rm_core::model::NodeSpec| {
+        spec.users = Vec::new();
+        spec.power = Power::Stopped;
+        Ok(())
+    };
+    p.get(id).await.change(&p.user, stopped).await.unwrap();
+    let node = p.settled(id).await;
+    assert!(node.record().reason.contains("who logs in"), "{node:?}");
+    assert_eq!(lab.state(&name), "RUNNING");
+    p.end(id).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_asked_for_once_is_done_once_and_told() {
     let Some(lab) = Lab::find("what_is_asked_for_once_is_done_once_and_told") else {
         return;

@@ -42,25 +42,27 @@ pub(crate) struct GeniSection {
     pub(crate) connections: u32,
 }
 
-/// What RSpecs call the kinds of nodes.
+/// What RSpecs call what there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum SliverName {
     Lxc,
     Xen,
     Kvm,
+    Cluster,
 }
 
 impl SliverName {
-    const ALL: [Self; 3] = [Self::Lxc, Self::Xen, Self::Kvm];
+    const ALL: [Self; 4] = [Self::Lxc, Self::Xen, Self::Kvm, Self::Cluster];
 
-    /// The kind of node, and what RSpecs call it.
-    pub(crate) fn of(self) -> (rm_core::Kind, &'static str) {
+    /// The kind of node, and what RSpecs call it; a cluster is none.
+    pub(crate) fn node(self) -> Option<(rm_core::Kind, &'static str)> {
         let kind = rm_core::Kind::from_static;
         match self {
-            Self::Lxc => (kind("vm.lxc"), "lxc"),
-            Self::Xen => (kind("vm.xen"), "xen"),
-            Self::Kvm => (kind("vm.kvm"), "kvm"),
+            Self::Lxc => Some((kind("vm.lxc"), "lxc")),
+            Self::Xen => Some((kind("vm.xen"), "xen")),
+            Self::Kvm => Some((kind("vm.kvm"), "kvm")),
+            Self::Cluster => None,
         }
     }
 }
@@ -99,7 +101,7 @@ pub(super) fn schema() -> Value {
             "roots": {"type": "string", "description": "A folder with the certificates of those who are trusted (*.pem, *.crt, *.cer); it is looked at again as it changes."},
             "urn": {"type": "string", "examples": ["urn:publicid:IDN+example.org+authority+am"], "description": "The aggregate's name, of the type authority; that of its certificate where absent."},
             "tenant": {"type": "string", "description": "By whose credentials of the catalog sites are used for slices: this tenant's; where absent, that of the name of the aggregate's authority."},
-            "slivers": {"type": "array", "items": {"type": "string", "enum": ["lxc", "xen", "kvm"]}, "minItems": 1, "default": ["lxc", "xen", "kvm"], "description": "Which kinds of nodes are offered, by the names of their types of sliver; what is there of others is served all the same."},
+            "slivers": {"type": "array", "items": {"type": "string", "enum": ["lxc", "xen", "kvm", "cluster"]}, "minItems": 1, "default": ["lxc", "xen", "kvm", "cluster"], "description": "Which kinds of nodes are offered, by the names of their types of sliver, and whether clusters are; what is there of others is served all the same."},
             "open": {"type": "array", "items": {"type": "integer", "minimum": 2, "maximum": 3}, "default": [2], "description": "The versions in which ListResources answers clients without a credential."},
             "connections": {"type": "integer", "minimum": 4, "maximum": 65535, "default": 1024, "description": "How many connections there are at once."},
         }),

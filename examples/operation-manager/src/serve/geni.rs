@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rm_adapters::TokioEnv;
 use rm_adapters::geni::credentials::{Certificate, Roots};
-use rm_adapters::geni::{Aggregate, GeniDoor, GeniSliver, NodeSlivers, Urn};
+use rm_adapters::geni::{self, Aggregate, ClusterSlivers, GeniDoor, GeniSliver, NodeSlivers, Urn};
 use rm_core::Host;
 use rm_core::caller::Tenant;
 use rm_core::env::{Env, Timestamp};
@@ -19,9 +19,13 @@ use crate::files;
 
 /// Registers what makes slivers of the kinds that the section names.
 pub(super) fn register(section: &GeniSection, registries: &mut Registries) -> Result<()> {
-    let types = section.slivers.iter().copied().map(SliverName::of);
-    let slivers = NodeSlivers::new(types);
-    Ok(registries.adapter::<dyn GeniSliver>(Arc::new(slivers))?)
+    let types = section.slivers.iter().copied();
+    let nodes: Arc<dyn GeniSliver> = Arc::new(NodeSlivers::new(types.filter_map(SliverName::node)));
+    let clusters = ClusterSlivers::new(section.slivers.contains(&SliverName::Cluster));
+    Ok(geni::register_with(
+        registries,
+        [nodes, Arc::new(clusters)],
+    )?)
 }
 
 /// Opens the door; it is served from now on.

@@ -4,8 +4,9 @@ use rm_core::catalog::Image;
 use rm_core::model::{NodeImage, NodeSpec, Power};
 use rm_core::{Error, ErrorKind, Result};
 
-use super::{component, urn_of};
+use super::urn_of;
 use crate::geni::Urn;
+use crate::geni::component::{named, shares};
 use crate::geni::rspec::{DiskImage, Node, Services};
 use crate::geni::xml::short;
 
@@ -15,14 +16,7 @@ const MEMORY_MIB: u64 = 512;
 
 /// What a node is to be, beside what it is called.
 pub(super) fn spec(node: &Node, images: &[Image], aggregate: &Urn) -> Result<NodeSpec> {
-    if node.exclusive.as_deref().is_some_and(is_true) {
-        return Err(Error::new(
-            ErrorKind::Unsupported,
-            format!("{} asks for a machine of its own", named(node)),
-        )
-        .code("not-exclusive")
-        .advice("write exclusive=\"false\": what is made here shares its host"));
-    }
+    shares(node)?;
     let asked = node.sliver_types.iter().flat_map(|t| &t.disk_images).next();
     let image = image(node, asked, images, aggregate)?;
     let mut boot_commands = Vec::new();
@@ -46,31 +40,6 @@ pub(super) fn spec(node: &Node, images: &[Image], aggregate: &Urn) -> Result<Nod
         requests: Vec::new(),
         ready_port: None,
     })
-}
-
-/// Whether a node may be at this site: it names no component, or this one.
-pub(super) fn may_be_at(node: &Node, site: &str, aggregate: &Urn) -> bool {
-    let said = |text: &Option<Box<str>>| {
-        text.as_deref()
-            .map(str::trim)
-            .unwrap_or_default()
-            .to_owned()
-    };
-    let (id, name) = (said(&node.component_id), said(&node.component_name));
-    if !id.is_empty() {
-        let ours = component(aggregate, site);
-        return id.parse::<Urn>().is_ok_and(|urn| urn == ours);
-    }
-    name.is_empty() || name == site
-}
-
-/// What people call it.
-pub(super) fn named(node: &Node) -> String {
-    format!("node {:?}", short(node.client_id.as_deref().unwrap_or("")))
-}
-
-fn is_true(text: &str) -> bool {
-    matches!(text.trim().to_ascii_lowercase().as_str(), "true" | "1")
 }
 
 /// The image by its URN or its name; the first there is where none is asked for.

@@ -3,30 +3,57 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use rm_core::manager::ResourceManager;
 use rm_core::model::{self, Action as Once, NodeSpec, NodeView, Power};
 use rm_core::record::ResourceRecord;
 use rm_core::resource::Resource;
 use rm_core::store::Batch;
-use rm_core::{Caller, Error, ErrorKind, Result};
+use rm_core::{Call, Caller, CatalogId, ErrorKind, Result};
 
-use super::component;
 use crate::geni::Urn;
-use crate::geni::rspec::{Host, Login, Node, Services};
-use crate::geni::sliver::{Deed, Sliver};
-use crate::geni::states::{Action, Standing};
+use crate::geni::component::tell_place;
+use crate::geni::rspec::Node;
+use crate::geni::sliver::{Deed, Sliver, own_hold, tell_logins, unsupported};
+use crate::geni::states::{Family, Operational, Standing};
 
 /// A node that is a sliver.
 #[derive(Debug)]
-pub(super) struct NodeSliver(pub(super) Resource<model::Node>);
+pub(super) struct NodeSliver {
+    pub(super) node: Resource<model::Node>,
+    /// What its host can do with it.
+    pub(super) family: Family,
+}
+
+/// What can be asked of the nodes of a site. One whose site is gone from the
+/// catalog is stopped and let go as ever.
+pub(super) async fn family(
+    call: &Call<'_>,
+    manager: &dyn ResourceManager<model::Node>,
+    site: CatalogId,
+) -> Result<Family> {
+    match call.host.catalog().site(&site.to_string()).await {
+        Ok(site) if manager.capability(&site).users => Ok(Family::NODES_WITH_USERS),
+        Ok(_) => Ok(Family::NODES),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(Family::NODES),
+        Err(e) => Err(e),
+    }
+}
 
 #[async_trait]
 impl Sliver for NodeSliver {
     fn record(&self) -> &ResourceRecord {
-        self.0.record()
+        self.node.record()
+    }
+
+    fn family(&self) -> Family {
+        self.family
     }
 
     async fn again(&self, who: &Caller) -> Result<Box<dyn Sliver>> {
-        Ok(Box::new(Self(self.0.again(who).await?)))
+        Ok(Box::new(Self {
+            node: self.node.again(who).await?,
+            family: self.family,
+        }))
     }
 
     fn write(
@@ -35,7 +62,8 @@ impl Sliver for NodeSliver {
         deed: &Deed<'_>,
         into: &mut Batch,
     ) -> Result<Arc<ResourceRecord>> {
-        let mut draft = self.0.draft(who);
+        let own = || own_hold(who, self.record());
+        let mut draft = self.node.draft(who);
         match deed {
             Deed::Provision { users, until } => {
                 draft.change(|spec| {
@@ -43,43 +71,46 @@ impl Sliver for NodeSliver {
                     Ok(())
                 })?;
                 draft.make()?;
-                draft.renew(own(who, self.record())?, *until)?;
+                draft.renew(own()?, *until)?;
             }
-            Deed::Act(Action::Start) => draft.start()?,
-            Deed::Act(Action::Stop) => draft.stop()?,
-            Deed::Act(Action::Restart) => {
-                let done = self.0.view()?.done;
+            Deed::Start => draft.start()?,
+            Deed::Stop => draft.stop()?,
+            Deed::Restart => {
+                let done = self.node.view()?.done;
                 draft.change(|spec| spec.ask(Once::Reboot, done).map(drop))?;
             }
-            Deed::Renew(until) => draft.renew(own(who, self.record())?, *until)?,
-            Deed::Release => draft.release(own(who, self.record())?)?,
+            Deed::Users(users) => draft.change(|spec| {
+                spec.users = users.to_vec();
+                Ok(())
+            })?,
+            Deed::Resize(_) => return Err(unsupported(self.record(), "has no slaves")),
+            Deed::Renew(until) => draft.renew(own()?, *until)?,
+            Deed::Release => draft.release(own()?)?,
         }
         Ok(draft.put(into))
     }
 }
 
-/// The caller's hold; a sliver has no other.
-fn own(who: &Caller, record: &ResourceRecord) -> Result<rm_core::HoldId> {
-    let hold = record.holds.iter().find(|h| h.user == who.user);
-    hold.map(|h| h.id).ok_or_else(|| {
-        Error::new(ErrorKind::NotFound, "the sliver is not held any more").resource(record.id)
-    })
-}
-
 /// How a node stands.
 pub(super) fn standing(record: &ResourceRecord) -> Standing {
-    let seen = record.seen_spec.as_ref();
-    let seen = seen.and_then(|spec| spec.read::<NodeSpec>().ok());
-    let ran = seen.is_some_and(|spec| spec.power == Power::Running);
-    Standing::of_record(record, ran)
+    let read = |spec: &model::Json| spec.read::<NodeSpec>().ok();
+    let seen = record.seen_spec.as_ref().and_then(read);
+    let ran = seen
+        .as_ref()
+        .is_some_and(|spec| spec.power == Power::Running);
+    let mut standing = Standing::of_record(record, ran);
+    if standing.operational == Operational::ReadyBusy
+        && let (Some(seen), Some(wanted)) = (seen, read(&record.place.spec))
+        && seen.users != wanted.users
+    {
+        standing.operational = Operational::UpdatingUsers;
+    }
+    standing
 }
 
 /// Where it is and how it is reached, as far as that is known.
 pub(super) fn tell(record: &ResourceRecord, aggregate: &Urn, ends: &[usize], node: &mut Node) {
-    let site = &record.place.site_name;
-    node.component_id = Some(component(aggregate, site).as_str().into());
-    node.component_name = Some(site.as_str().into());
-    node.exclusive = Some("false".into());
+    tell_place(node, aggregate, &record.place.site_name);
     let view = record.view.as_ref();
     let view: NodeView = view.and_then(|v| v.read().ok()).unwrap_or_default();
     let spec = record.place.spec.read::<NodeSpec>().ok();
@@ -90,30 +121,8 @@ pub(super) fn tell(record: &ResourceRecord, aggregate: &Urn, ends: &[usize], nod
         }
     }
     let address = view.interfaces.first().and_then(|i| i.addresses.first());
-    let Some(address) = address.map(|a| a.ip.to_string()) else {
-        return;
-    };
-    node.hosts = vec![Host {
-        name: Some(address.as_str().into()),
-        ..Host::default()
-    }];
-    let logins = spec.map(|spec| spec.users).unwrap_or_default();
-    if logins.is_empty() {
-        return;
-    }
-    if node.services.is_empty() {
-        node.services.push(Services::default());
-    }
-    if let Some(services) = node.services.first_mut() {
-        services.logins = logins
-            .iter()
-            .map(|user| Login {
-                authentication: Some("ssh-keys".into()),
-                hostname: Some(address.as_str().into()),
-                port: Some("22".into()),
-                username: Some(user.name.as_str().into()),
-                ..Login::default()
-            })
-            .collect();
+    if let Some(address) = address {
+        let users = spec.map(|spec| spec.users).unwrap_or_default();
+        tell_logins(node, &address.ip.to_string(), &users);
     }
 }

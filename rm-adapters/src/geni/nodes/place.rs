@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use rm_core::backend::Offer;
 use rm_core::catalog::{Credential, Site};
-use rm_core::life::Wanted;
-use rm_core::manager::{Answer, Candidate, Terms, Want, ask_until};
+use rm_core::manager::{Answer, Candidate, Terms, Want, ask_until, waiting};
 use rm_core::model::{self, Json, NodeSpec, Power};
 use rm_core::record::ResourceRecord;
-use rm_core::store::{Batch, By};
+use rm_core::store::Batch;
 use rm_core::{Call, Caller, CatalogId, Error, ErrorKind, Result};
 
-use super::{Manager, PAGE, fit, images, linked, shape};
+use super::{Manager, fit, images, linked, shape};
+use crate::geni::component::{self, may_be_at, named};
 use crate::geni::rspec::Node;
 use crate::geni::sliver::{Joined, Refusal, SliverTerms};
 use crate::geni::xml::short;
@@ -38,6 +38,10 @@ pub(super) async fn prepare(
     let ends = linked::ends(nodes, links)?;
     let images = images(call).await?;
     let groups = linked::groups(nodes.len(), links);
+    let others = Batch {
+        resources: into.resources.clone(),
+        ..Batch::default()
+    };
     let mut room = Room {
         call,
         types: managers.iter().map(|(name, _)| *name).collect(),
@@ -50,6 +54,7 @@ pub(super) async fn prepare(
             .map(Vec::len)
             .max()
             .map_or(0, |n| u64::try_from(n).unwrap_or(u64::MAX)),
+        others: &others,
         asked: BTreeMap::new(),
         silent: BTreeSet::new(),
         taken: BTreeMap::new(),
@@ -71,7 +76,7 @@ pub(super) async fn prepare(
                 let all = wanted.into_iter().zip(offers);
                 found.extend(all.map(|((at, _, spec), offer)| (at, (spec, place, offer))));
             }
-            None => why = why.or_else(|| wanted.first().map(|(_, node, _)| fit::named(node))),
+            None => why = why.or_else(|| wanted.first().map(|(_, node, _)| named(node))),
         }
     }
     if let Some(first) = why {
@@ -155,28 +160,21 @@ pub(super) async fn places(
 ) -> Result<Vec<Place>> {
     let catalog = call.host.catalog();
     let mut places = Vec::new();
-    let mut after = None;
-    loop {
-        let page = catalog.sites(after.as_ref(), PAGE).await?;
-        for site in page.items {
-            for (sliver_type, manager) in &managers {
-                if manager.serves().api != site.api {
-                    continue;
-                }
-                let credentials = catalog.credentials_for(means, site.id).await?;
-                places.extend(credentials.into_iter().next().map(|credential| Place {
-                    sliver_type,
-                    manager: Arc::clone(manager),
-                    site: site.clone(),
-                    credential,
-                }));
+    for site in component::sites(call.host).await? {
+        for (sliver_type, manager) in &managers {
+            if manager.serves().api != site.api {
+                continue;
             }
-        }
-        after = page.next;
-        if after.is_none() {
-            return Ok(places);
+            let credentials = catalog.credentials_for(means, site.id).await?;
+            places.extend(credentials.into_iter().next().map(|credential| Place {
+                sliver_type,
+                manager: Arc::clone(manager),
+                site: site.clone(),
+                credential,
+            }));
         }
     }
+    Ok(places)
 }
 
 /// What is left at the sites, of what they said when they were asked.
@@ -190,6 +188,8 @@ struct Room<'a> {
     /// How many nodes are asked for, and how many of them are linked at the most.
     nodes: u64,
     together: u64,
+    /// What is granted of the same request by others.
+    others: &'a Batch,
     /// Offers by the shape of what was asked for, the best first, each with the
     /// place that makes it.
     asked: BTreeMap<String, Vec<(usize, Offer)>>,
@@ -244,7 +244,7 @@ impl Room<'_> {
         let aggregate = self.terms.aggregate;
         let has_place = |name: &str| {
             let mut places = self.places.iter().filter(|p| p.sliver_type == name);
-            places.any(|p| fit::may_be_at(node, &p.site.name, aggregate))
+            places.any(|p| may_be_at(node, &p.site.name, aggregate))
         };
         let with_place = self.types.iter().find(|name| has_place(name));
         with_place.or(self.types.first()).copied().unwrap_or("")
@@ -281,7 +281,7 @@ impl Room<'_> {
             .iter()
             .enumerate()
             .filter(|(_, p)| p.sliver_type == wanted)
-            .filter(|(_, p)| fit::may_be_at(node, &p.site.name, aggregate))
+            .filter(|(_, p)| may_be_at(node, &p.site.name, aggregate))
             .collect();
         if fitting.is_empty() {
             return Err(self.nowhere(node, wanted));
@@ -313,7 +313,7 @@ impl Room<'_> {
         };
         let answers = ask_until(env, self.call.who, &candidates, enough).await;
         let mut offers: Vec<Offer> = Vec::new();
-        let mut waiting = BTreeMap::new();
+        let mut not_there = BTreeMap::new();
         let mut late = Vec::new();
         for ((at, place), answer) in asked.into_iter().zip(answers) {
             match answer {
@@ -323,7 +323,10 @@ impl Room<'_> {
                     offers.extend(some);
                     let limited = offers.iter().skip(first).any(|o| o.nodes_left.is_some());
                     if limited && !self.taken.contains_key(&at) {
-                        waiting.insert(at, self.waiting(place).await?);
+                        let (store, credential) = (&**self.call.host.store(), &place.credential);
+                        let there = (place.site.id, credential.id);
+                        let nodes = waiting(store, there.0, there.1, self.others).await?;
+                        not_there.insert(at, nodes);
                     }
                 }
                 Answer::Said(Err(e)) => {
@@ -338,7 +341,7 @@ impl Room<'_> {
         if let (Some(e), true) = (refused, offers.is_empty()) {
             return Err(e);
         }
-        self.taken.extend(waiting);
+        self.taken.extend(not_there);
         self.call.host.placement().rank(&mut offers);
         let by = |offer: &Offer| {
             let at = offer.place.as_ref()?;
@@ -353,33 +356,15 @@ impl Room<'_> {
         Ok(offers)
     }
 
-    /// How many nodes have their place at a site and are not there yet: it does
-    /// not know of them.
-    async fn waiting(&self, place: &Place) -> Result<u64> {
-        let by = By::Account(place.site.id, place.credential.id);
-        let is_waiting = |r: &ResourceRecord| r.wanted != Wanted::Absent && r.remote.is_none();
-        let (mut waiting, mut after) = (0, None);
-        loop {
-            let store = self.call.host.store();
-            let page = store.resources(&by, after.as_ref(), PAGE).await?;
-            let rows = page.items.iter().filter(|row| is_waiting(&row.record));
-            waiting += rows.map(|row| row.record.nodes).sum::<u64>();
-            after = page.next;
-            if after.is_none() {
-                return Ok(waiting);
-            }
-        }
-    }
-
     fn nowhere(&self, node: &Node, wanted: &str) -> Error {
-        let named = fit::named(node);
+        let named = named(node);
         let making = self.places.iter().filter(|p| p.sliver_type == wanted);
         let sites: Vec<&str> = making.map(|p| &*p.site.name).collect();
         if !sites.is_empty() {
             let sites = sites.join(", ");
             let aggregate = self.terms.aggregate;
             let there = self.places.iter();
-            let there = there.filter(|p| fit::may_be_at(node, &p.site.name, aggregate));
+            let there = there.filter(|p| may_be_at(node, &p.site.name, aggregate));
             let types: Vec<&str> = there.map(|p| p.sliver_type).collect();
             if types.is_empty() {
                 return Error::invalid(format!("{named} names a component that is not here"))

@@ -3,8 +3,8 @@
 use rm_core::env::Timestamp;
 use rm_core::{Error, ErrorKind, Result};
 
-use super::arguments::{Brought, Options, credentials, slice_urn};
-use super::{Rpc, Urn, Value};
+use super::arguments::{Brought, Options};
+use super::{Rpc, Urn};
 use crate::geni::credentials::{Certificate, FORBIDDEN, Operation, UNREADABLE, permit};
 
 /// By what a call may do something with a slice.
@@ -18,23 +18,6 @@ pub(super) struct Permitted {
 }
 
 impl Rpc {
-    /// Reads what every call on a slice as a whole begins with, its name and the
-    /// credentials, and checks who calls.
-    pub(super) async fn on_slice(
-        &self,
-        peer: &Certificate,
-        arguments: &[Value],
-        options: Options<'_>,
-        operation: Operation,
-    ) -> Result<(Urn, Permitted)> {
-        let slice = slice_urn(arguments.first())?;
-        let brought = credentials(arguments.get(1))?;
-        let by = self
-            .permit(peer, brought, options, &slice, operation)
-            .await?;
-        Ok((slice, by))
-    }
-
     /// Whether a call may do this with a slice, by a credential that alone grants
     /// it.
     pub(super) async fn permit(

@@ -5,7 +5,7 @@ use rm_core::model::NodeUser;
 use rm_core::{Error, Result};
 
 use super::{Urn, Value, Version};
-use crate::geni::slice::Ends;
+use crate::geni::slice::{About, Ends};
 
 /// A credential as it comes: which type, and its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +86,18 @@ impl<'a> Options<'a> {
         }
     }
 
+    /// A number of things, absent where nothing is said.
+    pub(super) fn count(&self, name: &str) -> Result<Option<u32>> {
+        let read = |value: &Value| match value {
+            Value::Int(n) => u32::try_from(*n).ok(),
+            Value::Text(text) => text.trim().parse().ok(),
+            _ => None,
+        };
+        let value = self.0.get(name);
+        let wrong = || bad(format!("{name} is no number of things")).advice("write 0 or more");
+        value.map(|value| read(value).ok_or_else(wrong)).transpose()
+    }
+
     /// Any value.
     pub(super) fn value(&self, name: &str) -> Option<&'a Value> {
         self.0.get(name)
@@ -138,15 +150,6 @@ pub(super) fn slice_urn(value: Option<&Value>) -> Result<Urn> {
     }
     Err(bad(format!("{urn} is no slice"))
         .advice("name a slice: type slice, 1 to 19 letters, digits and hyphens, no hyphen first"))
-}
-
-/// What a call of version 3 is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum About {
-    /// All slivers of a slice.
-    Slice(Urn),
-    /// These slivers.
-    Slivers(Vec<Urn>),
 }
 
 /// How many slivers a call may name.

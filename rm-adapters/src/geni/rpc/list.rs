@@ -8,9 +8,9 @@ use flate2::Compression;
 use flate2::write::ZlibEncoder;
 use rm_core::{Error, ErrorKind, Result};
 
-use super::arguments::{About, Brought, Options, bad, credentials, only_in};
+use super::arguments::{Options, bad, credentials, only_in};
 use super::{Answer, Rpc, Urn, Value, Version};
-use crate::geni::credentials::{Certificate, Operation};
+use crate::geni::credentials::Certificate;
 use crate::geni::rspec::{Kind, Rspec};
 use crate::geni::sliver::{GeniSliver, Refusal};
 
@@ -56,21 +56,6 @@ impl Rpc {
                 .await?;
         }
         Ok(document(&there, compressed)?.into())
-    }
-
-    /// ListResources of version 2 with a slice: its manifest.
-    async fn list_slice(
-        &self,
-        peer: &Certificate,
-        brought: Vec<Brought>,
-        options: Options<'_>,
-        slice: &Urn,
-    ) -> Result<Answer, Refusal> {
-        self.permit(peer, brought, options, slice, Operation::Look)
-            .await?;
-        let (opened, done) = self.look(slice, &About::Slice(slice.clone())).await?;
-        let manifest = self.manifest_of(&opened, &done).await?;
-        Ok(document(&manifest, options.flag("geni_compressed")?)?.into())
     }
 }
 

@@ -9,67 +9,28 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
-use rm_core::{Caller, Error, ErrorKind, Host, Result, Tenant};
+use rm_core::registry::Contract;
+use rm_core::{Caller, Error, ErrorKind, Host, Result};
 
 use super::Urn;
+use super::aggregate::Aggregate;
 use super::bench::Bench;
-use super::credentials::{Certificate, CredentialVerifier, Roots};
-use super::slice::Lifetimes;
+use super::credentials::{Certificate, CredentialVerifier, Operation, Roots};
+use super::slice::{SliceCall, SliceV2, SliceV3};
 use super::sliver::Refusal;
 use super::xmlrpc::{Call, Fault, Value, answer};
 
 mod allow;
 mod answer;
 mod arguments;
-mod grant;
 mod list;
-mod shutdown;
-mod slices;
 mod v2;
 mod v3;
 mod version;
 
+use allow::Permitted;
 use answer::{Answer, failed, succeeded};
-
-/// What a host says of itself to GENI.
-#[derive(Debug, Clone)]
-pub struct Aggregate {
-    /// Its URN, of the type `authority`.
-    pub urn: Urn,
-    /// Where its clients reach it, `https://host:port` without a path.
-    pub base: String,
-    /// Whether version 2 lists what there is to who brings no credential.
-    pub open_v2: bool,
-    /// The same for version 3.
-    pub open_v3: bool,
-    /// How long slivers are left as they are.
-    pub lifetimes: Lifetimes,
-    /// By whose credentials sites are used for slices: the catalog's for this
-    /// tenant. It is called as the authority of the URN is, in small letters,
-    /// where nothing else is said.
-    pub tenant: Tenant,
-}
-
-impl Aggregate {
-    /// One of this name at this place; version 2 lists to everybody who has a
-    /// certificate, as is custom, version 3 does not.
-    pub fn new(urn: Urn, base: impl Into<String>) -> Self {
-        let tenant = Tenant(urn.authority().to_ascii_lowercase());
-        Self {
-            urn,
-            tenant,
-            base: base.into(),
-            open_v2: true,
-            open_v3: false,
-            lifetimes: Lifetimes::default(),
-        }
-    }
-
-    /// Who uses the sites for slices.
-    pub(super) fn means(&self) -> Caller {
-        Caller::user(self.urn.spelling(), self.tenant.0.clone())
-    }
-}
+use arguments::{Options, credentials, slice_urn};
 
 /// A version of the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -231,9 +192,9 @@ impl Rpc {
         arguments: &[Value],
     ) -> Result<Answer, Refusal> {
         match (version, method) {
-            (_, Method::GetVersion) => Ok(version::get_version(&self.aggregate, version).into()),
+            (_, Method::GetVersion) => Ok(version::get_version(self, version).into()),
             (_, Method::ListResources) => self.list_resources(version, peer, arguments).await,
-            (_, Method::Shutdown) => self.shutdown(peer, arguments).await,
+            (_, Method::Shutdown) => self.shutdown(version, peer, arguments).await,
             (Version::V2, Method::Create) => self.create_sliver(peer, arguments).await,
             (Version::V2, Method::Status) => self.sliver_status(peer, arguments).await,
             (Version::V2, Method::Renew) => self.renew_sliver(peer, arguments).await,
@@ -245,6 +206,59 @@ impl Rpc {
             (_, Method::Describe) => self.describe(peer, arguments).await,
             (_, Method::Provision) => self.provision(peer, arguments).await,
             (_, Method::Act) => self.act(peer, arguments).await,
+        }
+    }
+
+    /// Ends all that happens in a slice.
+    async fn shutdown(
+        &self,
+        version: Version,
+        peer: &Certificate,
+        arguments: &[Value],
+    ) -> Result<Answer, Refusal> {
+        let slice = slice_urn(arguments.first())?;
+        let brought = credentials(arguments.get(1))?;
+        let options = Options::of(arguments.get(2))?;
+        let by = self
+            .permit(peer, brought, options, &slice, Operation::Shutdown)
+            .await?;
+        let member = by.member.as_ref().map_or("nobody", Urn::as_str);
+        let call = self.on(&slice, &by);
+        let ended = match version {
+            Version::V2 => {
+                self.adapter::<dyn SliceV2>()?
+                    .shutdown(&call, member)
+                    .await?
+            }
+            Version::V3 => {
+                self.adapter::<dyn SliceV3>()?
+                    .shutdown(&call, member)
+                    .await?
+            }
+        };
+        Ok(Answer::from(Value::Bool(true)).changing(&slice, &by, ended))
+    }
+
+    /// The adapter of a contract.
+    fn adapter<C: ?Sized + Contract>(&self) -> Result<Arc<C>> {
+        let adapters = self.host.adapters().all::<C>();
+        adapters.into_iter().next().ok_or_else(|| {
+            Error::new(
+                ErrorKind::Unsupported,
+                format!("nothing in this program fulfils {:?}", C::NAME),
+            )
+            .advice("the operator's program has to register what does")
+        })
+    }
+
+    /// A call on a slice that is permitted.
+    fn on<'a>(&'a self, slice: &'a Urn, by: &Permitted) -> SliceCall<'a> {
+        SliceCall {
+            host: &self.host,
+            aggregate: &self.aggregate,
+            slice,
+            until: by.until,
+            bench: &self.bench,
         }
     }
 

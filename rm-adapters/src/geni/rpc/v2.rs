@@ -1,16 +1,14 @@
-//! Version 2: one sliver a slice, which runs as soon as it is there.
+//! Version 2 on the wire: arguments, credentials, answers.
 
 use rm_core::Result;
+use rm_core::env::Timestamp;
 
-use super::arguments::{About, Options, text, users};
-use super::grant::Grant;
+use super::arguments::{Brought, Options, credentials, slice_urn, text, users};
 use super::list::document;
-use super::slices::Done;
-use super::{Answer, Rpc, Value};
+use super::{Answer, Rpc, Urn, Value};
 use crate::geni::credentials::{Certificate, Operation};
-use crate::geni::slice::Ends;
-use crate::geni::sliver::{Deed, Refusal};
-use crate::geni::states::Allocation;
+use crate::geni::slice::{Ends, SliceTold, SliceV2};
+use crate::geni::sliver::Refusal;
 
 impl Rpc {
     pub(super) async fn create_sliver(
@@ -18,23 +16,18 @@ impl Rpc {
         peer: &Certificate,
         arguments: &[Value],
     ) -> Result<Answer, Refusal> {
+        let slice = slice_urn(arguments.first())?;
+        let brought = credentials(arguments.get(1))?;
         let rspec = text(arguments.get(2), "RSpec")?;
         let users = users(arguments.get(3))?;
         let options = Options::of(arguments.get(4))?;
-        let (slice, by) = self
-            .on_slice(peer, arguments, options, Operation::Create)
+        let by = self
+            .permit(peer, brought, options, &slice, Operation::Create)
             .await?;
-        let wish = self.wish(rspec).await?;
-        let grant = Grant {
-            to: Allocation::Provisioned,
-            users: &users,
-            end: None,
-            once: true,
-        };
-        let granted = self.grant(&slice, &wish, by.until, grant).await?;
-        let manifest = self.manifest(vec![granted.told()]).await?;
-        let answer = Answer::from(document(&manifest, false)?);
-        Ok(answer.changing(&slice, &by, granted.slivers.len()))
+        let slices = self.adapter::<dyn SliceV2>()?;
+        let made = slices.create(&self.on(&slice, &by), rspec, &users).await?;
+        let answer = Answer::from(document(&made.manifest, false)?);
+        Ok(answer.changing(&slice, &by, made.told.slivers.len()))
     }
 
     pub(super) async fn sliver_status(
@@ -42,40 +35,54 @@ impl Rpc {
         peer: &Certificate,
         arguments: &[Value],
     ) -> Result<Answer, Refusal> {
+        let slice = slice_urn(arguments.first())?;
+        let brought = credentials(arguments.get(1))?;
         let options = Options::of(arguments.get(2))?;
-        let (slice, _) = self
-            .on_slice(peer, arguments, options, Operation::Look)
+        let by = self
+            .permit(peer, brought, options, &slice, Operation::Look)
             .await?;
-        let (_, slivers) = self.look(&slice, &About::Slice(slice.clone())).await?;
-        let status = |done: &Done| done.adapter.standing(&done.record).status();
-        let all: Vec<&str> = slivers.iter().map(status).collect();
+        let slices = self.adapter::<dyn SliceV2>()?;
+        let told = slices.status(&self.on(&slice, &by)).await?;
+        let slivers = &told.slivers;
+        let all: Vec<&str> = slivers.iter().map(|s| s.standing.status()).collect();
         let overall = match &all[..] {
             some if some.contains(&"failed") => "failed",
             some if some.contains(&"unknown") => "unknown",
             some if some.iter().all(|s| *s == "ready") => "ready",
             _ => "configuring",
         };
-        let resources = slivers.iter().map(|done| {
+        let resources = slivers.iter().map(|sliver| {
             Value::of([
-                (
-                    "geni_urn",
-                    Value::text(self.sliver_urn(&done.record).as_str()),
-                ),
-                ("geni_status", Value::text(status(done))),
-                ("geni_error", Value::Text(done.error())),
+                ("geni_urn", Value::text(sliver.urn.as_str())),
+                ("geni_status", Value::text(sliver.standing.status())),
+                ("geni_error", Value::text(sliver.error.as_str())),
             ])
         });
-        let expires = slivers.iter().filter_map(|done| done.until).min();
+        let expires = end(&told).map(|end| end.to_string()).unwrap_or_default();
         Ok(Value::of([
             ("geni_urn", Value::text(slice.as_str())),
             ("geni_status", Value::text(overall)),
-            (
-                "geni_expires",
-                Value::text(expires.map(|end| end.to_string()).unwrap_or_default()),
-            ),
+            ("geni_expires", Value::Text(expires)),
             ("geni_resources", Value::Array(resources.collect())),
         ])
         .into())
+    }
+
+    /// ListResources with a slice: its manifest.
+    pub(super) async fn list_slice(
+        &self,
+        peer: &Certificate,
+        brought: Vec<Brought>,
+        options: Options<'_>,
+        slice: &Urn,
+    ) -> Result<Answer, Refusal> {
+        let by = self
+            .permit(peer, brought, options, slice, Operation::Look)
+            .await?;
+        let slices = self.adapter::<dyn SliceV2>()?;
+        let described = slices.describe(&self.on(slice, &by)).await?;
+        let compressed = options.flag("geni_compressed")?;
+        Ok(document(&described.manifest, compressed)?.into())
     }
 
     pub(super) async fn renew_sliver(
@@ -83,27 +90,22 @@ impl Rpc {
         peer: &Certificate,
         arguments: &[Value],
     ) -> Result<Answer, Refusal> {
+        let slice = slice_urn(arguments.first())?;
+        let brought = credentials(arguments.get(1))?;
         let asked = text(arguments.get(2), "expiration time")?;
         let options = Options::of(arguments.get(3))?;
         let as_long = options.flag("geni_extend_alap")?;
-        let (slice, by) = self
-            .on_slice(peer, arguments, options, Operation::Renew)
+        let by = self
+            .permit(peer, brought, options, &slice, Operation::Renew)
             .await?;
         let asked = Ends::read(self.host.env().now(), "the expiration time", asked)?;
-        let ends = Ends::of(&self.host, self.aggregate.lifetimes, &slice, by.until);
-        let about = About::Slice(slice.clone());
-        let (_, done) = self
-            .change(&slice, &about, false, |have| {
-                let end = ends.renewed(have.standing().allocation, asked, as_long)?;
-                Ok(Some(Deed::Renew(end)))
-            })
-            .await?;
-        let end = done.iter().filter_map(|done| done.until).min();
+        let slices = self.adapter::<dyn SliceV2>()?;
+        let told = slices.renew(&self.on(&slice, &by), asked, as_long).await?;
         let mut answer = Answer::from(Value::Bool(true));
-        if let Some(end) = end.filter(|_| as_long) {
+        if let Some(end) = end(&told).filter(|_| as_long) {
             answer.output = end.to_string();
         }
-        Ok(answer.changing(&slice, &by, done.len()))
+        Ok(answer.changing(&slice, &by, told.slivers.len()))
     }
 
     pub(super) async fn delete_sliver(
@@ -111,14 +113,19 @@ impl Rpc {
         peer: &Certificate,
         arguments: &[Value],
     ) -> Result<Answer, Refusal> {
+        let slice = slice_urn(arguments.first())?;
+        let brought = credentials(arguments.get(1))?;
         let options = Options::of(arguments.get(2))?;
-        let (slice, by) = self
-            .on_slice(peer, arguments, options, Operation::Delete)
+        let by = self
+            .permit(peer, brought, options, &slice, Operation::Delete)
             .await?;
-        let about = About::Slice(slice.clone());
-        let (_, done) = self
-            .change(&slice, &about, false, |_| Ok(Some(Deed::Release)))
-            .await?;
-        Ok(Answer::from(Value::Bool(true)).changing(&slice, &by, done.len()))
+        let slices = self.adapter::<dyn SliceV2>()?;
+        let told = slices.delete(&self.on(&slice, &by)).await?;
+        Ok(Answer::from(Value::Bool(true)).changing(&slice, &by, told.slivers.len()))
     }
+}
+
+/// When the first of them ends.
+fn end(told: &SliceTold) -> Option<Timestamp> {
+    told.slivers.iter().filter_map(|sliver| sliver.until).min()
 }

@@ -1,17 +1,17 @@
-//! Version 3: slivers one by one, reserved first, then made, then started.
+//! Version 3 on the wire: arguments, credentials, answers.
 
 use rm_core::{Error, ErrorKind, Result};
 
 use super::allow::Permitted;
-use super::arguments::{About, Options, about, credentials, text, users};
-use super::grant::Grant;
+use super::arguments::{Options, about, credentials, slice_urn, text, users};
 use super::list::document;
-use super::slices::Done;
 use super::{Answer, Rpc, Urn, Value};
 use crate::geni::credentials::{Certificate, Operation};
-use crate::geni::slice::{Ends, Have};
-use crate::geni::sliver::{Deed, Refusal};
-use crate::geni::states::{Action, Allocation};
+use crate::geni::slice::{
+    About, Act, Ends, Provision, Renewal, SliceTold, SliceV3, SliverTold, of_one_slice, slice_of,
+};
+use crate::geni::sliver::Refusal;
+use crate::geni::states::Action;
 use crate::geni::xml::short;
 
 /// What a call on slivers is about, and by what it is granted.
@@ -23,8 +23,8 @@ struct Asked {
 
 impl Asked {
     /// The answer to what was done with some of the slivers.
-    fn changed(&self, value: Value, done: &[Done]) -> Answer {
-        let done = done.iter().filter(|done| done.error.is_none()).count();
+    fn changed(&self, value: Value, told: &SliceTold) -> Answer {
+        let done = told.slivers.iter().filter(|s| !s.refused).count();
         Answer::from(value).changing(&self.slice, &self.by, done)
     }
 }
@@ -35,27 +35,21 @@ impl Rpc {
         peer: &Certificate,
         arguments: &[Value],
     ) -> Result<Answer, Refusal> {
+        let slice = slice_urn(arguments.first())?;
+        let brought = credentials(arguments.get(1))?;
         let rspec = text(arguments.get(2), "RSpec")?;
         let options = Options::of(arguments.get(3))?;
-        let (slice, by) = self
-            .on_slice(peer, arguments, options, Operation::Create)
+        let by = self
+            .permit(peer, brought, options, &slice, Operation::Create)
             .await?;
         let end = options.time("geni_end_time", self.host.env().now())?;
-        let wish = self.wish(rspec).await?;
-        let grant = Grant {
-            to: Allocation::Allocated,
-            users: &[],
-            end,
-            once: false,
-        };
-        let granted = self.grant(&slice, &wish, by.until, grant).await?;
-        let manifest = self.manifest(vec![granted.told()]).await?;
-        let slivers = Done::all(&granted);
+        let slices = self.adapter::<dyn SliceV3>()?;
+        let made = slices.allocate(&self.on(&slice, &by), rspec, end).await?;
         let answer = Answer::from(Value::of([
-            ("geni_rspec", document(&manifest, false)?),
-            ("geni_slivers", self.slivers(&slivers)),
+            ("geni_rspec", document(&made.manifest, false)?),
+            ("geni_slivers", slivers(&made.told)),
         ]));
-        Ok(answer.changing(&slice, &by, slivers.len()))
+        Ok(answer.changing(&slice, &by, made.told.slivers.len()))
     }
 
     pub(super) async fn provision(
@@ -68,29 +62,19 @@ impl Rpc {
         let asked = self
             .asked(peer, arguments, options, Operation::Create)
             .await?;
-        let users = users(options.value("geni_users"))?;
-        let end = options.time("geni_end_time", self.host.env().now())?;
-        let until = self.ends(&asked).first(Allocation::Provisioned, end);
-        let provision = |have: &Have| {
-            let allocated = have.standing().allocation == Allocation::Allocated;
-            Ok(allocated.then_some(Deed::Provision {
-                users: &users,
-                until,
-            }))
+        let how = Provision {
+            users: users(options.value("geni_users"))?,
+            end: options.time("geni_end_time", self.host.env().now())?,
+            best_effort: options.flag("geni_best_effort")?,
         };
-        let best_effort = options.flag("geni_best_effort")?;
-        if !best_effort {
-            self.admits(&asked.slice, &asked.about, &users).await?;
-        }
-        let (opened, done) = self
-            .change(&asked.slice, &asked.about, best_effort, provision)
-            .await?;
-        let manifest = self.manifest_of(&opened, &done).await?;
+        let call = self.on(&asked.slice, &asked.by);
+        let slices = self.adapter::<dyn SliceV3>()?;
+        let made = slices.provision(&call, &asked.about, &how).await?;
         let value = Value::of([
-            ("geni_rspec", document(&manifest, false)?),
-            ("geni_slivers", self.slivers(&done)),
+            ("geni_rspec", document(&made.manifest, false)?),
+            ("geni_slivers", slivers(&made.told)),
         ]);
-        Ok(asked.changed(value, &done))
+        Ok(asked.changed(value, &made.told))
     }
 
     pub(super) async fn describe(
@@ -104,12 +88,13 @@ impl Rpc {
         let asked = self
             .asked(peer, arguments, options, Operation::Look)
             .await?;
-        let (opened, done) = self.look(&asked.slice, &asked.about).await?;
-        let manifest = self.manifest_of(&opened, &done).await?;
+        let call = self.on(&asked.slice, &asked.by);
+        let slices = self.adapter::<dyn SliceV3>()?;
+        let described = slices.describe(&call, &asked.about).await?;
         Ok(Value::of([
-            ("geni_rspec", document(&manifest, compressed)?),
-            ("geni_urn", Value::text(opened.first_written())),
-            ("geni_slivers", self.slivers(&done)),
+            ("geni_rspec", document(&described.manifest, compressed)?),
+            ("geni_urn", Value::text(described.told.slice.as_str())),
+            ("geni_slivers", slivers(&described.told)),
         ])
         .into())
     }
@@ -123,10 +108,12 @@ impl Rpc {
         let asked = self
             .asked(peer, arguments, options, Operation::Look)
             .await?;
-        let (opened, done) = self.look(&asked.slice, &asked.about).await?;
+        let call = self.on(&asked.slice, &asked.by);
+        let slices = self.adapter::<dyn SliceV3>()?;
+        let told = slices.status(&call, &asked.about).await?;
         Ok(Value::of([
-            ("geni_urn", Value::text(opened.first_written())),
-            ("geni_slivers", self.slivers(&done)),
+            ("geni_urn", Value::text(told.slice.as_str())),
+            ("geni_slivers", slivers(&told)),
         ])
         .into())
     }
@@ -141,31 +128,17 @@ impl Rpc {
         let asked = self
             .asked(peer, arguments, options, Operation::Create)
             .await?;
-        let action = Action::named(word).ok_or_else(|| unknown_action(word))?;
-        let best_effort = options.flag("geni_best_effort")?;
-        let (_, done) = self
-            .change(&asked.slice, &asked.about, best_effort, |have| {
-                let record = have.sliver.record();
-                if action.is_legal(record.wanted, record.seen) {
-                    return Ok(Some(Deed::Act(action)));
-                }
-                let state = have.standing();
-                Err(Error::new(
-                    ErrorKind::Unsupported,
-                    format!(
-                        "{} is not possible for {}, which is {} and {}",
-                        action.as_str(),
-                        self.sliver_urn(record),
-                        state.allocation.as_str(),
-                        state.operational.as_str()
-                    ),
-                )
-                .code("wrong-state")
-                .advice("the advertisement tells what can be done in which state")
-                .into())
-            })
-            .await?;
-        Ok(asked.changed(self.slivers(&done), &done))
+        let brought = options.value("geni_users");
+        let act = Act {
+            action: Action::named(word).ok_or_else(|| unknown_action(word))?,
+            users: brought.map(|value| users(Some(value))).transpose()?,
+            slaves: options.count("cluster_slaves")?,
+            best_effort: options.flag("geni_best_effort")?,
+        };
+        let call = self.on(&asked.slice, &asked.by);
+        let slices = self.adapter::<dyn SliceV3>()?;
+        let told = slices.act(&call, &asked.about, &act).await?;
+        Ok(asked.changed(slivers(&told), &told))
     }
 
     pub(super) async fn renew(
@@ -179,16 +152,15 @@ impl Rpc {
         let asked = self
             .asked(peer, arguments, options, Operation::Renew)
             .await?;
-        let time = Ends::read(self.host.env().now(), "the expiration time", time)?;
-        let ends = self.ends(&asked);
-        let best_effort = options.flag("geni_best_effort")?;
-        let (_, done) = self
-            .change(&asked.slice, &asked.about, best_effort, |have| {
-                let end = ends.renewed(have.standing().allocation, time, as_long)?;
-                Ok(Some(Deed::Renew(end)))
-            })
-            .await?;
-        Ok(asked.changed(self.slivers(&done), &done))
+        let how = Renewal {
+            to: Ends::read(self.host.env().now(), "the expiration time", time)?,
+            as_long_as_possible: as_long,
+            best_effort: options.flag("geni_best_effort")?,
+        };
+        let call = self.on(&asked.slice, &asked.by);
+        let slices = self.adapter::<dyn SliceV3>()?;
+        let told = slices.renew(&call, &asked.about, &how).await?;
+        Ok(asked.changed(slivers(&told), &told))
     }
 
     pub(super) async fn delete(
@@ -201,16 +173,13 @@ impl Rpc {
         let asked = self
             .asked(peer, arguments, options, Operation::Delete)
             .await?;
-        let (_, done) = self
-            .change(&asked.slice, &asked.about, best_effort, |_| {
-                Ok(Some(Deed::Release))
-            })
-            .await?;
-        Ok(asked.changed(self.slivers(&done), &done))
+        let call = self.on(&asked.slice, &asked.by);
+        let slices = self.adapter::<dyn SliceV3>()?;
+        let told = slices.delete(&call, &asked.about, best_effort).await?;
+        Ok(asked.changed(slivers(&told), &told))
     }
 
-    /// Reads what every call on slivers begins with, and checks who calls. Those
-    /// on a slice as a whole begin with [`on_slice`](Rpc::on_slice).
+    /// Reads what every call on slivers begins with, and checks who calls.
     async fn asked(
         &self,
         peer: &Certificate,
@@ -220,43 +189,36 @@ impl Rpc {
     ) -> Result<Asked> {
         let about = about(arguments.first())?;
         let brought = credentials(arguments.get(1))?;
-        let slice = self.slice_of(&about).await?;
+        let (host, aggregate) = (&self.host, &self.aggregate.urn);
+        let slice = slice_of(host, aggregate, &about).await?;
         let by = self
             .permit(peer, brought, options, &slice, operation)
             .await?;
-        self.of_one_slice(&about, &slice).await?;
+        of_one_slice(host, aggregate, &about, &slice).await?;
         Ok(Asked { about, slice, by })
     }
+}
 
-    fn ends(&self, asked: &Asked) -> Ends {
-        let lifetimes = self.aggregate.lifetimes;
-        Ends::of(&self.host, lifetimes, &asked.slice, asked.by.until)
-    }
-
-    /// Slivers as version 3 tells them.
-    fn slivers(&self, slivers: &[Done]) -> Value {
-        let one = |done: &Done| {
-            let standing = done.adapter.standing(&done.record);
-            let expires = done.until.map(|end| end.to_string()).unwrap_or_default();
-            Value::of([
-                (
-                    "geni_sliver_urn",
-                    Value::text(self.sliver_urn(&done.record).as_str()),
-                ),
-                ("geni_expires", Value::Text(expires)),
-                (
-                    "geni_allocation_status",
-                    Value::text(standing.allocation.as_str()),
-                ),
-                (
-                    "geni_operational_status",
-                    Value::text(standing.operational.as_str()),
-                ),
-                ("geni_error", Value::Text(done.error())),
-            ])
-        };
-        Value::Array(slivers.iter().map(one).collect())
-    }
+/// Slivers as version 3 tells them.
+fn slivers(told: &SliceTold) -> Value {
+    let one = |sliver: &SliverTold| {
+        let expires = sliver.until.map(|end| end.to_string()).unwrap_or_default();
+        let standing = sliver.standing;
+        Value::of([
+            ("geni_sliver_urn", Value::text(sliver.urn.as_str())),
+            ("geni_expires", Value::Text(expires)),
+            (
+                "geni_allocation_status",
+                Value::text(standing.allocation.as_str()),
+            ),
+            (
+                "geni_operational_status",
+                Value::text(standing.operational.as_str()),
+            ),
+            ("geni_error", Value::text(sliver.error.as_str())),
+        ])
+    };
+    Value::Array(told.slivers.iter().map(one).collect())
 }
 
 fn unknown_action(word: &str) -> Error {

@@ -177,10 +177,10 @@ impl Wish {
         let mut split: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for (at, node) in self.nodes.iter().enumerate() {
             let wanted = node.sliver_types.first().and_then(|t| t.name.as_deref());
-            let makes = types.iter().position(|types| match wanted {
-                Some(name) => types.contains(&name),
-                None => !types.is_empty(),
-            });
+            let makes = match wanted {
+                Some(name) => types.iter().position(|types| types.contains(&name)),
+                None => usual(&adapters, &types),
+            };
             let makes = makes.ok_or_else(|| unknown_type(node, wanted, &types))?;
             split.entry(makes).or_default().push(at);
         }
@@ -263,6 +263,12 @@ impl Wish {
         }
         Ok(links)
     }
+}
+
+/// Which of the adapters makes what names no type.
+fn usual(adapters: &[Arc<dyn GeniSliver>], types: &[Vec<&str>]) -> Option<usize> {
+    let mut all = adapters.iter().zip(types);
+    all.position(|(adapter, types)| adapter.is_usual() && !types.is_empty())
 }
 
 fn unknown_type(node: &Node, wanted: Option<&str>, types: &[Vec<&str>]) -> Error {

@@ -7,6 +7,8 @@
 //!
 //! | to know | read |
 //! |---|---|
+//! | what each version of the API asks of slices | `contract.rs` |
+//! | how each version is fulfilled | `v2.rs`, `v3.rs`, over what both do: `doing.rs` |
 //! | what is kept, and as which documents | `kept.rs` |
 //! | how it is read and written, so that calls on one slice are one after the other | `book.rs` |
 //! | how something is done with its slivers while the engine is at work on them | `change.rs` |
@@ -22,19 +24,30 @@ use super::Urn;
 mod ask;
 mod book;
 mod change;
+mod contract;
+mod doing;
 mod ends;
 mod kept;
 mod manifest;
 mod shut;
+mod v2;
+mod v3;
 
-pub(super) use ask::{Prepared, Wish, read_request};
-pub(super) use book::{Have, Opened, Tries, tidy, until};
+use ask::{Prepared, read_request};
+pub(super) use book::tidy;
+use book::{Have, Opened, Tries, until};
+pub use contract::{
+    About, Act, Described, Provision, Renewal, SliceCall, SliceTold, SliceV2, SliceV3, SliverTold,
+};
+pub(super) use doing::{of_one_slice, slice_of};
 pub(super) use ends::Ends;
 pub use ends::Lifetimes;
-pub(super) use kept::{Asked, Listed};
-pub(super) use manifest::{Told, manifest};
-pub(super) use shut::mark;
+use kept::{Asked, Listed};
+use manifest::{Told, manifest};
+use shut::mark;
 pub use shut::{ShutDown, lift_shutdown, shut_slices};
+pub use v2::SlicesV2;
+pub use v3::SlicesV3;
 
 /// Who a slice is to the rest of the house: it owns and holds what is in it,
 /// so that all its members act on the same slivers, and quotas are a slice's.

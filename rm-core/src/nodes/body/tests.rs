@@ -33,6 +33,7 @@ fn spec(slaves: u32) -> ClusterSpec {
         revision: 1,
         slaves,
         others: 0,
+        users: Vec::new(),
         parameters: BTreeMap::new(),
         ready_port: None,
         images: BTreeMap::new(),

@@ -1,0 +1,316 @@
+//! Clusters as slivers: appliances of the catalog by name, with a master and as
+//! many slaves as a request says.
+//!
+//! A request asks for one by a node of the type `cluster` with an element of the
+//! namespace [`CLUSTER`] in it:
+//!
+//! ```xml
+//! <node client_id="web">
+//!   <sliver_type name="cluster"/>
+//!   <cluster xmlns="urn:resource-manager:rspec:ext:cluster:1" appliance="web" slaves="2">
+//!     <parameter name="greeting" value="hello"/>
+//!   </cluster>
+//! </node>
+//! ```
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::future::join_all;
+use rm_core::catalog::{Appliance, Implementation, Site, Target};
+use rm_core::clusters::{ClusterRequest, ClusterTerms, Reuse};
+use rm_core::model;
+use rm_core::record::ResourceRecord;
+use rm_core::registry::Adapter;
+use rm_core::store::Batch;
+use rm_core::{Call, Caller, Error, ErrorKind, Kind, Result};
+
+use super::Urn;
+use super::component::{self, PAGE, named};
+use super::rspec::{Node, Rspec, SliverType};
+use super::sliver::{GeniSliver, Joined, Refusal, Sliver, SliverTerms};
+use super::states::{self, Family, Standing};
+use super::xml::short;
+use super::xmlrpc::Value;
+
+mod fit;
+mod held;
+mod told;
+
+use held::ClusterSliver;
+pub use told::CLUSTER;
+
+/// What RSpecs call the type of sliver.
+const TYPE: &str = "cluster";
+
+/// Offers the appliances of the catalog.
+#[derive(Debug)]
+pub struct ClusterSlivers {
+    kinds: [Kind; 1],
+    offered: bool,
+}
+
+impl ClusterSlivers {
+    /// Offers them, or serves what there is of earlier days alone.
+    pub fn new(offered: bool) -> Self {
+        Self {
+            kinds: [Kind::CLUSTER],
+            offered,
+        }
+    }
+}
+
+impl Default for ClusterSlivers {
+    fn default() -> Self {
+        Self::new(true)
+    }
+}
+
+impl Adapter for ClusterSlivers {
+    fn name(&self) -> &'static str {
+        "geni.clusters"
+    }
+
+    fn kinds(&self) -> &[Kind] {
+        &self.kinds
+    }
+}
+
+/// An appliance and what it is made by where.
+struct Offered {
+    appliance: Appliance,
+    /// The newest of each target that is enabled.
+    made_by: Vec<Arc<Implementation>>,
+    /// The sites that have room, by name; absent where they were not asked.
+    roomy: Option<Vec<String>>,
+}
+
+impl Offered {
+    /// What it is made by at a site whose clusters are made of these media types;
+    /// one that is written for the site before one for its type.
+    fn at(&self, site: &Site, media: &[&str]) -> Option<&Implementation> {
+        if let Some(roomy) = &self.roomy
+            && !roomy.contains(&site.name)
+        {
+            return None;
+        }
+        let fits = |i: &&Arc<Implementation>| match &i.target {
+            Target::Site(id) => *id == site.id,
+            Target::Api(api) => *api == site.api,
+        };
+        let mut fitting: Vec<&Arc<Implementation>> = self.made_by.iter().filter(fits).collect();
+        fitting.sort_by_key(|i| matches!(i.target, Target::Api(_)));
+        let first = fitting.first().filter(|i| media.contains(&&*i.media_type));
+        first.map(|i| &***i)
+    }
+}
+
+/// All appliances that something is made of.
+async fn offered(call: &Call<'_>, means: &Caller, available: bool) -> Result<Vec<Offered>> {
+    let catalog = call.host.catalog();
+    let mut all = Vec::new();
+    let mut after = None;
+    loop {
+        let page = catalog.appliances(after.as_ref(), PAGE).await?;
+        for appliance in page.items {
+            let mut made_by = catalog.implementations_of(appliance.id).await?;
+            made_by.retain(|i| i.enabled);
+            made_by.sort_by_key(|i| std::cmp::Reverse(i.revision));
+            all.push(Offered {
+                appliance,
+                made_by,
+                roomy: None,
+            });
+        }
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    all.retain(|offered| !offered.made_by.is_empty());
+    if available {
+        let asked = all.iter().map(|o| roomy(call, means, &o.appliance));
+        let answers = join_all(asked).await;
+        for (offered, sites) in all.iter_mut().zip(answers) {
+            offered.roomy = Some(sites?);
+        }
+    }
+    Ok(all)
+}
+
+/// The sites that have room for an appliance as it is made where nobody says
+/// more.
+async fn roomy(call: &Call<'_>, means: &Caller, appliance: &Appliance) -> Result<Vec<String>> {
+    let request = ClusterRequest {
+        appliance: appliance.name.clone(),
+        reuse: Reuse::Never,
+        ..ClusterRequest::default()
+    };
+    let plan = match call.host.clusters().plan(means, &request).await {
+        Ok(plan) => plan,
+        Err(e) if e.kind() == ErrorKind::NoCapacity => return Ok(Vec::new()),
+        Err(e) => return Err(e),
+    };
+    let there = plan.considered.into_iter();
+    Ok(there
+        .filter(|considered| considered.verdict != "refused")
+        .map(|considered| considered.site)
+        .collect())
+}
+
+#[async_trait]
+impl GeniSliver for ClusterSlivers {
+    async fn advertise(
+        &self,
+        call: &Call<'_>,
+        aggregate: &Urn,
+        means: &Caller,
+        available: bool,
+        into: &mut Rspec,
+    ) -> Result<()> {
+        if self.sliver_types(call).is_empty() {
+            return Ok(());
+        }
+        let managers = call.host.managers();
+        let managers = managers.serving::<model::Cluster>(&Kind::CLUSTER)?;
+        let all = offered(call, means, available).await?;
+        let catalog = call.host.catalog();
+        let mut any = false;
+        for site in component::sites(call.host).await? {
+            let here = managers.iter().filter(|m| m.serves().api == site.api);
+            let media: Vec<&str> = here
+                .flat_map(|m| &m.serves().media)
+                .map(String::as_str)
+                .collect();
+            let mut there = Vec::new();
+            for offered in &all {
+                if let Some(by) = offered.at(&site, &media) {
+                    let slaves = catalog.default_slaves(by);
+                    there.push(told::appliance(&offered.appliance, by, slaves));
+                }
+            }
+            if there.is_empty() {
+                continue;
+            }
+            any = true;
+            let node = component::advertised(call.host, means, aggregate, &site, into).await?;
+            node.sliver_types.push(SliverType {
+                name: Some(TYPE.into()),
+                ..SliverType::default()
+            });
+            there.into_iter().for_each(|one| node.extra.add(one));
+        }
+        if any {
+            let told = states::extension(aggregate, [TYPE], Family::CLUSTERS);
+            into.extra.add(told);
+        }
+        Ok(())
+    }
+
+    fn sliver_types(&self, call: &Call<'_>) -> Vec<&'static str> {
+        let managers = call.host.managers();
+        let served = managers.serving::<model::Cluster>(&Kind::CLUSTER).is_ok();
+        match self.offered && served {
+            true => vec![TYPE],
+            false => Vec::new(),
+        }
+    }
+
+    fn is_usual(&self) -> bool {
+        false
+    }
+
+    fn extensions(&self) -> &'static [&'static str] {
+        &[CLUSTER]
+    }
+
+    async fn prepare(
+        &self,
+        call: &Call<'_>,
+        nodes: &[&Node],
+        links: &[Joined<'_>],
+        terms: &SliverTerms<'_>,
+        into: &mut Batch,
+    ) -> Result<Vec<Arc<ResourceRecord>>, Refusal> {
+        if let Some(joined) = links.first() {
+            let link = short(joined.link.client_id.as_deref().unwrap_or_default());
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("link {link:?} ends at a cluster, whose networks are its appliance's"),
+            )
+            .code("no-such-link")
+            .advice("link slivers of other types, or leave the link out")
+            .into());
+        }
+        let sites = component::sites(call.host).await?;
+        let mut asked = Vec::with_capacity(nodes.len());
+        for node in nodes {
+            asked.push(fit::request(node, &sites, terms.aggregate)?);
+        }
+        let mut made = Vec::with_capacity(nodes.len());
+        for (node, request) in nodes.iter().zip(asked) {
+            let name = node.client_id.as_deref().unwrap_or_default();
+            let how = ClusterTerms {
+                means: terms.means,
+                name: short(name).into_owned(),
+                until: Some(terms.until),
+                users: terms.users,
+                reserve: terms.reserve,
+            };
+            let clusters = call.host.clusters();
+            let prepared = clusters.prepare(call.who, &request, how, into).await;
+            let (id, _) = prepared.map_err(|e| refused(node, (nodes.len(), made.len()), e))?;
+            let mut written = into.resources.iter().rev().map(|(record, _)| record);
+            made.extend(written.find(|record| record.id == id).cloned());
+        }
+        Ok(made)
+    }
+
+    async fn held(&self, call: &Call<'_>) -> Result<Vec<Box<dyn Sliver>>> {
+        let clusters = call.host.clusters();
+        let mut held: Vec<Box<dyn Sliver>> = Vec::new();
+        let mut after = None;
+        loop {
+            let page = clusters.list(call.who, false, after.as_ref(), PAGE).await?;
+            for cluster in page.items {
+                let made_by = clusters.made(&cluster).await?;
+                held.push(Box::new(ClusterSliver { cluster, made_by }));
+            }
+            after = page.next;
+            if after.is_none() {
+                return Ok(held);
+            }
+        }
+    }
+
+    fn standing(&self, record: &ResourceRecord) -> Standing {
+        // There is a view of it as soon as it was once seen to work.
+        Standing::of_record(record, record.view.is_some())
+    }
+
+    fn tell(&self, record: &ResourceRecord, aggregate: &Urn, _ends: &[usize], node: &mut Node) {
+        told::tell(record, aggregate, node);
+    }
+}
+
+/// Why a cluster cannot be had, in the words of this contract. `asked` and `had`
+/// count the clusters of the request.
+fn refused(node: &Node, (asked, had): (usize, usize), e: Error) -> Refusal {
+    let who = named(node);
+    let again = |kind: ErrorKind, code: &'static str| {
+        let next = e.next().unwrap_or_default();
+        Error::new(kind, format!("{who}: {}", e.what()))
+            .code(code)
+            .advice(next)
+    };
+    let count = |n: usize| Value::Int(i64::try_from(n).unwrap_or(i64::MAX));
+    match (e.kind(), e.stable_code()) {
+        (ErrorKind::NotFound, _) => again(ErrorKind::Invalid, "unknown-appliance").into(),
+        (_, "no-site") => again(ErrorKind::Unavailable, "no-means").into(),
+        (ErrorKind::NoCapacity, code) => Refusal::hinting(
+            again(ErrorKind::NoCapacity, code),
+            Value::of([("requested", count(asked)), ("available", count(had))]),
+        ),
+        _ => e.into(),
+    }
+}

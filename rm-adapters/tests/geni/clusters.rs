@@ -1,0 +1,541 @@
+//! Clusters as slivers, beside nodes and by both versions.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use rm_adapters::geni::rspec::{Kind, Rspec, faults};
+use rm_adapters::geni::states::OPSTATE;
+use rm_adapters::geni::xmlrpc::Value;
+use rm_adapters::geni::{
+    CLUSTER, ClusterSlivers, Element, GeniSliver, NodeSlivers, register, register_with,
+};
+use rm_core::Caller;
+use rm_core::catalog::{NewAppliance, NewImplementation};
+use rm_core::nodes::MEDIA_TYPE;
+use rm_core::registry::Registries;
+use rm_core::store::{Batch, By, Key};
+use rm_testkit::SimConfig;
+
+use super::lab::{Lab, code, lab, lab_at, options, sfa};
+use super::rspec::fits;
+use super::slice::{Slice, link, manifest, none, request, slivers, states, value};
+
+/// An appliance of a master and slaves that are told where it is.
+async fn appliance(lab: &Lab, name: &str) {
+    let operator = Caller::operator("root", "ops");
+    let catalog = lab.host.catalog();
+    let new = NewAppliance {
+        description: "a small web".to_owned(),
+        ..NewAppliance::new(name)
+    };
+    catalog.add_appliance(&operator, new).await.unwrap();
+    let node = |more: &[&str]| serde_json::json!({"image": "debian", "vcpus": 1, "memory_mib": 64, "boot_commands": more});
+    let body = serde_json::json!({
+        "roles": [
+            {"name": "master", "count": 1, "node": node(&[])},
+            {"name": "slave", "count": "slaves",
+             "node": node(&["echo {{master_ip}} {{greeting}} > /srv/master"])},
+        ],
+        "master": "master",
+        "default_slaves": 1,
+        "parameters": {"greeting": "hello"},
+        "outputs": {"console": "http://{{master_ip}}/"},
+    });
+    let new = NewImplementation::new(name, "sim", MEDIA_TYPE, &body.to_string());
+    catalog.add_implementation(&operator, new).await.unwrap();
+}
+
+async fn with_web(name: &str) -> Lab {
+    let lab = lab(name).await;
+    lab.evening.2.store(20, Ordering::SeqCst);
+    appliance(&lab, "web").await;
+    lab
+}
+
+fn node(name: &str) -> String {
+    format!("<node client_id=\"{name}\"><sliver_type name=\"lxc\"/></node>")
+}
+
+fn cluster(name: &str, said: &str) -> String {
+    format!(
+        "<node client_id=\"{name}\"><sliver_type name=\"cluster\"/>\
+         <c:cluster xmlns:c=\"{CLUSTER}\" {said}</node>"
+    )
+}
+
+fn web(name: &str, slaves: u32) -> String {
+    cluster(name, &format!("appliance=\"web\" slaves=\"{slaves}\"/>"))
+}
+
+/// How many nodes a slice is charged with.
+async fn charged(slice: &Slice<'_>) -> u64 {
+    let counter = format!("quota/{}/nodes", slice.party.urn.as_str());
+    let store = slice.lab.host.store();
+    store.counter(&counter).await.unwrap()
+}
+
+/// What a manifest says of the cluster of this name.
+fn made(told: &Rspec, name: &str) -> Element {
+    let is = |n: &&rm_adapters::geni::rspec::Node| n.client_id.as_deref() == Some(name);
+    let node = told.nodes.iter().find(is).unwrap();
+    node.extra.element(CLUSTER, "made").unwrap().clone()
+}
+
+fn hosts(made: &Element) -> Vec<(String, String)> {
+    let said = |e: &Element, name: &str| e.attribute(name).unwrap_or_default().to_owned();
+    made.elements()
+        .filter(|e| e.name.is(CLUSTER, "host"))
+        .map(|e| (said(e, "role"), said(e, "address")))
+        .collect()
+}
+
+/// Lets time pass until the site has so many things.
+async fn site_has(lab: &Lab, things: usize) {
+    for _ in 0..500 {
+        if lab.cloud.everything(lab.host.env().now()).len() == things {
+            return;
+        }
+        lab.later(Duration::from_millis(500));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("{:?}", lab.cloud.everything(lab.host.env().now()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_and_a_node_live_in_one_slice_by_version_3() {
+    let lab = with_web("cluster-v3").await;
+    lab.start_engine();
+    let slice = Slice::of(&lab, "s");
+    let asked = request(&format!("{}{}", node("a"), web("b", 2)));
+    let allocated = value(&slice.allocate(&asked).await);
+    let reserved = (
+        "geni_allocated".to_owned(),
+        "geni_pending_allocation".to_owned(),
+    );
+    assert_eq!(states(&allocated), [reserved.clone(), reserved]);
+    // All of it is charged, and nothing is made.
+    assert_eq!(charged(&slice).await, 4);
+    assert_eq!(lab.cloud.everything(lab.host.env().now()), []);
+    let text = allocated.get("geni_rspec").unwrap();
+    fits("cluster-allocated", "manifest.xsd", text.as_text().unwrap());
+    let told = manifest(text);
+    assert_eq!(made(&told, "b").attribute("slaves"), Some("2"));
+    assert_eq!(
+        told.nodes[1].component_id.as_deref(),
+        Some("urn:publicid:IDN+lab:one+node+rack")
+    );
+
+    // A cluster runs as soon as it is made, a node when it is started.
+    let provisioned = slivers(&value(&slice.all("Provision").await));
+    assert_eq!(provisioned[0].operational, "geni_notready");
+    assert_eq!(provisioned[1].operational, "geni_configuring");
+    assert_eq!(provisioned[1].expires, "2026-11-28T07:42:26.000Z");
+    value(&slice.act("geni_start").await);
+    slice.comes_to("geni_ready").await;
+    site_has(&lab, 4).await;
+    // And it is started again with the slice as a whole.
+    let one = |at: usize| Value::Array(vec![Value::text(provisioned[at].urn.clone())]);
+    let act = async |at: usize, word: &str, options: Value| {
+        let arguments = vec![one(at), slice.proof(), Value::text(word), options];
+        slice.call(3, "PerformOperationalAction", arguments).await
+    };
+    let started = slivers(&value(&act(1, "geni_start", none()).await));
+    assert_eq!(started[0].operational, "geni_ready");
+
+    let described = value(&slice.all("Describe").await);
+    let text = described.get("geni_rspec").unwrap();
+    fits("cluster-described", "manifest.xsd", text.as_text().unwrap());
+    let told = manifest(text);
+    let web_node = &told.nodes[1];
+    let is = made(&told, "b");
+    let address = is.attribute("address").unwrap();
+    let roles: Vec<String> = hosts(&is).into_iter().map(|(role, _)| role).collect();
+    assert_eq!(roles, ["master", "slave", "slave"]);
+    assert_eq!(hosts(&is)[0].1, address);
+    let output = is
+        .elements()
+        .find(|e| e.name.is(CLUSTER, "output"))
+        .unwrap();
+    assert_eq!(output.text(), format!("http://{address}/"));
+    assert_eq!(web_node.hosts[0].name.as_deref(), Some(address));
+    let login = &web_node.services[0].logins[0];
+    assert_eq!(login.hostname.as_deref(), Some(address));
+    assert_eq!(login.username.as_deref(), Some("alice"));
+    // What was asked for stands in it as it came.
+    let asked = web_node.extra.element(CLUSTER, "cluster").unwrap();
+    assert_eq!(asked.attribute("appliance"), Some("web"));
+
+    // Its nodes are no slivers of their own, and let in the experimenter.
+    assert_eq!(slivers(&described).len(), 2);
+    let kept = lab
+        .host
+        .store()
+        .resources(&By::All, None, 20)
+        .await
+        .unwrap();
+    let parts = kept.items.iter().filter(|r| r.record.part_of.is_some());
+    for part in parts {
+        let spec: rm_core::model::NodeSpec = part.record.place.spec.read().unwrap();
+        assert_eq!(spec.users[0].name, "alice");
+    }
+
+    // What a cluster cannot do is refused, and so it is for a whole slice.
+    for word in ["geni_stop", "geni_restart", "geni_update_users"] {
+        let answer = act(1, word, super::slice::with_users()).await;
+        assert_eq!(code(&answer), 13, "{word}: {answer:?}");
+        let answer = slice.act(word).await;
+        assert!([1, 13].contains(&code(&answer)), "{word}: {answer:?}");
+    }
+    let size = |n: Value| Value::of([("cluster_slaves", n)]);
+    assert_eq!(code(&act(1, "cluster_resize", none()).await), 1);
+    assert_eq!(
+        code(&act(1, "cluster_resize", size(Value::Int(-1))).await),
+        1
+    );
+    assert_eq!(
+        code(&act(1, "cluster_resize", size(Value::Int(5000))).await),
+        1
+    );
+    assert_eq!(
+        code(&act(0, "cluster_resize", size(Value::Int(1))).await),
+        13
+    );
+    let grown = slivers(&value(&act(1, "cluster_resize", size(Value::Int(3))).await));
+    assert_eq!(grown[0].operational, "geni_ready_busy");
+    assert_eq!(charged(&slice).await, 5);
+    slice.comes_to("geni_ready").await;
+    site_has(&lab, 5).await;
+    let described = value(&slice.all("Describe").await);
+    let told = manifest(described.get("geni_rspec").unwrap());
+    assert_eq!(hosts(&made(&told, "b")).len(), 4);
+
+    let renewed = Value::text("2026-11-25T20:00:00Z");
+    let arguments = vec![one(1), slice.proof(), renewed, none()];
+    let renewed = slivers(&value(&slice.call(3, "Renew", arguments).await));
+    assert_eq!(renewed[0].expires, "2026-11-25T20:00:00.000Z");
+    let arguments = vec![one(1), slice.proof(), none()];
+    let deleted = slivers(&value(&slice.call(3, "Delete", arguments).await));
+    assert_eq!(deleted[0].allocation, "geni_unallocated");
+    site_has(&lab, 1).await;
+    assert_eq!(slivers(&value(&slice.all("Status").await)).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_and_a_node_live_in_one_slice_by_version_2() {
+    let lab = with_web("cluster-v2").await;
+    lab.start_engine();
+    let slice = Slice::of(&lab, "s");
+    let made_of = cluster(
+        "b",
+        &format!(
+            "appliance=\"web\"><c:parameter xmlns:c=\"{CLUSTER}\" name=\"greeting\" value=\"hi\"/>\
+             </c:cluster>"
+        ),
+    );
+    let created = value(
+        &slice
+            .create(&request(&format!("{made_of}{}", node("a"))))
+            .await,
+    );
+    fits(
+        "cluster-created",
+        "manifest.xsd",
+        created.as_text().unwrap(),
+    );
+    let proof = || vec![slice.urn(), slice.proof(), none()];
+    for _ in 0..300 {
+        let status = value(&slice.call(2, "SliverStatus", proof()).await);
+        if status.get("geni_status") == Some(&Value::text("ready")) {
+            break;
+        }
+        lab.later(Duration::from_millis(500));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let status = value(&slice.call(2, "SliverStatus", proof()).await);
+    assert_eq!(status.get("geni_status"), Some(&Value::text("ready")));
+    // As many slaves as the appliance has where nobody says.
+    site_has(&lab, 3).await;
+    let only = options(vec![("geni_slice_urn", slice.urn())]);
+    let listed = slice
+        .call(2, "ListResources", vec![slice.proof(), only])
+        .await;
+    let told = manifest(&value(&listed));
+    assert_eq!(hosts(&made(&told, "b")).len(), 2);
+    assert_eq!(
+        told.nodes[0].services[0].logins[0].username.as_deref(),
+        Some("alice")
+    );
+    let deleted = slice.call(2, "DeleteSliver", proof()).await;
+    assert_eq!(value(&deleted), Value::Bool(true));
+    site_has(&lab, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_a_cluster_cannot_be_nothing_of_the_request_is() {
+    let small = SimConfig {
+        nodes: Some(4),
+        ..SimConfig::default()
+    };
+    let usual = |all: &mut Registries| register(all).unwrap();
+    let lab = lab_at("cluster-full", small, usual, |door| door).await;
+    appliance(&lab, "web").await;
+    let slice = Slice::of(&lab, "s");
+    let linked = "<node client_id=\"b\"><sliver_type name=\"cluster\"/>\
+                  <interface client_id=\"b:0\"/></node>"
+        .to_owned();
+    let ends =
+        "<node client_id=\"a\"><sliver_type name=\"lxc\"/><interface client_id=\"a:0\"/></node>";
+    for (what, rspec, wanted) in [
+        ("too large", web("b", 4), 26),
+        (
+            "too large with what else there is",
+            format!("{}{}", node("a"), web("b", 3)),
+            26,
+        ),
+        ("too many", format!("{}{}", web("b", 1), web("c", 2)), 26),
+        ("unknown", cluster("b", "appliance=\"wep\"/>"), 1),
+        (
+            "unknown parameter",
+            cluster(
+                "b",
+                "appliance=\"web\"><c:parameter xmlns:c=\"urn:resource-manager:rspec:ext:cluster:1\" name=\"x\" value=\"1\"/></c:cluster>",
+            ),
+            1,
+        ),
+        ("more than any cluster", web("b", 5000), 1),
+        (
+            "no appliance",
+            "<node client_id=\"b\"><sliver_type name=\"cluster\"/></node>".to_owned(),
+            1,
+        ),
+        (
+            "linked",
+            format!("{ends}{linked}{}", link("l", &["a:0", "b:0"])),
+            13,
+        ),
+    ] {
+        let rspec = request(&format!("{}{rspec}", node("z")));
+        for answer in [slice.create(&rspec).await, slice.allocate(&rspec).await] {
+            assert_eq!(code(&answer), wanted, "{what}: {answer:?}");
+        }
+        let kept = lab.host.store().resources(&By::All, None, 10).await;
+        assert_eq!(kept.unwrap().items, [], "{what}");
+        assert_eq!(charged(&slice).await, 0, "{what}");
+    }
+    let answer = slice.allocate(&request(&web("b", 4))).await;
+    assert_eq!(code(&answer), 26);
+    let hint = answer.get("value").unwrap();
+    assert_eq!(hint.get("requested"), Some(&Value::Int(1)));
+    assert_eq!(hint.get("available"), Some(&Value::Int(0)));
+    // What is reserved keeps its place, for whoever asks next.
+    value(&slice.allocate(&request(&web("b", 2))).await);
+    let other = Slice::of(&lab, "t");
+    assert_eq!(code(&other.allocate(&request(&web("b", 1))).await), 26);
+    assert_eq!(code(&other.allocate(&request(&node("a"))).await), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn appliances_are_advertised_where_they_are_made() {
+    let lab = with_web("cluster-ad").await;
+    let listed = async |lab: &Lab, more: Vec<(&'static str, Value)>| {
+        let mine = Value::Array(vec![sfa(&lab.user_credential(&lab.alice))]);
+        let answer = lab
+            .call(&lab.alice, 3, "ListResources", vec![mine, options(more)])
+            .await;
+        value(&answer).as_text().unwrap().to_owned()
+    };
+    for more in [vec![], vec![("geni_available", Value::Bool(true))]] {
+        let text = listed(&lab, more).await;
+        fits("cluster-advertised", "ad.xsd", &text);
+        let there = Rspec::parse(&text).unwrap();
+        assert_eq!(there.kind(), Some(Kind::Advertisement));
+        assert_eq!(faults(&there, None), []);
+        let [rack] = &there.nodes[..] else {
+            panic!("{there:?}")
+        };
+        let mut types: Vec<&str> = rack
+            .sliver_types
+            .iter()
+            .filter_map(|t| t.name.as_deref())
+            .collect();
+        types.sort_unstable();
+        assert_eq!(types, ["cluster", "lxc"]);
+        let web = rack.extra.element(CLUSTER, "appliance").unwrap();
+        assert_eq!(web.attribute("name"), Some("web"));
+        assert_eq!(web.attribute("slaves"), Some("1"));
+        assert_eq!(web.text(), "a small web");
+        let of = |name: &str| {
+            let all = there.extra.children().iter();
+            let all = all.filter_map(|c| match c {
+                rm_adapters::geni::Content::Element(e) => Some(e),
+                rm_adapters::geni::Content::Text(_) => None,
+            });
+            let mut states = all.filter(|e| e.name.is(OPSTATE, "rspec_opstate"));
+            let is = |e: &&Element| e.elements().any(|t| t.attribute("name") == Some(name));
+            states.find(is).unwrap().clone()
+        };
+        assert_eq!(of("cluster").attribute("start"), Some("geni_configuring"));
+        assert_eq!(of("lxc").attribute("start"), Some("geni_notready"));
+    }
+    let version = lab.call(&lab.alice, 3, "GetVersion", vec![]).await;
+    let version = value(&version);
+    let requests = version.get("geni_request_rspec_versions").unwrap();
+    let first = &requests.as_array().unwrap()[0];
+    let extensions = first.get("extensions").unwrap();
+    assert_eq!(extensions, &Value::Array(vec![Value::text(CLUSTER)]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clusters_that_are_not_offered_any_more_are_still_their_slices() {
+    let mut lab = with_web("cluster-not-offered").await;
+    let before = {
+        let slice = Slice::of(&lab, "s");
+        value(&slice.allocate(&request(&web("b", 1))).await);
+        slivers(&value(&slice.all("Status").await))
+    };
+    let store = Arc::clone(lab.host.store());
+    lab.restart_with(store, |all| {
+        let nodes: Arc<dyn GeniSliver> = Arc::new(NodeSlivers::default());
+        let clusters = Arc::new(ClusterSlivers::new(false));
+        register_with(all, [nodes, clusters]).unwrap();
+    })
+    .await;
+    let slice = Slice::of(&lab, "s");
+    assert_eq!(slivers(&value(&slice.all("Status").await)), before);
+    assert_eq!(code(&slice.allocate(&request(&web("c", 1))).await), 13);
+    value(&slice.all("Delete").await);
+    assert_eq!(code(&slice.all("Status").await), 12);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_ends_with_its_slices_time_and_is_let_go_by_a_shutdown() {
+    let lab = with_web("cluster-ends").await;
+    lab.start_engine();
+    let slice = Slice::of(&lab, "s");
+    value(&slice.allocate(&request(&web("b", 1))).await);
+    lab.later(Duration::from_secs(601));
+    for _ in 0..300 {
+        if code(&slice.all("Status").await) == 12 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(code(&slice.all("Status").await), 12);
+    for _ in 0..300 {
+        if charged(&slice).await == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(charged(&slice).await, 0);
+
+    let asked = request(&format!("{}{}", node("a"), web("b", 1)));
+    value(&slice.create(&asked).await);
+    slice.comes_to("geni_ready").await;
+    site_has(&lab, 3).await;
+    let arguments = || vec![slice.urn(), slice.proof(), none()];
+    let answer = slice.call(3, "Shutdown", arguments()).await;
+    assert_eq!(value(&answer), Value::Bool(true));
+    // The node stands still, for who looks into it; the cluster cannot.
+    slice.comes_to("geni_notready").await;
+    site_has(&lab, 1).await;
+    assert_eq!(slivers(&value(&slice.all("Status").await)).len(), 1);
+    assert_eq!(code(&slice.allocate(&request(&web("c", 1))).await), 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slice_whose_document_is_lost_still_has_its_cluster_and_not_its_nodes() {
+    let lab = with_web("cluster-lost").await;
+    lab.start_engine();
+    let slice = Slice::of(&lab, "s");
+    value(&slice.create(&request(&web("b", 2))).await);
+    slice.comes_to("geni_ready").await;
+    let urn = slice.party.urn.as_str().to_owned();
+    let lost = Batch {
+        delete: vec![Key::Document("geni.slice".to_owned(), urn)],
+        ..Batch::default()
+    };
+    lab.host.commit(lost).await.unwrap();
+    assert_eq!(slivers(&value(&slice.all("Status").await)).len(), 1);
+    value(&slice.all("Delete").await);
+    site_has(&lab, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_logs_in_to_a_running_node_is_changed_where_its_host_can() {
+    let lab = lab("update-users").await;
+    lab.evening.2.store(20, Ordering::SeqCst);
+    lab.start_engine();
+    let slice = Slice::of(&lab, "s");
+    value(&slice.create(&request(&node("a"))).await);
+    slice.comes_to("geni_ready").await;
+    let bob = |keys: Vec<Value>| {
+        let bob = Value::of([
+            ("urn", Value::text("urn:publicid:IDN+lab:one+user+bob")),
+            ("keys", Value::Array(keys)),
+        ]);
+        Value::of([("geni_users", Value::Array(vec![bob]))])
+    };
+    let update = async |options: Value| {
+        let word = Value::text("geni_update_users");
+        let arguments = vec![slice.urns(), slice.proof(), word, options];
+        slice.call(3, "PerformOperationalAction", arguments).await
+    };
+    let key = || vec![Value::text("ssh-ed25519 BBBB bob@x")];
+    // This host cannot.
+    let answer = update(bob(key())).await;
+    assert_eq!(code(&answer), 13, "{answer:?}");
+    let offered = async || {
+        let mine = Value::Array(vec![sfa(&lab.user_credential(&lab.alice))]);
+        let arguments = vec![mine, options(vec![])];
+        let answer = lab.call(&lab.alice, 3, "ListResources", arguments).await;
+        value(&answer)
+            .as_text()
+            .unwrap()
+            .contains("geni_update_users")
+    };
+    assert!(!offered().await);
+
+    // And now it can.
+    lab.cloud.declare(|capability| capability.users = true);
+    assert!(offered().await);
+    assert_eq!(code(&update(none()).await), 1);
+    assert_eq!(code(&update(bob(vec![Value::Int(1)])).await), 1);
+    assert_eq!(code(&update(bob(vec![Value::text("x")])).await), 1);
+    let updating = slivers(&value(&update(bob(key())).await));
+    assert_eq!(updating[0].operational, "geni_updating_users");
+    let status = slice.call(2, "SliverStatus", vec![slice.urn(), slice.proof(), none()]);
+    let status = value(&status.await);
+    assert_eq!(status.get("geni_status"), Some(&Value::text("ready")));
+    slice.comes_to("geni_ready").await;
+    let described = value(&slice.all("Describe").await);
+    let told = manifest(described.get("geni_rspec").unwrap());
+    let logins = &told.nodes[0].services[0].logins;
+    assert_eq!(logins.len(), 1);
+    assert_eq!(logins[0].username.as_deref(), Some("bob"));
+    // Only what runs can be changed like that.
+    value(&slice.act("geni_stop").await);
+    slice.comes_to("geni_notready").await;
+    assert_eq!(code(&update(bob(key())).await), 13);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_version_is_spoken_where_something_fulfils_its_contract() {
+    let lab = lab("contracts").await;
+    let names = lab.host.adapters().names();
+    for contract in ["geni.slice.v2", "geni.slice.v3"] {
+        assert!(names.contains(&(contract, "geni.slices")), "{names:?}");
+    }
+    let slivers = names.iter().filter(|(c, _)| *c == "geni.sliver");
+    let slivers: Vec<&str> = slivers.map(|(_, adapter)| *adapter).collect();
+    assert_eq!(slivers, ["geni.clusters", "geni.nodes"]);
+
+    let none_of = |_: &mut Registries| {};
+    let bare = super::lab::lab_of("no-contracts", none_of, |door| door).await;
+    let version = value(&bare.call(&bare.alice, 3, "GetVersion", vec![]).await);
+    assert_eq!(version.get("geni_api_versions"), Some(&none()));
+    let slice = Slice::of(&bare, "s");
+    let answer = slice.allocate(&request(&node("a"))).await;
+    assert_eq!(code(&answer), 13, "{answer:?}");
+}
