@@ -31,10 +31,10 @@ mod chains;
 #[allow(dead_code, reason = "not all of it is needed here")]
 #[path = "../../../rm-adapters/tests/geni/corpus.rs"]
 mod corpus;
-#[path = "../../../rm-adapters/tests/geni/passed.rs"]
-mod passed;
 mod credentials;
 mod edits;
+#[path = "../../../rm-adapters/tests/geni/passed.rs"]
+mod passed;
 mod rspec;
 mod xmlrpc;
 
