@@ -17,9 +17,11 @@ use rm_core::registry::Registries;
 use rm_core::store::{Batch, By, Key};
 use rm_testkit::SimConfig;
 
+use super::complaints::{output, reason};
 use super::lab::{Lab, code, lab, lab_at, options, sfa};
 use super::rspec::fits;
 use super::slice::{Slice, link, manifest, none, request, slivers, states, value};
+use super::table::refused;
 
 /// An appliance of a master and slaves that are told where it is.
 async fn appliance(lab: &Lab, name: &str) {
@@ -409,7 +411,7 @@ async fn clusters_that_are_not_offered_any_more_are_still_their_slices() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cluster_ends_with_its_slices_time_and_is_let_go_by_a_shutdown() {
+async fn a_cluster_ends_with_its_slices_time_and_a_shutdown_leaves_it_and_says_so() {
     let lab = with_web("cluster-ends").await;
     lab.start_engine();
     let slice = Slice::of(&lab, "s");
@@ -436,12 +438,32 @@ async fn a_cluster_ends_with_its_slices_time_and_is_let_go_by_a_shutdown() {
     site_has(&lab, 3).await;
     let arguments = || vec![slice.urn(), slice.proof(), none()];
     let answer = slice.call(3, "Shutdown", arguments()).await;
+    refused("Shutdown of what cannot stand still", &answer, 13);
+    assert_eq!(reason(&answer), "still-runs");
+    // The node is stopped all the same, and the answer names the cluster alone.
+    let told = slivers(&value(&slice.all("Status").await));
+    assert!(!output(&answer).contains(&told[0].urn), "{answer:?}");
+    assert!(output(&answer).contains(&told[1].urn), "{answer:?}");
+    assert!(output(&answer).contains("cluster delete"), "{answer:?}");
+    lab.until("the node stands still", async || {
+        let told = slivers(&value(&slice.all("Status").await));
+        told[0].operational == "geni_notready" && told[1].operational == "geni_ready"
+    })
+    .await;
+    site_has(&lab, 3).await;
+    assert_eq!(code(&slice.allocate(&request(&web("c", 1))).await), 3);
+    assert_eq!(code(&slice.all("Delete").await), 3);
+
+    // The operator ends it, who has its id from its name.
+    let operator = Caller::operator("root", "ops");
+    let (_, id) = told[1].urn.rsplit_once('+').unwrap();
+    let clusters = lab.host.clusters();
+    let cluster = clusters.get(&operator, id.parse().unwrap()).await.unwrap();
+    cluster.release(&operator, None).await.unwrap();
+    let answer = slice.call(3, "Shutdown", arguments()).await;
     assert_eq!(value(&answer), Value::Bool(true));
-    // The node stands still, for who looks into it; the cluster cannot.
-    slice.comes_to("geni_notready").await;
     site_has(&lab, 1).await;
     assert_eq!(slivers(&value(&slice.all("Status").await)).len(), 1);
-    assert_eq!(code(&slice.allocate(&request(&web("c", 1))).await), 3);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -232,6 +232,19 @@ impl Lab {
         self.evening.0.fetch_add(more, Ordering::SeqCst);
     }
 
+    /// Lets time pass until that is so; on a machine that has much else to do a
+    /// minute of it may go by.
+    pub(crate) async fn until(&self, what: &str, is_so: impl AsyncFn() -> bool) {
+        for _ in 0..3000 {
+            if is_so().await {
+                return;
+            }
+            self.later(Duration::from_millis(500));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("it does not come to this: {what}");
+    }
+
     pub(crate) fn client(
         &self,
         party: Option<&Party>,

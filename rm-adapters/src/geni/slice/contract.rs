@@ -129,13 +129,14 @@ pub trait SliceV2: Adapter {
     async fn delete(&self, call: &SliceCall<'_>) -> Result<SliceTold, Refusal>;
 
     /// Ends all that happens in it; answers how many slivers that were. It is
-    /// true of one that has nothing here, and binds it from then on. What cannot
-    /// stand still is let go.
+    /// true of one that has nothing here, and binds it from then on. Nothing is
+    /// deleted.
     ///
     /// # Errors
     ///
-    /// Where it cannot be said of all of it; then the slice is marked, and the
-    /// call can be repeated.
+    /// [`rm_core::ErrorKind::Unsupported`] where some of it cannot be stopped, and
+    /// where it cannot be said of all of it; then the slice is marked, and the call
+    /// can be repeated.
     async fn shutdown(&self, call: &SliceCall<'_>, by: &str) -> Result<usize, Refusal>;
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rm_core::env::Timestamp;
-use rm_core::life::{State, Wanted};
+use rm_core::life::State;
 use rm_core::model::NodeUser;
 use rm_core::record::ResourceRecord;
 use rm_core::store::{Batch, Outcome};
@@ -12,13 +12,13 @@ use rm_core::{Error, ErrorKind, Host, ResourceId, Result};
 
 use super::contract::{About, Described, SliceCall, SliceTold, SliverTold};
 use super::{
-    Ends, Have, Opened, Prepared, Told, Tries, manifest, mark, read_request, resource_of,
-    sliver_urn, until,
+    Ends, Have, Opened, Prepared, Told, Tries, manifest, read_request, resource_of, sliver_urn,
+    until,
 };
 use crate::geni::Urn;
 use crate::geni::rspec::Rspec;
 use crate::geni::sliver::{Deed, GeniSliver, Refusal, SliverTerms};
-use crate::geni::states::{Action, Allocation, Operational};
+use crate::geni::states::{Allocation, Operational};
 
 /// How a request is granted.
 #[derive(Debug, Clone, Copy)]
@@ -275,53 +275,6 @@ impl SliceCall<'_> {
         let (aggregate, now) = (self.aggregate.urn.clone(), self.host.env().now());
         let make = move || manifest(&aggregate, &told, now, expires);
         self.bench.take(make).await?
-    }
-
-    /// Ends all that happens in a slice; answers how many slivers that were. It
-    /// is marked before anything is stopped: however much happens to its
-    /// slivers, nobody else does any more.
-    pub(super) async fn end(&self, by: &str) -> Result<usize, Refusal> {
-        let slice = self.slice;
-        if mark(self.host, slice, by, self.until).await? {
-            tracing::warn!(%slice, member = by, "a slice was shut down");
-        }
-        self.stop_all().await
-    }
-
-    /// Stops what runs in a slice; answers how many slivers that were. What runs
-    /// as long as it is there is let go: who is in it is to be out of it.
-    async fn stop_all(&self) -> Result<usize, Refusal> {
-        let (host, slice) = (self.host, self.slice);
-        let stop = |have: &Have| -> Result<Option<Deed<'static>>, Refusal> {
-            let stands_still = have.sliver.family().has(Action::Stop);
-            let runs = have.sliver.record().wanted == Wanted::Running;
-            Ok(runs.then_some(match stands_still {
-                true => Deed::Stop,
-                false => Deed::Release,
-            }))
-        };
-        let mut tries = Tries::default();
-        loop {
-            let mut opened = Opened::read(host, self.bench, slice).await?;
-            let all: Vec<usize> = (0..opened.slivers.len()).collect();
-            let Some(parts) = opened.change(host, &all, true, &stop).await? else {
-                tries.again(&**host.env()).await?;
-                continue;
-            };
-            let stopped = parts.iter().filter(|p| p.record.is_some()).count();
-            for part in parts {
-                let resource = opened.slivers.get(part.at).map(Have::id);
-                let Some(resource) = resource else { continue };
-                if let Some(e) = part.error {
-                    tracing::warn!(%slice, %resource, error = %e, "a sliver cannot be stopped");
-                } else if part.record.is_some_and(|r| r.wanted == Wanted::Absent) {
-                    tracing::warn!(%slice, %resource, "a sliver that cannot stand still was let go");
-                }
-            }
-            // Of what is out of reach nobody can say that it has stopped.
-            opened.is_whole()?;
-            return Ok(stopped);
-        }
     }
 }
 

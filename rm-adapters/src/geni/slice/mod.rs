@@ -13,6 +13,7 @@
 //! | how it is read and written, so that calls on one slice are one after the other | `book.rs` |
 //! | how something is done with its slivers while the engine is at work on them | `change.rs` |
 //! | until when a sliver may be | `ends.rs` |
+//! | how all that happens in one is ended | `end.rs` |
 //! | which slices were shut down, and how one is opened again | `shut.rs` |
 //! | what is told of it as a document | `manifest.rs` |
 //! | what becomes of a request | `ask.rs` |
@@ -26,6 +27,7 @@ mod book;
 mod change;
 mod contract;
 mod doing;
+mod end;
 mod ends;
 mod kept;
 mod manifest;
