@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rm_adapters::geni::shut_slices;
+use rm_adapters::geni::{lift_shutdown, shut_slices};
 use rm_adapters::geni::xmlrpc::Value;
 use rm_core::Caller;
 use rm_core::model::Json;
@@ -107,7 +107,7 @@ async fn what_has_expired_of_a_slice_is_not_looked_for_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_a_slice_that_was_shut_down_the_mark_alone_stays_and_that_a_month_longer() {
+async fn of_a_slice_that_was_shut_down_the_mark_alone_stays_until_the_operator_lifts_it() {
     let lab = lab("shut-long").await;
     lab.start_engine();
     let slice = Slice::of(&lab, "s");
@@ -127,14 +127,34 @@ async fn of_a_slice_that_was_shut_down_the_mark_alone_stays_and_that_a_month_lon
     let told = shut_slices(&lab.host, &operator).await.unwrap();
     assert_eq!((told.len(), told[0].slivers), (1, 0));
 
-    // The credential by which it was shut down ends after a week.
+    // The credential by which it was shut down ends after a week, and the slice
+    // was renewed.
     let day = Duration::from_secs(24 * 3600);
     let long = Slice::until(&lab, "s", "2027-11-21T20:00:00Z");
-    for (days, wanted) in [(36, 3), (2, 0)] {
+    for days in [36, 2, 200] {
         lab.later(day * days);
-        let forgotten = lab.door.tidy().await.unwrap();
-        assert_eq!(forgotten, usize::from(wanted == 0));
+        assert_eq!(lab.door.tidy().await.unwrap(), 0);
         let answer = long.allocate(&nodes(&["a"])).await;
-        assert_eq!(code(&answer), wanted, "{answer:?}");
+        assert_eq!(code(&answer), 3, "{answer:?}");
     }
+    let urn = &long.party.urn;
+    lift_shutdown(&lab.host, &operator, urn).await.unwrap();
+    value(&long.allocate(&nodes(&["a"])).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mark_that_an_earlier_version_gave_an_end_has_none_any_more() {
+    let lab = lab("shut-older").await;
+    let slice = Slice::of(&lab, "s");
+    let arguments = vec![slice.urn(), slice.proof(), none()];
+    value(&slice.call(3, "Shutdown", arguments).await);
+    let id = slice.party.urn.as_str().to_owned();
+    let (document, mut now) = said(&lab, "geni.slice", &id).await.unwrap();
+    now["shut"]["until"] = now["shut"]["at"].clone();
+    let body = Json::of(&now).unwrap();
+    write(&lab, Document { body, ..document }).await;
+    lab.later(Duration::from_secs(60 * 24 * 3600));
+    assert_eq!(lab.door.tidy().await.unwrap(), 0);
+    let long = Slice::until(&lab, "s", "2027-11-21T20:00:00Z");
+    assert_eq!(code(&long.allocate(&nodes(&["a"])).await), 3);
 }

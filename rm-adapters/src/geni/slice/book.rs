@@ -324,26 +324,18 @@ pub(in crate::geni) async fn tidy(host: &Host) -> Result<usize> {
     }
 }
 
-/// Forgets a slice that has nothing left; answers whether. What is kept of others
-/// is written again where it tells of slivers that are gone, which every call
-/// would look for, or where it is not as it is written now.
+/// Forgets a slice that has nothing left and was not shut down; answers whether.
+/// What is kept of others is written again where it tells of slivers that are
+/// gone, which every call would look for, or where it is not as it is written now.
 async fn forget(host: &Host, document: &Document) -> Result<bool> {
     let kept: Kept = document.body.read()?;
     let outdated = kept.is_outdated(document);
     let slice: Urn = kept.urn.parse()?;
     let (version, kept) = Kept::find(host, &slice).await?;
-    let mut slice = Opened::of(host, &slice, version, kept).await?;
+    let slice = Opened::of(host, &slice, version, kept).await?;
     let there = slice.slivers.len() + slice.beyond.len();
-    let now = host.env().now();
-    let over = slice
-        .kept
-        .shut
-        .as_ref()
-        .is_none_or(|shut| shut.is_over(now));
-    let forgotten = there == 0 && over;
-    if forgotten {
-        slice.kept.shut = None;
-    } else if !outdated && there == slice.kept.listed().count() {
+    let forgotten = there == 0 && slice.kept.shut.is_none();
+    if !forgotten && !outdated && there == slice.kept.listed().count() {
         return Ok(false);
     }
     let none = BTreeSet::new();

@@ -23,7 +23,7 @@ impl SliceCall<'_> {
     /// names, and where it cannot be asked; the mark stays.
     pub(super) async fn end(&self, by: &str) -> Result<usize, Refusal> {
         let slice = self.slice;
-        if mark(self.host, slice, by, self.until).await? {
+        if mark(self.host, slice, by).await? {
             tracing::warn!(%slice, member = by, "a slice was shut down");
         }
         self.stop_all().await

@@ -1,8 +1,6 @@
 //! Slices that were shut down, for operators: which they are, and how one is
 //! opened again.
 
-use std::time::Duration;
-
 use rm_core::env::Timestamp;
 use rm_core::store::{Batch, Outcome};
 use rm_core::{Caller, Error, Host, Result, Role};
@@ -16,26 +14,14 @@ use crate::geni::Urn;
 const PAGE: u32 = 50;
 /// Documents with this index and value were shut down.
 pub(super) const SHUT: (&str, &str) = ("shut", "yes");
-/// For so long a slice with nothing here stays shut down after the end of the
-/// credential by which it was.
-const AFTERWARDS: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// By whom a slice was shut down, and when.
+/// By whom a slice was shut down, and when. It stays until an operator takes it
+/// away, also of a slice that has nothing here: whoever holds a newer credential
+/// for the slice would open it else.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Shut {
     by: String,
     at: Timestamp,
-    /// When the credential ends by which that was done, where that is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    until: Option<Timestamp>,
-}
-
-impl Shut {
-    /// Whether it may be forgotten of a slice that has nothing here: the slice
-    /// itself, which the credential outlives by nothing, has long ended.
-    pub(super) fn is_over(&self, now: Timestamp) -> bool {
-        self.until.is_some_and(|end| end.plus(AFTERWARDS) <= now)
-    }
 }
 
 /// In stores of earlier days it is said whether, and not by whom.
@@ -52,25 +38,18 @@ pub(super) fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Shut>, D
         Some(Said::Whether(true)) => Some(Shut {
             by: String::new(),
             at: Timestamp::from_millis(0),
-            until: None,
         }),
         Some(Said::How(shut)) => Some(shut),
     })
 }
 
-/// Marks a slice as shut down by somebody, whose credential ends then; false
-/// where it was before. Its document alone is read for that: however much its
+/// Marks a slice as shut down by somebody; false where it was before. Its document alone is read for that: however much its
 /// members do with it, one of some hundred tries is between two of their calls.
 ///
 /// # Errors
 ///
 /// [`rm_core::ErrorKind::Busy`] where none was.
-pub(in crate::geni) async fn mark(
-    host: &Host,
-    slice: &Urn,
-    by: &str,
-    until: Timestamp,
-) -> Result<bool> {
+pub(in crate::geni) async fn mark(host: &Host, slice: &Urn, by: &str) -> Result<bool> {
     const MOST: u32 = 300;
     for _ in 0..MOST {
         let (version, mut kept) = Kept::find(host, slice).await?;
@@ -80,7 +59,6 @@ pub(in crate::geni) async fn mark(
         kept.shut = Some(Shut {
             by: by.to_owned(),
             at: host.env().now(),
-            until: Some(until),
         });
         let mut batch = Batch::default();
         kept.put(slice, version, &mut batch)?;
