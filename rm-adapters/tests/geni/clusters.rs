@@ -94,14 +94,9 @@ fn hosts(made: &Element) -> Vec<(String, String)> {
 
 /// Lets time pass until the site has so many things.
 async fn site_has(lab: &Lab, things: usize) {
-    for _ in 0..500 {
-        if lab.cloud.everything(lab.host.env().now()).len() == things {
-            return;
-        }
-        lab.later(Duration::from_millis(500));
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("{:?}", lab.cloud.everything(lab.host.env().now()));
+    let what = format!("the site has {things}");
+    let has = async || lab.cloud.everything(lab.host.env().now()).len() == things;
+    lab.until(&what, has).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -246,16 +241,11 @@ async fn a_cluster_and_a_node_live_in_one_slice_by_version_2() {
         created.as_text().unwrap(),
     );
     let proof = || vec![slice.urn(), slice.proof(), none()];
-    for _ in 0..300 {
+    lab.until("all of it is ready", async || {
         let status = value(&slice.call(2, "SliverStatus", proof()).await);
-        if status.get("geni_status") == Some(&Value::text("ready")) {
-            break;
-        }
-        lab.later(Duration::from_millis(500));
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    let status = value(&slice.call(2, "SliverStatus", proof()).await);
-    assert_eq!(status.get("geni_status"), Some(&Value::text("ready")));
+        status.get("geni_status") == Some(&Value::text("ready"))
+    })
+    .await;
     // As many slaves as the appliance has where nobody says.
     site_has(&lab, 3).await;
     let only = options(vec![("geni_slice_urn", slice.urn())]);
@@ -417,20 +407,10 @@ async fn a_cluster_ends_with_its_slices_time_and_a_shutdown_leaves_it_and_says_s
     let slice = Slice::of(&lab, "s");
     value(&slice.allocate(&request(&web("b", 1))).await);
     lab.later(Duration::from_secs(601));
-    for _ in 0..300 {
-        if code(&slice.all("Status").await) == 12 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    assert_eq!(code(&slice.all("Status").await), 12);
-    for _ in 0..300 {
-        if charged(&slice).await == 0 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    assert_eq!(charged(&slice).await, 0);
+    let over = async || code(&slice.all("Status").await) == 12;
+    lab.until("it is over", over).await;
+    let free = async || charged(&slice).await == 0;
+    lab.until("nothing is charged", free).await;
 
     let asked = request(&format!("{}{}", node("a"), web("b", 1)));
     value(&slice.create(&asked).await);

@@ -321,12 +321,8 @@ async fn defect_12_what_is_over_ends_and_what_is_not_does_not() {
     value(&other.allocate(&nodes(&["a"])).await);
     value(&other.all("Provision").await);
     lab.later(Duration::from_secs(601));
-    for _ in 0..300 {
-        if code(&over.all("Status").await) == 12 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let ended = async || code(&over.all("Status").await) == 12;
+    lab.until("what is over ends", ended).await;
     refused("what is over", &over.all("Status").await, 12);
     assert_eq!(slivers(&value(&other.all("Status").await)).len(), 1);
 }

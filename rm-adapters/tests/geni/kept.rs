@@ -31,13 +31,8 @@ async fn slices_and_their_ends_outlast_the_process() {
     lab.later(Duration::from_secs(29 * 60));
     assert_eq!(slivers(&value(&slice.all("Status").await)), before);
     lab.later(Duration::from_secs(61));
-    for _ in 0..300 {
-        if code(&slice.all("Status").await) == 12 {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("it is still there: {:?}", slice.all("Status").await);
+    let over = async || code(&slice.all("Status").await) == 12;
+    lab.until("it is over", over).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -86,13 +81,8 @@ async fn one_slice_that_cannot_be_read_does_not_keep_the_others_from_being_forgo
     let slice = Slice::of(&lab, "s");
     value(&slice.allocate(&nodes(&["a"])).await);
     lab.later(Duration::from_secs(601));
-    for _ in 0..3000 {
-        if lab.door.tidy().await.unwrap() == 1 {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("it is not forgotten");
+    let forgotten = async || lab.door.tidy().await.unwrap() == 1;
+    lab.until("it is forgotten", forgotten).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -31,18 +31,16 @@ async fn write(lab: &Lab, document: Document) {
 
 /// Lets time pass for the engine until the slice has so many slivers.
 async fn comes_to_have(slice: &Slice<'_>, wanted: usize) {
-    for _ in 0..3000 {
+    let has = async || {
         let answer = slice.all("Status").await;
         let have = match code(&answer) {
             12 => 0,
             _ => slivers(&value(&answer)).len(),
         };
-        if have == wanted {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("it does not come to have {wanted}");
+        have == wanted
+    };
+    let what = format!("the slice has {wanted}");
+    slice.lab.until(&what, has).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -56,14 +56,8 @@ async fn complaint_gram_what_cannot_be_ended_does_not_keep_others_from_ending() 
     let refuses = Fault::Refused(ErrorKind::Unavailable);
     lab.cloud.inject(Rule::next(Verb::Destroy, refuses));
     lab.later(Duration::from_secs(2 * 3600));
-    for _ in 0..300 {
-        if lab.cloud.everything(lab.host.env().now()).is_empty() {
-            break;
-        }
-        lab.later(Duration::from_millis(500));
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    assert_eq!(lab.cloud.everything(lab.host.env().now()), []);
+    let gone = async || lab.cloud.everything(lab.host.env().now()).is_empty();
+    lab.until("nothing is left at the site", gone).await;
     for slice in [&first, &second] {
         refused("what is over", &slice.all("Status").await, 12);
     }
@@ -191,14 +185,8 @@ async fn complaint_ocf_114_166_184_198_what_breaks_is_told_and_can_be_deleted() 
     assert_eq!(status.get("geni_status"), Some(&Value::text("failed")));
     let deleted = slice.call(2, "DeleteSliver", arguments).await;
     assert_eq!(value(&deleted), Value::Bool(true));
-    for _ in 0..300 {
-        if lab.cloud.everything(lab.host.env().now()).is_empty() {
-            break;
-        }
-        lab.later(Duration::from_millis(500));
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    assert_eq!(lab.cloud.everything(lab.host.env().now()), []);
+    let gone = async || lab.cloud.everything(lab.host.env().now()).is_empty();
+    lab.until("nothing is left at the site", gone).await;
     value(&slice.create(&nodes(&["a"])).await);
 }
 

@@ -81,7 +81,7 @@ impl<'a> Slice<'a> {
 
     /// Lets time pass until all slivers are in this state.
     pub(crate) async fn comes_to(&self, state: &str) -> Value {
-        for _ in 0..300 {
+        for _ in 0..3000 {
             let answer = self.all("Status").await;
             let slivers = slivers(&value(&answer));
             if slivers.iter().all(|s| s.operational == state) {

@@ -64,7 +64,7 @@ async fn slivers_are_allocated_provisioned_started_and_deleted() {
     let rest = |what: &'static str| {
         let (slice, site) = (&slice, &site);
         async move {
-            for _ in 0..300 {
+            for _ in 0..3000 {
                 if site().len() == 2 {
                     return;
                 }
@@ -124,7 +124,7 @@ async fn slivers_are_allocated_provisioned_started_and_deleted() {
     for method in ["Status", "Describe", "Delete"] {
         assert_eq!(code(&slice.all(method).await), 12, "{method}");
     }
-    for _ in 0..300 {
+    for _ in 0..3000 {
         if site().is_empty() {
             return;
         }
@@ -147,7 +147,7 @@ async fn version_2_starts_what_it_reserves() {
     };
     let mut status = value(&call("SliverStatus").await);
     assert_eq!(status.get("geni_status"), Some(&Value::text("configuring")));
-    for _ in 0..300 {
+    for _ in 0..3000 {
         if status.get("geni_status") == Some(&Value::text("ready")) {
             break;
         }
@@ -276,7 +276,7 @@ async fn what_is_only_allocated_ends_by_itself() {
     lab.later(Duration::from_secs(599));
     assert_eq!(slivers(&value(&slice.all("Status").await)).len(), 2);
     lab.later(Duration::from_secs(2));
-    for _ in 0..300 {
+    for _ in 0..3000 {
         if code(&slice.all("Status").await) == 12 {
             // What is left of it is forgotten, and what there is of others is not.
             value(&Slice::of(&lab, "t").allocate(&nodes(&["a"])).await);
