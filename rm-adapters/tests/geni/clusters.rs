@@ -10,12 +10,12 @@ use rm_adapters::geni::xmlrpc::Value;
 use rm_adapters::geni::{
     CLUSTER, ClusterSlivers, Element, GeniSliver, NodeSlivers, register, register_with,
 };
-use rm_core::Caller;
 use rm_core::catalog::{NewAppliance, NewImplementation};
 use rm_core::nodes::MEDIA_TYPE;
 use rm_core::registry::Registries;
 use rm_core::store::{Batch, By, Key};
-use rm_testkit::SimConfig;
+use rm_core::{Caller, ErrorKind};
+use rm_testkit::{Fault, Rule, SimConfig, Verb};
 
 use super::complaints::{output, reason};
 use super::lab::{Lab, code, lab, lab_at, options, sfa};
@@ -516,6 +516,15 @@ async fn who_logs_in_to_a_running_node_is_changed_where_its_host_can() {
     let logins = &told.nodes[0].services[0].logins;
     assert_eq!(logins.len(), 1);
     assert_eq!(logins[0].username.as_deref(), Some("bob"));
+    // What its host refuses is taken back, and told.
+    let refuses = Fault::Refused(ErrorKind::Invalid);
+    lab.cloud.inject(Rule::next(Verb::Change, refuses));
+    value(&update(bob(vec![Value::text("ssh-ed25519 CCCC bob@x")])).await);
+    lab.until("it is taken back", async || {
+        let told = slivers(&value(&slice.all("Status").await)).remove(0);
+        told.operational == "geni_ready" && told.error.contains("was refused")
+    })
+    .await;
     // Only what runs can be changed like that.
     value(&slice.act("geni_stop").await);
     slice.comes_to("geni_notready").await;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rm_adapters::geni::register;
 use rm_adapters::geni::rspec::Rspec;
@@ -122,26 +122,38 @@ async fn a_request_that_two_sites_hold_together_does_not_wait_for_one_that_hangs
         .inject(Rule::next(Verb::Offers, hour).at("dead").always());
     lab.evening.2.store(100, Ordering::SeqCst);
     let slice = Slice::of(&lab, "s");
+    let began = Instant::now();
     let names: Vec<String> = (0..5).map(|n| format!("n{n}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let rspec = nodes(&names);
-    let made = tokio::time::timeout(Duration::from_secs(45), slice.create(&rspec));
-    let made = manifest(&value(&made.await.unwrap()));
+    let made = manifest(&value(&slice.create(&rspec).await));
     assert_eq!(made.nodes.len(), 5);
+    // Sooner than a call that is not answered is given up.
+    assert!(began.elapsed() < lab.cloud.declared().call_timeout);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_host_cannot_do_for_those_who_log_in_is_refused_before_anything_is_made() {
-    let lab = lab("admitted").await;
+    let rack = SimSite {
+        unvisited: true,
+        ..SimSite::default()
+    };
+    let config = SimConfig {
+        sites: BTreeMap::from([("rack".to_owned(), rack)]),
+        ..SimConfig::default()
+    };
+    let usual = |all: &mut Registries| register(all).unwrap();
+    let lab = lab_at("admitted", config, usual, |door| door).await;
     let slice = Slice::of(&lab, "s");
     value(&slice.allocate(&nodes(&["a", "b"])).await);
-    lab.cloud.forbid("geni", Verb::Offers, true);
-    assert_ne!(code(&slice.all("Provision").await), 0);
+    let answer = slice.all("Provision").await;
+    assert_eq!(code(&answer), 13, "{answer:?}");
     let status = value(&slice.all("Status").await);
     let allocated = all("geni_allocated", "geni_pending_allocation", 2);
     assert_eq!(states(&status), allocated);
-    lab.cloud.forbid("geni", Verb::Offers, false);
-    let provisioned = value(&slice.all("Provision").await);
+    // For nobody it can.
+    let arguments = vec![slice.urns(), slice.proof(), options(vec![])];
+    let provisioned = value(&slice.call(3, "Provision", arguments).await);
     let made = all("geni_provisioned", "geni_notready", 2);
     assert_eq!(states(&provisioned), made);
 }

@@ -46,6 +46,8 @@ pub struct SimSite {
     pub down: bool,
     /// What comes to its nodes cannot be held back.
     pub unshaped: bool,
+    /// Nobody can be let in to its nodes.
+    pub unvisited: bool,
 }
 
 impl Default for SimConfig {
@@ -113,6 +115,7 @@ fn schema() -> Value {
                         "cost": {"type": "number", "default": 0.0, "description": "what a cluster costs there"},
                         "down": {"type": "boolean", "default": false, "description": "nobody answers there"},
                         "unshaped": {"type": "boolean", "default": false, "description": "what comes to its nodes cannot be held back"},
+                        "unvisited": {"type": "boolean", "default": false, "description": "nobody can be let in to its nodes"},
                     },
                 },
             },

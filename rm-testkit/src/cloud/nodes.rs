@@ -60,6 +60,12 @@ impl Backend<Node> for SimCloud {
             )
             .code(Shaping::UNSUPPORTED));
         }
+        if !want.users.is_empty() && self.config.site(&cx.site.name).unvisited {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "nobody can be let in to nodes of this simulated site",
+            ));
+        }
         self.offered(cx, 1).await
     }
 

@@ -88,7 +88,10 @@ impl Done {
                 self.record.reason
             ),
             None if standing.operational == Operational::Failed => self.record.reason.clone(),
-            None => String::new(),
+            None => match self.record.taken_back() {
+                Some(why) => format!("the last change was refused: {why}"),
+                None => String::new(),
+            },
         };
         SliverTold {
             urn: sliver_urn(aggregate, self.record.id),
