@@ -43,8 +43,9 @@ pub(super) fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Shut>, D
     })
 }
 
-/// Marks a slice as shut down by somebody; false where it was before. Its document alone is read for that: however much its
-/// members do with it, one of some hundred tries is between two of their calls.
+/// Marks a slice as shut down by somebody; false where it was before. Its document
+/// alone is read for that: however much its members do with it, one of some
+/// hundred tries is between two of their calls.
 ///
 /// # Errors
 ///
