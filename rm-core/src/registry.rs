@@ -82,6 +82,10 @@ pub trait Contract: Adapter {
     const NAME: &'static str;
 }
 
+/// What requests call that which surrounds a cluster: it is said by the site, or
+/// by whose credential is used there.
+pub const SURROUNDINGS: [&str; 5] = ["network", "key", "image", "flavor", "allowed_ip"];
+
 /// Understands one media type of implementations.
 pub trait Media: fmt::Debug + Send + Sync + 'static {
     /// The media type.
@@ -107,6 +111,12 @@ pub trait Media: fmt::Debug + Send + Sync + 'static {
     }
     /// Refuses parameters of a caller that the body does not declare.
     fn accepts(&self, body: &str, parameters: &BTreeMap<String, serde_json::Value>) -> Result<()>;
+    /// Whether a parameter says what surrounds a cluster, which who uses the means
+    /// of somebody else must not choose. A type that knows other names for
+    /// [`SURROUNDINGS`] knows them here, too.
+    fn is_surroundings(&self, name: &str) -> bool {
+        SURROUNDINGS.contains(&name)
+    }
     /// How many slaves the body makes where a request does not say.
     fn default_slaves(&self, _body: &str) -> Option<u32> {
         None

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use rm_core::catalog::{Implementation, Script};
-use rm_core::registry::Media;
+use rm_core::registry::{Media, SURROUNDINGS};
 use rm_core::{Error, Result};
 use serde_json::Value;
 
@@ -70,6 +70,10 @@ impl Media for HeatTemplate {
             }
         }
         Ok(())
+    }
+
+    fn is_surroundings(&self, name: &str) -> bool {
+        SURROUNDINGS.contains(&meaning(name))
     }
 
     fn default_slaves(&self, body: &str) -> Option<u32> {
@@ -255,6 +259,16 @@ outputs:
         );
         let asked = map(r#"{"key_name": "mine"}"#);
         assert_eq!(values(&info, &bare(), 0, &asked, &site)["key_name"], "mine");
+    }
+
+    #[test]
+    fn what_surrounds_a_cluster_is_known_by_every_name_of_it() {
+        for name in ALIASES.iter().flat_map(|names| names.iter()) {
+            assert!(HeatTemplate.is_surroundings(name), "{name}");
+        }
+        for name in ["slaves", "greeting", "networks"] {
+            assert!(!HeatTemplate.is_surroundings(name), "{name}");
+        }
     }
 
     #[test]

@@ -306,6 +306,7 @@ fn refused(node: &Node, (asked, had): (usize, usize), e: Error) -> Refusal {
     let count = |n: usize| Value::Int(i64::try_from(n).unwrap_or(i64::MAX));
     match (e.kind(), e.stable_code()) {
         (ErrorKind::NotFound, _) => again(ErrorKind::Invalid, "unknown-appliance").into(),
+        (ErrorKind::Invalid, code) => again(ErrorKind::Invalid, code).into(),
         (_, "no-site") => again(ErrorKind::Unavailable, "no-means").into(),
         (ErrorKind::NoCapacity, code) => Refusal::hinting(
             again(ErrorKind::NoCapacity, code),

@@ -24,7 +24,12 @@ use super::slice::{Slice, link, manifest, none, request, slivers, states, value}
 use super::table::refused;
 
 /// An appliance of a master and slaves that are told where it is.
-async fn appliance(lab: &Lab, name: &str) {
+pub(super) async fn appliance(lab: &Lab, name: &str) {
+    made_of(lab, name, "debian", &serde_json::json!({"greeting": "hello"})).await;
+}
+
+/// The same of another image, and with other parameters.
+pub(super) async fn made_of(lab: &Lab, name: &str, image: &str, parameters: &serde_json::Value) {
     let operator = Caller::operator("root", "ops");
     let catalog = lab.host.catalog();
     let new = NewAppliance {
@@ -32,7 +37,7 @@ async fn appliance(lab: &Lab, name: &str) {
         ..NewAppliance::new(name)
     };
     catalog.add_appliance(&operator, new).await.unwrap();
-    let node = |more: &[&str]| serde_json::json!({"image": "debian", "vcpus": 1, "memory_mib": 64, "boot_commands": more});
+    let node = |more: &[&str]| serde_json::json!({"image": image, "vcpus": 1, "memory_mib": 64, "boot_commands": more});
     let body = serde_json::json!({
         "roles": [
             {"name": "master", "count": 1, "node": node(&[])},
@@ -41,37 +46,37 @@ async fn appliance(lab: &Lab, name: &str) {
         ],
         "master": "master",
         "default_slaves": 1,
-        "parameters": {"greeting": "hello"},
+        "parameters": parameters,
         "outputs": {"console": "http://{{master_ip}}/"},
     });
     let new = NewImplementation::new(name, "sim", MEDIA_TYPE, &body.to_string());
     catalog.add_implementation(&operator, new).await.unwrap();
 }
 
-async fn with_web(name: &str) -> Lab {
+pub(super) async fn with_web(name: &str) -> Lab {
     let lab = lab(name).await;
     lab.evening.2.store(20, Ordering::SeqCst);
     appliance(&lab, "web").await;
     lab
 }
 
-fn node(name: &str) -> String {
+pub(super) fn node(name: &str) -> String {
     format!("<node client_id=\"{name}\"><sliver_type name=\"lxc\"/></node>")
 }
 
-fn cluster(name: &str, said: &str) -> String {
+pub(super) fn cluster(name: &str, said: &str) -> String {
     format!(
         "<node client_id=\"{name}\"><sliver_type name=\"cluster\"/>\
          <c:cluster xmlns:c=\"{CLUSTER}\" {said}</node>"
     )
 }
 
-fn web(name: &str, slaves: u32) -> String {
+pub(super) fn web(name: &str, slaves: u32) -> String {
     cluster(name, &format!("appliance=\"web\" slaves=\"{slaves}\"/>"))
 }
 
 /// How many nodes a slice is charged with.
-async fn charged(slice: &Slice<'_>) -> u64 {
+pub(super) async fn charged(slice: &Slice<'_>) -> u64 {
     let counter = format!("quota/{}/nodes", slice.party.urn.as_str());
     let store = slice.lab.host.store();
     store.counter(&counter).await.unwrap()

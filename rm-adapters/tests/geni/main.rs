@@ -10,6 +10,7 @@
 
 mod accept;
 mod any;
+mod appliances;
 mod arguments;
 mod authority;
 mod chains;

@@ -1,7 +1,10 @@
 //! A cluster that is written into a batch of the caller's, by the means of
 //! somebody else where that is wanted; and what one was made by.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use serde_json::Value;
 
 use super::{ClusterRequest, Clusters, Reuse};
 use crate::backend::Offer;
@@ -38,11 +41,14 @@ impl Clusters<'_> {
     /// must be true at the same moment. It is another one, whatever there is, and
     /// held by the caller; `reuse` and the idempotency key of the request mean
     /// nothing here. Sites are asked for room, and what waits to be made there is
-    /// taken off, that of this batch, too.
+    /// taken off, that of this batch, too. What surrounds it is not the caller's
+    /// to choose, for the means may be those of somebody else.
     ///
     /// # Errors
     ///
     /// As for [`Clusters::create`]; then the batch is not used.
+    /// [`ErrorKind::Invalid`] with `not-to-choose` for a parameter that says what
+    /// surrounds it ([`Media::is_surroundings`]).
     /// [`ErrorKind::Busy`] where what it would be made by was just removed.
     pub async fn prepare(
         &self,
@@ -61,7 +67,9 @@ impl Clusters<'_> {
         let (_, mut candidates, mut considered) = self.candidates(means, &request).await?;
         for candidate in &mut candidates {
             let spec = &mut candidate.want.spec;
-            if self.made_by(spec).await?.takes_users() {
+            let made_by = self.made_by(spec).await?;
+            made_by.spares_surroundings(&request.parameters)?;
+            if made_by.takes_users() {
                 spec.users = terms.users.to_vec();
             }
         }
@@ -157,6 +165,21 @@ impl MadeBy {
     pub fn check_size(&self, slaves: u32) -> Result<()> {
         match &self.media {
             Some(media) => media.fits(&self.implementation.body, slaves),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses what is for the owner of the means to say. Of a type that nobody
+    /// knows every parameter could be that.
+    fn spares_surroundings(&self, parameters: &BTreeMap<String, Value>) -> Result<()> {
+        let media = self.media.as_ref();
+        let around = |name: &&String| media.is_none_or(|media| media.is_surroundings(name));
+        match parameters.keys().find(around) {
+            Some(name) => Err(Error::invalid(format!(
+                "the parameter {name:?} is not for the request to choose"
+            ))
+            .code("not-to-choose")
+            .advice("leave it out: the operator of the site says what surrounds a cluster")),
             None => Ok(()),
         }
     }

@@ -1,0 +1,43 @@
+//! What a request may say of the appliances that it asks for.
+
+use rm_adapters::geni::CLUSTER;
+use rm_adapters::geni::xmlrpc::Value;
+use rm_core::store::By;
+
+use super::clusters::{charged, cluster, made_of, with_web};
+use super::lab::code;
+use super::slice::{Slice, request, value};
+
+/// A cluster of an appliance that is given this parameter.
+fn given(appliance: &str, name: &str, to: &str) -> String {
+    request(&cluster(
+        "b",
+        &format!(
+            "appliance=\"{appliance}\"><c:parameter xmlns:c=\"{CLUSTER}\" name=\"{name}\" \
+             value=\"{to}\"/></c:cluster>"
+        ),
+    ))
+}
+
+fn output(answer: &Value) -> &str {
+    answer.get("output").and_then(Value::as_text).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_surrounds_a_cluster_is_not_for_experimenters_to_choose() {
+    let lab = with_web("appliance-around").await;
+    let parameters = serde_json::json!({"greeting": "hello", "image": "debian"});
+    made_of(&lab, "any", "{{image}}", &parameters).await;
+    let slice = Slice::of(&lab, "s");
+    let asked = given("any", "image", "of-the-operator");
+    for answer in [slice.create(&asked).await, slice.allocate(&asked).await] {
+        assert_eq!(code(&answer), 1, "{answer:?}");
+        let said = output(&answer);
+        assert!(said.contains("\"b\"") && said.contains("\"image\""), "{said}");
+    }
+    let kept = lab.host.store().resources(&By::All, None, 10).await;
+    assert_eq!(kept.unwrap().items, []);
+    assert_eq!(charged(&slice).await, 0);
+    // What the appliance declares as its own is for them.
+    value(&slice.allocate(&given("any", "greeting", "hi")).await);
+}
