@@ -33,6 +33,10 @@ use idempotency::Got;
 pub(crate) use idempotency::{IDEMPOTENCY, day};
 pub use prepare::{ClusterTerms, MadeBy};
 
+/// The most slaves that anybody may ask for; quotas are usually smaller. Adapters
+/// hold what they read against it.
+pub const MOST_SLAVES: u64 = 10_000;
+
 /// What an Operation Manager asks for.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ClusterRequest {

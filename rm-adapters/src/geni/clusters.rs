@@ -43,6 +43,10 @@ pub use told::CLUSTER;
 /// What RSpecs call the type of sliver.
 const TYPE: &str = "cluster";
 
+/// How many clusters one request asks for: for each of them the sites are asked
+/// for room, one after the other, and before any quota is.
+const CLUSTERS: usize = 16;
+
 /// Offers the appliances of the catalog.
 #[derive(Debug)]
 pub struct ClusterSlivers {
@@ -241,6 +245,13 @@ impl GeniSliver for ClusterSlivers {
             .code("no-such-link")
             .advice("link slivers of other types, or leave the link out")
             .into());
+        }
+        if nodes.len() > CLUSTERS {
+            let n = nodes.len();
+            return Err(Error::invalid(format!("the request asks for {n} clusters"))
+                .code("too-large")
+                .advice(format!("ask for {CLUSTERS} at most with one call"))
+                .into());
         }
         let sites = component::sites(call.host).await?;
         let mut asked = Vec::with_capacity(nodes.len());

@@ -2,15 +2,13 @@
 
 use rm_core::backend::Phase;
 use rm_core::life::State;
+pub(super) use rm_core::clusters::MOST_SLAVES;
 use rm_core::operations::OperationState;
 use rm_core::orphans::Verdict;
 use rm_core::outbox::CallbackState;
 use serde_json::{Map, Value, json};
 
 use crate::door::schema::reference;
-
-/// The most slaves that anybody may ask for; quotas are usually smaller.
-pub(super) const MOST_SLAVES: u64 = 10_000;
 
 /// The longest lease that can be asked for: ten years.
 const LONGEST_LEASE: u64 = 315_360_000;

@@ -4,7 +4,7 @@ use rm_adapters::geni::CLUSTER;
 use rm_adapters::geni::xmlrpc::Value;
 use rm_core::store::By;
 
-use super::clusters::{charged, cluster, made_of, with_web};
+use super::clusters::{charged, cluster, made_of, web, with_web};
 use super::lab::code;
 use super::slice::{Slice, request, value};
 
@@ -40,4 +40,24 @@ async fn what_surrounds_a_cluster_is_not_for_experimenters_to_choose() {
     assert_eq!(charged(&slice).await, 0);
     // What the appliance declares as its own is for them.
     value(&slice.allocate(&given("any", "greeting", "hi")).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_has_so_many_clusters_and_no_more() {
+    let lab = with_web("appliance-many").await;
+    let slice = Slice::of(&lab, "s");
+    let many = |n: usize| {
+        let all: String = (0..n).map(|i| web(&format!("c{i}"), 0)).collect();
+        request(&all)
+    };
+    for answer in [
+        slice.create(&many(17)).await,
+        slice.allocate(&many(17)).await,
+    ] {
+        assert_eq!(code(&answer), 6, "{answer:?}");
+        assert!(output(&answer).contains("16 at most"), "{answer:?}");
+    }
+    assert_eq!(charged(&slice).await, 0);
+    value(&slice.allocate(&many(16)).await);
+    assert_eq!(charged(&slice).await, 16);
 }

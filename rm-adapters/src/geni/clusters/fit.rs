@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use rm_core::catalog::Site;
-use rm_core::clusters::{ClusterRequest, Reuse};
+use rm_core::clusters::{ClusterRequest, MOST_SLAVES, Reuse};
 use rm_core::{Error, ErrorKind, Result};
 use serde_json::Value;
 
@@ -15,6 +15,10 @@ use crate::geni::xml::{Element, short};
 
 /// How many parameters one cluster takes.
 const PARAMETERS: usize = 100;
+
+/// How many bytes the names and values of the parameters of one cluster have
+/// together: they are read whenever anything is done with it.
+const BYTES: usize = 64 * 1024;
 
 /// The cluster that a node asks for.
 pub(super) fn request(node: &Node, sites: &[Site], aggregate: &Urn) -> Result<ClusterRequest> {
@@ -82,18 +86,24 @@ fn at(node: &Node, sites: &[Site], aggregate: &Urn) -> Result<Vec<String>> {
 }
 
 fn slaves(node: &Node, asked: &Element, text: &str) -> Result<u32> {
-    text.trim().parse().map_err(|_| {
+    let slaves: u32 = text.trim().parse().map_err(|_| {
         wrong(
             node,
             asked,
             &format!("slaves is {:?}, which is no number", short(text)),
         )
         .advice("write slaves=\"2\", or leave it out")
-    })
+    })?;
+    if u64::from(slaves) > MOST_SLAVES {
+        return Err(wrong(node, asked, "it wants more slaves than anybody gets")
+            .advice(format!("ask for {MOST_SLAVES} at most")));
+    }
+    Ok(slaves)
 }
 
 fn parameters(node: &Node, asked: &Element) -> Result<BTreeMap<String, Value>> {
     let mut parameters = BTreeMap::new();
+    let mut bytes = 0_usize;
     for element in asked.elements() {
         if !element.name.is(CLUSTER, "parameter") {
             continue;
@@ -103,6 +113,12 @@ fn parameters(node: &Node, asked: &Element) -> Result<BTreeMap<String, Value>> {
             return Err(wrong(node, element, "a parameter has no name or no value")
                 .advice("write <parameter name=\"greeting\" value=\"hello\"/>"));
         };
+        bytes = bytes.saturating_add(name.len()).saturating_add(value.len());
+        if bytes > BYTES {
+            return Err(wrong(node, element, "its parameters are too long")
+                .code("too-large")
+                .advice(format!("give {BYTES} bytes of them at most")));
+        }
         let value = Value::String(value.to_owned());
         if parameters.insert(name.to_owned(), value).is_some() {
             return Err(wrong(node, element, "a parameter is there twice").advice("give it once"));
@@ -151,6 +167,21 @@ mod tests {
     }
 
     #[test]
+    fn parameters_are_so_long_together_and_no_longer() {
+        let given = |n: usize| {
+            let value = "v".repeat(n);
+            read(&format!(
+                "><c:cluster appliance=\"web\"><c:parameter name=\"x\" value=\"{value}\"/>\
+                 <c:parameter name=\"y\" value=\"{value}\"/></c:cluster>"
+            ))
+        };
+        assert_eq!(given(BYTES / 2 - 1).unwrap().parameters.len(), 2);
+        let e = given(BYTES / 2).unwrap_err();
+        assert_eq!(e.stable_code(), "too-large", "{e}");
+        assert!(e.next().is_some());
+    }
+
+    #[test]
     fn what_cannot_be_meant_is_refused_with_what_to_write() {
         for (inside, code) in [
             ("><sliver_type name=\"cluster\"/>", "no-appliance"),
@@ -163,6 +194,10 @@ mod tests {
             ),
             (
                 "><c:cluster appliance=\"web\" slaves=\"many\"/>",
+                "wrong-cluster",
+            ),
+            (
+                "><c:cluster appliance=\"web\" slaves=\"10001\"/>",
                 "wrong-cluster",
             ),
             (

@@ -87,14 +87,18 @@ impl<'a> Options<'a> {
     }
 
     /// A number of things, absent where nothing is said.
-    pub(super) fn count(&self, name: &str) -> Result<Option<u32>> {
+    pub(super) fn count(&self, name: &str, most: u64) -> Result<Option<u32>> {
         let read = |value: &Value| match value {
             Value::Int(n) => u32::try_from(*n).ok(),
             Value::Text(text) => text.trim().parse().ok(),
             _ => None,
         };
         let value = self.0.get(name);
-        let wrong = || bad(format!("{name} is no number of things")).advice("write 0 or more");
+        let read = |value: &Value| read(value).filter(|n| u64::from(*n) <= most);
+        let wrong = || {
+            bad(format!("{name} is no such number of things"))
+                .advice(format!("write a number from 0 to {most}"))
+        };
         value.map(|value| read(value).ok_or_else(wrong)).transpose()
     }
 

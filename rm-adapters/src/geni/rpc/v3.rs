@@ -1,5 +1,6 @@
 //! Version 3 on the wire: arguments, credentials, answers.
 
+use rm_core::clusters::MOST_SLAVES;
 use rm_core::{Error, ErrorKind, Result};
 
 use super::allow::Permitted;
@@ -132,7 +133,7 @@ impl Rpc {
         let act = Act {
             action: Action::named(word).ok_or_else(|| unknown_action(word))?,
             users: brought.map(|value| users(Some(value))).transpose()?,
-            slaves: options.count("cluster_slaves")?,
+            slaves: options.count("cluster_slaves", MOST_SLAVES)?,
             best_effort: options.flag("geni_best_effort")?,
         };
         let call = self.on(&asked.slice, &asked.by);
