@@ -235,7 +235,7 @@ impl<'a> Clusters<'a> {
                 }
             }
             let mut offers = self
-                .offers(who, &candidates, &mut considered, false)
+                .offers(who, &candidates, &mut considered, false, &mut None)
                 .await?;
             let mut batch = Batch::default();
             let needed = self.needed(who, &mut offers, &mut considered).await?;
@@ -336,7 +336,7 @@ impl<'a> Clusters<'a> {
             _ => None,
         };
         let refused = self
-            .offers(who, &candidates, &mut considered, true)
+            .offers(who, &candidates, &mut considered, true, &mut None)
             .await
             .err();
         if let (Some(e), None) = (refused, reuses)

@@ -316,7 +316,9 @@ fn refused(node: &Node, (asked, had): (usize, usize), e: Error) -> Refusal {
     };
     let count = |n: usize| Value::Int(i64::try_from(n).unwrap_or(i64::MAX));
     match (e.kind(), e.stable_code()) {
-        (ErrorKind::NotFound, _) => again(ErrorKind::Invalid, "unknown-appliance").into(),
+        (ErrorKind::NotFound, _) if e.at_site().is_none() => {
+            again(ErrorKind::Invalid, "unknown-appliance").into()
+        }
         (ErrorKind::Invalid, code) => again(ErrorKind::Invalid, code).into(),
         (_, "no-site") => again(ErrorKind::Unavailable, "no-means").into(),
         (ErrorKind::NoCapacity, code) => Refusal::hinting(

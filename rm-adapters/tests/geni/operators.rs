@@ -80,8 +80,9 @@ async fn complaint_gram_shutdown_can_be_called_and_what_it_stops_is_not_deleted(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn complaint_gram_failures_of_the_site_have_codes_of_their_own() {
-    let lab = lab("gram-codes").await;
+    let lab = super::clusters::with_web("gram-codes").await;
     let slice = Slice::of(&lab, "s");
+    let web = request(&super::clusters::web("b", 1));
     for (fault, wanted) in [
         (Fault::Refused(ErrorKind::Unavailable), 11),
         (Fault::Refused(ErrorKind::NoCapacity), 26),
@@ -95,6 +96,8 @@ async fn complaint_gram_failures_of_the_site_have_codes_of_their_own() {
             &slice.allocate(&nodes(&["a"])).await,
             wanted,
         );
+        lab.cloud.inject(Rule::next(Verb::Offers, fault));
+        refused(fault.as_str(), &slice.allocate(&web).await, wanted);
     }
     value(&slice.allocate(&nodes(&["a"])).await);
     refused("POA", &slice.act("geni_start").await, 13);

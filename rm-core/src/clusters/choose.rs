@@ -295,15 +295,18 @@ impl Clusters<'_> {
     }
 
     /// What the places offer, best first. With only one place nobody is asked:
-    /// it will say itself what it cannot do.
+    /// it will say itself what it cannot do. Where none offers anything, and that
+    /// is not for want of room, `at_fault` becomes what one of them said.
     pub(super) async fn offers(
         &self,
         who: &Caller,
         candidates: &[Candidate],
         considered: &mut Vec<Considered>,
         ask: bool,
+        at_fault: &mut Option<Error>,
     ) -> Result<Vec<Offer>> {
         let mut offers = Vec::new();
+        let mut full = false;
         if let ([only], false) = (candidates, ask) {
             offers.push(only.manager.only(&only.want).await?);
         } else {
@@ -321,20 +324,33 @@ impl Clusters<'_> {
                 };
                 match answer {
                     Answer::Late => refuse(Answer::late()),
-                    Answer::Said(Err(e)) => refuse(at(&candidate.want.site.name, &e)),
-                    Answer::Said(Ok(said)) if said.is_empty() => refuse("it is full".to_owned()),
+                    Answer::Said(Err(e)) => {
+                        refuse(at(&candidate.want.site.name, &e));
+                        full |= e.kind() == ErrorKind::NoCapacity;
+                        *at_fault = Some(e.site(candidate.want.site.name.clone()));
+                    }
+                    Answer::Said(Ok(said)) if said.is_empty() => {
+                        refuse("it is full".to_owned());
+                        full = true;
+                    }
                     Answer::Said(Ok(said)) => {
                         for offer in said {
                             match offer.nodes_left {
-                                Some(left) if left < nodes => refuse(format!(
-                                    "it is full: room for {left} nodes, {nodes} are needed"
-                                )),
+                                Some(left) if left < nodes => {
+                                    refuse(format!(
+                                        "it is full: room for {left} nodes, {nodes} are needed"
+                                    ));
+                                    full = true;
+                                }
                                 _ => offers.push(offer),
                             }
                         }
                     }
                 }
             }
+        }
+        if full || !offers.is_empty() {
+            *at_fault = None;
         }
         self.core.placement.rank(&mut offers);
         let mut ranked: Vec<Considered> = Vec::new();

@@ -47,6 +47,7 @@ impl Clusters<'_> {
     /// # Errors
     ///
     /// As for [`Clusters::create`]; then the batch is not used.
+    /// Where no site answered the question for room: what one of them said.
     /// [`ErrorKind::Invalid`] with `not-to-choose` for a parameter that says what
     /// surrounds it ([`Media::is_surroundings`]).
     /// [`ErrorKind::Busy`] where what it would be made by was just removed.
@@ -73,9 +74,12 @@ impl Clusters<'_> {
                 spec.users = terms.users.to_vec();
             }
         }
+        let mut at_fault = None;
         let offers = self
-            .offers(means, &candidates, &mut considered, true)
-            .await?;
+            .offers(means, &candidates, &mut considered, true, &mut at_fault)
+            .await;
+        // Who is told that there is no room asks for less, which would not help.
+        let offers = offers.map_err(|e| at_fault.unwrap_or(e))?;
         let mut full = Error::new(ErrorKind::NoCapacity, "no site has room for this cluster")
             .advice("all that is left there has its place already: ask for less, or later");
         for offer in offers {
