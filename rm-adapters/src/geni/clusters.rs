@@ -13,6 +13,7 @@
 //! </node>
 //! ```
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -23,10 +24,11 @@ use rm_core::model;
 use rm_core::record::ResourceRecord;
 use rm_core::registry::Adapter;
 use rm_core::store::Batch;
-use rm_core::{Call, Caller, Error, ErrorKind, Kind, Result};
+use rm_core::{Call, Caller, CatalogId, Error, ErrorKind, Kind, Result};
 
 use super::Urn;
 use super::component::{self, PAGE, named};
+use super::fresh::Fresh;
 use super::rspec::{Node, Rspec, SliverType};
 use super::sliver::{GeniSliver, Joined, Refusal, Sliver, SliverTerms};
 use super::states::{self, Family, Standing};
@@ -52,6 +54,8 @@ const CLUSTERS: usize = 16;
 pub struct ClusterSlivers {
     kinds: [Kind; 1],
     offered: bool,
+    /// The sites that have room for each appliance, by name.
+    roomy: Fresh<BTreeMap<CatalogId, Vec<String>>>,
 }
 
 impl ClusterSlivers {
@@ -60,6 +64,7 @@ impl ClusterSlivers {
         Self {
             kinds: [Kind::CLUSTER],
             offered,
+            roomy: Fresh::default(),
         }
     }
 }
@@ -110,7 +115,7 @@ impl Offered {
 }
 
 /// All appliances that something is made of.
-async fn offered(call: &Call<'_>, means: &Caller, available: bool) -> Result<Vec<Offered>> {
+async fn offered(call: &Call<'_>) -> Result<Vec<Offered>> {
     let catalog = call.host.catalog();
     let mut all = Vec::new();
     let mut after = None;
@@ -132,14 +137,20 @@ async fn offered(call: &Call<'_>, means: &Caller, available: bool) -> Result<Vec
         }
     }
     all.retain(|offered| !offered.made_by.is_empty());
-    if available {
-        let asked = all.iter().map(|o| roomy(call, means, &o.appliance));
-        let answers = join_all(asked).await;
-        for (offered, sites) in all.iter_mut().zip(answers) {
-            offered.roomy = Some(sites?);
-        }
-    }
     Ok(all)
+}
+
+/// The sites that have room for each of these.
+async fn roomy_for(
+    call: &Call<'_>,
+    means: &Caller,
+    all: &[Offered],
+) -> Result<BTreeMap<CatalogId, Vec<String>>> {
+    let asked = all.iter().map(|o| roomy(call, means, &o.appliance));
+    let answers = join_all(asked).await;
+    let each = all.iter().zip(answers);
+    each.map(|(offered, sites)| Ok((offered.appliance.id, sites?)))
+        .collect()
 }
 
 /// The sites that have room for an appliance as it is made where nobody says
@@ -152,14 +163,31 @@ async fn roomy(call: &Call<'_>, means: &Caller, appliance: &Appliance) -> Result
     };
     let plan = match call.host.clusters().plan(means, &request).await {
         Ok(plan) => plan,
-        Err(e) if e.kind() == ErrorKind::NoCapacity => return Ok(Vec::new()),
-        Err(e) => return Err(e),
+        // The store's; a site that is at fault is passed over by the plan.
+        Err(e) if is_the_stores(e.kind()) => return Err(e),
+        // One that nobody can have as it is takes no other off the list.
+        Err(e) => {
+            tracing::debug!(appliance = %appliance.name, error = %e, "cannot be had now");
+            return Ok(Vec::new());
+        }
     };
     let there = plan.considered.into_iter();
     Ok(there
         .filter(|considered| considered.verdict != "refused")
         .map(|considered| considered.site)
         .collect())
+}
+
+/// Whether it is the store that did not answer, or not as it should.
+fn is_the_stores(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::Unavailable
+            | ErrorKind::Timeout
+            | ErrorKind::RateLimited
+            | ErrorKind::Corrupt
+            | ErrorKind::Internal
+    )
 }
 
 #[async_trait]
@@ -177,7 +205,14 @@ impl GeniSliver for ClusterSlivers {
         }
         let managers = call.host.managers();
         let managers = managers.serving::<model::Cluster>(&Kind::CLUSTER)?;
-        let all = offered(call, means, available).await?;
+        let mut all = offered(call).await?;
+        if available {
+            let ask = roomy_for(call, means, &all);
+            let mut sites = self.roomy.answer(call, means, ask).await?;
+            for offered in &mut all {
+                offered.roomy = Some(sites.remove(&offered.appliance.id).unwrap_or_default());
+            }
+        }
         let catalog = call.host.catalog();
         let mut any = false;
         for site in component::sites(call.host).await? {

@@ -27,6 +27,7 @@ mod clusters;
 mod codes;
 mod component;
 pub mod credentials;
+mod fresh;
 mod nodes;
 mod rpc;
 pub mod rspec;

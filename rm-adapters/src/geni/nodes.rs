@@ -14,6 +14,7 @@ use rm_core::{Call, Caller, CatalogId, ErrorKind, Kind, Result};
 
 use super::Urn;
 use super::component::{self, PAGE};
+use super::fresh::Fresh;
 use super::rspec::{DiskImage, Node, Rspec, SliverType};
 use super::sliver::{GeniSliver, Joined, Refusal, Sliver, SliverTerms};
 use super::states::{self, Family, Standing};
@@ -27,7 +28,7 @@ mod roomy;
 mod shape;
 
 use held::NodeSliver;
-use roomy::Roomy;
+use roomy::roomy;
 
 type Manager = Arc<dyn ResourceManager<model::Node>>;
 
@@ -39,7 +40,7 @@ pub struct NodeSlivers {
     kinds: Vec<Kind>,
     types: Vec<&'static str>,
     offered: usize,
-    roomy: Roomy,
+    roomy: Fresh<BTreeSet<CatalogId>>,
 }
 
 impl NodeSlivers {
@@ -59,7 +60,7 @@ impl NodeSlivers {
             kinds,
             types,
             offered,
-            roomy: Roomy::default(),
+            roomy: Fresh::default(),
         }
     }
 
@@ -130,11 +131,10 @@ impl GeniSliver for NodeSlivers {
             .collect();
         // Whoever asks for what can be had asks for room, too.
         let roomy = match available {
-            true => Some(
-                self.roomy
-                    .sites(&managers, call, means, aggregate, &known)
-                    .await?,
-            ),
+            true => {
+                let ask = roomy(&managers, call, means, aggregate, &known);
+                Some(self.roomy.answer(call, means, ask).await?)
+            }
             false => None,
         };
         // Which types there are, and of which it can be changed who logs in.

@@ -1,68 +1,21 @@
-//! Which sites say that they have room for a node: for lists of what can be had
-//! now, which anybody asks for who has a certificate.
+//! Which sites say that they have room for a node.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use rm_core::catalog::Image;
-use rm_core::env::Timestamp;
 use rm_core::manager::{Candidate, Want, ask};
 use rm_core::model;
 use rm_core::{Call, Caller, CatalogId, Result};
-use tokio::sync::Mutex;
 
 use super::place::places;
 use super::{Manager, fit};
 use crate::geni::Urn;
 use crate::geni::rspec::{DiskImage, Node, SliverType};
 
-/// For so long an answer does for others, too.
-const FRESH: Duration = Duration::from_secs(1);
-
-/// What the sites said last. They are asked by one call at a time, and those that
-/// wait for it have the same answer.
-#[derive(Debug, Default)]
-pub(super) struct Roomy(Mutex<Option<Said>>);
-
-#[derive(Debug)]
-struct Said {
-    at: Timestamp,
-    means: Caller,
-    sites: BTreeSet<CatalogId>,
-}
-
-impl Roomy {
-    /// The sites that say that there is room for a node; one that does not answer
-    /// within the time that all are waited for has none. Those that are not asked,
-    /// for there is no image to ask for, have none either.
-    pub(super) async fn sites(
-        &self,
-        managers: &[(&'static str, Manager)],
-        call: &Call<'_>,
-        means: &Caller,
-        aggregate: &Urn,
-        images: &[Image],
-    ) -> Result<BTreeSet<CatalogId>> {
-        let mut said = self.0.lock().await;
-        let now = call.host.env().now();
-        if let Some(said) = &*said
-            && said.means == *means
-            && said.at <= now
-            && now.since(said.at) < FRESH
-        {
-            return Ok(said.sites.clone());
-        }
-        let sites = roomy(managers, call, means, aggregate, images).await?;
-        *said = Some(Said {
-            at: call.host.env().now(),
-            means: means.clone(),
-            sites: sites.clone(),
-        });
-        Ok(sites)
-    }
-}
-
-async fn roomy(
+/// The sites that say that there is room for a node; one that does not answer
+/// within the time that all are waited for has none. Those that are not asked,
+/// for there is no image to ask for, have none either.
+pub(super) async fn roomy(
     managers: &[(&'static str, Manager)],
     call: &Call<'_>,
     means: &Caller,
