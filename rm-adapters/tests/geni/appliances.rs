@@ -2,10 +2,13 @@
 
 use rm_adapters::geni::CLUSTER;
 use rm_adapters::geni::xmlrpc::Value;
+use rm_core::Caller;
+use rm_core::catalog::{NewAppliance, NewImplementation};
+use rm_core::nodes::MEDIA_TYPE;
 use rm_core::store::By;
 
 use super::clusters::{charged, cluster, made_of, web, with_web};
-use super::lab::code;
+use super::lab::{code, options, sfa};
 use super::slice::{Slice, request, value};
 
 /// A cluster of an appliance that is given this parameter.
@@ -60,4 +63,35 @@ async fn a_request_has_so_many_clusters_and_no_more() {
     assert_eq!(charged(&slice).await, 0);
     value(&slice.allocate(&many(16)).await);
     assert_eq!(charged(&slice).await, 16);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_appliance_that_nobody_can_have_takes_no_other_off_the_list() {
+    let lab = with_web("appliance-list").await;
+    let operator = Caller::operator("root", "ops");
+    let catalog = lab.host.catalog();
+    let never = NewAppliance::new("never");
+    catalog.add_appliance(&operator, never).await.unwrap();
+    // More nodes than any cluster has, where nobody says how many.
+    let node = serde_json::json!({"image": "debian", "vcpus": 1, "memory_mib": 64});
+    let body = serde_json::json!({
+        "roles": [
+            {"name": "master", "count": 1, "node": node},
+            {"name": "slave", "count": "slaves", "node": node},
+        ],
+        "master": "master",
+        "default_slaves": 5000,
+    });
+    let new = NewImplementation::new("never", "sim", MEDIA_TYPE, &body.to_string());
+    catalog.add_implementation(&operator, new).await.unwrap();
+
+    let mine = Value::Array(vec![sfa(&lab.user_credential(&lab.alice))]);
+    let available = options(vec![("geni_available", Value::Bool(true))]);
+    let answer = lab
+        .call(&lab.alice, 3, "ListResources", vec![mine, available])
+        .await;
+    let listed = value(&answer);
+    let text = listed.as_text().unwrap();
+    assert!(text.contains("name=\"web\""), "{text}");
+    assert!(!text.contains("name=\"never\""), "{text}");
 }
