@@ -3,9 +3,9 @@
 use rm_adapters::geni::CLUSTER;
 use rm_adapters::geni::xmlrpc::Value;
 use rm_core::Caller;
-use rm_core::catalog::{NewAppliance, NewImplementation};
+use rm_core::catalog::{NewAppliance, NewImage, NewImplementation};
 use rm_core::nodes::MEDIA_TYPE;
-use rm_core::store::By;
+use rm_core::store::{Batch, By, Key};
 
 use super::clusters::{charged, cluster, made_of, web, with_web};
 use super::lab::{code, options, sfa};
@@ -67,23 +67,38 @@ async fn a_request_has_so_many_clusters_and_no_more() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_appliance_that_nobody_can_have_takes_no_other_off_the_list() {
-    let lab = with_web("appliance-list").await;
+    let mut lab = with_web("appliance-list").await;
     let operator = Caller::operator("root", "ops");
     let catalog = lab.host.catalog();
-    let never = NewAppliance::new("never");
+    let image = NewImage {
+        name: "lost".to_owned(),
+        source: "file:/images/lost".to_owned(),
+        sha256: "1".repeat(64),
+        disk_format: "tar".to_owned(),
+    };
+    let image = catalog.add_image(&operator, image).await.unwrap();
+    let never = NewAppliance {
+        images: vec!["lost".to_owned()],
+        ..NewAppliance::new("never")
+    };
     catalog.add_appliance(&operator, never).await.unwrap();
-    // More nodes than any cluster has, where nobody says how many.
     let node = serde_json::json!({"image": "debian", "vcpus": 1, "memory_mib": 64});
     let body = serde_json::json!({
-        "roles": [
-            {"name": "master", "count": 1, "node": node},
-            {"name": "slave", "count": "slaves", "node": node},
-        ],
+        "roles": [{"name": "master", "count": 1, "node": node}],
         "master": "master",
-        "default_slaves": 5000,
     });
     let new = NewImplementation::new("never", "sim", MEDIA_TYPE, &body.to_string());
     catalog.add_implementation(&operator, new).await.unwrap();
+    // What the appliance needs is lost.
+    let lost = Batch {
+        delete: vec![
+            Key::Document("catalog.image".to_owned(), image.id.to_string()),
+            Key::Document("catalog.image.unique".to_owned(), "lost".to_owned()),
+        ],
+        ..Batch::default()
+    };
+    lab.host.commit(lost).await.unwrap();
+    lab.restart().await;
 
     let mine = Value::Array(vec![sfa(&lab.user_credential(&lab.alice))]);
     let available = options(vec![("geni_available", Value::Bool(true))]);
