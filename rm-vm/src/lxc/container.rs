@@ -296,7 +296,10 @@ impl Containers {
 
     pub(super) fn freeze(&self, name: &str, still: bool) -> Result<()> {
         let (_, _lock) = self.locked(name)?;
-        let Err(words) = tools::freeze(&self.path, name, still)? else {
+        let done = tools::freeze(&self.path, name, still);
+        // Whatever came of it, it may stand still now: a tool tells.
+        self.running.forget(name);
+        let Err(words) = done? else {
             return Ok(());
         };
         let wanted = if still {

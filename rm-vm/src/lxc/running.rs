@@ -35,7 +35,8 @@ impl Running {
         let init = first.init;
         // What is read now takes a moment, and nobody need wait for that.
         drop(all);
-        goes_on(init).then_some(Info {
+        let groups = fs::read_to_string(format!("/proc/{init}/cgroup")).ok()?;
+        goes_on(Path::new(GROUPS), &groups).then_some(Info {
             state: State::Running,
             init: Some(init),
         })
@@ -97,30 +98,32 @@ fn child(of: u32) -> Option<u32> {
     all.find(is_first)
 }
 
-/// Whether the kernel says that a process is not frozen.
-fn goes_on(init: u32) -> bool {
-    let Ok(text) = fs::read_to_string(format!("/proc/{init}/cgroup")) else {
-        return false;
-    };
-    let read = |group: &str, path: &str, file: &str| {
+/// Whether the kernel says that a process which is in these cgroups, as
+/// `/proc/PID/cgroup` has them, is not frozen; no where that cannot be read.
+fn goes_on(root: &Path, groups: &str) -> bool {
+    let read = |mounted: &str, path: &str, file: &str| {
         let path = path.trim_start_matches('/');
-        fs::read_to_string(Path::new(GROUPS).join(group).join(path).join(file)).ok()
+        fs::read_to_string(root.join(mounted).join(path).join(file)).ok()
     };
     // Number, hierarchies, path.
-    let mut lines = text.lines().filter_map(|line| {
+    let mut lines = groups.lines().filter_map(|line| {
         let mut parts = line.splitn(3, ':').skip(1);
         Some((parts.next()?, parts.next()?))
     });
-    match lines.clone().find(|(of, _)| *of == "freezer") {
-        Some((_, path)) => {
-            read("freezer", path, "freezer.state").is_some_and(|state| state.trim() == "THAWED")
-        }
-        None => lines
-            .find(|(of, _)| of.is_empty())
-            .is_some_and(|(_, path)| {
-                read("", path, "cgroup.freeze").is_some_and(|frozen| frozen.trim() == "0")
-            }),
+    if let Some((_, path)) = lines.clone().find(|(of, _)| *of == "freezer") {
+        let state = read("freezer", path, "freezer.state");
+        return state.is_some_and(|state| state.trim() == "THAWED");
     }
+    let mounted = match root.join("unified").exists() {
+        true => "unified",
+        false => "",
+    };
+    // What `cgroup.freeze` says is the wish for this one cgroup; a container is
+    // frozen above where its first process may have gone.
+    let events = lines
+        .find(|(of, _)| of.is_empty())
+        .and_then(|(_, path)| read(mounted, path, "cgroup.events"));
+    events.is_some_and(|events| events.lines().any(|line| line.trim() == "frozen 0"))
 }
 
 #[cfg(test)]
@@ -172,5 +175,60 @@ mod tests {
         assert_eq!(child(std::process::id()), None);
         shell.kill().unwrap();
         shell.wait().unwrap();
+    }
+    /// Whether a process in these cgroups goes on, on a machine with these files.
+    fn goes(files: &[(&str, &str)], groups: &str) -> bool {
+        let root = tempfile::tempdir().unwrap();
+        for (file, text) in files {
+            let file = root.path().join(file);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, text).unwrap();
+        }
+        goes_on(root.path(), groups)
+    }
+
+    #[test]
+    fn with_version_2_alone_what_is_frozen_above_the_first_process_stands_still() {
+        let own = "lxc.payload.a/init.scope";
+        let groups = format!("0::/{own}\n");
+        let says = |frozen: &str| {
+            let events = format!("populated 1\nfrozen {frozen}\n");
+            let wish = format!("{own}/cgroup.freeze");
+            let told = format!("{own}/cgroup.events");
+            // Nobody asked for it here: that was done to the container's own.
+            let files = [(wish.as_str(), "0\n"), (told.as_str(), events.as_str())];
+            goes(&files, &groups)
+        };
+        assert!(says("0"));
+        assert!(!says("1"));
+        assert!(!goes(&[], &groups), "nothing tells");
+        let older = format!("{own}/cgroup.events");
+        assert!(!goes(&[(older.as_str(), "populated 1\n")], &groups));
+    }
+
+    #[test]
+    fn with_version_1_the_freezer_tells() {
+        let groups = "9:cpu,cpuacct:/\n4:freezer:/lxc.payload.a\n1:name=systemd:/x\n0::/\n";
+        let file = "freezer/lxc.payload.a/freezer.state";
+        let says = |state: &str| goes(&[(file, state)], groups);
+        assert!(says("THAWED\n"));
+        assert!(!says("FROZEN\n"));
+        assert!(!says("FREEZING\n"));
+        assert!(!goes(&[], groups));
+    }
+
+    #[test]
+    fn with_both_versions_and_no_freezer_version_2_tells_where_it_is_mounted() {
+        let groups = "4:cpu:/lxc.payload.a\n0::/lxc.payload.a\n";
+        let file = "unified/lxc.payload.a/cgroup.events";
+        let says = |events: &str| goes(&[(file, events)], groups);
+        assert!(says("populated 1\nfrozen 0\n"));
+        assert!(!says("populated 1\nfrozen 1\n"));
+        let both = "4:freezer:/lxc.payload.a\n0::/lxc.payload.a\n";
+        let files = [
+            (file, "frozen 0\n"),
+            ("freezer/lxc.payload.a/freezer.state", "FROZEN\n"),
+        ];
+        assert!(!goes(&files, both), "where there is a freezer, it tells");
     }
 }
