@@ -48,8 +48,10 @@ pub struct Whole {
     pub mark: Mark,
     /// Whose it is.
     pub owner: Owner,
-    /// What was wanted of it, as its model has it.
-    pub spec: Json,
+    /// What was wanted of it, as its model has it. The first nodes alone say so,
+    /// the master among them: it may be long, and there may be five hundred.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spec: Option<Json>,
     /// A sum of what its implementation says: one that is loaded anew has
     /// another id and may have another revision.
     pub made_by: String,

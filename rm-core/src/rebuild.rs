@@ -4,7 +4,7 @@
 //! backend may be able to say what it was made to be, and whose it is. The rest
 //! was in the store alone, and is lost: see [`LOST`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::driver::Sight;
 use crate::env::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::Core;
-use crate::id::{HoldId, Kind, RemoteId, ResourceId};
+use crate::id::{CatalogId, HoldId, Kind, RemoteId, ResourceId};
 use crate::installation;
 use crate::life::State;
 use crate::manager::key_document;
@@ -165,6 +165,8 @@ impl<'a> Rebuild<'a> {
         let (images, others): (Vec<_>, Vec<_>) =
             things.into_iter().partition(|(_, all)| is_image(all));
         let mut parts: BTreeMap<ResourceId, Vec<Known>> = BTreeMap::new();
+        let skipped = rebuilt.skipped.iter().map(|skipped| skipped.site);
+        let mut unseen: BTreeSet<CatalogId> = skipped.collect();
         for (resource, mut all) in images.into_iter().chain(others) {
             // Of several tries the last one that is not going is meant.
             all.sort_by_key(|found| (found.sight.phase != Phase::Deleting, found.mark.incarnation));
@@ -175,7 +177,13 @@ impl<'a> Rebuild<'a> {
             }
             let Some(found) = meant else { continue };
             match self.recall(&found).await {
-                Err(e) => rebuilt.left.push(found.left(resource, e.to_string())),
+                Err(e) => {
+                    // It may be any node of any cluster there.
+                    if found.sight.phase != Phase::Deleting && self.kind(&found) != Kind::IMAGE {
+                        unseen.insert(found.account.site.id);
+                    }
+                    rebuilt.left.push(found.left(resource, e.to_string()));
+                }
                 Ok((spec, owner)) => {
                     let known = Known { found, spec, owner };
                     match known.cluster() {
@@ -189,7 +197,8 @@ impl<'a> Rebuild<'a> {
             }
         }
         for (cluster, nodes) in parts {
-            self.cluster(who, cluster, nodes, &means, apply, &mut rebuilt)
+            let how = (apply, &unseen);
+            self.cluster(who, cluster, nodes, &means, how, &mut rebuilt)
                 .await;
         }
         Ok(rebuilt)
@@ -271,11 +280,16 @@ impl<'a> Rebuild<'a> {
         apply: bool,
     ) -> Result<Restored> {
         let Known { found, spec, owner } = known;
+        let noted = owner.clone();
+        let owner = &owner.clone().map(|owner| self.by_itself(owner));
         let credential = match owner {
             Some(owner) => means_of(owner, &found.account.credential, means),
             None => &found.account.credential,
         };
-        let record = self.record(found, spec.clone(), credential, owner.as_ref())?;
+        let record = ResourceRecord {
+            noted,
+            ..self.record(found, spec.clone(), credential, owner.as_ref())?
+        };
         let kept = owner.as_ref().is_some_and(|owner| !owner.holds.is_empty());
         let apart = || "it was a part of something that is not restored".to_owned();
         let but = but.map(str::to_owned);
@@ -286,6 +300,22 @@ impl<'a> Rebuild<'a> {
             self.write(who, record).await?;
         }
         Ok(restored)
+    }
+
+    /// Whose a thing is that is a part of nothing any more: who holds what it was
+    /// a part of holds it, as long.
+    fn by_itself(&self, mut owner: Owner) -> Owner {
+        let Some(part) = owner.part.take() else {
+            return owner;
+        };
+        let whole = part.whole.owner;
+        let anew = |hold: Hold| Hold {
+            id: HoldId::new(&*self.core.env),
+            ..hold
+        };
+        owner.holds = whole.holds.into_iter().map(anew).collect();
+        owner.grants = whole.grants;
+        owner
     }
 
     /// What is said of a record that is made anew, `but` and what else is not as

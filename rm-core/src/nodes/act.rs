@@ -58,9 +58,10 @@ impl NodeClusters {
                 going: false,
                 whole: owner.whole.clone(),
             };
-            for slot in &slots {
+            for (nth, slot) in slots.iter().enumerate() {
+                let at = (slot, nth);
                 let member = self
-                    .begin(cx, (mark, &owner), (body, spec), slot, None, &mut batch)
+                    .begin(cx, (mark, &owner), (body, spec), at, None, &mut batch)
                     .await?;
                 if body.waits(slot) {
                     list.mark.generation = 0;
@@ -155,14 +156,16 @@ impl NodeClusters {
             whole: whose.1.whole.clone(),
         };
         for slot in slots {
+            let nth = list.members.len();
             let known = found
                 .nodes
                 .iter()
                 .find(|(m, row)| fills(m, row.is_some(), slot));
             let Some((member, Some(row))) = known else {
                 let ip = master_ip.as_deref();
+                let at = (slot, nth);
                 let new = self
-                    .begin(cx, whose, (body, spec), slot, ip, &mut batch)
+                    .begin(cx, whose, (body, spec), at, ip, &mut batch)
                     .await?;
                 if body.waits(slot) && ip.is_none() {
                     list.mark.generation = 0;
@@ -188,8 +191,8 @@ impl NodeClusters {
                 try_again(&**cx.env, &mut r, &mut batch, "the cluster");
                 written = true;
             }
-            if list.members.len() < KEEPERS && whose.1.whole.is_some() {
-                r.part = part(slot, whose.1.whole.as_ref());
+            if nth < KEEPERS && whose.1.whole.is_some() {
+                r.part = part(slot, nth, whose.1.whole.as_ref());
                 written = true;
             }
             if written {
@@ -252,13 +255,13 @@ impl NodeClusters {
         Err(too_busy())
     }
 
-    /// The record of a new node.
+    /// The record of a new node, the `nth` of its cluster from 0.
     async fn begin(
         &self,
         cx: &Cx<'_>,
         (mark, owner): (&Mark, &Owner),
         (body, spec): (&Body, &ClusterSpec),
-        slot: &Slot,
+        (slot, nth): (&Slot, usize),
         master_ip: Option<&str>,
         batch: &mut Batch,
     ) -> Result<Member> {
@@ -282,7 +285,7 @@ impl NodeClusters {
             // The cluster is charged with all of its nodes.
             nodes: 0,
             part_of: Some(mark.resource),
-            part: part(slot, owner.whole.as_ref()),
+            part: part(slot, nth, owner.whole.as_ref()),
             wanted: match waits {
                 true => Wanted::Reserved,
                 false => Wanted::Running,

@@ -16,9 +16,9 @@ use crate::owner::{Part, Whole};
 use crate::record::Document;
 use crate::store::{Batch, Outcome};
 
-/// So many nodes, the master first, are told what has changed of their cluster.
-/// The others tell what was so when they were made: one that knows better is
-/// enough, and a renewal is not to touch five hundred.
+/// So many nodes, the master first, are told what is wanted of their cluster and
+/// what has changed of it. The others tell whose it was when they were made: one
+/// that knows better is enough, and a renewal is not to touch five hundred.
 pub(super) const KEEPERS: usize = 3;
 
 /// What is told of a cluster from now on; nothing where its nodes keep nothing.
@@ -30,7 +30,7 @@ pub(super) async fn whole(cx: &Cx<'_>, mark: &Mark, spec: &ClusterSpec) -> Resul
     Ok(Some(Whole {
         mark: mark.clone(),
         owner: owner.clone(),
-        spec: Json::of(spec)?,
+        spec: Some(Json::of(spec)?),
         made_by: sum(&implementation)?,
         as_of: cx.env.now(),
     }))
@@ -49,13 +49,19 @@ pub(crate) fn sum(implementation: &Implementation) -> Result<String> {
     Ok(format!("{:016x}", sum.0))
 }
 
-/// What one node tells.
-pub(super) fn part(slot: &Slot, whole: Option<&Whole>) -> Option<Box<Part>> {
+/// What one node tells, the `nth` of its cluster from 0.
+pub(super) fn part(slot: &Slot, nth: usize, whole: Option<&Whole>) -> Option<Box<Part>> {
     let part = |whole: &Whole| {
         Box::new(Part {
             role: slot.role.clone(),
             index: slot.index,
-            whole: whole.clone(),
+            whole: Whole {
+                mark: whole.mark.clone(),
+                owner: whole.owner.clone(),
+                spec: whole.spec.clone().filter(|_| nth < KEEPERS),
+                made_by: whole.made_by.clone(),
+                as_of: whole.as_of,
+            },
         })
     };
     whole.map(part)
@@ -88,10 +94,10 @@ impl NodeClusters {
             let mut batch = Batch::default();
             batch.expect.push(found.expect());
             let staying = found.nodes.iter().filter(|(member, _)| !member.leaving);
-            for (member, row) in staying.take(KEEPERS) {
+            for (nth, (member, row)) in staying.take(KEEPERS).enumerate() {
                 let Some(row) = row else { continue };
                 let mut r = (*row.record).clone();
-                r.part = part(&member.slot(), Some(&whole));
+                r.part = part(&member.slot(), nth, Some(&whole));
                 write(row, r, now, &mut batch);
             }
             let list = List {
@@ -117,8 +123,11 @@ impl NodeClusters {
         let Some(whole) = found.and_then(|found| found.list.whole) else {
             return Ok(None);
         };
+        let Some(spec) = &whole.spec else {
+            return Ok(None);
+        };
         Ok(Some(Recalled {
-            spec: whole.spec.read()?,
+            spec: spec.read()?,
             owner: Some(whole.owner),
         }))
     }

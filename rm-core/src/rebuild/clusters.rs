@@ -1,19 +1,19 @@
 //! Clusters made of nodes, from what their nodes tell of them.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{Known, Means, Rebuild, Rebuilt, Restored, means_of};
 use crate::caller::Caller;
 use crate::catalog::{Implementation, Site};
-use crate::error::{Error, Result};
-use crate::id::{HoldId, Kind, ResourceId};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{CatalogId, HoldId, Kind, ResourceId};
 use crate::life::State;
 use crate::model::{ClusterSpec, Json};
 use crate::nodes::{self, Anew};
 use crate::owner::{Part, Whole};
 use crate::record::{Hold, Place, ResourceRecord};
 use crate::store::{Batch, Expect, Key};
-use crate::survey::Skipped;
 
 /// Why a cluster is not made anew.
 enum Not {
@@ -23,9 +23,11 @@ enum Not {
     Ever(String),
 }
 
+/// Whatever fails may do so for a moment only, and nodes that were made
+/// resources of their own are no cluster again.
 impl From<Error> for Not {
     fn from(e: Error) -> Self {
-        Self::Ever(e.to_string())
+        Self::Yet(e.to_string())
     }
 }
 
@@ -38,24 +40,28 @@ impl Known {
 
 impl Rebuild<'_> {
     /// A cluster with these nodes, all in one commit, or each node by itself
-    /// where that cannot be.
+    /// where its master is gone; `unseen` are the sites where there may be more.
     pub(super) async fn cluster(
         &self,
         who: &Caller,
         id: ResourceId,
         nodes: Vec<Known>,
         means: &Means,
-        apply: bool,
+        (apply, unseen): (bool, &BTreeSet<CatalogId>),
         rebuilt: &mut Rebuilt,
     ) {
-        let done = self
-            .whole(who, id, &nodes, means, (apply, &rebuilt.skipped))
-            .await;
+        let done = self.whole(who, id, &nodes, means, (apply, unseen)).await;
         match done {
             Ok(all) => rebuilt.restored.extend(all),
             Err(Not::Yet(why)) => {
-                let left = nodes.iter().map(|known| known.left(why.clone()));
-                rebuilt.left.extend(left);
+                for known in &nodes {
+                    // Another rebuild may have been faster.
+                    let node = known.found.mark.resource;
+                    match self.core.store.resource(node).await {
+                        Ok(Some(_)) => rebuilt.known += 1,
+                        _ => rebuilt.left.push(known.left(why.clone())),
+                    }
+                }
             }
             Err(Not::Ever(why)) => {
                 let why = format!("its cluster {id} is not restored: {why}");
@@ -73,7 +79,7 @@ impl Rebuild<'_> {
         id: ResourceId,
         all: &[Known],
         means: &Means,
-        (apply, skipped): (bool, &[Skipped]),
+        (apply, unseen): (bool, &BTreeSet<CatalogId>),
     ) -> Result<Vec<Restored>, Not> {
         let core = &**self.core;
         if core.store.resource(id).await?.is_some() {
@@ -82,16 +88,21 @@ impl Rebuild<'_> {
             )));
         }
         let told = all.iter().filter_map(Known::part).map(|part| &part.whole);
+        // Not every node tells what was wanted of the cluster: the master does.
+        let told = told.filter(|whole| whole.spec.is_some());
         let age = |whole: &&Whole| (whole.mark.incarnation, whole.mark.generation, whole.as_of);
-        let (Some(whole), Some(first)) = (told.max_by_key(age), all.first()) else {
-            return Err(Not::Ever("no node tells of it".to_owned()));
+        let Some(first) = all.first() else {
+            return Err(Not::Yet("no node tells of it".to_owned()));
         };
         let site = &first.found.account.site;
+        let Some(whole) = told.max_by_key(age) else {
+            return Err(without_master(site.id, unseen));
+        };
         let credential = means_of(&whole.owner, &first.found.account.credential, means);
         let (spec, implementation) = self.implementation(site, whole).await?;
         let json = Json::of(&spec)?;
         let whole = Whole {
-            spec: json.clone(),
+            spec: Some(json.clone()),
             ..whole.clone()
         };
         let places = all.iter().filter_map(|known| {
@@ -103,13 +114,18 @@ impl Rebuild<'_> {
             (&spec, &implementation),
             places,
             (site.id, credential.id),
-        )?;
+        );
         let Anew {
             list,
             remote,
             missing,
-        } = anew;
-        if missing > 0 && skipped.iter().any(|s| s.site == site.id) {
+        } = match anew {
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                return Err(without_master(site.id, unseen));
+            }
+            anew => anew?,
+        };
+        if missing > 0 && unseen.contains(&site.id) {
             return Err(Not::Yet(format!(
                 "{missing} other nodes of the cluster {id} were not found, and its site could not be looked at to the end: rebuild again when it can"
             )));
@@ -120,7 +136,7 @@ impl Rebuild<'_> {
             serves.kind == Kind::CLUSTER && serves.api == site.api && understands
         });
         let Some((manager, _)) = manager else {
-            return Err(Not::Ever("nothing makes clusters of such nodes".to_owned()));
+            return Err(Not::Yet("nothing makes clusters of such nodes".to_owned()));
         };
         let driver = core.driver(manager)?;
         let now = core.env.now();
@@ -202,7 +218,9 @@ impl Rebuild<'_> {
         whole: &Whole,
     ) -> Result<(ClusterSpec, Implementation)> {
         let catalog = &self.core.catalog;
-        let mut spec: ClusterSpec = whole.spec.read()?;
+        let told = whole.spec.as_ref();
+        let told = told.ok_or_else(|| Error::not_found("no node says what was wanted of it"))?;
+        let mut spec: ClusterSpec = told.read()?;
         let appliance = catalog.appliance(&spec.appliance).await?;
         let is = |i: &Implementation| {
             i.appliance == appliance.id && nodes::sum(i).is_ok_and(|sum| sum == whole.made_by)
@@ -217,5 +235,17 @@ impl Rebuild<'_> {
         spec.implementation = found.id;
         spec.revision = found.revision;
         Ok((spec, found))
+    }
+}
+
+/// A cluster whose master was not found: nobody could tell the others where to
+/// go. It may be where nobody could look.
+fn without_master(site: CatalogId, unseen: &BTreeSet<CatalogId>) -> Not {
+    match unseen.contains(&site) {
+        true => Not::Yet(
+            "its master was not found, and its site could not be looked at to the end: rebuild again when it can"
+                .to_owned(),
+        ),
+        false => Not::Ever("its master was not found".to_owned()),
     }
 }
