@@ -4,14 +4,14 @@
 use std::sync::Arc;
 
 use crate::caller::{Caller, Role};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::host::Core;
 use crate::id::{RemoteId, ResourceId};
 use crate::life::State;
 use crate::model::Node;
 use crate::record::ResourceRecord;
 use crate::resource::Resource;
-use crate::store::{Cursor, Page};
+use crate::store::{Cursor, Page, Versioned};
 use crate::visible::{see, visible};
 
 /// Resources of any kind, as far as what is in quarantine can be led out: what
@@ -52,7 +52,7 @@ impl<'a> Quarantine<'a> {
     /// [`crate::ErrorKind::NotFound`] for what is gone, or not the caller's to
     /// see.
     pub async fn get(&self, who: &Caller, id: ResourceId) -> Result<Arc<ResourceRecord>> {
-        Ok(see(self.core, who, id).await?.record)
+        Ok(self.see(who, id).await?.record)
     }
 
     /// Tries again what is in quarantine, which only an operator may, or what
@@ -99,9 +99,22 @@ impl<'a> Quarantine<'a> {
         self.resource(who, id).await?.abandon(who, reason).await
     }
 
+    /// What the caller may see. Nobody is told which kind something has that is
+    /// not theirs.
+    async fn see(&self, who: &Caller, id: ResourceId) -> Result<Versioned<ResourceRecord>> {
+        match see(self.core, who, id).await {
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                Err(Error::not_found(format!("there is no resource {id}"))
+                    .advice("it was deleted, or it never was yours; list those you have")
+                    .resource(id))
+            }
+            seen => seen,
+        }
+    }
+
     /// The ways out read no spec and no view, so they are the same of every
     /// model.
     async fn resource(&self, who: &Caller, id: ResourceId) -> Result<Resource<Node>> {
-        Ok(Resource::new(self.core, see(self.core, who, id).await?))
+        Ok(Resource::new(self.core, self.see(who, id).await?))
     }
 }

@@ -14,6 +14,10 @@ use crate::registry::{Media, nearest};
 /// The media type of implementations for sites that have nodes.
 pub const MEDIA_TYPE: &str = "application/vnd.resource-manager.nodes+json";
 
+/// So many bytes the parameters of one request may have together, with their
+/// names: they are kept with the cluster and by its first nodes.
+const MOST_PARAMETERS: usize = 64 << 10;
+
 /// Understands [`MEDIA_TYPE`]: a JSON object with `roles`, the role that is the
 /// `master`, and what else there is to say:
 ///
@@ -24,7 +28,7 @@ pub const MEDIA_TYPE: &str = "application/vnd.resource-manager.nodes+json";
 ///      "node": {"image": "debian-12", "vcpus": 1, "memory_mib": 256}},
 ///     {"name": "slave", "count": "slaves",
 ///      "node": {"image": "debian-12", "vcpus": 1, "memory_mib": 128,
-///               "boot_commands": ["echo {{master_ip}} {{greeting}} > /etc/master"]}}
+///               "boot_commands": ["echo {{master_ip}} \"$GREETING\" > /etc/master"]}}
 ///   ],
 ///   "master": "master",
 ///   "ready_port": 80,
@@ -43,7 +47,10 @@ pub const MEDIA_TYPE: &str = "application/vnd.resource-manager.nodes+json";
 ///
 /// An implementation's environment is exported to the commands of every node;
 /// its texts may refer to the same, and `{{master_ip}}` is nothing on the
-/// master itself. Its scripts run when a node first boots, after the node's own
+/// master itself. What a request gives as a parameter belongs there, as in
+/// `{"GREETING": "{{greeting}}"}` for the commands above: it is one word to the
+/// shell, whatever is in it, while a command's own references are filled in as
+/// they are. Its scripts run when a node first boots, after the node's own
 /// commands: those for `user_data`, `prepare_node` and `configure_node`, in this
 /// order, or those that a role names in its `scripts`. A script that no role
 /// runs is refused.
@@ -71,6 +78,7 @@ impl Media for NodesBody {
     fn accepts(&self, body: &str, parameters: &BTreeMap<String, Value>) -> Result<()> {
         let body = Body::read(body)?;
         let known: Vec<&str> = body.parameters.keys().map(String::as_str).collect();
+        let mut bytes = 0_usize;
         for (name, value) in parameters {
             if !known.contains(&name.as_str()) {
                 let refusal =
@@ -81,7 +89,15 @@ impl Media for NodesBody {
                     None => refusal.advice(format!("it declares: {}", known.join(", "))),
                 });
             }
-            text_of(name, value)?;
+            let text = text_of(name, value)?;
+            bytes = bytes.saturating_add(name.len()).saturating_add(text.len());
+        }
+        if bytes > MOST_PARAMETERS {
+            return Err(Error::invalid(format!(
+                "the parameters have {bytes} bytes together, and {MOST_PARAMETERS} are the most"
+            ))
+            .code("parameters-too-long")
+            .advice("give what is long as an address from which the nodes fetch it"));
         }
         Ok(())
     }

@@ -21,6 +21,10 @@ const FOLDER: &str = "/etc/resource-manager/scripts";
 /// What file systems take for the name of a file, less some.
 const FILE_NAME: usize = 250;
 
+/// So many bytes scripts and environment may have together, as the commands
+/// that bring them: hosts take 64 KiB of commands, and a role has its own.
+const MOST: usize = 48 << 10;
+
 /// Variables that a shell keeps for itself: setting one ends it.
 const KEPT: [&str; 6] = [
     "BASHOPTS",
@@ -79,7 +83,23 @@ impl Software {
             }
             no_nul(&format!("the environment's {name:?}"), &text(value))?;
         }
-        Ok(())
+        self.check_length()
+    }
+
+    /// Refuses what would be too long for any node, before one is asked for.
+    fn check_length(&self) -> Result<()> {
+        let scripts = self.scripts.iter().map(|script| command(script).len());
+        let variables = self.environment.iter();
+        let variables = variables.map(|(name, value)| export(name, &text(value)).len());
+        let bytes: usize = scripts.chain(variables).sum();
+        if bytes <= MOST {
+            return Ok(());
+        }
+        Err(Error::invalid(format!(
+            "the scripts and the environment are {bytes} bytes of commands, and a node takes {MOST}"
+        ))
+        .code("scripts-too-long")
+        .advice("let a short script fetch what is long, or make it a part of the image"))
     }
 
     /// The texts of the environment, in which references are filled in.
@@ -99,14 +119,14 @@ impl Software {
 
     /// Commands that give the environment to all that come after them.
     pub(super) fn exports(&self, values: &Values) -> Result<Vec<String>> {
-        let export = |(name, value): (&String, &Value)| {
+        let filled = |(name, value): (&String, &Value)| {
             let value = match value {
                 Value::String(text) => values.fill(text)?,
                 value => text(value),
             };
-            Ok(format!("export {name}={}", quoted(&value)))
+            Ok(export(name, &value))
         };
-        self.environment.iter().map(export).collect()
+        self.environment.iter().map(filled).collect()
     }
 
     /// Commands that write and run the scripts for these moments.
@@ -125,6 +145,11 @@ fn text(value: &Value) -> String {
         Value::String(text) => text.clone(),
         value => value.to_string(),
     }
+}
+
+/// Gives a variable to all commands that come after this one.
+fn export(name: &str, value: &str) -> String {
+    format!("export {name}={}", quoted(value))
 }
 
 /// Writes a script where only root reads it, and runs it: by what its first
@@ -222,6 +247,25 @@ mod tests {
             assert!(e.what().contains(fault), "{e}");
             assert!(e.next().is_some(), "{e}");
         }
+    }
+
+    #[test]
+    fn what_is_too_long_for_every_node_is_refused_before_one_is_asked_for() {
+        let run = BTreeSet::from(AT_FIRST_BOOT);
+        let check = |script_bytes: usize, variable_bytes: usize| {
+            let scripts = [script("a", "user_data", &"x".repeat(script_bytes))];
+            let all = environment("A", json!("x".repeat(variable_bytes)));
+            Software::new(&scripts, &all).check(&run)
+        };
+        assert!(check(40 << 10, 4 << 10).is_ok());
+        for (script_bytes, variable_bytes) in [(48 << 10, 0), (30 << 10, 30 << 10), (0, 1 << 20)] {
+            let e = check(script_bytes, variable_bytes).unwrap_err();
+            assert_eq!(e.stable_code(), "scripts-too-long");
+            assert!(e.next().is_some(), "{e}");
+        }
+        // What quoting adds is counted, too.
+        let quotes = [script("a", "user_data", &"'".repeat(20 << 10))];
+        assert!(Software::new(&quotes, &BTreeMap::new()).check(&run).is_err());
     }
 
     #[test]

@@ -200,6 +200,40 @@ fn only_declared_parameters_are_accepted() {
     assert!(e.to_string().contains("not one value"), "{e}");
 }
 
+#[test]
+fn parameters_that_are_too_long_together_are_refused() {
+    let mut body = usual();
+    body["parameters"] = json!({"a": "", "b": ""});
+    let text = body.to_string();
+    let given = |bytes: usize| {
+        let half = json!("x".repeat(bytes / 2));
+        let all = [("a".to_owned(), half.clone()), ("b".to_owned(), half)];
+        NodesBody.accepts(&text, &BTreeMap::from(all))
+    };
+    assert!(given(60 << 10).is_ok());
+    for bytes in [64 << 10, 1 << 20] {
+        let e = given(bytes).unwrap_err();
+        assert_eq!(e.stable_code(), "parameters-too-long");
+        assert!(e.next().is_some(), "{e}");
+    }
+}
+
+#[test]
+fn a_parameter_in_the_environment_is_one_word_to_the_shell() {
+    let mut body = usual();
+    body["parameters"] = json!({"greeting": "hello"});
+    body["roles"][0]["node"]["boot_commands"] = json!(["echo \"$GREETING\""]);
+    let body = with(&body, &[], json!({"GREETING": "{{greeting}}"}));
+    let mut spec = spec(1);
+    let mean = json!("'; reboot; $(id)");
+    spec.parameters.insert("greeting".to_owned(), mean);
+    let node = body.node(&slot("slave", 1), &spec, image(), None).unwrap();
+    assert_eq!(
+        node.boot_commands,
+        [r"export GREETING=''\''; reboot; $(id)'", "echo \"$GREETING\""]
+    );
+}
+
 fn script(name: &str, action: &str) -> Script {
     Script {
         name: name.to_owned(),
