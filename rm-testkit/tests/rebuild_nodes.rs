@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join;
 use rm_core::catalog::{NewAppliance, NewCredential, NewImage, NewImplementation, NewSite};
 use rm_core::clusters::{ClusterRequest, Size};
 use rm_core::life::State;
@@ -13,8 +14,8 @@ use rm_core::nodes::MEDIA_TYPE;
 use rm_core::rebuild::{Rebuilt, Restored};
 use rm_core::record::ResourceRecord;
 use rm_core::store::{By, MemoryStore, Store};
-use rm_core::{Host, Kind, RemoteId, ResourceId, Tenant};
-use rm_testkit::{NODE, NODES_API, Scene, Thing, Verb};
+use rm_core::{ErrorKind, Host, Kind, RemoteId, ResourceId, Tenant};
+use rm_testkit::{Fault, NODE, NODES_API, Rule, Scene, Thing, Verb};
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(600);
@@ -151,6 +152,12 @@ fn a_cluster_of_nodes_is_given_back_with_its_owner_and_its_lease() {
         lose(s).await;
         let before = things(s);
         assert_eq!(before.len(), 4);
+        let tells = |thing: &&Thing| {
+            let part = thing.owner.as_ref().and_then(|o| o.part.as_ref());
+            part.is_some_and(|part| part.whole.spec.is_some())
+        };
+        // However many there are, the first ones alone say what was wanted.
+        assert_eq!(before.iter().filter(tells).count(), 3);
         let creates = s.cloud.count(Verb::Create);
 
         let (host, store) = anew(s);
@@ -300,30 +307,91 @@ fn what_is_missing_of_a_cluster_is_said_and_made_anew() {
 }
 
 #[test]
-fn nodes_of_a_cluster_that_cannot_be_restored_are_resources_of_their_own() {
-    scene(4).run(async |s| {
-        let id = cluster(s, 1).await;
+fn a_node_that_could_not_be_asked_leaves_its_cluster_for_the_next_time() {
+    scene(5).run(async |s| {
+        cluster(s, 2).await;
         lose(s).await;
-        let apart = async |host: &Arc<Host>, why: &str, nodes: usize| {
-            let done = rebuild(s, host, true).await;
-            assert_eq!(done.restored.len(), nodes, "{done:#?}");
-            for r in &done.restored {
-                let but = r.but.as_ref().unwrap();
-                assert!(but.contains(&id.to_string()) && but.contains(why), "{but}");
-                assert_eq!((&r.tenant, r.part_of), (&s.alice.tenant, None));
-            }
-        };
         let (host, _) = anew(s);
+        load(s, &host, &body()).await;
+        let before = s.cloud.count(Verb::Observe);
+        rebuild(s, &host, false).await;
+        let calls = s.cloud.count(Verb::Observe) - before;
+        // The last ones ask the three nodes, one by one: the master and slaves.
+        for nth in calls - 2..=calls {
+            let (host, store) = anew(s);
+            load(s, &host, &body()).await;
+            let fault = Fault::Refused(ErrorKind::Unavailable);
+            s.cloud.inject(Rule::next(Verb::Observe, fault).nth(nth));
+            let none = rebuild(s, &host, true).await;
+            assert_eq!((none.restored.len(), none.left.len()), (0, 3), "{none:#?}");
+            assert_eq!(records(&store).await, []);
+            let done = rebuild(s, &host, true).await;
+            assert_eq!((done.restored.len(), done.left.len()), (4, 0), "{done:#?}");
+        }
+    });
+}
+
+#[test]
+fn a_cluster_waits_until_its_implementation_is_loaded() {
+    scene(6).run(async |s| {
+        cluster(s, 1).await;
+        lose(s).await;
+        let (host, store) = anew(s);
         let mut other = body();
         other["outputs"] = json!({});
         load(s, &host, &other).await;
-        apart(&host, "no implementation of \"hadoop\"", 2).await;
+        let none = rebuild(s, &host, true).await;
+        assert_eq!((none.restored.len(), none.left.len()), (0, 2), "{none:#?}");
+        let why = &none.left[0].why;
+        assert!(why.contains("no implementation of \"hadoop\""), "{why}");
+        assert_eq!(records(&store).await, []);
 
+        let text = body().to_string();
+        let new = NewImplementation::new("hadoop", NODES_API, MEDIA_TYPE, &text);
+        let catalog = host.catalog();
+        catalog.add_implementation(&s.operator, new).await.unwrap();
+        let done = rebuild(s, &host, true).await;
+        assert_eq!((done.restored.len(), done.left.len()), (3, 0), "{done:#?}");
+    });
+}
+
+#[test]
+fn of_two_rebuilds_at_once_one_restores_and_neither_tells_of_orphans() {
+    for seed in 7..12 {
+        scene(seed).run(async |s| {
+            cluster(s, 2).await;
+            lose(s).await;
+            let (host, store) = anew(s);
+            load(s, &host, &body()).await;
+            let (a, b) = join(rebuild(s, &host, true), rebuild(s, &host, true)).await;
+            let restored = a.restored.len() + b.restored.len();
+            assert_eq!(restored, 4, "seed {seed}: {a:#?} {b:#?}");
+            assert_eq!((a.left.len(), b.left.len()), (0, 0), "{a:#?} {b:#?}");
+            assert_eq!(records(&store).await.len(), 4);
+        });
+    }
+}
+
+#[test]
+fn nodes_of_a_cluster_without_a_master_are_resources_of_their_own_with_its_lease() {
+    scene(4).run(async |s| {
+        let id = cluster(s, 1).await;
+        let live = s.clusters().get(&s.alice, id).await.unwrap();
+        let until = live.record().holds[0].until;
+        assert!(until.is_some());
+        lose(s).await;
         s.cloud
             .vanish("cellar", &thing(s, "master", 1), s.world.now());
         let (host, store) = anew(s);
         load(s, &host, &body()).await;
-        apart(&host, "its master was not found", 1).await;
+        let done = rebuild(s, &host, true).await;
+        assert_eq!((done.restored.len(), done.left.len()), (1, 0), "{done:#?}");
+        let lone = &done.restored[0];
+        let but = lone.but.as_ref().unwrap();
+        assert!(but.contains(&id.to_string()), "{but}");
+        assert!(but.contains("its master was not found"), "{but}");
+        assert_eq!((&lone.tenant, lone.part_of), (&s.alice.tenant, None));
+        assert_eq!((&lone.user, lone.until), (&s.alice.user, until));
         work(s, &host);
         s.world.sleep(LIMIT).await;
         let node = records(&store).await.remove(0);
