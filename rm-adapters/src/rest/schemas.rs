@@ -1,8 +1,8 @@
 //! The schemas of what is sent and answered.
 
 use rm_core::backend::Phase;
-use rm_core::life::State;
 pub(super) use rm_core::clusters::MOST_SLAVES;
+use rm_core::life::State;
 use rm_core::operations::OperationState;
 use rm_core::orphans::Verdict;
 use rm_core::outbox::CallbackState;

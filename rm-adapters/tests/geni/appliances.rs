@@ -36,7 +36,10 @@ async fn what_surrounds_a_cluster_is_not_for_experimenters_to_choose() {
     for answer in [slice.create(&asked).await, slice.allocate(&asked).await] {
         assert_eq!(code(&answer), 1, "{answer:?}");
         let said = output(&answer);
-        assert!(said.contains("\"b\"") && said.contains("\"image\""), "{said}");
+        assert!(
+            said.contains("\"b\"") && said.contains("\"image\""),
+            "{said}"
+        );
     }
     let kept = lab.host.store().resources(&By::All, None, 10).await;
     assert_eq!(kept.unwrap().items, []);

@@ -25,7 +25,13 @@ use super::table::refused;
 
 /// An appliance of a master and slaves that are told where it is.
 pub(super) async fn appliance(lab: &Lab, name: &str) {
-    made_of(lab, name, "debian", &serde_json::json!({"greeting": "hello"})).await;
+    made_of(
+        lab,
+        name,
+        "debian",
+        &serde_json::json!({"greeting": "hello"}),
+    )
+    .await;
 }
 
 /// The same of another image, and with other parameters.

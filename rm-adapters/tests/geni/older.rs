@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rm_adapters::geni::{lift_shutdown, shut_slices};
 use rm_adapters::geni::xmlrpc::Value;
+use rm_adapters::geni::{lift_shutdown, shut_slices};
 use rm_core::Caller;
 use rm_core::model::Json;
 use rm_core::record::Document;

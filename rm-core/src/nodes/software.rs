@@ -265,7 +265,11 @@ mod tests {
         }
         // What quoting adds is counted, too.
         let quotes = [script("a", "user_data", &"'".repeat(20 << 10))];
-        assert!(Software::new(&quotes, &BTreeMap::new()).check(&run).is_err());
+        assert!(
+            Software::new(&quotes, &BTreeMap::new())
+                .check(&run)
+                .is_err()
+        );
     }
 
     #[test]

@@ -230,7 +230,10 @@ fn a_parameter_in_the_environment_is_one_word_to_the_shell() {
     let node = body.node(&slot("slave", 1), &spec, image(), None).unwrap();
     assert_eq!(
         node.boot_commands,
-        [r"export GREETING=''\''; reboot; $(id)'", "echo \"$GREETING\""]
+        [
+            r"export GREETING=''\''; reboot; $(id)'",
+            "echo \"$GREETING\""
+        ]
     );
 }
 
