@@ -128,7 +128,8 @@ pub(crate) fn choose(
         }
         let mut addresses = interface.addresses.clone();
         if addresses.is_empty() {
-            let pools: Vec<&Pool> = site.pools.iter().filter(|p| is_for(p, &bridge)).collect();
+            let fits = |pool: &&Pool| is_for(site, pool, &bridge);
+            let pools: Vec<&Pool> = site.pools.iter().filter(fits).collect();
             for four in [true, false] {
                 let family = pools.iter().filter(|p| p.first.is_ipv4() == four);
                 addresses.extend(free(&format!("{name}/{at}"), family.copied(), taken)?);
@@ -156,7 +157,7 @@ pub(crate) fn nics(given: &[NodeInterface], site: &SiteConfig) -> Vec<Nic> {
             let pool = site
                 .pools
                 .iter()
-                .find(|p| is_for(p, &nic.bridge) && network(p, address.ip))?;
+                .find(|p| is_for(site, p, &nic.bridge) && network(p, address.ip))?;
             // A guest has one way out a family.
             routed.insert(address.ip.is_ipv4()).then_some(pool.gateway?)
         };
@@ -189,7 +190,7 @@ pub(crate) fn room(wanted: &[Interface], site: &SiteConfig, taken: &Taken) -> Op
         .filter_map(|i| i.bridge.as_deref().or(site.bridge.as_deref()))
         .collect();
     let from = |on: &[&str], four: bool| -> Option<u64> {
-        let of = |p: &Pool, bridge: &str| p.first.is_ipv4() == four && is_for(p, bridge);
+        let of = |p: &Pool, bridge: &str| p.first.is_ipv4() == four && is_for(site, p, bridge);
         let pools = || site.pools.iter().filter(|p| on.iter().any(|b| of(p, b)));
         let all: u128 = pools().filter_map(size).fold(0, u128::saturating_add);
         let used = taken
@@ -269,8 +270,15 @@ fn is_taken(what: &str) -> Error {
     .advice("ask for another one, or for none and take what is free")
 }
 
-fn is_for(pool: &Pool, bridge: &str) -> bool {
-    !is_link(bridge) && pool.bridge.as_deref().is_none_or(|of| of == bridge)
+/// Whether a pool's addresses are for interfaces on a bridge. One that names no
+/// bridge has none for a VLAN, which is another network than the usual one.
+fn is_for(site: &SiteConfig, pool: &Pool, bridge: &str) -> bool {
+    let is_vlan = || site.vlans.iter().any(|vlan| vlan.bridge == bridge);
+    match &pool.bridge {
+        _ if is_link(bridge) => false,
+        Some(of) => of == bridge,
+        None => site.bridge.as_deref() == Some(bridge) || !is_vlan(),
+    }
 }
 
 /// How many addresses; none where the ends are of two families or swapped.
@@ -326,6 +334,30 @@ mod tests {
             pools,
             ..SiteConfig::default()
         }
+    }
+
+    #[test]
+    fn an_interface_in_a_vlan_gets_no_address_of_the_usual_network() {
+        let mut site = site(vec![pool("10.0.0.10", "10.0.0.250", 24)]);
+        site.vlans.push(crate::config::Vlan {
+            number: 10,
+            on: None,
+            bridge: "br0v10".to_owned(),
+        });
+        let given = |site: &SiteConfig, bridge: &str| {
+            let wanted = Interface {
+                bridge: Some(bridge.to_owned()),
+                ..Interface::default()
+            };
+            let mut nics = choose("a", &[wanted], site, &mut Taken::default()).unwrap();
+            nics.remove(0).addresses.len()
+        };
+        let on = ["br0", "br1", "br0v10"];
+        assert_eq!(on.map(|bridge| given(&site, bridge)), [1, 1, 0]);
+        let mut own = pool("10.0.10.10", "10.0.10.250", 24);
+        own.bridge = Some("br0v10".to_owned());
+        site.pools.push(own);
+        assert_eq!(on.map(|bridge| given(&site, bridge)), [1, 1, 1]);
     }
 
     #[test]

@@ -89,7 +89,7 @@ pub struct Pool {
     /// Where other networks are reached.
     #[serde(default)]
     pub gateway: Option<IpAddr>,
-    /// The bridge that they are for; every one where absent.
+    /// The bridge that they are for; every one that is no VLAN where absent.
     #[serde(default)]
     pub bridge: Option<String>,
 }
@@ -107,7 +107,7 @@ pub(crate) fn schema() -> Value {
             "last": text("the last address"),
             "prefix": {"type": "integer", "minimum": 0, "maximum": 128, "description": "the length of the network's prefix"},
             "gateway": text("where other networks are reached"),
-            "bridge": text("the bridge that they are for; every one where absent"),
+            "bridge": text("the bridge that they are for; every one that is no VLAN where absent"),
         },
     });
     let vlan = json!({
