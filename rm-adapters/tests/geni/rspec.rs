@@ -430,3 +430,14 @@ fn a_large_request_is_read_as_it_was_made() {
     let printed = rspec.print();
     assert_eq!(Rspec::parse(&printed).unwrap(), rspec);
 }
+
+/// What was undeclared is declared in the print, before all attributes, as it
+/// stays when that is read and printed once more.
+#[test]
+fn prefixes_that_nobody_declared_are_printed_the_same_ever_after() {
+    let namespace = "http://www.geni.net/resources/rspec/3";
+    let given = format!("<rspec p:x='1' type='request' q:y='2' p:z='3' xmlns='{namespace}'/>");
+    let printed = Rspec::parse(&given).unwrap().print();
+    assert!(printed.contains("q:y=\"2\""), "{printed}");
+    assert_eq!(Rspec::parse(&printed).unwrap().print(), printed);
+}

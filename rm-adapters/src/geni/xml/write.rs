@@ -16,6 +16,9 @@ pub(crate) struct Writer {
     open: Vec<usize>,
     /// A start tag that is not closed yet.
     started: bool,
+    /// Where its next declaration goes: before all attributes, as it will be when
+    /// what was printed is read and printed again.
+    declares_at: usize,
 }
 
 impl Writer {
@@ -145,6 +148,7 @@ impl Writer {
             self.out.push(':');
         }
         self.out.push_str(local);
+        self.declares_at = self.out.len();
         self.open.push(self.scope.len());
         self.started = true;
     }
@@ -178,11 +182,16 @@ impl Writer {
         if bound.iter().any(|(p, _)| **p == *prefix) || self.lookup(prefix) == &**uri {
             return;
         }
-        if prefix.is_empty() {
-            self.attribute("xmlns", Some(uri));
-        } else {
-            self.attribute(&format!("xmlns:{prefix}"), Some(uri));
+        let mut declaration = String::from(" xmlns");
+        if !prefix.is_empty() {
+            declaration.push(':');
+            declaration.push_str(prefix);
         }
+        declaration.push_str("=\"");
+        escape(uri, true, &mut declaration);
+        declaration.push('"');
+        self.out.insert_str(self.declares_at, &declaration);
+        self.declares_at += declaration.len();
         self.scope.push((Box::from(prefix), Arc::clone(uri)));
     }
 
