@@ -78,9 +78,10 @@ mod tests {
     }
 
     #[test]
-    fn the_time_of_a_process_does_not_go_back() {
+    fn the_time_of_a_process_grows_with_its_work() {
         let own = std::process::id();
         let before = processor_of(own).unwrap();
-        assert!(processor_of(own).unwrap() >= before);
+        // To ask is work, too; a tick is some hundred times that.
+        assert!((0..1_000_000).any(|_| processor_of(own).unwrap() > before));
     }
 }
