@@ -216,11 +216,9 @@ impl Rpc {
         peer: &Certificate,
         arguments: &[Value],
     ) -> Result<Answer, Refusal> {
-        let slice = slice_urn(arguments.first())?;
-        let brought = credentials(arguments.get(1))?;
         let options = Options::of(arguments.get(2))?;
-        let by = self
-            .permit(peer, brought, options, &slice, Operation::Shutdown)
+        let (slice, by) = self
+            .on_slice(peer, arguments, options, Operation::Shutdown)
             .await?;
         let member = by.member.as_ref().map_or("nobody", Urn::as_str);
         let call = self.on(&slice, &by);
@@ -237,6 +235,22 @@ impl Rpc {
             }
         };
         Ok(Answer::from(Value::Bool(true)).changing(&slice, &by, ended))
+    }
+
+    /// What a call on a slice begins with: on which, and by what it is granted.
+    async fn on_slice(
+        &self,
+        peer: &Certificate,
+        arguments: &[Value],
+        options: Options<'_>,
+        operation: Operation,
+    ) -> Result<(Urn, Permitted)> {
+        let slice = slice_urn(arguments.first())?;
+        let brought = credentials(arguments.get(1))?;
+        let by = self
+            .permit(peer, brought, options, &slice, operation)
+            .await?;
+        Ok((slice, by))
     }
 
     /// The adapter of a contract.

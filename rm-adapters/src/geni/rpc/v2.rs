@@ -3,7 +3,7 @@
 use rm_core::Result;
 use rm_core::env::Timestamp;
 
-use super::arguments::{Brought, Options, credentials, slice_urn, text, users};
+use super::arguments::{Brought, Options, text, users};
 use super::list::document;
 use super::{Answer, Rpc, Urn, Value};
 use crate::geni::credentials::{Certificate, Operation};
@@ -16,13 +16,11 @@ impl Rpc {
         peer: &Certificate,
         arguments: &[Value],
     ) -> Result<Answer, Refusal> {
-        let slice = slice_urn(arguments.first())?;
-        let brought = credentials(arguments.get(1))?;
         let rspec = text(arguments.get(2), "RSpec")?;
         let users = users(arguments.get(3))?;
         let options = Options::of(arguments.get(4))?;
-        let by = self
-            .permit(peer, brought, options, &slice, Operation::Create)
+        let (slice, by) = self
+            .on_slice(peer, arguments, options, Operation::Create)
             .await?;
         let slices = self.adapter::<dyn SliceV2>()?;
         let made = slices.create(&self.on(&slice, &by), rspec, &users).await?;
@@ -35,11 +33,9 @@ impl Rpc {
         peer: &Certificate,
         arguments: &[Value],
     ) -> Result<Answer, Refusal> {
-        let slice = slice_urn(arguments.first())?;
-        let brought = credentials(arguments.get(1))?;
         let options = Options::of(arguments.get(2))?;
-        let by = self
-            .permit(peer, brought, options, &slice, Operation::Look)
+        let (slice, by) = self
+            .on_slice(peer, arguments, options, Operation::Look)
             .await?;
         let slices = self.adapter::<dyn SliceV2>()?;
         let told = slices.status(&self.on(&slice, &by)).await?;
@@ -90,13 +86,11 @@ impl Rpc {
         peer: &Certificate,
         arguments: &[Value],
     ) -> Result<Answer, Refusal> {
-        let slice = slice_urn(arguments.first())?;
-        let brought = credentials(arguments.get(1))?;
         let asked = text(arguments.get(2), "expiration time")?;
         let options = Options::of(arguments.get(3))?;
         let as_long = options.flag("geni_extend_alap")?;
-        let by = self
-            .permit(peer, brought, options, &slice, Operation::Renew)
+        let (slice, by) = self
+            .on_slice(peer, arguments, options, Operation::Renew)
             .await?;
         let asked = Ends::read(self.host.env().now(), "the expiration time", asked)?;
         let slices = self.adapter::<dyn SliceV2>()?;
@@ -113,11 +107,9 @@ impl Rpc {
         peer: &Certificate,
         arguments: &[Value],
     ) -> Result<Answer, Refusal> {
-        let slice = slice_urn(arguments.first())?;
-        let brought = credentials(arguments.get(1))?;
         let options = Options::of(arguments.get(2))?;
-        let by = self
-            .permit(peer, brought, options, &slice, Operation::Delete)
+        let (slice, by) = self
+            .on_slice(peer, arguments, options, Operation::Delete)
             .await?;
         let slices = self.adapter::<dyn SliceV2>()?;
         let told = slices.delete(&self.on(&slice, &by)).await?;

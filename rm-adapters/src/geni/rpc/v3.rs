@@ -4,7 +4,7 @@ use rm_core::clusters::MOST_SLAVES;
 use rm_core::{Error, ErrorKind, Result};
 
 use super::allow::Permitted;
-use super::arguments::{Options, about, credentials, slice_urn, text, users};
+use super::arguments::{Options, about, credentials, text, users};
 use super::list::document;
 use super::{Answer, Rpc, Urn, Value};
 use crate::geni::credentials::{Certificate, Operation};
@@ -36,12 +36,10 @@ impl Rpc {
         peer: &Certificate,
         arguments: &[Value],
     ) -> Result<Answer, Refusal> {
-        let slice = slice_urn(arguments.first())?;
-        let brought = credentials(arguments.get(1))?;
         let rspec = text(arguments.get(2), "RSpec")?;
         let options = Options::of(arguments.get(3))?;
-        let by = self
-            .permit(peer, brought, options, &slice, Operation::Create)
+        let (slice, by) = self
+            .on_slice(peer, arguments, options, Operation::Create)
             .await?;
         let end = options.time("geni_end_time", self.host.env().now())?;
         let slices = self.adapter::<dyn SliceV3>()?;
