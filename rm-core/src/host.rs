@@ -36,6 +36,8 @@ use crate::secret::{Sealer, Unsealed};
 use crate::signal::Subscription;
 use crate::store::{Batch, MemoryStore, Outcome, Refusal, Store};
 
+mod aside;
+
 /// What everything in core shares. Managers and the engine hold it; it holds
 /// neither.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! Calls on a slice while the engine is at work on it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,7 +11,7 @@ use rm_core::event::Event;
 use rm_core::id::InstanceId;
 use rm_core::record::{Document, ResourceRecord};
 use rm_core::store::{
-    Account, Batch, By, Claim, Cursor, Due, Expect, Key, Outcome, Page, Store, Versioned,
+    Account, Batch, By, Claim, Cursor, Due, Expect, Fence, Key, Outcome, Page, Store, Versioned,
 };
 use rm_core::{ResourceId, Result};
 
@@ -31,6 +31,9 @@ pub(super) struct Restless {
     each: AtomicUsize,
     /// How many of such batches there were.
     tried: AtomicUsize,
+    /// Whether an engine is at work that writes all that is due before each such
+    /// batch, so that it is due again.
+    busy: AtomicBool,
     /// Before so many of the batches with a slice that is written again.
     slices: AtomicUsize,
     /// How many texts of requests were read, are being read, and were at the most
@@ -45,31 +48,43 @@ impl Restless {
             left: AtomicUsize::new(times),
             each: AtomicUsize::new(1),
             tried: AtomicUsize::new(0),
+            busy: AtomicBool::new(false),
             slices: AtomicUsize::new(0),
             texts: Default::default(),
         })
     }
 
     /// The rows that are written again, others each time.
-    fn rows(&self, batch: &Batch) -> Vec<ResourceId> {
-        let rows: Vec<ResourceId> = batch
-            .expect
-            .iter()
-            .filter_map(|expect| match expect {
-                Expect::Version(Key::Resource(id), _) => Some(*id),
-                _ => None,
-            })
-            .collect();
-        if rows.len() < 2 {
+    fn rows(&self, rows: &[ResourceId]) -> Vec<ResourceId> {
+        if rows.is_empty() {
             return Vec::new();
         }
-        self.tried.fetch_add(1, Ordering::SeqCst);
         let Some(left) = one_less(&self.left) else {
             return Vec::new();
         };
         let each = self.each.load(Ordering::SeqCst);
         let places = (0..each).map(|n| (left + n * rows.len() / each) % rows.len());
         places.map(|at| rows[at]).collect()
+    }
+
+    /// What an engine does that never comes to an end.
+    async fn work(&self) -> Result<()> {
+        let engine = InstanceId(uuid::Uuid::nil());
+        let minute = Duration::from_secs(60);
+        for claim in self.of.claim(engine, minute, 1000, &[]).await? {
+            let row = claim.row;
+            let fence = Fence {
+                resource: row.record.id,
+                epoch: claim.epoch,
+            };
+            let written = Batch {
+                fence: vec![fence],
+                resources: vec![(row.record, Due::Release(Timestamp::from_millis(0)))],
+                ..Batch::default()
+            };
+            self.of.commit(written).await?;
+        }
+        Ok(())
     }
 
     /// The slice that is written again.
@@ -79,6 +94,19 @@ impl Restless {
             _ => None,
         })?;
         one_less(&self.slices).map(|_| slice.clone())
+    }
+}
+
+/// The resources of a batch that expects more than one as it was.
+fn several(batch: &Batch) -> Vec<ResourceId> {
+    let rows = batch.expect.iter().filter_map(|expect| match expect {
+        Expect::Version(Key::Resource(id), _) => Some(*id),
+        _ => None,
+    });
+    let rows: Vec<ResourceId> = rows.collect();
+    match rows.len() {
+        0 | 1 => Vec::new(),
+        _ => rows,
     }
 }
 
@@ -136,7 +164,14 @@ impl Store for Restless {
     }
 
     async fn commit(&self, batch: Batch) -> Result<Outcome> {
-        for id in self.rows(&batch) {
+        let several = several(&batch);
+        if !several.is_empty() {
+            self.tried.fetch_add(1, Ordering::SeqCst);
+            if self.busy.load(Ordering::SeqCst) {
+                self.work().await?;
+            }
+        }
+        for id in self.rows(&several) {
             let row = self.of.resource(id).await?.unwrap();
             let faster = Batch {
                 expect: vec![Expect::Version(Key::Resource(id), row.version)],
@@ -219,6 +254,28 @@ async fn calls_on_a_slice_go_through_however_often_the_engine_is_faster_on_its_s
         // As often as somebody was faster, and once more.
         assert_eq!(store.tried.load(Ordering::SeqCst), 61, "{method}");
     }
+    assert_eq!(code(&slice.all("Status").await), 12);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_goes_through_while_the_engine_writes_all_that_is_due_without_pause() {
+    let mut lab = lab("restless-busy").await;
+    value(&Slice::of(&lab, "s").create(&many(40)).await);
+    let store = restless(&mut lab, 0).await;
+    store.busy.store(true, Ordering::SeqCst);
+    let slice = Slice::of(&lab, "s");
+    let renewed = Value::text("2026-11-25T20:00:00Z");
+    let arguments = vec![slice.urns(), slice.proof(), renewed, none()];
+    let renewed = slivers(&value(&slice.call(3, "Renew", arguments).await));
+    assert_eq!(renewed.len(), 40);
+    let tried = store.tried.swap(0, Ordering::SeqCst);
+    assert!((2..10).contains(&tried), "{tried}");
+    assert_eq!(slivers(&value(&slice.act("geni_stop").await)).len(), 40);
+    // What was set aside for that is worked on as ever.
+    store.busy.store(false, Ordering::SeqCst);
+    lab.start_engine();
+    slice.comes_to("geni_notready").await;
+    assert_eq!(slivers(&value(&slice.all("Delete").await)).len(), 40);
     assert_eq!(code(&slice.all("Status").await), 12);
 }
 
