@@ -118,18 +118,25 @@ impl Operational {
     }
 
     /// Where it goes by itself: when that went well or not, and what it is
-    /// then.
+    /// then. What its host refuses is taken back, so that it is as before, and
+    /// what it takes and cannot do has failed.
     fn waits(self) -> &'static [(&'static str, Self)] {
         match self {
-            Self::Configuring | Self::ReadyBusy => &[
+            Self::Configuring => &[
                 ("geni_success", Self::Ready),
+                ("geni_failure", Self::Failed),
+                ("geni_failure", Self::NotReady),
+            ],
+            Self::ReadyBusy => &[
+                ("geni_success", Self::Ready),
+                ("geni_failure", Self::Ready),
                 ("geni_failure", Self::Failed),
             ],
             Self::Stopping => &[
                 ("geni_success", Self::NotReady),
+                ("geni_failure", Self::Ready),
                 ("geni_failure", Self::Failed),
             ],
-            // What its host refuses is taken back.
             Self::UpdatingUsers => &[("geni_success", Self::Ready), ("geni_failure", Self::Ready)],
             _ => &[],
         }

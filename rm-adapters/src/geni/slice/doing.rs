@@ -18,7 +18,7 @@ use super::{
 use crate::geni::Urn;
 use crate::geni::rspec::Rspec;
 use crate::geni::sliver::{Deed, GeniSliver, Refusal, SliverTerms};
-use crate::geni::states::{Allocation, Operational};
+use crate::geni::states::{Action, Allocation, Operational};
 
 /// How a request is granted.
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +45,8 @@ pub(super) struct Done {
     until: Option<Timestamp>,
     /// Why what was asked for was not done with it.
     error: Option<Error>,
+    /// Whether who logs in to it can be changed while it runs.
+    changes_users: bool,
 }
 
 impl Done {
@@ -56,6 +58,7 @@ impl Done {
             until: until(&record).or_else(|| until(have.sliver.record())),
             record,
             error,
+            changes_users: have.sliver.family().has(Action::UpdateUsers),
         }
     }
 
@@ -75,6 +78,7 @@ impl Done {
                 until: until(record),
                 record: Arc::clone(record),
                 error: None,
+                changes_users: false,
             })
             .collect()
     }
@@ -89,6 +93,11 @@ impl Done {
             ),
             None if standing.operational == Operational::Failed => self.record.reason.clone(),
             None => match self.record.taken_back() {
+                // The host wants what was before, and nobody looks into the guest.
+                Some(why) if self.changes_users => format!(
+                    "the last change was refused: {why}; where it was of users, some of their \
+                     keys may be in or out: ask for the same users once more"
+                ),
                 Some(why) => format!("the last change was refused: {why}"),
                 None => String::new(),
             },

@@ -205,7 +205,7 @@ pub(in crate::geni) fn extension<'a>(
                 );
             }
         }
-        for (when, next) in state.waits() {
+        for (when, next) in state.waits().iter().filter(|(_, next)| family.knows(*next)) {
             element = element.holding(new("wait").with("type", when).with("next", next.as_str()));
         }
         told = told.holding(element.holding(new("description").saying(state.meaning())));
@@ -281,6 +281,17 @@ mod tests {
         let start = (Some("geni_start"), Some("geni_ready"));
         let resize = (Some("cluster_resize"), Some("geni_ready_busy"));
         assert_eq!(actions, [start, resize]);
+        // Another size that its site refuses is taken back; a cluster never stands
+        // still, so that none becomes what nobody tells of.
+        let fails = |of: &str| -> Vec<String> {
+            let waits = state(of).unwrap().elements();
+            waits
+                .filter(|e| e.attribute("type") == Some("geni_failure"))
+                .map(|e| e.attribute("next").unwrap().to_owned())
+                .collect()
+        };
+        assert_eq!(fails("geni_ready_busy"), ["geni_ready", "geni_failed"]);
+        assert_eq!(fails("geni_configuring"), ["geni_failed"]);
     }
 
     #[test]
