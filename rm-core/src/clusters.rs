@@ -31,11 +31,16 @@ mod prepare;
 use choose::Candidate;
 use idempotency::Got;
 pub(crate) use idempotency::{IDEMPOTENCY, day};
-pub use prepare::{ClusterTerms, MadeBy};
+pub use prepare::{ClusterTerms, MadeBy, Unprepared};
 
 /// The most slaves that anybody may ask for; quotas are usually smaller. Adapters
 /// hold what they read against it.
 pub const MOST_SLAVES: u64 = 10_000;
+
+/// So many bytes the parameters of one request may have together, with their
+/// names: they are kept with the cluster, and read whenever anything is done with
+/// it. Adapters hold what they read against it, too.
+pub const MOST_PARAMETERS: usize = 64 << 10;
 
 /// What an Operation Manager asks for.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -121,6 +126,9 @@ pub struct Considered {
     pub verdict: String,
     /// Why.
     pub why: String,
+    /// The stable code of the error for which it is refused, where there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
 }
 
 /// What a request would lead to.
@@ -214,6 +222,7 @@ impl<'a> Clusters<'a> {
                             revision: Some(cluster.spec()?.revision),
                             verdict: "chosen".to_owned(),
                             why: "a cluster of this tenant, appliance and site is there".to_owned(),
+                            code: None,
                         }];
                         return Ok(Created {
                             generation: cluster.record().generation,

@@ -4,15 +4,43 @@
 use std::fmt;
 
 use crate::caller::Caller;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::host::Core;
 use crate::record::ResourceRecord;
-use crate::store::Count;
+use crate::store::{Batch, Count};
 
 /// What a tenant's quota is charged with.
 pub(crate) fn quota_counts(core: &Core, who: &Caller, resources: i64, nodes: i64) -> [Count; 2] {
     let quota = core.policy.quota(&who.tenant);
     counts(&who.tenant.0, resources, nodes, quota.clusters, quota.nodes)
+}
+
+/// Refuses what the caller's quota does not allow as things stand, with what the
+/// batch is charged with already: for who would ask the world before it commits.
+/// The commit decides, for others are charged meanwhile.
+///
+/// # Errors
+///
+/// [`ErrorKind::Quota`], and where the store cannot be asked.
+pub(crate) async fn allows(
+    core: &Core,
+    who: &Caller,
+    (resources, nodes): (u64, u64),
+    batch: &Batch,
+) -> Result<()> {
+    let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    for count in quota_counts(core, who, signed(resources), signed(nodes)) {
+        let Some(at_most) = count.at_most else {
+            continue;
+        };
+        let charged = batch.counts.iter().filter(|c| c.counter == count.counter);
+        let by = charged.map(|c| c.by).fold(count.by, i64::saturating_add);
+        let value = core.store.counter(&count.counter).await?;
+        if by > 0 && value.saturating_add_signed(by) > at_most {
+            return Err(over_quota(&count.counter, value, at_most));
+        }
+    }
+    Ok(())
 }
 
 /// What is given back, or moved without a limit.

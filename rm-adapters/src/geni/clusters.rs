@@ -13,13 +13,13 @@
 //! </node>
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use rm_core::catalog::{Appliance, Implementation, Site, Target};
-use rm_core::clusters::{ClusterRequest, ClusterTerms, Reuse};
+use rm_core::clusters::{ClusterRequest, ClusterTerms, Reuse, Unprepared};
 use rm_core::model;
 use rm_core::record::ResourceRecord;
 use rm_core::registry::Adapter;
@@ -45,17 +45,20 @@ pub use told::CLUSTER;
 /// What RSpecs call the type of sliver.
 const TYPE: &str = "cluster";
 
-/// How many clusters one request asks for: for each of them the sites are asked
-/// for room, one after the other, and before any quota is.
+/// How many clusters one request asks for: sites are asked for room for each of
+/// them that is not like another.
 const CLUSTERS: usize = 16;
+
+/// Why a site refuses an appliance to which a request has to say more.
+const LACKS: &str = "missing-parameter";
 
 /// Offers the appliances of the catalog.
 #[derive(Debug)]
 pub struct ClusterSlivers {
     kinds: [Kind; 1],
     offered: bool,
-    /// The sites that have room for each appliance, by name.
-    roomy: Fresh<BTreeMap<CatalogId, Vec<String>>>,
+    /// What the sites said of each appliance.
+    now: Fresh<BTreeMap<CatalogId, Now>>,
 }
 
 impl ClusterSlivers {
@@ -64,7 +67,7 @@ impl ClusterSlivers {
         Self {
             kinds: [Kind::CLUSTER],
             offered,
-            roomy: Fresh::default(),
+            now: Fresh::default(),
         }
     }
 }
@@ -90,19 +93,39 @@ struct Offered {
     appliance: Appliance,
     /// The newest of each target that is enabled.
     made_by: Vec<Arc<Implementation>>,
-    /// The sites that have room, by name; absent where they were not asked.
-    roomy: Option<Vec<String>>,
+    /// What the sites said of it; absent where they were not asked.
+    now: Option<Now>,
+}
+
+/// At which sites an appliance can be had now, as it is made where nobody says
+/// more.
+#[derive(Debug, Clone, Default)]
+struct Now {
+    /// Those that have room, by name.
+    roomy: BTreeSet<String>,
+    /// Those at which a request has to say more, and what they say of that.
+    lacking: BTreeMap<String, String>,
+}
+
+impl Now {
+    /// Whether it is told of at a site, and why it cannot be had as it is there.
+    fn at(&self, site: &str) -> Option<Option<&str>> {
+        match self.lacking.get(site) {
+            Some(why) => Some(Some(why)),
+            None => self.roomy.contains(site).then_some(None),
+        }
+    }
 }
 
 impl Offered {
-    /// What it is made by at a site whose clusters are made of these media types;
-    /// one that is written for the site before one for its type.
-    fn at(&self, site: &Site, media: &[&str]) -> Option<&Implementation> {
-        if let Some(roomy) = &self.roomy
-            && !roomy.contains(&site.name)
-        {
-            return None;
-        }
+    /// What it is made by at a site whose clusters are made of these media types,
+    /// one that is written for the site before one for its type; and why it cannot
+    /// be had there unless a request says more.
+    fn at(&self, site: &Site, media: &[&str]) -> Option<(&Implementation, Option<&str>)> {
+        let lacks = match &self.now {
+            Some(now) => now.at(&site.name)?,
+            None => None,
+        };
         let fits = |i: &&Arc<Implementation>| match &i.target {
             Target::Site(id) => *id == site.id,
             Target::Api(api) => *api == site.api,
@@ -110,7 +133,7 @@ impl Offered {
         let mut fitting: Vec<&Arc<Implementation>> = self.made_by.iter().filter(fits).collect();
         fitting.sort_by_key(|i| matches!(i.target, Target::Api(_)));
         let first = fitting.first().filter(|i| media.contains(&&*i.media_type));
-        first.map(|i| &***i)
+        first.map(|i| (&***i, lacks))
     }
 }
 
@@ -128,7 +151,7 @@ async fn offered(call: &Call<'_>) -> Result<Vec<Offered>> {
             all.push(Offered {
                 appliance,
                 made_by,
-                roomy: None,
+                now: None,
             });
         }
         after = page.next;
@@ -140,22 +163,21 @@ async fn offered(call: &Call<'_>) -> Result<Vec<Offered>> {
     Ok(all)
 }
 
-/// The sites that have room for each of these.
-async fn roomy_for(
+/// What the sites say of each of these.
+async fn said_of(
     call: &Call<'_>,
     means: &Caller,
     all: &[Offered],
-) -> Result<BTreeMap<CatalogId, Vec<String>>> {
-    let asked = all.iter().map(|o| roomy(call, means, &o.appliance));
+) -> Result<BTreeMap<CatalogId, Now>> {
+    let asked = all.iter().map(|o| said(call, means, &o.appliance));
     let answers = join_all(asked).await;
     let each = all.iter().zip(answers);
-    each.map(|(offered, sites)| Ok((offered.appliance.id, sites?)))
+    each.map(|(offered, said)| Ok((offered.appliance.id, said?)))
         .collect()
 }
 
-/// The sites that have room for an appliance as it is made where nobody says
-/// more.
-async fn roomy(call: &Call<'_>, means: &Caller, appliance: &Appliance) -> Result<Vec<String>> {
+/// What the sites say of an appliance as it is made where nobody says more.
+async fn said(call: &Call<'_>, means: &Caller, appliance: &Appliance) -> Result<Now> {
     let request = ClusterRequest {
         appliance: appliance.name.clone(),
         reuse: Reuse::Never,
@@ -168,14 +190,18 @@ async fn roomy(call: &Call<'_>, means: &Caller, appliance: &Appliance) -> Result
         // One that nobody can have as it is takes no other off the list.
         Err(e) => {
             tracing::debug!(appliance = %appliance.name, error = %e, "cannot be had now");
-            return Ok(Vec::new());
+            return Ok(Now::default());
         }
     };
-    let there = plan.considered.into_iter();
-    Ok(there
-        .filter(|considered| considered.verdict != "refused")
-        .map(|considered| considered.site)
-        .collect())
+    let mut now = Now::default();
+    for considered in plan.considered {
+        if considered.verdict != "refused" {
+            now.roomy.insert(considered.site);
+        } else if considered.code.as_deref() == Some(LACKS) {
+            now.lacking.insert(considered.site, considered.why);
+        }
+    }
+    Ok(now)
 }
 
 /// Whether it is the store that did not answer, or not as it should.
@@ -207,10 +233,10 @@ impl GeniSliver for ClusterSlivers {
         let managers = managers.serving::<model::Cluster>(&Kind::CLUSTER)?;
         let mut all = offered(call).await?;
         if available {
-            let ask = roomy_for(call, means, &all);
-            let mut sites = self.roomy.answer(call, means, ask).await?;
+            let ask = said_of(call, means, &all);
+            let mut said = self.now.answer(call, means, ask).await?;
             for offered in &mut all {
-                offered.roomy = Some(sites.remove(&offered.appliance.id).unwrap_or_default());
+                offered.now = Some(said.remove(&offered.appliance.id).unwrap_or_default());
             }
         }
         let catalog = call.host.catalog();
@@ -223,9 +249,9 @@ impl GeniSliver for ClusterSlivers {
                 .collect();
             let mut there = Vec::new();
             for offered in &all {
-                if let Some(by) = offered.at(&site, &media) {
+                if let Some((by, lacks)) = offered.at(&site, &media) {
                     let slaves = catalog.default_slaves(by);
-                    there.push(told::appliance(&offered.appliance, by, slaves));
+                    there.push(told::appliance(&offered.appliance, by, slaves, lacks));
                 }
             }
             if there.is_empty() {
@@ -293,19 +319,17 @@ impl GeniSliver for ClusterSlivers {
         for node in nodes {
             asked.push(fit::request(node, &sites, terms.aggregate)?);
         }
+        let how = ClusterTerms {
+            means: terms.means,
+            until: Some(terms.until),
+            users: terms.users,
+            reserve: terms.reserve,
+        };
+        let clusters = call.host.clusters();
+        let prepared = clusters.prepare(call.who, &asked, &how, into).await;
+        let prepared = prepared.map_err(|why| refused(nodes, why))?;
         let mut made = Vec::with_capacity(nodes.len());
-        for (node, request) in nodes.iter().zip(asked) {
-            let name = node.client_id.as_deref().unwrap_or_default();
-            let how = ClusterTerms {
-                means: terms.means,
-                name: short(name).into_owned(),
-                until: Some(terms.until),
-                users: terms.users,
-                reserve: terms.reserve,
-            };
-            let clusters = call.host.clusters();
-            let prepared = clusters.prepare(call.who, &request, how, into).await;
-            let (id, _) = prepared.map_err(|e| refused(node, (nodes.len(), made.len()), e))?;
+        for (id, _) in prepared {
             let mut written = into.resources.iter().rev().map(|(record, _)| record);
             made.extend(written.find(|record| record.id == id).cloned());
         }
@@ -339,10 +363,12 @@ impl GeniSliver for ClusterSlivers {
     }
 }
 
-/// Why a cluster cannot be had, in the words of this contract. `asked` and `had`
-/// count the clusters of the request.
-fn refused(node: &Node, (asked, had): (usize, usize), e: Error) -> Refusal {
-    let who = named(node);
+/// Why clusters cannot be had, in the words of this contract.
+fn refused(nodes: &[&Node], Unprepared { at, error: e }: Unprepared) -> Refusal {
+    let (asked, had) = (nodes.len(), at.unwrap_or_default());
+    let Some(who) = at.and_then(|at| nodes.get(at)).map(|node| named(node)) else {
+        return e.into();
+    };
     let again = |kind: ErrorKind, code: &'static str| {
         let next = e.next().unwrap_or_default();
         Error::new(kind, format!("{who}: {}", e.what()))

@@ -220,7 +220,7 @@ pub(super) fn resources() -> Map<String, Value> {
         "CallbackList": list("Callback"),
         "Considered": open(&["site", "verdict", "why"], &json!({
             "site": text(), "revision": {"type": "integer"},
-            "verdict": {"enum": ["chosen", "next", "refused"]}, "why": text(),
+            "verdict": {"enum": ["chosen", "next", "refused"]}, "why": text(), "code": text(),
         })),
         "Plan": open(&["considered", "quota_left"], &json!({
             "considered": {"type": "array", "items": reference("Considered")},

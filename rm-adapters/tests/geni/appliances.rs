@@ -1,26 +1,14 @@
 //! What a request may say of the appliances that it asks for.
 
-use rm_adapters::geni::CLUSTER;
 use rm_adapters::geni::xmlrpc::Value;
-use rm_core::Caller;
-use rm_core::catalog::{NewAppliance, NewImage, NewImplementation};
+use rm_core::catalog::{NewAppliance, NewCredential, NewImage, NewImplementation, NewSite};
 use rm_core::nodes::MEDIA_TYPE;
 use rm_core::store::{Batch, By, Key};
+use rm_core::{Caller, Tenant};
 
-use super::clusters::{charged, cluster, made_of, web, with_web};
+use super::clusters::{charged, given, made_of, web, with_web};
 use super::lab::{code, options, sfa};
 use super::slice::{Slice, request, value};
-
-/// A cluster of an appliance that is given this parameter.
-fn given(appliance: &str, name: &str, to: &str) -> String {
-    request(&cluster(
-        "b",
-        &format!(
-            "appliance=\"{appliance}\"><c:parameter xmlns:c=\"{CLUSTER}\" name=\"{name}\" \
-             value=\"{to}\"/></c:cluster>"
-        ),
-    ))
-}
 
 fn output(answer: &Value) -> &str {
     answer.get("output").and_then(Value::as_text).unwrap()
@@ -46,6 +34,35 @@ async fn what_surrounds_a_cluster_is_not_for_experimenters_to_choose() {
     assert_eq!(charged(&slice).await, 0);
     // What the appliance declares as its own is for them.
     value(&slice.allocate(&given("any", "greeting", "hi")).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_site_says_itself_is_not_for_experimenters_to_choose_there() {
+    let lab = with_web("appliance-site").await;
+    let operator = Caller::operator("root", "ops");
+    let catalog = lab.host.catalog();
+    let site = NewSite {
+        defaults: [("greeting".to_owned(), "of the operator".into())].into(),
+        ..NewSite::new("shelf", "sim", "sim://shelf")
+    };
+    catalog.add_site(&operator, site).await.unwrap();
+    let means = NewCredential {
+        tenant: Some(Tenant("lab:one".to_owned())),
+        ..NewCredential::new("shelf", "shelf", serde_json::json!({"account": "geni"}))
+    };
+    catalog.add_credential(&operator, means).await.unwrap();
+    let slice = Slice::of(&lab, "s");
+    let at = |component: &str| {
+        let placed = format!("client_id=\"b\" component_name=\"{component}\"");
+        given("web", "greeting", "hi").replace("client_id=\"b\"", &placed)
+    };
+    for asked in [given("web", "greeting", "hi"), at("shelf")] {
+        let answer = slice.allocate(&asked).await;
+        assert_eq!(code(&answer), 1, "{answer:?}");
+        assert!(output(&answer).contains("\"greeting\""), "{answer:?}");
+    }
+    assert_eq!(charged(&slice).await, 0);
+    value(&slice.allocate(&at("rack")).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

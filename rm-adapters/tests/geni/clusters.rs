@@ -4,23 +4,18 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use rm_adapters::geni::rspec::{Kind, Rspec, faults};
-use rm_adapters::geni::states::OPSTATE;
+use rm_adapters::geni::rspec::Rspec;
 use rm_adapters::geni::xmlrpc::Value;
-use rm_adapters::geni::{
-    CLUSTER, ClusterSlivers, Element, GeniSliver, NodeSlivers, register, register_with,
-};
+use rm_adapters::geni::{CLUSTER, ClusterSlivers, Element, GeniSliver, NodeSlivers, register_with};
+use rm_core::Caller;
 use rm_core::catalog::{NewAppliance, NewImplementation};
 use rm_core::nodes::MEDIA_TYPE;
-use rm_core::registry::Registries;
 use rm_core::store::{Batch, By, Key};
-use rm_core::{Caller, ErrorKind};
-use rm_testkit::{Fault, Rule, SimConfig, Verb};
 
 use super::complaints::{output, reason};
-use super::lab::{Lab, code, lab, lab_at, options, sfa};
+use super::lab::{Lab, code, lab, options};
 use super::rspec::fits;
-use super::slice::{Slice, link, manifest, none, request, slivers, states, value};
+use super::slice::{Slice, manifest, none, request, slivers, states, value};
 use super::table::refused;
 
 /// An appliance of a master and slaves that are told where it is.
@@ -79,6 +74,17 @@ pub(super) fn cluster(name: &str, said: &str) -> String {
 
 pub(super) fn web(name: &str, slaves: u32) -> String {
     cluster(name, &format!("appliance=\"web\" slaves=\"{slaves}\"/>"))
+}
+
+/// A cluster of an appliance that is given this parameter.
+pub(super) fn given(appliance: &str, name: &str, to: &str) -> String {
+    request(&cluster(
+        "b",
+        &format!(
+            "appliance=\"{appliance}\"><c:parameter xmlns:c=\"{CLUSTER}\" name=\"{name}\" \
+             value=\"{to}\"/></c:cluster>"
+        ),
+    ))
 }
 
 /// How many nodes a slice is charged with.
@@ -275,121 +281,6 @@ async fn a_cluster_and_a_node_live_in_one_slice_by_version_2() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn where_a_cluster_cannot_be_nothing_of_the_request_is() {
-    let small = SimConfig {
-        nodes: Some(4),
-        ..SimConfig::default()
-    };
-    let usual = |all: &mut Registries| register(all).unwrap();
-    let lab = lab_at("cluster-full", small, usual, |door| door).await;
-    appliance(&lab, "web").await;
-    let slice = Slice::of(&lab, "s");
-    let linked = "<node client_id=\"b\"><sliver_type name=\"cluster\"/>\
-                  <interface client_id=\"b:0\"/></node>"
-        .to_owned();
-    let ends =
-        "<node client_id=\"a\"><sliver_type name=\"lxc\"/><interface client_id=\"a:0\"/></node>";
-    for (what, rspec, wanted) in [
-        ("too large", web("b", 4), 26),
-        (
-            "too large with what else there is",
-            format!("{}{}", node("a"), web("b", 3)),
-            26,
-        ),
-        ("too many", format!("{}{}", web("b", 1), web("c", 2)), 26),
-        ("unknown", cluster("b", "appliance=\"wep\"/>"), 1),
-        (
-            "unknown parameter",
-            cluster(
-                "b",
-                "appliance=\"web\"><c:parameter xmlns:c=\"urn:resource-manager:rspec:ext:cluster:1\" name=\"x\" value=\"1\"/></c:cluster>",
-            ),
-            1,
-        ),
-        ("more than any cluster", web("b", 5000), 1),
-        (
-            "no appliance",
-            "<node client_id=\"b\"><sliver_type name=\"cluster\"/></node>".to_owned(),
-            1,
-        ),
-        (
-            "linked",
-            format!("{ends}{linked}{}", link("l", &["a:0", "b:0"])),
-            13,
-        ),
-    ] {
-        let rspec = request(&format!("{}{rspec}", node("z")));
-        for answer in [slice.create(&rspec).await, slice.allocate(&rspec).await] {
-            assert_eq!(code(&answer), wanted, "{what}: {answer:?}");
-        }
-        let kept = lab.host.store().resources(&By::All, None, 10).await;
-        assert_eq!(kept.unwrap().items, [], "{what}");
-        assert_eq!(charged(&slice).await, 0, "{what}");
-    }
-    let answer = slice.allocate(&request(&web("b", 4))).await;
-    assert_eq!(code(&answer), 26);
-    let hint = answer.get("value").unwrap();
-    assert_eq!(hint.get("requested"), Some(&Value::Int(1)));
-    assert_eq!(hint.get("available"), Some(&Value::Int(0)));
-    // What is reserved keeps its place, for whoever asks next.
-    value(&slice.allocate(&request(&web("b", 2))).await);
-    let other = Slice::of(&lab, "t");
-    assert_eq!(code(&other.allocate(&request(&web("b", 1))).await), 26);
-    assert_eq!(code(&other.allocate(&request(&node("a"))).await), 0);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn appliances_are_advertised_where_they_are_made() {
-    let lab = with_web("cluster-ad").await;
-    let listed = async |lab: &Lab, more: Vec<(&'static str, Value)>| {
-        let mine = Value::Array(vec![sfa(&lab.user_credential(&lab.alice))]);
-        let answer = lab
-            .call(&lab.alice, 3, "ListResources", vec![mine, options(more)])
-            .await;
-        value(&answer).as_text().unwrap().to_owned()
-    };
-    for more in [vec![], vec![("geni_available", Value::Bool(true))]] {
-        let text = listed(&lab, more).await;
-        fits("cluster-advertised", "ad.xsd", &text);
-        let there = Rspec::parse(&text).unwrap();
-        assert_eq!(there.kind(), Some(Kind::Advertisement));
-        assert_eq!(faults(&there, None), []);
-        let [rack] = &there.nodes[..] else {
-            panic!("{there:?}")
-        };
-        let mut types: Vec<&str> = rack
-            .sliver_types
-            .iter()
-            .filter_map(|t| t.name.as_deref())
-            .collect();
-        types.sort_unstable();
-        assert_eq!(types, ["cluster", "lxc"]);
-        let web = rack.extra.element(CLUSTER, "appliance").unwrap();
-        assert_eq!(web.attribute("name"), Some("web"));
-        assert_eq!(web.attribute("slaves"), Some("1"));
-        assert_eq!(web.text(), "a small web");
-        let of = |name: &str| {
-            let all = there.extra.children().iter();
-            let all = all.filter_map(|c| match c {
-                rm_adapters::geni::Content::Element(e) => Some(e),
-                rm_adapters::geni::Content::Text(_) => None,
-            });
-            let mut states = all.filter(|e| e.name.is(OPSTATE, "rspec_opstate"));
-            let is = |e: &&Element| e.elements().any(|t| t.attribute("name") == Some(name));
-            states.find(is).unwrap().clone()
-        };
-        assert_eq!(of("cluster").attribute("start"), Some("geni_configuring"));
-        assert_eq!(of("lxc").attribute("start"), Some("geni_notready"));
-    }
-    let version = lab.call(&lab.alice, 3, "GetVersion", vec![]).await;
-    let version = value(&version);
-    let requests = version.get("geni_request_rspec_versions").unwrap();
-    let first = &requests.as_array().unwrap()[0];
-    let extensions = first.get("extensions").unwrap();
-    assert_eq!(extensions, &Value::Array(vec![Value::text(CLUSTER)]));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clusters_that_are_not_offered_any_more_are_still_their_slices() {
     let mut lab = with_web("cluster-not-offered").await;
     let before = {
@@ -473,91 +364,4 @@ async fn a_slice_whose_document_is_lost_still_has_its_cluster_and_not_its_nodes(
     assert_eq!(slivers(&value(&slice.all("Status").await)).len(), 1);
     value(&slice.all("Delete").await);
     site_has(&lab, 0).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_logs_in_to_a_running_node_is_changed_where_its_host_can() {
-    let lab = lab("update-users").await;
-    lab.evening.2.store(20, Ordering::SeqCst);
-    lab.start_engine();
-    let slice = Slice::of(&lab, "s");
-    value(&slice.create(&request(&node("a"))).await);
-    slice.comes_to("geni_ready").await;
-    let bob = |keys: Vec<Value>| {
-        let bob = Value::of([
-            ("urn", Value::text("urn:publicid:IDN+lab:one+user+bob")),
-            ("keys", Value::Array(keys)),
-        ]);
-        Value::of([("geni_users", Value::Array(vec![bob]))])
-    };
-    let update = async |options: Value| {
-        let word = Value::text("geni_update_users");
-        let arguments = vec![slice.urns(), slice.proof(), word, options];
-        slice.call(3, "PerformOperationalAction", arguments).await
-    };
-    let key = || vec![Value::text("ssh-ed25519 BBBB bob@x")];
-    // This host cannot.
-    let answer = update(bob(key())).await;
-    assert_eq!(code(&answer), 13, "{answer:?}");
-    let offered = async || {
-        let mine = Value::Array(vec![sfa(&lab.user_credential(&lab.alice))]);
-        let arguments = vec![mine, options(vec![])];
-        let answer = lab.call(&lab.alice, 3, "ListResources", arguments).await;
-        value(&answer)
-            .as_text()
-            .unwrap()
-            .contains("geni_update_users")
-    };
-    assert!(!offered().await);
-
-    // And now it can.
-    lab.cloud.declare(|capability| capability.users = true);
-    assert!(offered().await);
-    assert_eq!(code(&update(none()).await), 1);
-    assert_eq!(code(&update(bob(vec![Value::Int(1)])).await), 1);
-    assert_eq!(code(&update(bob(vec![Value::text("x")])).await), 1);
-    let updating = slivers(&value(&update(bob(key())).await));
-    assert_eq!(updating[0].operational, "geni_updating_users");
-    let status = slice.call(2, "SliverStatus", vec![slice.urn(), slice.proof(), none()]);
-    let status = value(&status.await);
-    assert_eq!(status.get("geni_status"), Some(&Value::text("ready")));
-    slice.comes_to("geni_ready").await;
-    let described = value(&slice.all("Describe").await);
-    let told = manifest(described.get("geni_rspec").unwrap());
-    let logins = &told.nodes[0].services[0].logins;
-    assert_eq!(logins.len(), 1);
-    assert_eq!(logins[0].username.as_deref(), Some("bob"));
-    // What its host refuses is taken back, and told.
-    let refuses = Fault::Refused(ErrorKind::Invalid);
-    lab.cloud.inject(Rule::next(Verb::Change, refuses));
-    value(&update(bob(vec![Value::text("ssh-ed25519 CCCC bob@x")])).await);
-    lab.until("it is taken back", async || {
-        let told = slivers(&value(&slice.all("Status").await)).remove(0);
-        told.operational == "geni_ready" && told.error.contains("was refused")
-    })
-    .await;
-    // Only what runs can be changed like that.
-    value(&slice.act("geni_stop").await);
-    slice.comes_to("geni_notready").await;
-    assert_eq!(code(&update(bob(key())).await), 13);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_version_is_spoken_where_something_fulfils_its_contract() {
-    let lab = lab("contracts").await;
-    let names = lab.host.adapters().names();
-    for contract in ["geni.slice.v2", "geni.slice.v3"] {
-        assert!(names.contains(&(contract, "geni.slices")), "{names:?}");
-    }
-    let slivers = names.iter().filter(|(c, _)| *c == "geni.sliver");
-    let slivers: Vec<&str> = slivers.map(|(_, adapter)| *adapter).collect();
-    assert_eq!(slivers, ["geni.clusters", "geni.nodes"]);
-
-    let none_of = |_: &mut Registries| {};
-    let bare = super::lab::lab_of("no-contracts", none_of, |door| door).await;
-    let version = value(&bare.call(&bare.alice, 3, "GetVersion", vec![]).await);
-    assert_eq!(version.get("geni_api_versions"), Some(&none()));
-    let slice = Slice::of(&bare, "s");
-    let answer = slice.allocate(&request(&node("a"))).await;
-    assert_eq!(code(&answer), 13, "{answer:?}");
 }

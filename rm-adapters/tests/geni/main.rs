@@ -9,6 +9,7 @@
 )]
 
 mod accept;
+mod advertised;
 mod any;
 mod appliances;
 mod arguments;
@@ -16,6 +17,7 @@ mod authority;
 mod chains;
 mod clusters;
 mod complaints;
+mod contracts;
 mod corpus;
 mod credentials;
 mod defects;
@@ -42,5 +44,7 @@ mod slice;
 mod slices;
 mod strange;
 mod table;
+mod together;
 mod told;
+mod users;
 mod xmlrpc;

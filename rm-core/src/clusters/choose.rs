@@ -70,10 +70,12 @@ impl Clusters<'_> {
             let candidate = self
                 .candidate(who, request, (&appliance, &images), &implementations, &site)
                 .await;
+            let mut code = None;
             let candidate = match candidate {
                 // What one implementation does not declare another may.
                 Err(e) if e.kind() == ErrorKind::Invalid => {
                     let why = e.to_string();
+                    code = Some(e.stable_code().to_owned());
                     at_fault.get_or_insert(e);
                     Err(why)
                 }
@@ -86,6 +88,7 @@ impl Clusters<'_> {
                     revision: None,
                     verdict: "refused".to_owned(),
                     why,
+                    code,
                 }),
             }
         }
@@ -314,32 +317,34 @@ impl Clusters<'_> {
             let answers = manager::ask(&*self.core.env, who, candidates, nodes).await;
             for (candidate, answer) in candidates.iter().zip(answers) {
                 let nodes = nodes(&candidate.want);
-                let mut refuse = |why: String| {
+                let mut refuse = |why: String, e: Option<&Error>| {
                     considered.push(Considered {
                         site: candidate.want.site.name.clone(),
                         revision: Some(candidate.want.spec.revision),
                         verdict: "refused".to_owned(),
                         why,
+                        code: e.map(|e| e.stable_code().to_owned()),
                     });
                 };
                 match answer {
-                    Answer::Late => refuse(Answer::late()),
+                    Answer::Late => refuse(Answer::late(), None),
                     Answer::Said(Err(e)) => {
-                        refuse(at(&candidate.want.site.name, &e));
+                        refuse(at(&candidate.want.site.name, &e), Some(&e));
                         full |= e.kind() == ErrorKind::NoCapacity;
                         *at_fault = Some(e.site(candidate.want.site.name.clone()));
                     }
                     Answer::Said(Ok(said)) if said.is_empty() => {
-                        refuse("it is full".to_owned());
+                        refuse("it is full".to_owned(), None);
                         full = true;
                     }
                     Answer::Said(Ok(said)) => {
                         for offer in said {
                             match offer.nodes_left {
                                 Some(left) if left < nodes => {
-                                    refuse(format!(
+                                    let why = format!(
                                         "it is full: room for {left} nodes, {nodes} are needed"
-                                    ));
+                                    );
+                                    refuse(why, None);
                                     full = true;
                                 }
                                 _ => offers.push(offer),
@@ -362,6 +367,7 @@ impl Clusters<'_> {
                 revision: Some(spec.revision),
                 verdict: if rank == 0 { "chosen" } else { "next" }.to_owned(),
                 why: offer.why.clone(),
+                code: None,
             });
         }
         ranked.append(considered);
@@ -397,6 +403,7 @@ impl Clusters<'_> {
                     let mut refused = considered.remove(0);
                     "refused".clone_into(&mut refused.verdict);
                     refused.why = at(&refused.site, &e);
+                    refused.code = Some(e.stable_code().to_owned());
                     considered.push(refused);
                     if let Some(next) = considered.first_mut() {
                         "chosen".clone_into(&mut next.verdict);

@@ -8,15 +8,12 @@ use serde_json::Value;
 use super::body::{Body, text_of};
 use super::software::Software;
 use crate::catalog::Script;
+use crate::clusters::MOST_PARAMETERS;
 use crate::error::{Error, Result};
 use crate::registry::{Media, nearest};
 
 /// The media type of implementations for sites that have nodes.
 pub const MEDIA_TYPE: &str = "application/vnd.resource-manager.nodes+json";
-
-/// So many bytes the parameters of one request may have together, with their
-/// names: they are kept with the cluster and by its first nodes.
-const MOST_PARAMETERS: usize = 64 << 10;
 
 /// Understands [`MEDIA_TYPE`]: a JSON object with `roles`, the role that is the
 /// `master`, and what else there is to say:

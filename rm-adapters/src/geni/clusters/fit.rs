@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use rm_core::catalog::Site;
-use rm_core::clusters::{ClusterRequest, MOST_SLAVES, Reuse};
+use rm_core::clusters::{ClusterRequest, MOST_PARAMETERS, MOST_SLAVES, Reuse};
 use rm_core::{Error, ErrorKind, Result};
 use serde_json::Value;
 
@@ -15,10 +15,6 @@ use crate::geni::xml::{Element, short};
 
 /// How many parameters one cluster takes.
 const PARAMETERS: usize = 100;
-
-/// How many bytes the names and values of the parameters of one cluster have
-/// together: they are read whenever anything is done with it.
-const BYTES: usize = 64 * 1024;
 
 /// The cluster that a node asks for.
 pub(super) fn request(node: &Node, sites: &[Site], aggregate: &Urn) -> Result<ClusterRequest> {
@@ -45,8 +41,10 @@ pub(super) fn request(node: &Node, sites: &[Site], aggregate: &Urn) -> Result<Cl
         true => at(node, sites, aggregate)?,
         false => Vec::new(),
     };
+    let name = node.client_id.as_deref().unwrap_or_default();
     Ok(ClusterRequest {
         appliance: appliance.to_owned(),
+        name: Some(short(name).into_owned()),
         slaves: slaves.transpose()?,
         sites: names,
         parameters: parameters(node, asked)?,
@@ -114,10 +112,10 @@ fn parameters(node: &Node, asked: &Element) -> Result<BTreeMap<String, Value>> {
                 .advice("write <parameter name=\"greeting\" value=\"hello\"/>"));
         };
         bytes = bytes.saturating_add(name.len()).saturating_add(value.len());
-        if bytes > BYTES {
+        if bytes > MOST_PARAMETERS {
             return Err(wrong(node, element, "its parameters are too long")
                 .code("too-large")
-                .advice(format!("give {BYTES} bytes of them at most")));
+                .advice(format!("give {MOST_PARAMETERS} bytes of them at most")));
         }
         let value = Value::String(value.to_owned());
         if parameters.insert(name.to_owned(), value).is_some() {
@@ -175,8 +173,8 @@ mod tests {
                  <c:parameter name=\"y\" value=\"{value}\"/></c:cluster>"
             ))
         };
-        assert_eq!(given(BYTES / 2 - 1).unwrap().parameters.len(), 2);
-        let e = given(BYTES / 2).unwrap_err();
+        assert_eq!(given(MOST_PARAMETERS / 2 - 1).unwrap().parameters.len(), 2);
+        let e = given(MOST_PARAMETERS / 2).unwrap_err();
         assert_eq!(e.stable_code(), "too-large", "{e}");
         assert!(e.next().is_some());
     }

@@ -18,12 +18,21 @@ fn new(local: &str) -> Element {
     Element::new(Name::new(CLUSTER, "cluster", local))
 }
 
-/// An appliance that can be had at a component.
-pub(super) fn appliance(appliance: &Appliance, by: &Implementation, slaves: u32) -> Element {
-    let told = new("appliance")
+/// An appliance at a component, and why it cannot be had there unless a request
+/// says more.
+pub(super) fn appliance(
+    appliance: &Appliance,
+    by: &Implementation,
+    slaves: u32,
+    lacks: Option<&str>,
+) -> Element {
+    let mut told = new("appliance")
         .with("name", &appliance.name)
         .with("revision", &by.revision.to_string())
         .with("slaves", &slaves.to_string());
+    if let Some(why) = lacks {
+        told = told.with("available", "false").with("reason", why);
+    }
     match appliance.description.trim() {
         "" => told,
         description => told.saying(description),
