@@ -76,10 +76,11 @@ mod suite;
 mod time;
 mod told;
 mod troubles;
+mod users;
 
 pub use check::{About, Invariant, Level};
 pub use nodes::NodesSubject;
 pub use score::{Outcome, Scorecard, Scored};
-pub use sim::SimSubject;
+pub use sim::{SimNodes, SimSubject};
 pub use subject::{Eyes, Ground, Plain, Real, Specs, Subject, Time, clusters};
 pub use suite::{Suite, suite};

@@ -43,41 +43,6 @@ fn orphans_are_searched_for_by_operators() {
 }
 
 #[test]
-fn what_is_in_quarantine_is_listed_and_only_that_is_led_out() {
-    let stage = Stage::new();
-    stage.load();
-    let id = cluster(&stage);
-    for said in [
-        stage.user(&["quarantine", "list"]).good().out,
-        stage.operator(&["quarantine", "list"]).good().out,
-    ] {
-        assert!(said.contains("Nothing is in quarantine."), "{said}");
-    }
-    let shown = stage.user(&["quarantine", "show", &id]).good().out;
-    assert!(
-        shown.contains("cluster") && shown.contains("ready"),
-        "{shown}"
-    );
-    let retry = ["quarantine", "retry", &id];
-    stage.user(&retry).bad(1, &["nothing to try again"]);
-    let adopt = ["--remote", "thing-000001", "--reason", "it is ours"];
-    let adopt = [&["quarantine", "adopt", &id][..], &adopt].concat();
-    stage
-        .operator(&adopt)
-        .bad(1, &["only what is in quarantine"]);
-    let abandon = ["quarantine", "abandon", &id, "--reason", "it is gone"];
-    stage
-        .operator(&abandon)
-        .bad(1, &["only what is in quarantine"]);
-    stage.user(&abandon).bad(1, &["may not", "operator"]);
-    stage
-        .operator(&["quarantine", "retry", "hadoop"])
-        .bad(2, &["not an id", "quarantine list"]);
-    let words = ["quarantine", "abandon", &id];
-    stage.operator(&words).bad(2, &["--reason"]);
-}
-
-#[test]
 fn a_history_is_told_of_a_moment_and_after_the_end() {
     let stage = Stage::new();
     stage.load();

@@ -10,18 +10,7 @@
 mod support;
 
 use serde_json::Value;
-use support::Stage;
-
-/// The row of a table that has this word, cut at its blanks.
-#[track_caller]
-fn row<'a>(table: &'a str, word: &str) -> Vec<&'a str> {
-    table
-        .lines()
-        .find(|line| line.split_whitespace().any(|w| w == word))
-        .unwrap_or_else(|| panic!("{word:?} is in no row of: {table}"))
-        .split_whitespace()
-        .collect()
-}
+use support::{Stage, row};
 
 #[test]
 fn the_catalog_is_loaded_shown_and_emptied() {

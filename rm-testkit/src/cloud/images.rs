@@ -15,7 +15,7 @@ use rm_core::store::Page;
 use rm_core::{Error, ErrorKind, RemoteId, ResourceId, Result};
 
 use super::SimCloud;
-use super::backend::{account, listens};
+use super::call::{account, listens};
 use super::fault::{Fault, Verb};
 use super::site::{Effect, Site};
 

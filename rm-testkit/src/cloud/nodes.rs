@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::SimCloud;
-use super::backend::account;
+use super::call::account;
 use super::fault::Verb;
 use super::site::Effect;
 use super::watched::Watched;
@@ -26,7 +26,7 @@ pub const NODES_API: &str = "sim-nodes";
 pub const NODE: Kind = Kind::from_static("sim.node");
 
 /// Under which name a thing keeps what it was made by.
-const SPEC: &str = "spec";
+pub(crate) const SPEC: &str = "spec";
 
 /// A node that is made of the image of this name breaks.
 pub const BROKEN_IMAGE: &str = "broken";
@@ -108,9 +108,10 @@ impl Backend<Node> for SimCloud {
         cx: &Cx<'_>,
         mark: &Mark,
         seen: &Seen<Node>,
-        _spec: &NodeSpec,
+        spec: &NodeSpec,
     ) -> Result<()> {
-        self.resize(cx, mark, &seen.id, 0).await
+        let tells = BTreeMap::from([(SPEC.to_owned(), json!(spec))]);
+        self.alter(cx, mark, &seen.id, 0, tells).await
     }
 
     async fn destroy(&self, cx: &Cx<'_>, seen: &Seen<Node>) -> Result<()> {

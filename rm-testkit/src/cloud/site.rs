@@ -47,6 +47,7 @@ pub(super) enum Effect {
         mark: Mark,
         owner: Option<Owner>,
         slaves: u32,
+        tells: BTreeMap<String, Value>,
         fails: bool,
         takes: Duration,
         how: Resize,
@@ -166,6 +167,7 @@ impl Site {
                 mark,
                 owner,
                 slaves,
+                tells,
                 fails,
                 takes,
                 how,
@@ -200,6 +202,7 @@ impl Site {
                 thing.enter(Phase::Changing, now, "");
                 thing.mark = Some(mark);
                 thing.owner = owner;
+                thing.outputs.extend(tells);
                 thing.ends = Some((now.plus(takes), ends));
                 Ok(id)
             }

@@ -13,7 +13,7 @@ use rm_core::env::{Env, Timestamp};
 use rm_core::{Error, ErrorKind, ResourceId, Result};
 
 use super::SimCloud;
-use super::backend::{account, listens};
+use super::call::{account, listens};
 use super::fault::Verb;
 use crate::rng::Rng;
 use crate::world::Points;

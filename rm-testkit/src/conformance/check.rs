@@ -97,6 +97,8 @@ pub(super) struct Declared {
     pub(super) cap: Capability,
     /// Whether there is a spec of another size.
     pub(super) sizes: bool,
+    /// Whether who logs in to a node can be changed while it runs.
+    pub(super) users: bool,
     /// Whether nobody else uses the site meanwhile.
     pub(super) alone: bool,
 }

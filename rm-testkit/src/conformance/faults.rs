@@ -5,22 +5,21 @@ use std::time::Duration;
 use rm_core::ErrorKind;
 use rm_core::model::Model;
 
-use super::check::{About, Check, Declared, Invariant, Level};
+use super::check::Check;
 use super::faulty::Mishap::{
     self, Blind, CrashAfter, CrashBefore, CrashDuring, Late, LostAfter, LostBefore, Refused,
     Repeats, Slow, StallAfter, StallBefore, TooMany, Twice, TwiceHeardLast,
 };
-use super::life::{Plan, life, replaced};
-use crate::cloud::Verb;
+use super::life::{life, replaced};
 
-const fn seconds(n: u64) -> Duration {
+pub(super) const fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
 /// Longer than any call may take, and than any claim lasts.
-const FOREVER: Duration = seconds(3600);
+pub(super) const FOREVER: Duration = seconds(3600);
 
-const AWAY: Mishap = Refused(ErrorKind::Unavailable);
+pub(super) const AWAY: Mishap = Refused(ErrorKind::Unavailable);
 const ASKED: Mishap = TooMany(seconds(20));
 
 /// Lives in which one call suffers: name, invariant, incident, when, which
@@ -28,17 +27,17 @@ const ASKED: Mishap = TooMany(seconds(20));
 /// played by the same function.
 macro_rules! lives {
     ($life:ident; $($name:literal $invariant:ident $incident:literal $when:ident => $verb:ident $mishap:expr, $times:literal, $engines:literal;)+) => {
-        vec![$(Check::new(
-            About {
+        vec![$($crate::conformance::check::Check::new(
+            $crate::conformance::check::About {
                 name: $name,
                 faults: true,
-                level: Level::Safe,
-                invariant: Invariant::$invariant,
+                level: $crate::conformance::check::Level::Safe,
+                invariant: $crate::conformance::check::Invariant::$invariant,
                 incident: $incident,
             },
-            Declared::$when,
-            |stage| Box::pin($life(stage, Plan {
-                verb: Verb::$verb,
+            $crate::conformance::check::Declared::$when,
+            |stage| Box::pin($life(stage, $crate::conformance::life::Plan {
+                verb: $crate::cloud::Verb::$verb,
                 mishap: $mishap,
                 times: $times,
                 engines: $engines,
@@ -46,6 +45,7 @@ macro_rules! lives {
         )),+]
     };
 }
+pub(super) use lives;
 
 pub(super) fn all<M: Model>() -> Vec<Check<M>> {
     let mut all = of_create();

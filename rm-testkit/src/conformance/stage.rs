@@ -8,7 +8,7 @@ use std::time::Duration;
 use rm_core::backend::{Backend, Capability, Cx, Mark, Progress, Serves};
 use rm_core::catalog::{Catalog, Credential, NewCredential, Site};
 use rm_core::env::Env;
-use rm_core::model::Model;
+use rm_core::model::{Model, Node};
 use rm_core::policy::Policy;
 use rm_core::registry::Media;
 use rm_core::secret::{Secret, Unsealed};
@@ -118,6 +118,7 @@ impl<M: Model> Stage<M> {
             declared: Declared {
                 cap,
                 sizes: specs.bigger.is_some(),
+                users: cap.users && M::NAME == Node::NAME,
                 alone,
             },
             installation: format!("c{:011x}", env.random() & 0xfff_ffff_ffff),

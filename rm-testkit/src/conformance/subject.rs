@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use rm_core::backend::{Backend, Mark, Serves};
 use rm_core::catalog::{Catalog, NewAppliance, NewImplementation, NewSite};
 use rm_core::env::{Env, Timestamp};
-use rm_core::model::{Cluster, ClusterSpec, Model};
+use rm_core::model::{Cluster, ClusterSpec, Model, NodeUser};
 use rm_core::registry::{Media, Registries};
 use rm_core::{Caller, Kind, RemoteId, Result};
 use serde_json::{Value, json};
@@ -160,6 +160,12 @@ pub struct Specs<M: Model> {
 pub trait Eyes: Send + Sync + 'static {
     /// Everything that is there now and bears a mark.
     async fn everything(&self, now: Timestamp) -> Result<Vec<Real>>;
+
+    /// Who can log in to a node now, with which keys; nothing where nobody
+    /// looks into it. Then what [`Backend::recall`] tells is believed.
+    async fn users(&self, _id: &RemoteId, _now: Timestamp) -> Result<Option<Vec<NodeUser>>> {
+        Ok(None)
+    }
 }
 
 /// One real thing.

@@ -17,7 +17,7 @@ use super::stage::{Pace, Stage};
 use super::subject::{Subject, Time};
 use super::time::Hurried;
 use super::{
-    change, create, declared, destroy, dropped, faults, kept, look, secrets, told, troubles,
+    change, create, declared, destroy, dropped, faults, kept, look, secrets, told, troubles, users,
 };
 use crate::world::World;
 
@@ -195,6 +195,7 @@ pub(super) fn every<M: Model>() -> Vec<Check<M>> {
     all.extend(destroy::all());
     all.extend(told::all());
     all.extend(kept::all());
+    all.extend(users::all());
     all.extend(secrets::all());
     all.extend(faults::all());
     all.extend(troubles::all());

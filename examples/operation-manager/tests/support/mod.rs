@@ -70,6 +70,17 @@ pub(crate) fn run(command: &mut Command) -> Ran {
     Ran::of(command.output().unwrap())
 }
 
+/// The row of a table that has this word, cut at its blanks.
+#[track_caller]
+pub(crate) fn row<'a>(table: &'a str, word: &str) -> Vec<&'a str> {
+    table
+        .lines()
+        .find(|line| line.split_whitespace().any(|w| w == word))
+        .unwrap_or_else(|| panic!("{word:?} is in no row of: {table}"))
+        .split_whitespace()
+        .collect()
+}
+
 /// A directory with a first configuration.
 pub(crate) struct Home {
     pub(crate) dir: TempDir,

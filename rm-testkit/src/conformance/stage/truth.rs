@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rm_core::backend::{Mark, Phase, Seen, Target};
-use rm_core::model::Model;
+use rm_core::model::{Model, NodeUser};
 use rm_core::{RemoteId, ResourceId};
 
 use super::Stage;
@@ -84,6 +84,17 @@ impl<M: Model> Stage<M> {
         let mut real = self.real().await?;
         real.retain(|r| r.mark.resource == id && r.mark.installation == self.installation);
         Ok(real)
+    }
+
+    /// Who can log in to a thing, where the subject's eyes tell.
+    pub(in crate::conformance) async fn logins(
+        &self,
+        id: &RemoteId,
+    ) -> Verdict<Option<Vec<NodeUser>>> {
+        match &self.eyes {
+            Some(eyes) => Ok(eyes.users(id, self.env.now()).await?),
+            None => Ok(None),
+        }
     }
 
     /// Whether all of these can be listed by their owner, so that they are
