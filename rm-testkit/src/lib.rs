@@ -9,6 +9,7 @@
 //! | time, order and crashes | [`World`], [`SimEnv`] |
 //! | the cloud that can be told to misbehave | [`SimCloud`], [`Fault`], [`Rule`] |
 //! | the store that can be told to misbehave | [`SimStore`], [`StoreFault`] |
+//! | a store with something between it and its users | [`Around`], [`Between`] |
 //! | all of it put together, with a catalog and callers | [`Scene`] |
 //! | the engine on it: many schedules, and every fault everywhere | [`simulate`] |
 //! | the simulated site of a real host | [`PLUGIN`], [`SimConfig`] |
@@ -27,6 +28,7 @@
 //! # Ok::<(), rm_core::Error>(())
 //! ```
 
+mod around;
 mod cloud;
 pub mod conformance;
 mod rng;
@@ -35,6 +37,7 @@ pub mod simulate;
 mod store;
 mod world;
 
+pub use around::{Around, Between};
 pub use cloud::{
     API, Answer, BROKEN_IMAGE, Fault, Fill, MEDIA_TYPE, NODE, NODES_API, PLUGIN, Rule, SimBody,
     SimCall, SimCloud, SimConfig, SimImage, SimSite, Telling, Thing, Verb,

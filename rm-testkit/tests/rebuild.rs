@@ -2,48 +2,24 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::sync::Arc;
+mod lost;
+
 use std::time::Duration;
 
+use lost::{anew, anew_under, image, load_site, lose, rebuild, records, work};
 use rm_core::backend::Mark;
-use rm_core::catalog::{
-    Catalog, NewAppliance, NewCredential, NewImage, NewImplementation, NewSite,
-};
+use rm_core::catalog::{Catalog, NewAppliance, NewImplementation};
 use rm_core::clusters::{ClusterRequest, Size};
 use rm_core::life::State;
 use rm_core::policy::{Policy, Quota};
-use rm_core::rebuild::Rebuilt;
-use rm_core::record::ResourceRecord;
-use rm_core::store::{By, MemoryStore, Store};
-use rm_core::{ErrorKind, Host, ResourceId, Tenant};
+use rm_core::{ErrorKind, Host, ResourceId};
 use rm_testkit::{API, Fault, MEDIA_TYPE, Rule, Scene, Verb};
 use serde_json::json;
-
-/// Another host on the same cloud, over a store that is empty.
-fn anew(s: &Scene, policy: Policy) -> (Arc<Host>, Arc<dyn Store>) {
-    let env = s.world.env();
-    let store: Arc<dyn Store> = Arc::new(MemoryStore::new(Arc::clone(&env) as _));
-    let mut builder = Host::builder(env)
-        .store(Arc::clone(&store))
-        .policy(policy)
-        .installation("lab");
-    s.cloud.install(builder.registries()).unwrap();
-    s.cloud.install_nodes(builder.registries()).unwrap();
-    (Arc::new(builder.build().unwrap()), store)
-}
 
 /// The catalog, as a person loads it once more.
 async fn load(s: &Scene, host: &Host) {
     let (catalog, who) = (host.catalog(), &s.operator);
-    let site = NewSite::new("north", API, "sim:north");
-    catalog.add_site(who, site).await.unwrap();
-    for user in [&s.alice, &s.carol] {
-        let secret = json!({"account": user.tenant, "password": "right"});
-        let mut credential = NewCredential::new(&user.user, "north", secret);
-        credential.user = Some(user.user.clone());
-        credential.tenant = Some(Tenant(user.tenant.0.clone()));
-        catalog.add_credential(who, credential).await.unwrap();
-    }
+    load_site(s, host, "north", API).await;
     let appliance = NewAppliance {
         name: "hadoop".to_owned(),
         description: String::new(),
@@ -57,30 +33,6 @@ async fn load(s: &Scene, host: &Host) {
     });
     let body = NewImplementation::new("hadoop", API, MEDIA_TYPE, &body.to_string());
     catalog.add_implementation(who, body).await.unwrap();
-}
-
-async fn records(store: &Arc<dyn Store>) -> Vec<ResourceRecord> {
-    let page = store.resources(&By::All, None, 500).await.unwrap();
-    page.items.iter().map(|row| (*row.record).clone()).collect()
-}
-
-async fn rebuild(s: &Scene, host: &Host, apply: bool) -> Rebuilt {
-    host.rebuild().run(&s.operator, apply).await.unwrap()
-}
-
-fn work(s: &Scene, host: &Arc<Host>) {
-    let engine = host.engine();
-    s.world.spawn("anew", async move {
-        engine.run(std::future::pending()).await.unwrap();
-    });
-}
-
-/// Engines die, and what was under way comes to its end at the site.
-async fn lose(s: &Scene) {
-    for engine in s.engines() {
-        s.world.kill(engine.id);
-    }
-    s.world.sleep(Duration::from_secs(600)).await;
 }
 
 #[test]
@@ -102,7 +54,7 @@ fn what_a_lost_store_held_is_found_resized_and_deleted() {
         lose(s).await;
         let before = s.cloud.everything(s.world.now());
 
-        let (host, store) = anew(s, Policy::default());
+        let (host, store) = anew(s);
         load(s, &host).await;
         let dry = rebuild(s, &host, false).await;
         assert_eq!(dry.restored.len(), 2, "{dry:#?}");
@@ -188,7 +140,7 @@ fn a_store_lost_in_the_middle_of_a_life_leaks_nothing() {
 async fn went_on(s: &Scene, id: ResourceId) {
     let there = s.cloud.of(id, s.world.now()).len();
     assert!(there <= 1);
-    let (host, store) = anew(s, Policy::default());
+    let (host, store) = anew(s);
     load(s, &host).await;
     let done = rebuild(s, &host, true).await;
     assert_eq!(done.restored.len(), there, "{done:#?}");
@@ -209,13 +161,7 @@ async fn went_on(s: &Scene, id: ResourceId) {
 
 /// An image, and the appliance `imaged` that needs it.
 async fn load_image(s: &Scene, catalog: &Catalog) {
-    let image = NewImage {
-        name: "cc7".to_owned(),
-        source: "file:/cc7".to_owned(),
-        sha256: "5e".repeat(32),
-        disk_format: "raw".to_owned(),
-    };
-    catalog.add_image(&s.operator, image).await.unwrap();
+    catalog.add_image(&s.operator, image("cc7")).await.unwrap();
     let mut appliance = NewAppliance::new("imaged");
     appliance.images = vec!["cc7".to_owned()];
     catalog.add_appliance(&s.operator, appliance).await.unwrap();
@@ -239,7 +185,7 @@ fn an_image_that_a_restored_cluster_is_made_of_is_needed_as_before() {
         assert!(s.ready(&s.alice, id).await.unwrap().is_ready());
         lose(s).await;
 
-        let (host, _) = anew(s, Policy::default());
+        let (host, _) = anew(s);
         load(s, &host).await;
         load_image(s, host.catalog()).await;
         let done = rebuild(s, &host, true).await;
@@ -292,7 +238,7 @@ fn what_cannot_be_restored_is_said() {
             },
             ..Policy::default()
         };
-        let (host, store) = anew(s, policy);
+        let (host, store) = anew_under(s, policy);
         let e = host.rebuild().run(&s.operator, true).await.unwrap_err();
         assert_eq!(e.kind(), ErrorKind::Conflict);
         assert!(e.next().unwrap().contains("anew first"), "{e}");
@@ -314,7 +260,7 @@ fn what_cannot_be_restored_is_said() {
         assert_eq!(records(&store).await.len(), 1);
 
         // A site that does not answer is named, and found the next time.
-        let (host, _) = anew(s, Policy::default());
+        let (host, _) = anew(s);
         load(s, &host).await;
         s.cloud.down("north", true);
         let none = rebuild(s, &host, true).await;
@@ -353,7 +299,7 @@ fn what_keeps_its_owner_gives_back_owner_lease_and_name() {
         let before = renewed.record().clone();
         lose(s).await;
 
-        let (host, store) = anew(s, Policy::default());
+        let (host, store) = anew(s);
         load(s, &host).await;
         let done = rebuild(s, &host, true).await;
         assert_eq!((done.restored.len(), done.left.len()), (2, 0), "{done:#?}");

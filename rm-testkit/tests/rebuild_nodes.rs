@@ -2,23 +2,21 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::sync::Arc;
+mod lost;
+
 use std::time::Duration;
 
 use futures_util::future::join;
-use rm_core::catalog::{NewAppliance, NewCredential, NewImage, NewImplementation, NewSite};
+use lost::{LIMIT, anew, image, load_site, lose, rebuild, records, work};
+use rm_core::catalog::{NewAppliance, NewImplementation};
 use rm_core::clusters::{ClusterRequest, Size};
 use rm_core::life::State;
 use rm_core::model::Node;
 use rm_core::nodes::MEDIA_TYPE;
-use rm_core::rebuild::{Rebuilt, Restored};
-use rm_core::record::ResourceRecord;
-use rm_core::store::{By, MemoryStore, Store};
-use rm_core::{ErrorKind, Host, Kind, RemoteId, ResourceId, Tenant};
+use rm_core::rebuild::Restored;
+use rm_core::{ErrorKind, Host, Kind, RemoteId, ResourceId};
 use rm_testkit::{Fault, NODE, NODES_API, Rule, Scene, Thing, Verb};
 use serde_json::{Value, json};
-
-const LIMIT: Duration = Duration::from_secs(600);
 
 fn role(name: &str, count: Value, command: &str) -> Value {
     json!({"name": name, "count": count, "node": {
@@ -46,36 +44,11 @@ fn scene(seed: u64) -> Scene {
     scene
 }
 
-/// Another host on the same site, over a store that is empty.
-fn anew(s: &Scene) -> (Arc<Host>, Arc<dyn Store>) {
-    let env = s.world.env();
-    let store: Arc<dyn Store> = Arc::new(MemoryStore::new(Arc::clone(&env) as _));
-    let mut builder = Host::builder(env)
-        .store(Arc::clone(&store))
-        .installation("lab");
-    s.cloud.install_nodes(builder.registries()).unwrap();
-    (Arc::new(builder.build().unwrap()), store)
-}
-
 /// The catalog, as a person loads it once more: other ids, other revisions.
 async fn load(s: &Scene, host: &Host, body: &Value) {
     let (catalog, who) = (host.catalog(), &s.operator);
-    let site = NewSite::new("cellar", NODES_API, "sim:cellar");
-    catalog.add_site(who, site).await.unwrap();
-    for user in [&s.alice, &s.carol] {
-        let secret = json!({"account": user.tenant, "password": "right"});
-        let mut credential = NewCredential::new(&user.user, "cellar", secret);
-        credential.user = Some(user.user.clone());
-        credential.tenant = Some(Tenant(user.tenant.0.clone()));
-        catalog.add_credential(who, credential).await.unwrap();
-    }
-    let image = NewImage {
-        name: "debian".to_owned(),
-        source: "file:/images/debian".to_owned(),
-        sha256: "ab".repeat(32),
-        disk_format: "raw".to_owned(),
-    };
-    catalog.add_image(who, image).await.unwrap();
+    load_site(s, host, "cellar", NODES_API).await;
+    catalog.add_image(who, image("debian")).await.unwrap();
     let appliance = NewAppliance::new("hadoop");
     catalog.add_appliance(who, appliance).await.unwrap();
     let mut other = body.clone();
@@ -84,30 +57,6 @@ async fn load(s: &Scene, host: &Host, body: &Value) {
         let new = NewImplementation::new("hadoop", NODES_API, MEDIA_TYPE, &body.to_string());
         catalog.add_implementation(who, new).await.unwrap();
     }
-}
-
-async fn records(store: &Arc<dyn Store>) -> Vec<ResourceRecord> {
-    let page = store.resources(&By::All, None, 500).await.unwrap();
-    page.items.iter().map(|row| (*row.record).clone()).collect()
-}
-
-async fn rebuild(s: &Scene, host: &Host, apply: bool) -> Rebuilt {
-    host.rebuild().run(&s.operator, apply).await.unwrap()
-}
-
-fn work(s: &Scene, host: &Arc<Host>) {
-    let engine = host.engine();
-    s.world.spawn("anew", async move {
-        engine.run(std::future::pending()).await.unwrap();
-    });
-}
-
-/// Engines die, and what was under way comes to its end at the site.
-async fn lose(s: &Scene) {
-    for engine in s.engines() {
-        s.world.kill(engine.id);
-    }
-    s.world.sleep(LIMIT).await;
 }
 
 fn things(s: &Scene) -> Vec<Thing> {

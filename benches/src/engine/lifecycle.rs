@@ -137,7 +137,7 @@ impl Script {
     fn of(callers: u32, each: u32) -> Result<Self> {
         let mut recorder = None;
         let stage = Stage::new(0, |env| {
-            let made = Recorder::new(in_memory(env));
+            let made = Recorder::around(in_memory(env));
             recorder = Some(Arc::clone(&made));
             made
         })?;
@@ -218,7 +218,7 @@ pub(super) fn measure(
 pub(super) fn steps() -> Result<Vec<Step>> {
     let mut recorder = None;
     let stage = Stage::new(1, |env| {
-        let made = Recorder::new(in_memory(env));
+        let made = Recorder::around(in_memory(env));
         recorder = Some(Arc::clone(&made));
         made
     })?;

@@ -5,19 +5,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rm_core::env::Timestamp;
-use rm_core::event::Event;
 use rm_core::id::InstanceId;
-use rm_core::record::{Document, ResourceRecord};
-use rm_core::store::{
-    Account, Batch, By, Claim, Cursor, Due, Key, Outcome, Page, Store, Versioned,
-};
+use rm_core::record::ResourceRecord;
+use rm_core::store::{Account, Batch, Claim, Due, Key, Outcome, Store};
 use rm_core::{ResourceId, Result};
+use rm_testkit::{Around, Between};
 
-/// Around another store.
-#[derive(Debug)]
+/// Comes between an engine and its store.
+#[derive(Debug, Default)]
 pub(super) struct Recorder {
-    inner: Arc<dyn Store>,
     written: Mutex<Written>,
 }
 
@@ -42,9 +38,9 @@ pub(super) struct Step {
 }
 
 impl Recorder {
-    pub(super) fn new(inner: Arc<dyn Store>) -> Arc<Self> {
-        let written = Mutex::default();
-        Arc::new(Self { inner, written })
+    /// This store, and what is written into it.
+    pub(super) fn around(store: Arc<dyn Store>) -> Arc<Around<Self>> {
+        Around::new(store, Self::default())
     }
 
     fn written(&self) -> MutexGuard<'_, Written> {
@@ -86,44 +82,9 @@ fn begins(r: &ResourceRecord, due: Due) -> bool {
 }
 
 #[async_trait]
-impl Store for Recorder {
-    fn is_durable(&self) -> bool {
-        self.inner.is_durable()
-    }
-
-    async fn resource(&self, id: ResourceId) -> Result<Option<Versioned<ResourceRecord>>> {
-        self.inner.resource(id).await
-    }
-
-    async fn resources(
-        &self,
-        by: &By,
-        after: Option<&Cursor>,
-        limit: u32,
-    ) -> Result<Page<Versioned<ResourceRecord>>> {
-        self.inner.resources(by, after, limit).await
-    }
-
-    async fn document(&self, space: &str, id: &str) -> Result<Option<Versioned<Document>>> {
-        self.inner.document(space, id).await
-    }
-
-    async fn documents(
-        &self,
-        space: &str,
-        index: Option<(&str, &str)>,
-        after: Option<&Cursor>,
-        limit: u32,
-    ) -> Result<Page<Versioned<Document>>> {
-        self.inner.documents(space, index, after, limit).await
-    }
-
-    async fn counter(&self, counter: &str) -> Result<u64> {
-        self.inner.counter(counter).await
-    }
-
-    async fn commit(&self, batch: Batch) -> Result<Outcome> {
-        let outcome = self.inner.commit(batch.clone()).await?;
+impl Between for Recorder {
+    async fn commit(&self, store: &dyn Store, batch: Batch) -> Result<Outcome> {
+        let outcome = store.commit(batch.clone()).await?;
         if let Outcome::Done(_) = outcome {
             self.written().add(batch);
         }
@@ -132,41 +93,18 @@ impl Store for Recorder {
 
     async fn claim(
         &self,
+        store: &dyn Store,
         owner: InstanceId,
         ttl: Duration,
         max: u32,
         except: &[Account],
     ) -> Result<Vec<Claim>> {
-        let claims = self.inner.claim(owner, ttl, max, except).await?;
+        let claims = store.claim(owner, ttl, max, except).await?;
         let mut written = self.written();
         for claim in &claims {
             let open = written.open.insert(claim.row.record.id, Step::default());
             written.steps.extend(open);
         }
         Ok(claims)
-    }
-
-    async fn is_claimed(&self, id: ResourceId) -> Result<bool> {
-        self.inner.is_claimed(id).await
-    }
-
-    async fn next_due(&self, except: &[Account]) -> Result<Option<Timestamp>> {
-        self.inner.next_due(except).await
-    }
-
-    async fn ended(&self, now: Timestamp, limit: u32) -> Result<Vec<Versioned<ResourceRecord>>> {
-        self.inner.ended(now, limit).await
-    }
-
-    async fn next_end(&self) -> Result<Option<Timestamp>> {
-        self.inner.next_end().await
-    }
-
-    async fn since(&self, seq: u64, of: Option<ResourceId>, limit: u32) -> Result<Vec<Event>> {
-        self.inner.since(seq, of, limit).await
-    }
-
-    async fn newest(&self) -> Result<u64> {
-        self.inner.newest().await
     }
 }

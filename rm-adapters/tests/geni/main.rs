@@ -29,6 +29,8 @@ mod kinds;
 mod lab;
 mod limits;
 mod links;
+#[path = "../shared/log.rs"]
+mod log;
 mod older;
 mod operators;
 mod passed;

@@ -7,23 +7,20 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rm_adapters::geni::xmlrpc::Value;
 use rm_core::env::Timestamp;
-use rm_core::event::Event;
 use rm_core::id::InstanceId;
-use rm_core::record::{Document, ResourceRecord};
-use rm_core::store::{
-    Account, Batch, By, Claim, Cursor, Due, Expect, Fence, Key, Outcome, Page, Store, Versioned,
-};
+use rm_core::record::Document;
+use rm_core::store::{Batch, Due, Expect, Fence, Key, Outcome, Store, Versioned};
 use rm_core::{ResourceId, Result};
+use rm_testkit::{Around, Between};
 
 use super::lab::{Lab, code, lab};
 use super::slice::{Slice, all, nodes, none, request, slivers, states, value};
 
-/// A store in which others are a step ahead: the engine of whoever writes several
+/// Makes a store one in which others are a step ahead: the engine of whoever writes several
 /// resources, and another call of whoever writes a slice's document. It counts
 /// what is asked of it.
 #[derive(Debug)]
 pub(super) struct Restless {
-    of: Arc<dyn Store>,
     /// Before so many of the batches of several resources some of their rows are
     /// written again.
     left: AtomicUsize,
@@ -42,16 +39,16 @@ pub(super) struct Restless {
 }
 
 impl Restless {
-    pub(super) fn over(of: &Arc<dyn Store>, times: usize) -> Arc<Self> {
-        Arc::new(Self {
-            of: Arc::clone(of),
+    pub(super) fn over(store: &Arc<dyn Store>, times: usize) -> Arc<Around<Self>> {
+        let restless = Self {
             left: AtomicUsize::new(times),
             each: AtomicUsize::new(1),
             tried: AtomicUsize::new(0),
             busy: AtomicBool::new(false),
             slices: AtomicUsize::new(0),
             texts: Default::default(),
-        })
+        };
+        Around::new(Arc::clone(store), restless)
     }
 
     /// The rows that are written again, others each time.
@@ -67,26 +64,6 @@ impl Restless {
         places.map(|at| rows[at]).collect()
     }
 
-    /// What an engine does that never comes to an end.
-    async fn work(&self) -> Result<()> {
-        let engine = InstanceId(uuid::Uuid::nil());
-        let minute = Duration::from_secs(60);
-        for claim in self.of.claim(engine, minute, 1000, &[]).await? {
-            let row = claim.row;
-            let fence = Fence {
-                resource: row.record.id,
-                epoch: claim.epoch,
-            };
-            let written = Batch {
-                fence: vec![fence],
-                resources: vec![(row.record, Due::Release(Timestamp::from_millis(0)))],
-                ..Batch::default()
-            };
-            self.of.commit(written).await?;
-        }
-        Ok(())
-    }
-
     /// The slice that is written again.
     fn slice(&self, batch: &Batch) -> Option<String> {
         let slice = batch.expect.iter().find_map(|expect| match expect {
@@ -95,6 +72,26 @@ impl Restless {
         })?;
         one_less(&self.slices).map(|_| slice.clone())
     }
+}
+
+/// What an engine does that never comes to an end.
+async fn work(store: &dyn Store) -> Result<()> {
+    let engine = InstanceId(uuid::Uuid::nil());
+    let minute = Duration::from_secs(60);
+    for claim in store.claim(engine, minute, 1000, &[]).await? {
+        let row = claim.row;
+        let fence = Fence {
+            resource: row.record.id,
+            epoch: claim.epoch,
+        };
+        let written = Batch {
+            fence: vec![fence],
+            resources: vec![(row.record, Due::Release(Timestamp::from_millis(0)))],
+            ..Batch::default()
+        };
+        store.commit(written).await?;
+    }
+    Ok(())
 }
 
 /// The resources of a batch that expects more than one as it was.
@@ -118,108 +115,52 @@ fn one_less(of: &AtomicUsize) -> Option<usize> {
 }
 
 #[async_trait]
-impl Store for Restless {
-    fn is_durable(&self) -> bool {
-        self.of.is_durable()
-    }
-
-    async fn resource(&self, id: ResourceId) -> Result<Option<Versioned<ResourceRecord>>> {
-        self.of.resource(id).await
-    }
-
-    async fn resources(
+impl Between for Restless {
+    async fn document(
         &self,
-        by: &By,
-        after: Option<&Cursor>,
-        limit: u32,
-    ) -> Result<Page<Versioned<ResourceRecord>>> {
-        self.of.resources(by, after, limit).await
-    }
-
-    async fn document(&self, space: &str, id: &str) -> Result<Option<Versioned<Document>>> {
+        store: &dyn Store,
+        space: &str,
+        id: &str,
+    ) -> Result<Option<Versioned<Document>>> {
         if space != "geni.request" {
-            return self.of.document(space, id).await;
+            return store.document(space, id).await;
         }
         let [all, now, most] = &self.texts;
         all.fetch_add(1, Ordering::SeqCst);
         most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
         tokio::time::sleep(Duration::from_millis(20)).await;
-        let found = self.of.document(space, id).await;
+        let found = store.document(space, id).await;
         now.fetch_sub(1, Ordering::SeqCst);
         found
     }
 
-    async fn documents(
-        &self,
-        space: &str,
-        index: Option<(&str, &str)>,
-        after: Option<&Cursor>,
-        limit: u32,
-    ) -> Result<Page<Versioned<Document>>> {
-        self.of.documents(space, index, after, limit).await
-    }
-
-    async fn counter(&self, counter: &str) -> Result<u64> {
-        self.of.counter(counter).await
-    }
-
-    async fn commit(&self, batch: Batch) -> Result<Outcome> {
+    async fn commit(&self, store: &dyn Store, batch: Batch) -> Result<Outcome> {
         let several = several(&batch);
         if !several.is_empty() {
             self.tried.fetch_add(1, Ordering::SeqCst);
             if self.busy.load(Ordering::SeqCst) {
-                self.work().await?;
+                work(store).await?;
             }
         }
         for id in self.rows(&several) {
-            let row = self.of.resource(id).await?.unwrap();
+            let row = store.resource(id).await?.unwrap();
             let faster = Batch {
                 expect: vec![Expect::Version(Key::Resource(id), row.version)],
                 resources: vec![(row.record, Due::Keep)],
                 ..Batch::default()
             };
-            let faster = self.of.commit(faster).await?;
+            let faster = store.commit(faster).await?;
             assert!(matches!(faster, Outcome::Done(_)), "{faster:?}");
         }
         if let Some(slice) = self.slice(&batch) {
-            let found = self.of.document("geni.slice", &slice).await?.unwrap();
+            let found = store.document("geni.slice", &slice).await?.unwrap();
             let faster = Batch {
                 documents: vec![found.record],
                 ..Batch::default()
             };
-            self.of.commit(faster).await?;
+            store.commit(faster).await?;
         }
-        self.of.commit(batch).await
-    }
-
-    async fn claim(
-        &self,
-        owner: InstanceId,
-        ttl: Duration,
-        max: u32,
-        except: &[Account],
-    ) -> Result<Vec<Claim>> {
-        self.of.claim(owner, ttl, max, except).await
-    }
-
-    async fn next_due(&self, except: &[Account]) -> Result<Option<Timestamp>> {
-        self.of.next_due(except).await
-    }
-
-    async fn ended(&self, now: Timestamp, limit: u32) -> Result<Vec<Versioned<ResourceRecord>>> {
-        self.of.ended(now, limit).await
-    }
-
-    async fn next_end(&self) -> Result<Option<Timestamp>> {
-        self.of.next_end().await
-    }
-
-    async fn since(&self, seq: u64, of: Option<ResourceId>, limit: u32) -> Result<Vec<Event>> {
-        self.of.since(seq, of, limit).await
-    }
-
-    async fn newest(&self) -> Result<u64> {
-        self.of.newest().await
+        store.commit(batch).await
     }
 }
 
@@ -231,9 +172,9 @@ fn many(n: usize) -> String {
 }
 
 /// The lab once more, over such a store.
-async fn restless(lab: &mut Lab, times: usize) -> Arc<Restless> {
+async fn restless(lab: &mut Lab, times: usize) -> Arc<Around<Restless>> {
     let store = Restless::over(lab.host.store(), times);
-    let kept: Arc<dyn Store> = Arc::<Restless>::clone(&store);
+    let kept: Arc<dyn Store> = Arc::<Around<Restless>>::clone(&store);
     lab.restart_with(kept, |all| rm_adapters::geni::register(all).unwrap())
         .await;
     store

@@ -1,50 +1,14 @@
 //! What the log says of calls that change something.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
-use std::thread::{self, ThreadId};
-
-use tracing_subscriber::fmt::MakeWriter;
+use tracing::Level;
 
 use super::lab::lab;
+use super::log::Log;
 use super::slice::{Slice, nodes, none, value};
-
-/// What was logged on the thread that began it.
-#[derive(Clone)]
-struct Log(ThreadId, Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        if thread::current().id() == self.0 {
-            self.1.lock().unwrap().extend_from_slice(bytes);
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
 
 #[tokio::test]
 async fn the_log_of_a_usual_daemon_tells_which_member_changed_what() {
-    let log = Log(thread::current().id(), Arc::default());
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::INFO)
-        .with_ansi(false)
-        .with_writer(log.clone())
-        .finish();
-    // Of the whole program: where tests share one, what another thread meets
-    // first without a log would be switched off for all.
-    tracing::subscriber::set_global_default(subscriber).unwrap();
+    let log = Log::begin(Level::INFO);
     let lab = lab("told").await;
     let slice = Slice::of(&lab, "s");
     value(&slice.allocate(&nodes(&["a", "b"])).await);
@@ -60,7 +24,7 @@ async fn the_log_of_a_usual_daemon_tells_which_member_changed_what() {
     let path = "/xmlrpc/am/3.0";
     let fault = lab.post(&lab.alice, path, "no call".to_owned()).await;
 
-    let said = String::from_utf8(log.1.lock().unwrap().clone()).unwrap();
+    let said = log.said();
     let told: Vec<&str> = said.lines().filter(|l| l.contains(": changed ")).collect();
     let methods = [
         ("Allocate", 2),

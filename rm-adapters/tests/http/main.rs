@@ -8,6 +8,8 @@ mod interservice;
 mod keys;
 mod lambdalink;
 mod limits;
+#[path = "../shared/log.rs"]
+mod log;
 mod openapi;
 mod operations;
 mod orphans;

@@ -1,54 +1,18 @@
 //! Planted secrets are seen nowhere but where they belong.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
-use std::thread::{self, ThreadId};
-
 use base64::Engine as _;
 use serde_json::json;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing::Level;
 
 use crate::interservice;
+use crate::log::Log;
 use crate::support::{Service, Who};
-
-/// What was logged on the thread that began it.
-#[derive(Clone)]
-struct Log(ThreadId, Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        if thread::current().id() == self.0 {
-            self.1.lock().unwrap().extend_from_slice(bytes);
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
 
 const CANARY: &str = "canary-7f3a";
 
 #[tokio::test]
 async fn neither_answers_nor_logs_hold_a_secret() {
-    let log = Log(thread::current().id(), Arc::default());
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_ansi(false)
-        .with_writer(log.clone())
-        .finish();
-    // Of the whole program: where tests share one, what another thread meets
-    // first without a log would be switched off for all.
-    tracing::subscriber::set_global_default(subscriber).unwrap();
+    let log = Log::begin(Level::TRACE);
     let s = Service::start().await;
     s.load().await;
     let mut said = String::new();
@@ -173,7 +137,7 @@ async fn neither_answers_nor_logs_hold_a_secret() {
     let password = account["password"].as_str().unwrap();
     said += &s.get(Who::Amy, &path).await.body.to_string();
     said += &s.get(Who::Operator, &path).await.body.to_string();
-    let logged = String::from_utf8(log.1.lock().unwrap().clone()).unwrap();
+    let logged = log.said();
     assert!(logged.contains("served"), "nothing was logged");
     assert!(
         logged.contains("user=\"ann\" status=403"),
