@@ -7,12 +7,11 @@ use crate::caller::{Caller, Role};
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::Core;
 use crate::id::{RemoteId, ResourceId};
-use crate::life::State;
 use crate::model::Node;
 use crate::record::ResourceRecord;
 use crate::resource::Resource;
 use crate::store::{Cursor, Page, Versioned};
-use crate::visible::{see, visible};
+use crate::visible::{held, see};
 
 /// Resources of any kind, as far as what is in quarantine can be led out: what
 /// a door needs that does not know the model.
@@ -28,7 +27,8 @@ impl<'a> Quarantine<'a> {
 
     /// What is in quarantine: everybody's for an operator, else what the caller
     /// may see. It is read in the order of lists, and a page is full unless the
-    /// list ends with it.
+    /// list ends with it. What is not in quarantine is not read, but for what
+    /// other tenants have shown to the caller.
     ///
     /// # Errors
     ///
@@ -39,9 +39,7 @@ impl<'a> Quarantine<'a> {
         after: Option<&Cursor>,
         limit: u32,
     ) -> Result<Page<Arc<ResourceRecord>>> {
-        let held = |r: &ResourceRecord| r.seen == State::Quarantined;
-        let all = who.is(Role::Operator);
-        let page = visible(self.core, who, all, after, limit, held).await?;
+        let page = held(self.core, who, after, limit).await?;
         Ok(page.map(|row| row.record))
     }
 

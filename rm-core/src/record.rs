@@ -352,6 +352,11 @@ impl ResourceRecord {
         }
     }
 
+    /// It is in quarantine: a person must decide.
+    pub fn is_held(&self) -> bool {
+        self.seen == State::Quarantined
+    }
+
     /// Users who may see it: its holders and those it was granted to.
     pub fn parties(&self) -> Vec<&str> {
         let mut users: Vec<&str> = self

@@ -56,6 +56,9 @@ pub enum By {
     },
     /// Those made by one credential at one site.
     Account(CatalogId, CatalogId),
+    /// Those in quarantine ([`ResourceRecord::is_held`]): everybody's, or one
+    /// tenant's. They are few among many, and asked for often.
+    Held(Option<String>),
 }
 
 /// One credential at one site: site, then credential.

@@ -24,16 +24,42 @@ pub(crate) async fn visible(
     limit: u32,
     keep: impl Fn(&ResourceRecord) -> bool + Send + Sync,
 ) -> Result<Page<Versioned<ResourceRecord>>> {
+    let own = By::Tenant(who.tenant.0.clone());
+    listed(core, who, (all.then_some(By::All), own), after, limit, keep).await
+}
+
+/// The same of what is in quarantine, however much else there is: everybody's
+/// for an operator.
+pub(crate) async fn held(
+    core: &Core,
+    who: &Caller,
+    after: Option<&Cursor>,
+    limit: u32,
+) -> Result<Page<Versioned<ResourceRecord>>> {
+    let all = who.is(Role::Operator).then_some(By::Held(None));
+    let own = By::Held(Some(who.tenant.0.clone()));
+    let keep = ResourceRecord::is_held;
+    listed(core, who, (all, own), after, limit, keep).await
+}
+
+/// Where all are asked for, those; else the tenant's own, and those of others.
+async fn listed(
+    core: &Core,
+    who: &Caller,
+    (all, own): (Option<By>, By),
+    after: Option<&Cursor>,
+    limit: u32,
+    keep: impl Fn(&ResourceRecord) -> bool + Send + Sync,
+) -> Result<Page<Versioned<ResourceRecord>>> {
     let limit = limit.max(1);
-    if all {
+    if let Some(all) = all {
         who.need(Role::Operator)?;
-        return some(core, &By::All, after.cloned(), limit, &keep).await;
+        return some(core, &all, after.cloned(), limit, &keep).await;
     }
     who.need(Role::User)?;
     let (mut page, from) = match after.and_then(|c| c.0.strip_prefix(GUEST)) {
         Some(rest) => (Page::default(), rest),
         None => {
-            let own = By::Tenant(who.tenant.0.clone());
             let page = some(core, &own, after.cloned(), limit, &keep).await?;
             if page.next.is_some() {
                 return Ok(page);

@@ -8,6 +8,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use rm_core::env::Env;
+use rm_core::life::State;
 use rm_core::store::{
     Batch, By, Claim, Count, Cursor, Due, Expect, Fence, Key, MemoryStore, Outcome, Store, Version,
 };
@@ -135,6 +136,9 @@ fn batch(parts: Vec<Part>, claims: &[Claim], env: &TestEnv) -> Batch {
                 let mut r = record(n, NAMES[tenant], &users);
                 r.place.site = catalog_id(site);
                 r.updated = env.now();
+                if users.len() == 1 {
+                    r.seen = State::Quarantined;
+                }
                 let due = match due {
                     Wish::Keep => Due::Keep,
                     Wish::At(s) => Due::At(at(s)),
@@ -200,8 +204,9 @@ async fn compare(one: &dyn Store, two: &dyn Store) -> Result<(), TestCaseError> 
         let of = Some(resource_id(1));
         same!(one.since(seq, of, 2), two.since(seq, of, 2));
     }
-    let mut by = vec![By::All];
+    let mut by = vec![By::All, By::Held(None)];
     for name in NAMES {
+        by.push(By::Held(Some(name.to_owned())));
         by.push(By::Tenant(name.to_owned()));
         by.push(guest(name, ""));
         by.extend(NAMES.map(|but| guest(name, but)));

@@ -17,6 +17,17 @@ use rm_core::{ResourceId, Result};
 /// here pass as they are, and so do those that are not written otherwise.
 #[async_trait]
 pub trait Between: fmt::Debug + Send + Sync + 'static {
+    /// [`Store::resources`] of the store inside.
+    async fn resources(
+        &self,
+        store: &dyn Store,
+        by: &By,
+        after: Option<&Cursor>,
+        limit: u32,
+    ) -> Result<Page<Versioned<ResourceRecord>>> {
+        store.resources(by, after, limit).await
+    }
+
     /// [`Store::document`] of the store inside.
     async fn document(
         &self,
@@ -84,7 +95,8 @@ impl<B: Between> Store for Around<B> {
         after: Option<&Cursor>,
         limit: u32,
     ) -> Result<Page<Versioned<ResourceRecord>>> {
-        self.store.resources(by, after, limit).await
+        let store = &*self.store;
+        self.between.resources(store, by, after, limit).await
     }
 
     async fn document(&self, space: &str, id: &str) -> Result<Option<Versioned<Document>>> {

@@ -2,12 +2,17 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use rm_core::ErrorKind;
+use async_trait::async_trait;
 use rm_core::backend::{CreateKey, Mark};
 use rm_core::life::State;
-use rm_testkit::{Fault, Rule, Scene, Verb};
+use rm_core::record::ResourceRecord;
+use rm_core::store::{Batch, By, Cursor, Due, Page, Store, Versioned};
+use rm_core::{Caller, ErrorKind, Host};
+use rm_testkit::{Around, Between, Fault, Rule, Scene, Verb};
 
 #[test]
 fn what_will_not_go_is_held_counted_and_led_out_by_an_operator() {
@@ -262,4 +267,78 @@ fn a_create_that_takes_effect_after_the_delete_was_asked_leaves_nothing() {
             });
         }
     }
+}
+
+/// How many rows of resources were read.
+#[derive(Debug, Default)]
+struct Reading(AtomicUsize);
+
+#[async_trait]
+impl Between for Reading {
+    async fn resources(
+        &self,
+        store: &dyn Store,
+        by: &By,
+        after: Option<&Cursor>,
+        limit: u32,
+    ) -> rm_core::Result<Page<Versioned<ResourceRecord>>> {
+        let page = store.resources(by, after, limit).await?;
+        self.0.fetch_add(page.items.len(), Ordering::Relaxed);
+        Ok(page)
+    }
+}
+
+#[test]
+fn what_is_in_quarantine_is_told_without_a_look_at_all_else() {
+    let scene = Scene::new(11);
+    scene.run(async |s| {
+        let made = s.clusters().create(&s.alice, &s.own(1)).await.unwrap();
+        let one = made.cluster.record().clone();
+        let store = Around::new(Arc::clone(s.door.store()), Reading::default());
+        let kept: Arc<dyn Store> = Arc::<Around<Reading>>::clone(&store);
+        let builder = Host::builder(s.world.env()).store(kept);
+        let host = builder.installation("lab").build().unwrap();
+        let put = async |n: u128, seen: State, of: &Caller| {
+            let mut r = one.clone();
+            r.id = format!("00000000-0000-0000-0000-{n:012x}").parse().unwrap();
+            (r.seen, r.tenant) = (seen, of.tenant.clone());
+            r.holds[0].user.clone_from(&of.user);
+            let batch = Batch {
+                resources: vec![(Arc::new(r), Due::Rest)],
+                ..Batch::default()
+            };
+            store.commit(batch).await.unwrap();
+        };
+        for n in 0..3000 {
+            put(n, State::Ready, &s.alice).await;
+        }
+        for n in [1700, 2500] {
+            put(n, State::Quarantined, &s.alice).await;
+        }
+        put(3001, State::Quarantined, &s.carol).await;
+        let told = async |who: &Caller, limit: u32| {
+            let (mut all, mut after) = (Vec::new(), None);
+            loop {
+                let held = host.quarantine();
+                let page = held.list(who, after.as_ref(), limit).await.unwrap();
+                all.extend(page.items.iter().map(|r| r.id.0.as_u128()));
+                after = page.next;
+                if after.is_none() {
+                    return all;
+                }
+            }
+        };
+        for limit in [1, 100] {
+            assert_eq!(told(&s.operator, limit).await, [1700, 2500, 3001]);
+            assert_eq!(told(&s.alice, limit).await, [1700, 2500]);
+            assert_eq!(
+                told(&s.bob, limit).await,
+                [1700, 2500],
+                "of the same tenant"
+            );
+            assert_eq!(told(&s.carol, limit).await, [3001]);
+        }
+        let read = store.0.load(Ordering::Relaxed);
+        assert!(read <= 20, "{read} rows were read for 16 answers");
+    });
 }

@@ -100,7 +100,8 @@ fn transition(conn: &Connection, row: &Row) -> rusqlite::Result<()> {
          leased = CASE WHEN ?4 THEN NULL ELSE leased END, \
          owner = CASE WHEN ?4 THEN NULL ELSE owner END, \
          body = ?8 \
-         WHERE id = ?1 AND tenant = ?5 AND site = ?6 AND credential = ?7 AND ends IS ?9",
+         WHERE id = ?1 AND tenant = ?5 AND site = ?6 AND credential = ?7 AND ends IS ?9 \
+         AND held IS ?10",
     )?
     .execute((
         &row.id[..],
@@ -111,6 +112,7 @@ fn transition(conn: &Connection, row: &Row) -> rusqlite::Result<()> {
         &row.site[..],
         &row.credential[..],
         &row.body,
+        None::<i64>,
         None::<i64>,
     ))?;
     let _: Vec<(String, String)> = conn

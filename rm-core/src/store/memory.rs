@@ -44,6 +44,8 @@ struct Inner {
     /// User, tenant, resource.
     parties: BTreeSet<(String, String, ResourceId)>,
     accounts: BTreeSet<(CatalogId, CatalogId, ResourceId)>,
+    /// In quarantine: of everybody, and once more by tenant.
+    held: BTreeSet<(Option<String>, ResourceId)>,
     due: BTreeSet<(Timestamp, ResourceId)>,
     ends: BTreeSet<(Timestamp, ResourceId)>,
     /// By space, then by id.
@@ -155,6 +157,9 @@ impl Inner {
         for party in parties(record) {
             self.parties.remove(&party);
         }
+        for held in held(record) {
+            self.held.remove(&held);
+        }
     }
 
     fn index(&mut self, record: &ResourceRecord) {
@@ -165,6 +170,7 @@ impl Inner {
         self.accounts
             .insert((record.place.site, record.place.credential, record.id));
         self.parties.extend(parties(record));
+        self.held.extend(held(record));
     }
 
     fn put_resource(&mut self, record: Arc<ResourceRecord>, due: Due) {
@@ -317,12 +323,19 @@ fn found_alike(one: &ResourceRecord, other: &ResourceRecord) -> bool {
         && one.first_end() == other.first_end()
         && one.holds == other.holds
         && one.grants == other.grants
+        && one.is_held() == other.is_held()
 }
 
 /// By whom a record is found beside its tenant.
 fn parties(r: &ResourceRecord) -> impl Iterator<Item = (String, String, ResourceId)> {
     let of = |user: &str| (user.to_owned(), r.tenant.0.clone(), r.id);
     r.parties().into_iter().map(of)
+}
+
+/// By what a record is found while it is in quarantine.
+fn held(r: &ResourceRecord) -> impl Iterator<Item = (Option<String>, ResourceId)> {
+    let both = || [None, Some(r.tenant.0.clone())].map(|of| (of, r.id));
+    r.is_held().then(both).into_iter().flatten()
 }
 
 #[async_trait]

@@ -193,7 +193,8 @@ pub(super) const REWRITE: &str = "UPDATE resource SET version = version + 1, \
      leased = CASE WHEN ?4 THEN NULL ELSE leased END, \
      owner = CASE WHEN ?4 THEN NULL ELSE owner END, \
      body = ?8 \
-     WHERE id = ?1 AND tenant = ?5 AND site = ?6 AND credential = ?7 AND ends IS ?9";
+     WHERE id = ?1 AND tenant = ?5 AND site = ?6 AND credential = ?7 AND ends IS ?9 \
+     AND held IS ?10";
 
 fn put_resource(
     conn: &Connection,
@@ -218,19 +219,21 @@ fn put_resource(
         blob(&record.place.credential.0),
         body,
         record.first_end().map(Timestamp::millis),
+        record.is_held().then_some(1),
     );
     let written = conn.prepare_cached(REWRITE)?.execute(params)?;
     if written == 0 {
         conn.prepare_cached(
-            "INSERT INTO resource (id, version, epoch, due, tenant, site, credential, body, ends) \
-             VALUES (?1, 1, 0, ?2, ?5, ?6, ?7, ?8, ?9) \
+            "INSERT INTO resource \
+             (id, version, epoch, due, tenant, site, credential, body, ends, held) \
+             VALUES (?1, 1, 0, ?2, ?5, ?6, ?7, ?8, ?9, ?10) \
              ON CONFLICT (id) DO UPDATE SET version = version + 1, \
              due = CASE WHEN ?3 THEN excluded.due ELSE due END, \
              leased = CASE WHEN ?4 THEN NULL ELSE leased END, \
              owner = CASE WHEN ?4 THEN NULL ELSE owner END, \
              tenant = excluded.tenant, site = excluded.site, \
              credential = excluded.credential, body = excluded.body, \
-             ends = excluded.ends",
+             ends = excluded.ends, held = excluded.held",
         )?
         .execute(params)?;
     }

@@ -121,6 +121,11 @@ const TENANT: &str = "SELECT id, version, body FROM resource \
      WHERE tenant = ?3 AND id > ?1 ORDER BY id LIMIT ?2";
 const ACCOUNT: &str = "SELECT id, version, body FROM resource \
      WHERE site = ?3 AND credential = ?4 AND id > ?1 ORDER BY id LIMIT ?2";
+// Left to itself SQLite takes the index of all ids.
+const HELD: &str = "SELECT id, version, body FROM resource INDEXED BY resource_held \
+     WHERE held IS NOT NULL AND id > ?1 ORDER BY id LIMIT ?2";
+const HELD_OF: &str = "SELECT id, version, body FROM resource INDEXED BY resource_held_tenant \
+     WHERE held IS NOT NULL AND tenant = ?3 AND id > ?1 ORDER BY id LIMIT ?2";
 // CROSS keeps the order of the tables: the small one leads.
 const GUEST_BEFORE: &str = "SELECT r.id, r.version, r.body \
      FROM resource_party p CROSS JOIN resource r ON r.id = p.id \
@@ -158,6 +163,8 @@ pub(super) fn resources(
             (id, fetch, blob(&site.0), blob(&credential.0)),
             to_resource,
         ),
+        By::Held(None) => rows(conn, HELD, (id, fetch), to_resource),
+        By::Held(Some(who)) => rows(conn, HELD_OF, (id, fetch, who), to_resource),
     };
     Ok(page(rows?, limit, |r| Cursor::behind(by, &r.record)))
 }
@@ -346,6 +353,8 @@ mod tests {
             ALL,
             TENANT,
             ACCOUNT,
+            HELD,
+            HELD_OF,
             GUEST_BEFORE,
             GUEST,
             SPACE_FIRST,

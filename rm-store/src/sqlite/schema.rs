@@ -11,7 +11,7 @@ pub(super) const FORMAT: i64 = STEPS.len() as i64;
 /// One step makes of one format the next. A released step never changes.
 type Step = fn(&Connection) -> rusqlite::Result<()>;
 
-static STEPS: [Step; 2] = [first, second];
+static STEPS: [Step; 3] = [first, second, third];
 
 /// Brings the store to this program's format, or leaves it as it is.
 pub(super) fn upgrade(conn: &Connection) -> rusqlite::Result<()> {
@@ -145,6 +145,21 @@ fn second(conn: &Connection) -> rusqlite::Result<()> {
     )
 }
 
+/// What is in quarantine is found without reading what is not. A body that
+/// cannot be read is nobody's to lead out.
+fn third(conn: &Connection) -> rusqlite::Result<()> {
+    conn.execute_batch(
+        "
+        -- 1 while it is in quarantine.
+        ALTER TABLE resource ADD COLUMN held INTEGER;
+        UPDATE resource SET held = 1
+            WHERE json_valid(body) AND json_extract(body, '$.seen') = 'quarantined';
+        CREATE INDEX resource_held ON resource (id) WHERE held IS NOT NULL;
+        CREATE INDEX resource_held_tenant ON resource (tenant, id) WHERE held IS NOT NULL;
+        ",
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,7 +169,7 @@ mod tests {
         let conn = Connection::open_in_memory().unwrap();
         upgrade(&conn).unwrap();
         let broken: Step = |conn| conn.execute_batch("DROP TABLE event; DROP TABLE nothing;");
-        assert!(upgrade_by(&conn, &[first, second, broken]).is_err());
+        assert!(upgrade_by(&conn, &[first, second, third, broken]).is_err());
         assert_eq!(format(&conn).unwrap(), FORMAT);
         let events: i64 = conn
             .query_row("SELECT count(*) FROM event", [], |row| row.get(0))
@@ -166,10 +181,10 @@ mod tests {
     fn an_upgrade_runs_only_the_steps_that_are_missing() {
         let conn = Connection::open_in_memory().unwrap();
         upgrade(&conn).unwrap();
-        let third: Step = |conn| conn.execute_batch("CREATE TABLE more (x INTEGER)");
-        upgrade_by(&conn, &[first, second, third]).unwrap();
-        upgrade_by(&conn, &[first, second, third]).unwrap();
-        assert_eq!(format(&conn).unwrap(), 3);
+        let fourth: Step = |conn| conn.execute_batch("CREATE TABLE more (x INTEGER)");
+        upgrade_by(&conn, &[first, second, third, fourth]).unwrap();
+        upgrade_by(&conn, &[first, second, third, fourth]).unwrap();
+        assert_eq!(format(&conn).unwrap(), 4);
     }
 
     #[test]
@@ -191,5 +206,32 @@ mod tests {
             )
             .unwrap();
         assert_eq!(of, "physics");
+    }
+
+    #[test]
+    fn what_is_in_quarantine_is_known_after_an_upgrade() {
+        let conn = Connection::open_in_memory().unwrap();
+        upgrade_by(&conn, &[first, second]).unwrap();
+        for (id, body) in [
+            (1, r#"{"seen": "quarantined"}"#),
+            (2, r#"{"seen": "ready", "spec": {"seen": "quarantined"}}"#),
+            (3, "unreadable"),
+        ] {
+            conn.execute(
+                "INSERT INTO resource (id, version, epoch, tenant, site, credential, body)
+                    VALUES (?1, 1, 0, '', x'', x'', ?2)",
+                ([id], body),
+            )
+            .unwrap();
+        }
+        upgrade(&conn).unwrap();
+        let held: Vec<Vec<u8>> = conn
+            .prepare("SELECT id FROM resource WHERE held IS NOT NULL")
+            .unwrap()
+            .query_map([], |row| row.get(0))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        assert_eq!(held, [[1]]);
     }
 }

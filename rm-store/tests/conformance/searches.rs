@@ -1,8 +1,9 @@
 //! What is found, and in what order.
 
 use rm_core::ErrorKind;
+use rm_core::life::State;
 use rm_core::record::Grant;
-use rm_core::store::{Batch, By, Cursor, Due};
+use rm_core::store::{Batch, By, Cursor, Due, Key};
 
 use crate::support::{BEGIN, Rig, catalog_id, document, event, keep, put, record, resource_id};
 use crate::{guest, ids, notes};
@@ -55,6 +56,45 @@ pub(crate) async fn resources_are_paged_by_everything_they_can_be_searched_by(ri
     assert_eq!(ids(s, &guest("eve", ""), 9).await, [2]);
     let account = |site| By::Account(catalog_id(site), catalog_id(2));
     assert_eq!(ids(s, &account(7), 9).await, [2]);
+}
+
+pub(crate) async fn what_is_in_quarantine_is_found_among_all_else(rig: Rig) {
+    let s = &*rig.store;
+    let seen = |n: u128, seen: State| {
+        let mut r = record(n, if n % 2 == 0 { "even" } else { "odd" }, &["ann"]);
+        r.seen = seen;
+        put(r, Due::Keep)
+    };
+    for n in 1..=12 {
+        let held = n % 3 == 0 || n == 1;
+        let state = if held {
+            State::Quarantined
+        } else {
+            State::Failed
+        };
+        rig.done(seen(n, state)).await;
+    }
+    let of = |tenant: &str| By::Held(Some(tenant.to_owned()));
+    for limit in [0, 1, 2, 4, 5, 6, u32::MAX] {
+        assert_eq!(ids(s, &By::Held(None), limit).await, [1, 3, 6, 9, 12]);
+        assert_eq!(ids(s, &of("odd"), limit).await, [1, 3, 9]);
+        assert_eq!(ids(s, &of("even"), limit).await, [6, 12]);
+        assert_eq!(ids(s, &of("nobody"), limit).await, []);
+    }
+    // It comes and goes with what is written.
+    rig.done(seen(2, State::Quarantined)).await;
+    rig.done(seen(3, State::Releasing)).await;
+    let mut moved = record(6, "odd", &["ann"]);
+    moved.seen = State::Quarantined;
+    rig.done(put(moved, Due::Keep)).await;
+    let gone = Batch {
+        delete: vec![Key::Resource(resource_id(9))],
+        ..Batch::default()
+    };
+    rig.done(gone).await;
+    assert_eq!(ids(s, &By::Held(None), 9).await, [1, 2, 6, 12]);
+    assert_eq!(ids(s, &of("odd"), 9).await, [1, 6]);
+    assert_eq!(ids(s, &of("even"), 9).await, [2, 12]);
 }
 
 pub(crate) async fn documents_are_paged_and_indexed(rig: Rig) {

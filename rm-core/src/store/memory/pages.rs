@@ -59,6 +59,13 @@ impl Inner {
                     .take_while(|(s, c, _)| (s, c) == (site, credential));
                 cut(&mut rows.map(|(.., id)| id))
             }
+            By::Held(of) => {
+                let rows = self
+                    .held
+                    .range((Excluded((of.clone(), from)), Unbounded))
+                    .take_while(|(whose, _)| whose == of);
+                cut(&mut rows.map(|(_, id)| id))
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::life::State;
 
 fn guest(user: &str, but: &str) -> By {
     By::Guest {
@@ -88,6 +89,7 @@ async fn a_resource_is_found_by_what_it_is_now() {
     let account = |r: &ResourceRecord| By::Account(r.place.site, r.place.credential);
     let before = account(&row);
     row.tenant = Tenant("other".to_owned());
+    row.seen = State::Quarantined;
     row.place.site = CatalogId(uuid::Uuid::from_u128(9));
     row.holds.clear();
     row.grants.push(Grant {
@@ -102,6 +104,9 @@ async fn a_resource_is_found_by_what_it_is_now() {
         (guest("anna", "mine"), false),
         (guest("bert", "mine"), true),
         (guest("bert", "other"), false),
+        (By::Held(None), true),
+        (By::Held(Some("acme".to_owned())), false),
+        (By::Held(Some("other".to_owned())), true),
         (before, false),
         (account(&row), true),
     ] {
