@@ -7,7 +7,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::backend::{Backend, Serves};
-use crate::catalog::Script;
 use crate::driver::{Driver, Erased};
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::Core;
@@ -16,144 +15,16 @@ use crate::manager::{Managed, ResourceManager};
 use crate::model::{Cluster, Model, Node};
 use crate::nodes::{self, NodeClusters, NodesBody};
 
+mod adapters;
+mod media;
 mod plugin;
 
+pub use adapters::{Adapter, AdapterRegistry, Contract};
 #[cfg(feature = "inventory")]
 #[doc(hidden)]
 pub use inventory;
+pub use media::{Media, SURROUNDINGS};
 pub use plugin::{Plugin, PluginEntry, PluginFn, PluginInfo, nearest};
-
-/// A translator for one contract and some kinds.
-pub trait Adapter: fmt::Debug + Send + Sync + 'static {
-    /// Unique among the adapters of its contract.
-    fn name(&self) -> &'static str;
-    /// Which kinds it translates.
-    fn kinds(&self) -> &[Kind];
-}
-
-/// What an Rpc asks of an adapter: a trait of the Rpc's own. Implement it for
-/// the `dyn` type alone, so that a registration under the wrong type does not
-/// compile:
-///
-/// ```
-/// # use std::sync::Arc;
-/// # use rm_core::Kind;
-/// use rm_core::registry::{Adapter, Contract, Registries};
-///
-/// trait Translates: Adapter {}
-/// impl Contract for dyn Translates {
-///     const NAME: &'static str = "translates";
-/// }
-///
-/// #[derive(Debug)]
-/// struct Mine;
-/// impl Translates for Mine {}
-/// # impl Adapter for Mine {
-/// #     fn name(&self) -> &'static str { "mine" }
-/// #     fn kinds(&self) -> &[Kind] { &[] }
-/// # }
-///
-/// Registries::new().adapter::<dyn Translates>(Arc::new(Mine))?;
-/// # Ok::<(), rm_core::Error>(())
-/// ```
-///
-/// Under its own type nobody would find it:
-///
-/// ```compile_fail,E0277
-/// # use std::sync::Arc;
-/// # use rm_core::Kind;
-/// # use rm_core::registry::{Adapter, Contract, Registries};
-/// # trait Translates: Adapter {}
-/// # impl Contract for dyn Translates {
-/// #     const NAME: &'static str = "translates";
-/// # }
-/// # #[derive(Debug)]
-/// # struct Mine;
-/// # impl Translates for Mine {}
-/// # impl Adapter for Mine {
-/// #     fn name(&self) -> &'static str { "mine" }
-/// #     fn kinds(&self) -> &[Kind] { &[] }
-/// # }
-/// Registries::new().adapter(Arc::new(Mine))?;
-/// # Ok::<(), rm_core::Error>(())
-/// ```
-pub trait Contract: Adapter {
-    /// The contract's name, for messages.
-    const NAME: &'static str;
-}
-
-/// What requests call that which surrounds a cluster: it is said by the site, or
-/// by whose credential is used there.
-pub const SURROUNDINGS: [&str; 5] = ["network", "key", "image", "flavor", "allowed_ip"];
-
-/// Understands one media type of implementations.
-pub trait Media: fmt::Debug + Send + Sync + 'static {
-    /// The media type.
-    fn media_type(&self) -> &str;
-    /// Refuses a body that could never become a resource.
-    fn check(&self, body: &str) -> Result<()>;
-    /// Refuses scripts and an environment that the body has no place for. By
-    /// default no body has one.
-    fn takes(
-        &self,
-        _body: &str,
-        scripts: &[Script],
-        environment: &BTreeMap<String, serde_json::Value>,
-    ) -> Result<()> {
-        if scripts.is_empty() && environment.is_empty() {
-            return Ok(());
-        }
-        Err(Error::invalid(format!(
-            "implementations of the type {:?} take neither scripts nor an environment",
-            self.media_type()
-        ))
-        .advice("leave them out, or make them part of the body"))
-    }
-    /// Refuses parameters of a caller that the body does not declare.
-    fn accepts(&self, body: &str, parameters: &BTreeMap<String, serde_json::Value>) -> Result<()>;
-    /// Whether a parameter says what surrounds a cluster, which who uses the means
-    /// of somebody else must not choose. A type that knows other names for
-    /// [`SURROUNDINGS`] knows them here, too.
-    fn is_surroundings(&self, name: &str) -> bool {
-        SURROUNDINGS.contains(&name)
-    }
-    /// How many slaves the body makes where a request does not say.
-    fn default_slaves(&self, _body: &str) -> Option<u32> {
-        None
-    }
-    /// Refuses a number of slaves that the body says itself it cannot make. By
-    /// default only its site can tell.
-    fn fits(&self, _body: &str, _slaves: u32) -> Result<()> {
-        Ok(())
-    }
-    /// How many hosts the body makes beside the master and the slaves.
-    fn others(&self, _body: &str) -> u32 {
-        0
-    }
-    /// Whether the site must hold the appliance's images before anything is
-    /// made of the body.
-    fn needs_copies(&self) -> bool {
-        true
-    }
-    /// Whether who asks for a cluster can say who logs in to its hosts. By
-    /// default only the body says that.
-    fn takes_users(&self) -> bool {
-        false
-    }
-    /// A body made around an image of the site, for who brings no body; absent
-    /// where this type has no such thing.
-    fn around_image(&self, _image: &str) -> Option<String> {
-        None
-    }
-    /// The image that a body was made around; absent for any other body.
-    fn image_of(&self, _body: &str) -> Option<String> {
-        None
-    }
-    /// The body as JSON, for who shows it; absent where it has no such form.
-    fn as_json(&self, _body: &str) -> Option<serde_json::Value> {
-        None
-    }
-}
 
 /// What a plugin contributes while it is installed.
 #[derive(Debug, Default)]
@@ -367,65 +238,6 @@ fn both(what: &str, one: &PluginInfo, other: &PluginInfo) -> Error {
         ErrorKind::Exists,
         format!("{what}: one of {}, one of {}", one.trim(), other.trim()),
     )
-}
-
-/// Adapters, by the contract they fulfil.
-#[derive(Default)]
-pub struct AdapterRegistry {
-    // TypeId of the contract's dyn type -> Vec<Arc<that dyn type>>.
-    by_contract: BTreeMap<TypeId, Box<dyn Any + Send + Sync>>,
-    names: Vec<(&'static str, &'static str)>,
-}
-
-impl fmt::Debug for AdapterRegistry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("AdapterRegistry").field(&self.names).finish()
-    }
-}
-
-impl AdapterRegistry {
-    fn add<C: ?Sized + Contract>(&mut self, adapter: Arc<C>) -> Result<()> {
-        let entry = (C::NAME, adapter.name());
-        if self.names.contains(&entry) {
-            return Err(Error::new(
-                ErrorKind::Exists,
-                format!("two adapters for {} are called {:?}", entry.0, entry.1),
-            )
-            .advice("link only one of them"));
-        }
-        self.names.push(entry);
-        self.names.sort_unstable();
-        let list = self
-            .by_contract
-            .entry(TypeId::of::<C>())
-            .or_insert_with(|| Box::new(Vec::<Arc<C>>::new()));
-        if let Some(list) = list.downcast_mut::<Vec<Arc<C>>>() {
-            list.push(adapter);
-            list.sort_by_key(|a| a.name());
-        }
-        Ok(())
-    }
-
-    /// The adapters that fulfil the contract, by name.
-    pub fn all<C: ?Sized + Contract>(&self) -> Vec<Arc<C>> {
-        self.by_contract
-            .get(&TypeId::of::<C>())
-            .and_then(|list| list.downcast_ref::<Vec<Arc<C>>>())
-            .cloned()
-            .unwrap_or_default()
-    }
-
-    /// Those of them that translate the kind.
-    pub fn supporting<C: ?Sized + Contract>(&self, kind: &Kind) -> Vec<Arc<C>> {
-        let mut all = self.all::<C>();
-        all.retain(|a| a.kinds().contains(kind));
-        all
-    }
-
-    /// Contracts and adapters there are, as (contract, adapter), sorted.
-    pub fn names(&self) -> &[(&'static str, &'static str)] {
-        &self.names
-    }
 }
 
 /// Managers, by the model and kind they serve.

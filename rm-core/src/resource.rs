@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::caller::{Caller, Role, known_user};
+use crate::caller::{Caller, Role};
 use crate::copies;
 use crate::env::{Env, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
@@ -26,6 +26,7 @@ mod console;
 mod draft;
 mod holder;
 mod power;
+mod share;
 
 pub use draft::Draft;
 use holder::{holder, own_hold};
@@ -194,48 +195,6 @@ impl<M: Model> Resource<M> {
             let at = own_hold(who, r, hold)?;
             let_go(core, r, batch, &who.user, at);
             also(batch)
-        })
-        .await
-    }
-
-    /// Lets another user see and use it.
-    pub async fn grant(&self, who: &Caller, to: &str) -> Result<Self> {
-        crate::name::check_name("user", to)?;
-        known_user(&*self.core.directory, to).await?;
-        self.update(who, Verb::Renew, |core, r, batch| {
-            holder(who, r)?;
-            if !r.grants.iter().any(|g| g.user == to) {
-                r.grants.push(crate::record::Grant {
-                    user: to.to_owned(),
-                    by: who.user.clone(),
-                    since: core.env.now(),
-                });
-                batch.events.push(core.event(
-                    r,
-                    "granted",
-                    serde_json::json!({"by": who.user, "to": to}),
-                ));
-            }
-            Ok(())
-        })
-        .await
-    }
-
-    /// Takes a grant back.
-    pub async fn revoke(&self, who: &Caller, from: &str) -> Result<Self> {
-        self.update(who, Verb::Renew, |core, r, batch| {
-            holder(who, r)?;
-            let before = r.grants.len();
-            r.grants.retain(|g| g.user != from);
-            if r.grants.len() == before {
-                return Err(Error::not_found(format!("nothing was granted to {from:?}")));
-            }
-            batch.events.push(core.event(
-                r,
-                "revoked",
-                serde_json::json!({"by": who.user, "from": from}),
-            ));
-            Ok(())
         })
         .await
     }
