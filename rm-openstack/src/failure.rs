@@ -45,6 +45,10 @@ fn kind(e: &client::Error) -> ErrorKind {
     if e.is_stack_exists() {
         return ErrorKind::Exists;
     }
+    // No other site takes it either, and nothing needs to be deleted.
+    if e.is_too_large() {
+        return ErrorKind::Invalid;
+    }
     if e.is_over_limit() {
         return ErrorKind::NoCapacity;
     }
@@ -90,6 +94,35 @@ mod tests {
     use super::*;
     use crate::client::Service;
     use crate::client::error::{Call, Effect, Refusal};
+
+    fn refusal(message: &str) -> client::Error {
+        client::Error::Refused(Box::new(Refusal {
+            call: Call::write(Service::Orchestration, "create stack"),
+            status: 400,
+            error_type: Some("RequestLimitExceeded".to_owned()),
+            message: message.to_owned(),
+            request_id: None,
+            retry_after: None,
+            effect: Effect::None,
+            hint: None,
+        }))
+    }
+
+    #[test]
+    fn what_is_too_large_is_no_quota() {
+        let words = "Request limit exceeded: JSON body size (1048833 bytes) exceeds maximum \
+                     allowed size (1048576 bytes).";
+        let e = failure("here", "create", refusal(words));
+        assert_eq!(e.kind(), ErrorKind::Invalid);
+        let told = e.to_string();
+        for part in ["1048576 bytes", "correct the template or the parameters"] {
+            assert!(told.contains(part), "{part:?} is not in: {told}");
+        }
+        let words = "Request limit exceeded: You have reached the maximum stacks per tenant, 1. \
+                     Please delete some stacks.";
+        let e = failure("here", "create", refusal(words));
+        assert_eq!(e.kind(), ErrorKind::NoCapacity);
+    }
 
     #[test]
     fn a_hint_is_told_once() {

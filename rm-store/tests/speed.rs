@@ -6,7 +6,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rm_core::store::{By, Due, Store};
+use rm_core::life::State;
+use rm_core::store::{Batch, By, Due, Store};
 use rm_store::SqliteStore;
 use support::{BEGIN, LEASE, TestEnv, done, engine, event, put, record, resource_id};
 
@@ -82,4 +83,44 @@ async fn commits_a_second() {
     println!("next_due: {:?}   {}", begun.elapsed() / 1000, resident());
     let file = std::fs::metadata(store.path()).unwrap().len();
     println!("the file has {} MiB", file >> 20);
+}
+
+/// How long it takes to hear what is in quarantine among so many, for everybody
+/// and for a tenant that all of them belong to.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "it measures"]
+async fn quarantine_among_a_million() {
+    const MANY: u128 = 1_000_000;
+    const AT_ONCE: usize = 5_000;
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let path = folder.path().join("store.db");
+    let store = SqliteStore::open(&path, TestEnv::new()).unwrap();
+    let all: Vec<u128> = (0..MANY).collect();
+    for some in all.chunks(AT_ONCE) {
+        let row = |n: &u128| {
+            let mut r = record(*n, "t", &["u"]);
+            r.seen = match n % 250_000 {
+                17 => State::Quarantined,
+                _ => State::Ready,
+            };
+            (Arc::new(r), Due::Rest)
+        };
+        let batch = Batch {
+            resources: some.iter().map(row).collect(),
+            ..Batch::default()
+        };
+        done(&store, batch).await;
+    }
+    let begun = Instant::now();
+    drop(store);
+    let store = SqliteStore::open(&path, TestEnv::new()).unwrap();
+    println!("{MANY} records; opened again in {:?}", begun.elapsed());
+    for by in [By::Held(None), By::Held(Some("t".to_owned()))] {
+        let begun = Instant::now();
+        for _ in 0..1000 {
+            let page = store.resources(&by, None, 100).await.unwrap();
+            assert_eq!(page.items.len(), 4);
+        }
+        println!("{by:?}: {:?} each   {}", begun.elapsed() / 1000, resident());
+    }
 }

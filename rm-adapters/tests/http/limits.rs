@@ -81,6 +81,44 @@ async fn a_body_has_a_limit_and_the_client_hears_of_it() {
     );
 }
 
+#[tokio::test]
+async fn what_is_a_mebibyte_long_is_taken_or_refused_in_few_words() {
+    let s = Service::start().await;
+    s.load().await;
+    let before = s.snapshot().await;
+    let long = "x".repeat(1 << 20);
+    let named = |name: &str| {
+        let mut parameters = serde_json::Map::new();
+        parameters.insert(name.to_owned(), json!(1));
+        json!({"appliance": "hadoop", "parameters": parameters})
+    };
+    for (body, code, told) in [
+        (json!({"appliance": long}), "too-long", "100 is the most"),
+        (
+            json!({"appliance": "hadoop", "name": long}),
+            "too-long",
+            "100 is the most",
+        ),
+        (named(&long), "invalid", "has 1048576 bytes"),
+        (json!({ &*long: 1 }), "missing-key", "there is no key"),
+    ] {
+        let answer = s.post(Who::Ann, "/clusters", body).await;
+        assert_eq!((answer.status, answer.code()), (400, code));
+        let text = answer.body.to_string();
+        assert!(text.contains(told) && text.len() < 2000, "{text:.4000}");
+    }
+    let twice = json!({"appliance": "hadoop", "parameters": {"size": format!("{long}{long}")}});
+    let answer = s.post(Who::Ann, "/clusters", twice).await;
+    assert_eq!((answer.status, answer.code()), (413, "too-large"));
+    assert_eq!(answer.body["advice"], "2097152 bytes are the most");
+    assert_eq!(s.snapshot().await, before);
+
+    // What is declared may be as long as a body.
+    let once = json!({"appliance": "hadoop", "parameters": {"size": long}});
+    let made = s.post(Who::Ann, "/clusters", once).await.expect(201);
+    assert_eq!(made["state"], "ready");
+}
+
 async fn talk(s: &Service, text: &str) -> String {
     let mut line = TcpStream::connect(s.address).await.unwrap();
     line.write_all(text.as_bytes()).await.unwrap();

@@ -18,6 +18,9 @@ use crate::name::check_name;
 use crate::record::Document;
 use crate::store::{Batch, By, Cursor, Expect, Key, Outcome, Page, Version};
 
+/// The longest name of a parameter, in bytes.
+const LONGEST_NAME: usize = 255;
+
 /// For what an implementation was written.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -382,6 +385,14 @@ impl Catalog {
         implementation: &Implementation,
         parameters: &BTreeMap<String, Value>,
     ) -> Result<()> {
+        // It would be told again with each refusal.
+        if let Some(name) = parameters.keys().find(|name| name.len() > LONGEST_NAME) {
+            return Err(Error::invalid(format!(
+                "the name of a parameter has {} bytes",
+                name.len()
+            ))
+            .advice(format!("{LONGEST_NAME} are the most")));
+        }
         match self.media.get(&implementation.media_type) {
             Some(media) if !parameters.is_empty() => {
                 media.accepts(&implementation.body, parameters)

@@ -133,10 +133,14 @@ fn unreadable<C: DeserializeOwned>(section: &Value) -> Option<&str> {
 
 /// The known word that is nearest to what somebody wrote, unless all are far.
 pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    let length = word.chars().count();
+    let far = |k: &str| k.chars().count().max(3) / 3 + 1;
     known
         .iter()
+        // What is much longer is not compared letter by letter.
+        .filter(|k| length.abs_diff(k.chars().count()) <= far(k))
         .map(|k| (distance(word, k), *k))
-        .filter(|(d, k)| *d <= k.chars().count().max(3) / 3 + 1)
+        .filter(|(d, k)| *d <= far(k))
         .min()
         .map(|(_, k)| k)
 }

@@ -292,6 +292,13 @@ impl Error {
         self.status() == Some(409) && self.error_type() == Some("StackExists")
     }
 
+    /// The request itself is larger than the service takes. Heat calls that by
+    /// the same name as a quota that is used up, and only its words tell.
+    pub fn is_too_large(&self) -> bool {
+        let refusal = self.refusal();
+        refusal.is_some_and(|r| r.message.contains("maximum allowed size"))
+    }
+
     /// A quota of the project or a limit of the service stands against it.
     pub fn is_over_limit(&self) -> bool {
         self.error_type() == Some("RequestLimitExceeded") || self.status() == Some(413)
