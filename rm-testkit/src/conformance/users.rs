@@ -17,7 +17,7 @@ use super::life::{Life, Plan};
 use super::stage::Stage;
 
 pub(super) fn all<M: Model>() -> Vec<Check<M>> {
-    let mut all = checks! {
+    let mut all: Vec<Check<M>> = checks! {
         "users/are-changed-in-what-runs" Basic I8 "accepted and not done: who was let in stands before the door" lets_in => changed;
         "users/who-is-taken-out-is-out" Basic I8 "a key that was taken away and still opens" lets_in => taken_out;
         "users/are-changed-and-nothing-else" Basic I8 "elasticluster#128: a change that destroyed what it changed" lets_in => nothing_else;

@@ -81,7 +81,9 @@ pub(crate) enum ClusterCommand {
         #[arg(long)]
         user: String,
     },
-    /// Try again what failed
+    /// Try again what failed, and wait for it
+    ///
+    /// What is no cluster is tried again by "quarantine retry".
     Retry {
         /// Its id or name
         cluster: String,
@@ -90,6 +92,8 @@ pub(crate) enum ClusterCommand {
     },
     /// Take what is at the site for the thing of a cluster in quarantine; for
     /// operators
+    ///
+    /// As "quarantine adopt", which waits for nothing and is for any kind.
     Adopt {
         /// Its id or name
         cluster: String,
@@ -103,6 +107,8 @@ pub(crate) enum ClusterCommand {
         wait: Wait,
     },
     /// Forget a cluster in quarantine, whatever is left of it; for operators
+    ///
+    /// As "quarantine abandon", which is for any kind.
     Abandon {
         /// Its id or name
         cluster: String,
