@@ -61,12 +61,13 @@ pub(crate) async fn resources_are_paged_by_everything_they_can_be_searched_by(ri
 pub(crate) async fn what_is_in_quarantine_is_found_among_all_else(rig: Rig) {
     let s = &*rig.store;
     let seen = |n: u128, seen: State| {
-        let mut r = record(n, if n % 2 == 0 { "even" } else { "odd" }, &["ann"]);
+        let tenant = ["even", "odd"][usize::from(n % 2 == 1)];
+        let mut r = record(n, tenant, &["ann"]);
         r.seen = seen;
         put(r, Due::Keep)
     };
     for n in 1..=12 {
-        let held = n % 3 == 0 || n == 1;
+        let held = matches!(n, 1 | 3 | 6 | 9 | 12);
         let state = if held {
             State::Quarantined
         } else {
