@@ -154,6 +154,20 @@ impl Program {
         }
     }
 
+    /// Waits until there is nothing more to be seen of it, and nobody is at it.
+    pub(crate) async fn rests(&self, id: ResourceId) -> Result<()> {
+        let rests = async {
+            while self.get(id).await?.record().told > 0 || self.host.store().is_claimed(id).await? {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            Ok(())
+        };
+        match tokio::time::timeout(PATIENCE, rests).await {
+            Ok(done) => done,
+            Err(_) => Err(format!("{id} does not come to rest").into()),
+        }
+    }
+
     async fn has_failed(&self, id: ResourceId) -> Result<bool> {
         let node = self.get(id).await?;
         let r = node.record();

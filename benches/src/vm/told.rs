@@ -19,6 +19,10 @@ use benches::numbers::Samples;
 /// So many nodes are there, and one after the other is changed.
 const NODES: u32 = 20;
 
+/// Changes come no sooner than so after the node before is at rest again: a
+/// host on which they come faster is looked at for several at once.
+const APART: Duration = Duration::from_millis(150);
+
 /// What was measured on one host.
 #[derive(Debug)]
 pub(crate) struct Known {
@@ -69,8 +73,7 @@ pub(crate) async fn measure(folder: &Path, place: Place, changes: u32) -> Result
     let nodes = program.nodes(NODES).await?;
     let mut ms = Samples::default();
     for (id, name) in nodes.iter().cycle().take(usize::try_from(changes)?) {
-        // What the last one set off is over.
-        tokio::time::sleep(Duration::from_millis(150)).await;
+        tokio::time::sleep(APART).await;
         let mut events = program.events().await?;
         let begun = somebody.ends(name).await?;
         loop {
@@ -87,6 +90,7 @@ pub(crate) async fn measure(folder: &Path, place: Place, changes: u32) -> Result
         let mut events = program.events().await?;
         program.get(*id).await?.retry(&program.user).await?;
         program.until(&mut events, &[*id], "ready").await?;
+        program.rests(*id).await?;
     }
     let ids: Vec<_> = nodes.into_iter().map(|(id, _)| id).collect();
     program.end(&ids).await?;

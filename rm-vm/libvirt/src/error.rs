@@ -9,6 +9,9 @@ use crate::procedure::Procedure;
 /// What this crate returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// So many characters of libvirt's own words are told.
+const LONGEST: usize = 500;
+
 /// What became of a call that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Effect {
@@ -41,8 +44,13 @@ impl RemoteError {
         let words = message.split_whitespace();
         let mut tidy = words.collect::<Vec<_>>().join(" ");
         tidy.retain(|c| !c.is_control());
-        if let Some((end, _)) = tidy.char_indices().nth(500) {
-            tidy.truncate(end);
+        let count = tidy.chars().count();
+        if count > LONGEST {
+            // What was done is told first, and what went wrong with it last.
+            let half = LONGEST / 2 - 2;
+            let head: String = tidy.chars().take(half).collect();
+            let tail: String = tidy.chars().skip(count - half).collect();
+            tidy = format!("{head} .. {tail}");
         }
         if tidy.is_empty() {
             tidy = "libvirt gives no reason".to_owned();
@@ -200,4 +208,28 @@ pub enum Down {
     /// The future that keeps the connection was dropped, or never run.
     #[error("nobody runs the connection")]
     NotRun,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_words_the_first_and_the_last_are_told() {
+        let told = |words: String| RemoteError::new(1, 0, 2, Some(words)).message;
+        let long = format!(
+            "Child process\n(qemu-img {}) failed: no space left",
+            "\u{fc}".repeat(900)
+        );
+        let short = told(long);
+        assert!(short.chars().count() <= LONGEST, "{short}");
+        assert!(
+            short.starts_with("Child process (qemu-img \u{fc}"),
+            "{short}"
+        );
+        assert!(short.ends_with("\u{fc}) failed: no space left"), "{short}");
+        let exact = "x".repeat(LONGEST);
+        assert_eq!(told(exact.clone()), exact);
+        assert_eq!(told("\0 \n".to_owned()), "libvirt gives no reason");
+    }
 }

@@ -23,6 +23,9 @@ use crate::xdr::Writer;
 const BESIDE: usize = 64;
 /// How much is read at once.
 const CHUNK: usize = 64 * 1024;
+/// So much memory is taken for a message before any of it has come; then as
+/// much as has.
+const AT_FIRST: usize = 256 * 1024;
 
 /// A message on its way out, and whether it is a call, which may have been
 /// withdrawn before its turn came.
@@ -250,21 +253,21 @@ impl Session {
                 Ok(message) => message,
                 Err(down) => return down,
             };
-            if let Err(malformed) = self.take_in(&message) {
+            if let Err(malformed) = self.take_in(message) {
                 return malformed.into();
             }
         }
     }
 
-    /// One message without its length. Memory is taken as bytes come, not as
-    /// they are announced.
+    /// One message without its length. Of a long one memory is taken as bytes
+    /// come, not as they are announced.
     async fn receive(&self, stream: &mut (impl AsyncRead + Unpin)) -> Result<Vec<u8>, Down> {
         let length = stream.read_u32().await.map_err(closed)?;
         let length = message::rest_of(length, REPLY_MAX)?;
         let mut message = Vec::new();
         while message.len() < length {
-            let most = CHUNK.min(length - message.len());
-            message.reserve(most);
+            let most = message.len().max(AT_FIRST).min(length - message.len());
+            message.reserve_exact(most);
             let mut part = (&mut *stream).take(most as u64);
             if part.read_buf(&mut message).await? == 0 {
                 return Err(Down::Closed);
@@ -274,8 +277,8 @@ impl Session {
         Ok(message)
     }
 
-    fn take_in(&self, message: &[u8]) -> Result<(), Malformed> {
-        let (header, payload) = Header::decode(message)?;
+    fn take_in(&self, message: Vec<u8>) -> Result<(), Malformed> {
+        let (header, payload) = Header::decode(&message)?;
         match (header.program, header.kind) {
             (KEEPALIVE, Kind::Event) => {
                 if header.procedure == keepalive::PING {
@@ -283,7 +286,10 @@ impl Session {
                 }
                 Ok(())
             }
-            (REMOTE, Kind::Reply) => self.answer(&header, payload),
+            (REMOTE, Kind::Reply) => {
+                let before = message.len() - payload.len();
+                self.answer(&header, message, before)
+            }
             (REMOTE, Kind::Stream) => self.piece(&header, payload),
             (REMOTE, Kind::Event) => {
                 if header.procedure == EVENT_LIFECYCLE {
@@ -297,7 +303,16 @@ impl Session {
         }
     }
 
-    fn answer(&self, header: &Header, payload: &[u8]) -> Result<(), Malformed> {
+    /// An answer, which begins after so many bytes of the message.
+    fn answer(
+        &self,
+        header: &Header,
+        mut message: Vec<u8>,
+        before: usize,
+    ) -> Result<(), Malformed> {
+        // Lists are long, and copied no more often than they must be.
+        message.drain(..before);
+        let payload = message;
         let mut waiting = self.waiting();
         let Waiting { calls, streams, .. } = &mut *waiting;
         let Entry::Occupied(call) = calls.entry(header.serial) else {
@@ -310,8 +325,8 @@ impl Session {
             return Err(Malformed("it answers a call that was not made"));
         }
         let answer = match header.status {
-            Status::Ok => Ok(payload.to_vec()),
-            Status::Error => Err(Error::remote(procedure, message::error(payload)?)),
+            Status::Ok => Ok(payload),
+            Status::Error => Err(Error::remote(procedure, message::error(&payload)?)),
             Status::Continue => return Err(Malformed("an answer goes on")),
         };
         let call = call.remove();
