@@ -10,71 +10,12 @@ use rm_core::{Error, ErrorKind, Result};
 
 use crate::config::{Pool, SiteConfig};
 use crate::driver::Nic;
-use crate::links::is_link;
-use crate::mark::Record;
 
-/// What the domains of a host have, but one of them.
-#[derive(Debug, Default)]
-pub(crate) struct Taken {
-    addresses: BTreeSet<IpAddr>,
-    /// Links have addresses of their own each.
-    linked: BTreeSet<(String, IpAddr)>,
-    macs: BTreeSet<String>,
-}
+mod pools;
+mod taken;
 
-impl Taken {
-    /// As the metadata of all domains say, of whatever installation.
-    pub(crate) fn of(notes: &[(String, String)], but: &str) -> Self {
-        let mut taken = Self::default();
-        for (name, metadata) in notes {
-            if name == but {
-                continue;
-            }
-            for nic in Record::read(Some(metadata))
-                .into_iter()
-                .flat_map(|r| r.nics)
-            {
-                for address in &nic.addresses {
-                    taken.take(&nic.bridge, address.ip);
-                }
-                taken.macs.insert(nic.mac);
-            }
-        }
-        taken
-    }
-
-    /// Whether somebody else has one of these, too.
-    pub(crate) fn any(&self, nics: &[NodeInterface]) -> bool {
-        nics.iter().any(|nic| {
-            self.macs.contains(&nic.mac)
-                || nic.addresses.iter().any(|a| self.has(&nic.bridge, a.ip))
-        })
-    }
-
-    fn has(&self, bridge: &str, ip: IpAddr) -> bool {
-        match is_link(bridge) {
-            true => self.linked.contains(&(bridge.to_owned(), ip)),
-            false => self.addresses.contains(&ip),
-        }
-    }
-
-    /// Whether nobody had it there.
-    fn take(&mut self, bridge: &str, ip: IpAddr) -> bool {
-        match is_link(bridge) {
-            true => self.linked.insert((bridge.to_owned(), ip)),
-            false => self.addresses.insert(ip),
-        }
-    }
-
-    /// The addresses of these are not to be chosen again.
-    pub(crate) fn pass_over(&mut self, nics: &[NodeInterface]) {
-        for nic in nics {
-            for address in &nic.addresses {
-                self.take(&nic.bridge, address.ip);
-            }
-        }
-    }
-}
+use pools::{address, holds, is_for, network, number, size};
+pub(crate) use taken::Taken;
 
 /// Whether a node has no interface at all: nobody need be asked who has what.
 pub(crate) fn are_none(wanted: &[Interface], site: &SiteConfig) -> bool {
@@ -193,10 +134,9 @@ pub(crate) fn room(wanted: &[Interface], site: &SiteConfig, taken: &Taken) -> Op
         let of = |p: &Pool, bridge: &str| p.first.is_ipv4() == four && is_for(site, p, bridge);
         let pools = || site.pools.iter().filter(|p| on.iter().any(|b| of(p, b)));
         let all: u128 = pools().filter_map(size).fold(0, u128::saturating_add);
-        let used = taken
-            .addresses
-            .iter()
-            .filter(|ip| pools().any(|p| holds(p, **ip)));
+        let gateways = pools().filter_map(|p| p.gateway);
+        let kept: BTreeSet<IpAddr> = taken.addresses.iter().copied().chain(gateways).collect();
+        let used = kept.iter().filter(|ip| pools().any(|p| holds(p, **ip)));
         let each = takes
             .iter()
             .filter(|b| on.contains(b) && pools().any(|p| of(p, b)));
@@ -215,6 +155,29 @@ pub(crate) fn room(wanted: &[Interface], site: &SiteConfig, taken: &Taken) -> Op
         .min()
 }
 
+/// In words what the pools have left of which such a node would take addresses.
+pub(crate) fn pools_for(wanted: &[Interface], site: &SiteConfig, taken: &Taken) -> String {
+    let usual = [Interface::default()];
+    let wanted = if wanted.is_empty() {
+        &usual[..]
+    } else {
+        wanted
+    };
+    let takes = wanted.iter().filter(|i| i.addresses.is_empty());
+    let takes: Vec<&str> = takes
+        .filter_map(|i| i.bridge.as_deref().or(site.bridge.as_deref()))
+        .collect();
+    let mut told = Vec::new();
+    for pool in &site.pools {
+        let asked = takes.iter().filter(|on| is_for(site, pool, on)).count();
+        if asked > 0 {
+            let free = pools::free(pool, taken);
+            told.push(format!("{free} and {asked} asked for"));
+        }
+    }
+    told.join("; ")
+}
+
 /// A hardware address that follows from a name, of those that are nobody's.
 fn mac(name: &str, at: usize) -> String {
     let hash = digest(&SHA256, format!("mac/{name}/{at}").as_bytes());
@@ -229,12 +192,10 @@ fn mac(name: &str, at: usize) -> String {
 /// from the seed; none where there are no pools.
 fn free<'a>(
     seed: &str,
-    pools: impl Iterator<Item = &'a Pool>,
+    pools: impl Iterator<Item = &'a Pool> + Clone,
     taken: &Taken,
 ) -> Result<Option<Address>> {
-    let mut any = false;
-    for pool in pools {
-        any = true;
+    for pool in pools.clone() {
         let Some(size) = size(pool) else { continue };
         let hash = digest(&SHA256, seed.as_bytes());
         let start = hash.as_ref()[..8]
@@ -252,14 +213,16 @@ fn free<'a>(
             }
         }
     }
-    if any {
-        return Err(Error::new(
-            ErrorKind::NoCapacity,
-            "the host has no address left in its pools",
-        )
-        .advice("delete a node there, or give the host's section of the configuration more"));
+    let told: Vec<String> = pools.map(|pool| pools::free(pool, taken)).collect();
+    if told.is_empty() {
+        return Ok(None);
     }
-    Ok(None)
+    let told = told.join("; ");
+    Err(Error::new(
+        ErrorKind::NoCapacity,
+        format!("no address is left for the node: {told}"),
+    )
+    .advice("delete a node there, or give the host's section of the configuration more"))
 }
 
 fn is_taken(what: &str) -> Error {
@@ -268,50 +231,6 @@ fn is_taken(what: &str) -> Error {
         format!("{what} is another node's on this host already"),
     )
     .advice("ask for another one, or for none and take what is free")
-}
-
-/// Whether a pool's addresses are for interfaces on a bridge. One that names no
-/// bridge has none for a VLAN, which is another network than the usual one.
-fn is_for(site: &SiteConfig, pool: &Pool, bridge: &str) -> bool {
-    let is_vlan = || site.vlans.iter().any(|vlan| vlan.bridge == bridge);
-    match &pool.bridge {
-        _ if is_link(bridge) => false,
-        Some(of) => of == bridge,
-        None => site.bridge.as_deref() == Some(bridge) || !is_vlan(),
-    }
-}
-
-/// How many addresses; none where the ends are of two families or swapped.
-fn size(pool: &Pool) -> Option<u128> {
-    let same = pool.first.is_ipv4() == pool.last.is_ipv4();
-    let between = number(pool.last).checked_sub(number(pool.first))?;
-    same.then(|| between.saturating_add(1))
-}
-
-fn holds(pool: &Pool, ip: IpAddr) -> bool {
-    pool.first.is_ipv4() == ip.is_ipv4() && pool.first <= ip && ip <= pool.last
-}
-
-/// Whether an address is in the network that the pool is a part of.
-fn network(pool: &Pool, ip: IpAddr) -> bool {
-    let width: u32 = if ip.is_ipv4() { 32 } else { 128 };
-    let host = width.saturating_sub(u32::from(pool.prefix));
-    let net = |ip| number(ip).checked_shr(host).unwrap_or(0);
-    pool.first.is_ipv4() == ip.is_ipv4() && net(pool.first) == net(ip)
-}
-
-fn number(ip: IpAddr) -> u128 {
-    match ip {
-        IpAddr::V4(ip) => u128::from(ip.to_bits()),
-        IpAddr::V6(ip) => ip.to_bits(),
-    }
-}
-
-fn address(pool: &Pool, number: u128) -> IpAddr {
-    match pool.first {
-        IpAddr::V4(_) => IpAddr::V4(u32::try_from(number).unwrap_or(u32::MAX).into()),
-        IpAddr::V6(_) => IpAddr::V6(number.into()),
-    }
 }
 
 #[cfg(test)]
@@ -377,6 +296,35 @@ mod tests {
         }
         let full = choose("rm-4", &[], &site, &mut taken).unwrap_err();
         assert_eq!(full.kind(), ErrorKind::NoCapacity);
+        let none = "0 of the 4 addresses 10.0.0.10 to 10.0.0.13 are free";
+        assert!(full.what().ends_with(none), "{full}");
+        let told = pools_for(&[], &site, &taken);
+        assert!(
+            told.starts_with(&format!("{none} and 1 asked for; ")),
+            "{told}"
+        );
+        assert!(
+            told.contains(" fd00::1 to fd00::ffff:ffff:ffff are free"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn only_the_pools_that_a_node_would_take_from_are_told() {
+        let mut apart = pool("10.1.0.1", "10.1.0.2", 24);
+        apart.bridge = Some("br1".to_owned());
+        apart.gateway = Some("10.1.0.1".parse().unwrap());
+        let site = site(vec![apart, pool("10.0.0.10", "10.0.0.10", 24)]);
+        let into = |bridge: &str| Interface {
+            bridge: Some(bridge.to_owned()),
+            ..Interface::default()
+        };
+        let told = |wanted: &[Interface]| pools_for(wanted, &site, &Taken::default());
+        let usual = "1 of the 1 addresses 10.0.0.10 to 10.0.0.10 are free and 1 asked for";
+        assert_eq!(told(&[]), usual);
+        let twice = told(&[into("br1"), into("br1")]);
+        let apart = "1 of the 2 addresses 10.1.0.1 to 10.1.0.2 are free and 2 asked for";
+        assert!(twice.starts_with(apart), "{twice}");
     }
 
     #[test]
@@ -436,7 +384,8 @@ mod tests {
             end("rmlaaaaaaaaaaaa", &["10.0.0.2/24"]),
             end("rmlbbbbbbbbbbbb", &[]),
         ];
-        assert_eq!(room(&one, &site, &taken), Some(3));
+        // The gateway is nobody's.
+        assert_eq!(room(&one, &site, &taken), Some(2));
         let nics = choose("rm-a", &one, &site, &mut taken).unwrap();
         assert_eq!(nics[2].addresses, []);
         assert_eq!(super::nics(&nics, &site)[1].gateways, [] as [IpAddr; 0]);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
+use futures_util::stream;
 use rm_core::backend::{
     Absence, Backend, Capability, CreateKey, Cx, Hint, Hints, Look, Mark, Offer, Phase, Recalled,
     Resize, Seen, Target,
@@ -19,10 +20,11 @@ use rm_core::{Error, ErrorKind, Kind, RemoteId, Result};
 use crate::addresses::{self, Taken};
 use crate::config::Config;
 use crate::driver::{self, Domain, Event, Image, State};
-use crate::failure::failure;
+use crate::failure::{at, failure};
 use crate::hosts::{Host, Hosts, Open};
 use crate::links;
 use crate::mark::Record;
+use crate::room::Room;
 use crate::spec;
 
 mod bring;
@@ -37,6 +39,9 @@ pub const XEN: Kind = Kind::from_static("vm.xen");
 pub const LXC: Kind = Kind::from_static("vm.lxc");
 /// Virtual machines of QEMU and KVM.
 pub const KVM: Kind = Kind::from_static("vm.kvm");
+
+/// So many notes are written at once.
+const NOTES: usize = 8;
 
 /// Nodes on hosts that one kind of driver serves.
 ///
@@ -83,34 +88,17 @@ impl Nodes {
         }
     }
 
-    /// What can be refused before anything exists, whatever the image.
-    async fn admit(&self, host: &Host, spec: &NodeSpec) -> Result<driver::Host> {
+    /// What can be refused before anything exists, whatever the image and
+    /// whatever else is on the host.
+    async fn admit(&self, host: &Host, spec: &NodeSpec) -> Result<()> {
         spec::check(spec)?;
         spec::possible(spec, host.driver.features())?;
-        let has = host
-            .driver
-            .host()
-            .await
-            .map_err(|e| failure(&host.name, "ask for room", e))?;
-        if spec.memory_mib > has.memory_mib
-            || spec.vcpus > has.cpus.saturating_mul(self.hosts.config().vcpus_per_cpu)
-        {
-            return Err(Error::new(
-                ErrorKind::NoCapacity,
-                format!(
-                    "{}: the host has {} MiB of memory and {} processors in all",
-                    host.name, has.memory_mib, has.cpus
-                ),
-            )
-            .advice("ask for less, or on a greater host")
-            .site(&*host.name)
-            .permanent());
-        }
-        Ok(has)
+        let has = host.in_all().await;
+        let has = has.map_err(|e| failure(&host.name, "ask for room", e))?;
+        Room::of(&has, self.hosts.config().vcpus_per_cpu).admit(&host.name, spec)
     }
 
-    fn seen(&self, domain: &Domain) -> Seen<Node> {
-        let record = Record::read(domain.metadata.as_deref());
+    fn seen(&self, domain: &Domain, record: Option<Record>) -> Seen<Node> {
         let (phase, reason) = record
             .as_ref()
             .map_or((Phase::Ready, ""), |r| phase(r, domain));
@@ -124,12 +112,12 @@ impl Nodes {
             view: None,
         }
     }
+}
 
-    async fn these(&self, cx: &Cx<'_>, names: &[String]) -> Result<Vec<Domain>> {
-        let host = self.hosts.of(cx)?;
-        let found = host.driver.these(names).await;
-        found.map_err(|e| failure(&host.name, "look at nodes", e))
-    }
+/// Those of these that are there.
+async fn these(host: &Host, names: &[String]) -> Result<Vec<Domain>> {
+    let found = host.driver.these(names).await;
+    found.map_err(|e| failure(&host.name, "look at nodes", e))
 }
 
 #[async_trait]
@@ -159,40 +147,32 @@ impl Backend<Node> for Nodes {
 
     async fn offers(&self, cx: &Cx<'_>, want: &NodeSpec) -> Result<Vec<Offer>> {
         let host = self.hosts.of(cx)?;
-        let has = self.admit(&host, want).await?;
+        let failed = |e| failure(&host.name, "ask for room", e);
+        self.admit(&host, want).await?;
         let wanted = links::plugged(&want.interfaces, host.id, &host.site)?;
         self.image(cx, want).await?;
         if cx.quick {
             return Ok(vec![Offer::room(None)]);
         }
-        let failed = |e| failure(&host.name, "ask for room", e);
-        let shares = host.driver.shares().await.map_err(failed)?;
-        let (mut memory, mut vcpus) = (
-            has.memory_mib,
-            u64::from(has.cpus) * u64::from(self.hosts.config().vcpus_per_cpu),
-        );
+        let asked = async { tokio::try_join!(host.room(), host.driver.shares()) };
+        let (has, shares) = asked.await.map_err(failed)?;
+        let mut room = Room::of(&has, self.hosts.config().vcpus_per_cpu);
         let mut notes = Vec::with_capacity(shares.len());
         for share in shares {
-            memory = memory.saturating_sub(share.size.memory_mib);
-            vcpus = vcpus.saturating_sub(share.size.vcpus.into());
+            room.take(share.size);
             notes.extend(share.metadata.map(|metadata| (share.name, metadata)));
         }
         let mut taken = Taken::of(&notes, "");
-        let each_disk = want.disk_gib.map(|gib| gib * 1024);
-        let left = [
-            Some(memory.min(has.free_memory_mib) / want.memory_mib),
-            Some(vcpus / u64::from(want.vcpus)),
-            has.free_disk_mib
-                .zip(each_disk)
-                .map(|(free, each)| free / each),
-            addresses::room(&wanted, &host.site, &taken),
-        ];
-        let left = left.into_iter().flatten().min().unwrap_or(0);
+        let addresses = addresses::room(&wanted, &host.site, &taken);
+        let left = room.nodes(want, addresses);
         if left == 0 {
-            return Ok(Vec::new());
+            let none = addresses == Some(0);
+            let pools = none.then(|| addresses::pools_for(&wanted, &host.site, &taken));
+            return Err(room.short(&host.name, want, pools.as_deref()));
         }
         // An address that is asked for and taken is refused now.
-        addresses::choose("rm-offer", &wanted, &host.site, &mut taken)?;
+        let chosen = addresses::choose("rm-offer", &wanted, &host.site, &mut taken);
+        chosen.map_err(|e| at(&host.name, e))?;
         Ok(vec![Offer::room(Some(left))])
     }
 
@@ -202,30 +182,35 @@ impl Backend<Node> for Nodes {
                 .as_ref()
                 .map_or_else(|| t.mark.name(), |id| id.0.clone())
         };
+        let host = self.hosts.of(cx)?;
         let items = match look {
             Look::These(targets) => {
                 let names: BTreeSet<String> = targets.iter().map(name).collect();
                 let names: Vec<String> = names.into_iter().collect();
-                let found = self.these(cx, &names).await?;
-                found.iter().map(|d| self.seen(d)).collect()
+                let found = these(&host, &names).await?;
+                let found: Vec<_> = found.into_iter().map(with_record).collect();
+                note_new(&host, &found).await;
+                let seen = found.into_iter().map(|(d, record)| self.seen(&d, record));
+                seen.collect()
             }
             Look::Closely(target, _) => {
-                let host = self.hosts.of(cx)?;
-                let found = only(self.these(cx, &[name(target)]).await?);
+                let name = name(target);
+                let found = only(these(&host, std::slice::from_ref(&name)).await?);
+                host.is_fresh_no_more(&name);
                 let mut items = Vec::new();
-                if let Some(domain) = &found {
+                if let Some((domain, record)) = found.map(with_record) {
                     items.push(Seen {
-                        view: view(&host, domain).await?,
-                        ..self.seen(domain)
+                        view: view(&host, &domain, record.as_ref()).await?,
+                        ..self.seen(&domain, record)
                     });
                 }
                 items
             }
             Look::All(_) => {
-                let host = self.hosts.of(cx)?;
                 let all = host.driver.list().await;
                 let all = all.map_err(|e| failure(&host.name, "list nodes", e))?;
-                let seen = all.iter().map(|d| self.seen(d));
+                let all = all.into_iter().map(with_record);
+                let seen = all.map(|(d, record)| self.seen(&d, record));
                 seen.filter(|seen| seen.mark.is_some()).collect()
             }
         };
@@ -287,12 +272,9 @@ impl Backend<Node> for Nodes {
     }
 
     async fn recall(&self, cx: &Cx<'_>, seen: &Seen<Node>) -> Result<Option<Recalled<NodeSpec>>> {
-        let found = self
-            .these(cx, std::slice::from_ref(&seen.id.0))
-            .await?
-            .pop();
-        let record = found.and_then(|d| Record::read(d.metadata.as_deref()));
-        Ok(record.map(|r| Recalled {
+        let host = self.hosts.of(cx)?;
+        let found = only(these(&host, std::slice::from_ref(&seen.id.0)).await?);
+        Ok(found.and_then(|d| Record::of(&d)).map(|r| Recalled {
             spec: r.spec,
             owner: r.owner,
         }))
@@ -341,6 +323,37 @@ async fn carried_out<T: Send + 'static>(
     }
 }
 
+fn with_record(domain: Domain) -> (Domain, Option<Record>) {
+    let record = Record::of(&domain);
+    (domain, record)
+}
+
+/// Writes down of what is new that it is whole, which its create has left to
+/// whoever looks next, who has the claim on it. What was made a moment ago is
+/// left alone until it was looked at closely: it is waited for. What fails is
+/// done by the next look.
+async fn note_new(host: &Host, found: &[(Domain, Option<Record>)]) {
+    let mut new: Vec<(String, Mark)> = Vec::new();
+    for (domain, record) in found {
+        let record = record.as_ref().filter(|r| r.new);
+        let record = record.filter(|_| !host.is_fresh(&domain.name));
+        new.extend(record.map(|r| (domain.name.clone(), r.mark.clone())));
+    }
+    let notes = stream::iter(new).map(|(name, mark)| async move {
+        // Who changes it writes that, too.
+        let Some(_turn) = host.turn_now(&name) else {
+            return;
+        };
+        if let Err(e) = rewritten(host, &name, Some(&mark), |_| {}).await {
+            tracing::info!(%name, error = %e, "that a node is whole is not noted");
+        }
+    });
+    notes
+        .buffer_unordered(NOTES)
+        .for_each(std::future::ready)
+        .await;
+}
+
 /// Writes down whose it is.
 async fn noted(
     host: Arc<Host>,
@@ -348,24 +361,35 @@ async fn noted(
     mark: Option<Mark>,
     owner: Option<Owner>,
 ) -> Result<()> {
-    let failed = |e| failure(&host.name, "note owner", e);
     let _turn = host.turn(&name).await;
-    let found = host.driver.these(std::slice::from_ref(&name)).await;
-    let found = only(found.map_err(failed)?);
-    let record = found.and_then(|d| Record::read(d.metadata.as_deref()));
+    rewritten(&host, &name, mark.as_ref(), |r| r.owner = owner).await
+}
+
+/// Writes what a domain says of itself anew; only with its turn.
+async fn rewritten(
+    host: &Host,
+    name: &str,
+    mark: Option<&Mark>,
+    edit: impl FnOnce(&mut Record) + Send,
+) -> Result<()> {
+    let failed = |e| failure(&host.name, "note on node", e);
+    let found = host.driver.these(&[name.to_owned()]).await;
+    let record = only(found.map_err(failed)?).and_then(|d| Record::of(&d));
     // What was changed meanwhile says of itself what is newer.
-    let Some(mut record) = record.filter(|r| Some(&r.mark) == mark.as_ref()) else {
-        return Err(not_ours(&host, &name));
+    let Some(mut record) = record.filter(|r| Some(&r.mark) == mark) else {
+        return Err(not_ours(host, name));
     };
-    record.owner = owner;
+    record.new = false;
+    edit(&mut record);
     let metadata = record.write()?;
-    host.driver.annotate(&name, &metadata).await.map_err(failed)
+    host.driver.annotate(name, &metadata).await.map_err(failed)
 }
 
 /// Stops it hard and removes it.
 async fn gone(host: Arc<Host>, name: String, mark: Option<Mark>) -> Result<()> {
     let failed = |e| failure(&host.name, "destroy node", e);
     let _turn = host.turn(&name).await;
+    host.is_fresh_no_more(&name);
     let Some(domain) = only(
         host.driver
             .these(std::slice::from_ref(&name))
@@ -374,7 +398,7 @@ async fn gone(host: Arc<Host>, name: String, mark: Option<Mark>) -> Result<()> {
     ) else {
         return Ok(());
     };
-    let record = Record::read(domain.metadata.as_deref());
+    let record = Record::of(&domain);
     let same = |r: &Record| {
         mark.as_ref().is_none_or(|m| {
             (&m.installation, m.resource) == (&r.mark.installation, r.mark.resource)
@@ -442,8 +466,8 @@ fn stamp(record: &Record, domain: &Domain) -> String {
     )
 }
 
-async fn view(host: &Host, domain: &Domain) -> Result<Option<NodeView>> {
-    let Some(record) = Record::read(domain.metadata.as_deref()) else {
+async fn view(host: &Host, domain: &Domain, record: Option<&Record>) -> Result<Option<NodeView>> {
+    let Some(record) = record else {
         return Ok(None);
     };
     let snapshots = host.driver.snapshots(&domain.name).await;
@@ -457,7 +481,7 @@ async fn view(host: &Host, domain: &Domain) -> Result<Option<NodeView>> {
             State::Suspended => Power::Suspended,
             State::Stopped | State::Crashed => Power::Stopped,
         },
-        interfaces: record.nics,
+        interfaces: record.nics.clone(),
         done: record.done,
         snapshots: snapshots.map_err(|e| failure(&host.name, "look at node", e))?,
         console: host.driver.console_hint(&domain.name),

@@ -200,6 +200,9 @@ pub struct Domain {
     pub name: String,
     /// What it is doing.
     pub state: State,
+    /// Whether it does more than being stopped, or is known to have run since it
+    /// was defined. A host may forget that when it starts anew.
+    pub ran: bool,
     /// Changes with every start; absent where it does not run.
     pub boot: Option<String>,
     /// Its size.

@@ -4,6 +4,18 @@ use rm_core::{Error, ErrorKind};
 
 use crate::driver;
 
+/// Says at which host it is that something cannot be.
+pub(crate) fn at(site: &str, e: Error) -> Error {
+    let mut told = Error::new(e.kind(), format!("{site}: {}", e.what())).site(site);
+    if let Some(advice) = e.next() {
+        told = told.advice(advice);
+    }
+    match e.is_temporary() {
+        true => told.temporary(),
+        false => told.permanent(),
+    }
+}
+
 /// Says at which host what went wrong, what became of it, and what to do.
 pub(crate) fn failure(site: &str, operation: &'static str, e: driver::Error) -> Error {
     use driver::Error as E;

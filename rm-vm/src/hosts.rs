@@ -1,17 +1,18 @@
 //! One driver a host, shared by all calls, and what must happen one after the
 //! other there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rm_core::backend::Cx;
+use rm_core::model::NodeInterface;
 use rm_core::{CatalogId, Result};
 use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 
 use crate::config::{Config, SiteConfig};
-use crate::driver::Driver;
+use crate::driver::{self, Driver};
 use crate::turns::Turns;
 
 /// Opens the driver of a site, without asking the host anything.
@@ -24,6 +25,9 @@ type Key = (CatalogId, CatalogId, u32);
 /// connection: its site or credential may be gone. While there is a node on it,
 /// it is looked at more often.
 const IDLE: Duration = Duration::from_secs(3600);
+
+/// For so long a host has as much in all as it said.
+const AGE: Duration = Duration::from_secs(60);
 
 /// Hosts, and when each was last asked for something.
 type Known<T> = BTreeMap<Key, (Arc<T>, Instant)>;
@@ -78,7 +82,10 @@ impl Hosts {
             name: cx.site.name.clone(),
             driver: (self.open)(cx, &self.config)?,
             site: site.unwrap_or_default(),
-            making: Turn::default(),
+            choosing: Turn::default(),
+            promised: Mutex::default(),
+            fresh: Mutex::default(),
+            has: Mutex::default(),
             turns: Turns::default(),
         });
         known.retain(|(site, credential, _), _| (*site, *credential) != (key.0, key.1));
@@ -98,8 +105,32 @@ pub(crate) struct Host {
     pub(crate) driver: Arc<dyn Driver>,
     pub(crate) site: SiteConfig,
     /// Held while addresses are chosen.
-    pub(crate) making: Turn<()>,
+    pub(crate) choosing: Turn<()>,
+    /// What was chosen for whom, as long as the host may not show it yet.
+    promised: Mutex<BTreeMap<String, Vec<NodeInterface>>>,
+    /// What was made here and not looked at closely since.
+    fresh: Mutex<BTreeSet<String>>,
+    /// What it last said that it has.
+    has: Mutex<Option<(driver::Host, Instant)>>,
     turns: Turns,
+}
+
+/// Interfaces that nobody else is given until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Promise<'a> {
+    host: &'a Host,
+    name: String,
+}
+
+impl Drop for Promise<'_> {
+    fn drop(&mut self) {
+        lock(&self.host.promised).remove(&self.name);
+    }
+}
+
+/// Locked for a look only.
+fn lock<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
+    what.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Host {
@@ -113,9 +144,66 @@ impl Host {
             name: "lab".to_owned(),
             driver,
             site: SiteConfig::default(),
-            making: Turn::default(),
+            choosing: Turn::default(),
+            promised: Mutex::default(),
+            fresh: Mutex::default(),
+            has: Mutex::default(),
             turns: Turns::default(),
         }
+    }
+
+    /// What it has and what of it is free, as it says now.
+    pub(crate) async fn room(&self) -> driver::Result<driver::Host> {
+        let has = self.driver.host().await?;
+        *lock(&self.has) = Some((has, Instant::now()));
+        Ok(has)
+    }
+
+    /// What it has in all, as it said a minute ago at most: nobody asks it for
+    /// that with each node. What is free in the answer may be so no more.
+    pub(crate) async fn in_all(&self) -> driver::Result<driver::Host> {
+        let known = *lock(&self.has);
+        match known.filter(|(_, asked)| asked.elapsed() < AGE) {
+            Some((has, _)) => Ok(has),
+            None => self.room().await,
+        }
+    }
+
+    /// What is promised to others. Who asks for this first and for what the host
+    /// shows then overlooks nothing: what is not promised any more is shown.
+    pub(crate) fn promised(&self, but: &str) -> Vec<NodeInterface> {
+        let promised = lock(&self.promised);
+        let others = promised.iter().filter(|(name, _)| *name != but);
+        others.flat_map(|(_, nics)| nics.iter().cloned()).collect()
+    }
+
+    /// Promises these to the node of this name.
+    pub(crate) fn promise(&self, name: &str, nics: &[NodeInterface]) -> Promise<'_> {
+        lock(&self.promised).insert(name.to_owned(), nics.to_vec());
+        Promise {
+            host: self,
+            name: name.to_owned(),
+        }
+    }
+
+    /// A node was made.
+    pub(crate) fn made(&self, name: &str) {
+        lock(&self.fresh).insert(name.to_owned());
+    }
+
+    /// Whether it was made and not looked at closely yet.
+    pub(crate) fn is_fresh(&self, name: &str) -> bool {
+        lock(&self.fresh).contains(name)
+    }
+
+    /// It was looked at closely, or is to go.
+    pub(crate) fn is_fresh_no_more(&self, name: &str) {
+        lock(&self.fresh).remove(name);
+    }
+
+    /// The turn of a domain, where nothing else is done with it.
+    pub(crate) fn turn_now(&self, name: &str) -> Option<OwnedMutexGuard<()>> {
+        self.turns.now_of(name)
     }
 
     /// Waits until nothing else is done with this domain.

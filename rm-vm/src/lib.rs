@@ -21,6 +21,7 @@ mod links;
 pub mod lxc;
 mod mark;
 pub mod plugin;
+mod room;
 mod seed;
 mod spec;
 mod turns;

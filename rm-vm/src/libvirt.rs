@@ -19,6 +19,7 @@ mod look;
 mod machines;
 mod metadata;
 mod read;
+mod recent;
 mod roots;
 mod size;
 mod snapshots;
@@ -46,6 +47,7 @@ use failure::failure;
 use kind::Kind;
 use known::{Known, Want};
 use machines::Machines;
+use recent::Recent;
 use roots::Roots;
 use xml::{Boot, Drive};
 
@@ -64,6 +66,8 @@ pub struct Libvirt {
     machines: Option<Arc<Machines>>,
     /// What domains take.
     known: Arc<Known>,
+    /// What they are known by.
+    recent: Arc<Recent>,
 }
 
 /// What a libvirt has beside its URI.
@@ -148,10 +152,21 @@ impl Libvirt {
             roots,
             machines,
             known: Arc::default(),
+            recent: Arc::default(),
         })
     }
 
+    /// By what libvirt knows a domain. Whether it ran when it was asked for that
+    /// is long ago, if this was known before.
     async fn handle(&self, of: &str) -> Result<Handle> {
+        match self.recent.of(name(of)?) {
+            Some(known) => Ok(known),
+            None => self.look_up(of).await,
+        }
+    }
+
+    /// The same, and whether it runs, as libvirt says now.
+    async fn look_up(&self, of: &str) -> Result<Handle> {
         let found = self.client.domain_by_name(name(of)?).await;
         found.map_err(|e| failure(of, &e))
     }
@@ -169,7 +184,11 @@ impl Libvirt {
             return Ok(());
         };
         let error = failure(&of.name, &said);
-        if !matches!(said, Said::Remote { .. }) || matches!(error, Error::NotFound(_)) {
+        if matches!(error, Error::NotFound(_)) {
+            self.recent.forget(&of.name);
+            return Err(error);
+        }
+        if !matches!(said, Said::Remote { .. }) {
             return Err(error);
         }
         match self.state(of).await? {
@@ -187,18 +206,22 @@ impl Libvirt {
     /// Defines what is written, unless there is a domain of this name.
     async fn define_new(&self, new: &Definition, boot: &Boot<'_>, drives: &[Drive]) -> Result<()> {
         let xml = xml::domain(self.kind, new, None, boot, drives)?;
-        let Err(said) = self.client.define_xml(&xml).await else {
-            return Ok(());
+        let said = match self.client.define_xml(&xml).await {
+            Ok(handle) => {
+                self.recent.keep(handle);
+                return Ok(());
+            }
+            Err(said) => said,
         };
         // That the name is taken has no code of its own.
-        if said.code() == Some(Code::OPERATION_FAILED) && self.handle(&new.name).await.is_ok() {
+        if said.code() == Some(Code::OPERATION_FAILED) && self.look_up(&new.name).await.is_ok() {
             return Err(Error::Exists(new.name.clone()));
         }
         Err(failure(&new.name, &said))
     }
 
     async fn absent(&self, of: &str) -> Result<()> {
-        match self.handle(of).await {
+        match self.look_up(of).await {
             Ok(_) => Err(Error::Exists(of.to_owned())),
             Err(Error::NotFound(_)) => Ok(()),
             Err(e) => Err(e),
@@ -217,16 +240,23 @@ impl Driver for Libvirt {
     }
 
     async fn host(&self) -> Result<Host> {
-        let asked = async { tokio::try_join!(self.client.node_info(), self.free_mib()) };
-        let (node, free_mib) = asked.await.map_err(|e| failure("", &e))?;
+        let memory = async {
+            let asked = async { tokio::try_join!(self.client.node_info(), self.free_mib()) };
+            asked.await.map_err(|e| failure("", &e))
+        };
+        let disk = async {
+            match &self.machines {
+                Some(machines) => machines.free_mib().await,
+                None => Ok(self.on_roots(|roots| Ok(roots.free_mib())).await?.flatten()),
+            }
+        };
+        let asked = async { tokio::try_join!(memory, disk) };
+        let ((node, free_memory_mib), free_disk_mib) = asked.await?;
         Ok(Host {
             cpus: node.cpus,
             memory_mib: node.memory_kib / 1024,
-            free_memory_mib: free_mib,
-            free_disk_mib: match &self.machines {
-                Some(machines) => machines.free_mib().await?,
-                None => self.on_roots(|roots| Ok(roots.free_mib())).await?.flatten(),
-            },
+            free_memory_mib,
+            free_disk_mib,
         })
     }
 
@@ -243,11 +273,16 @@ impl Driver for Libvirt {
     async fn these(&self, names: &[String]) -> Result<Vec<Domain>> {
         let names = stream::iter(names.to_vec());
         let looks = names.map(|name| async move {
-            match self.handle(&name).await {
-                Ok(handle) => self.look(&handle).await,
-                Err(Error::NotFound(_)) => Ok(None),
-                Err(e) => Err(e),
+            let handle = match self.handle(&name).await {
+                Ok(handle) => handle,
+                Err(Error::NotFound(_)) => return Ok(None),
+                Err(e) => return Err(e),
+            };
+            let found = self.look(&handle).await?;
+            if found.is_none() {
+                self.recent.forget(&name);
             }
+            Ok(found)
         });
         let found = looks.buffered(AT_ONCE).try_collect::<Vec<_>>();
         Ok(found.await?.into_iter().flatten().collect())
@@ -285,11 +320,22 @@ impl Driver for Libvirt {
         if self.kind == Kind::Lxc {
             return self.define_container(new).await;
         }
-        self.absent(&new.name).await?;
         let Some(machines) = &self.machines else {
             return self.define_new(new, &Boot::Nothing, &[]).await;
         };
-        let parts = machines.make(new).await?;
+        if machines.makes_volumes() {
+            // Those of a machine that is there are not made anew.
+            self.absent(&new.name).await?;
+        }
+        let parts = match machines.make(new).await {
+            Ok(parts) => parts,
+            Err(e) => {
+                if let Err(left) = machines.remove(&new.name).await {
+                    tracing::warn!(name = %new.name, error = %left, "what was made of a machine in vain is still in the pool");
+                }
+                return Err(e);
+            }
+        };
         let defined = self.define_new(new, &parts.boot(), parts.drives()).await;
         // Of two who make the same one, the other has it.
         let in_vain = |e: &Error| !matches!(e, Error::Unclear(_) | Error::Exists(_));
@@ -300,22 +346,29 @@ impl Driver for Libvirt {
     }
 
     async fn annotate(&self, of: &str, text: &str) -> Result<()> {
-        let handle = self.handle(of).await?;
         let element = metadata::alone(text);
         let mut tries = 0;
         loop {
+            let known = self.recent.of(name(of)?).filter(|h| h.id.is_some());
+            let handle = match known {
+                Some(handle) => handle,
+                None => self.look_up(of).await?,
+            };
             // The running domain and its definition, in one step.
-            let lives = match self.is_active(&handle).await? {
-                true => Affect::LIVE | Affect::CONFIG,
-                false => Affect::CONFIG,
+            let lives = match handle.id {
+                Some(_) => Affect::LIVE | Affect::CONFIG,
+                None => Affect::CONFIG,
             };
             let (uri, prefix) = (metadata::NAMESPACE, metadata::PREFIX);
             let put = self
                 .client
                 .set_metadata(&handle, uri, prefix, Some(&element), lives);
             match put.await {
-                // It stopped or started in between.
-                Err(e) if e.code() == Some(Code::OPERATION_INVALID) && tries < 3 => tries += 1,
+                // It stopped or started since.
+                Err(e) if e.code() == Some(Code::OPERATION_INVALID) && tries < 3 => {
+                    self.recent.forget(of);
+                    tries += 1;
+                }
                 put => return put.map_err(|e| failure(of, &e)),
             }
         }
@@ -324,21 +377,21 @@ impl Driver for Libvirt {
     async fn start(&self, of: &str) -> Result<()> {
         let handle = self.handle(of).await?;
         let started = self.client.create(&handle, CreateFlags::default()).await;
+        let started = started.map(|running| self.recent.keep(running));
         let way = [State::Stopped, State::Running];
-        self.settled(&handle, started.map(drop), way, "started")
-            .await
+        self.settled(&handle, started, way, "started").await
     }
 
     async fn stop(&self, of: &str, grace: Duration) -> Result<()> {
         let handle = self.handle(of).await?;
-        let state = self.state(&handle).await?;
-        if state == State::Stopped {
-            return Ok(());
-        }
-        // Who stands still hears no question.
-        if !grace.is_zero() && state == State::Running && self.asked_to_stop(&handle, grace).await?
-        {
-            return Ok(());
+        if !grace.is_zero() {
+            let state = self.state(&handle).await?;
+            // Who stands still hears no question.
+            if state == State::Stopped
+                || state == State::Running && self.asked_to_stop(&handle, grace).await?
+            {
+                return Ok(());
+            }
         }
         let ended = self.client.destroy(&handle, DestroyFlags::default()).await;
         let way = [State::Running, State::Stopped];
@@ -364,18 +417,19 @@ impl Driver for Libvirt {
             machines.remove(of).await?;
         }
         let undefined = self.client.undefine(&handle, self.kind.undefine()).await;
+        self.recent.forget(of);
         undefined.map_err(|e| failure(of, &e))
     }
 
     async fn suspend(&self, of: &str) -> Result<()> {
-        let handle = self.handle(of).await?;
+        let handle = self.look_up(of).await?;
         let suspended = self.client.suspend(&handle).await;
         let way = [State::Running, State::Suspended];
         self.settled(&handle, suspended, way, "suspended").await
     }
 
     async fn resume(&self, of: &str) -> Result<()> {
-        let handle = self.handle(of).await?;
+        let handle = self.look_up(of).await?;
         let resumed = self.client.resume(&handle).await;
         let way = [State::Suspended, State::Running];
         self.settled(&handle, resumed, way, "resumed").await
@@ -403,7 +457,7 @@ impl Driver for Libvirt {
         if !self.features().reimage {
             return Err(self.cannot("make a disk anew"));
         }
-        let handle = self.handle(&new.name).await?;
+        let handle = self.look_up(&new.name).await?;
         let definition = Definition {
             metadata: self.note(&handle).await?.unwrap_or_default(),
             ..new.clone()

@@ -14,9 +14,11 @@
 mod cgroups;
 mod config;
 mod container;
+mod disks;
 mod events;
 mod host;
 mod links;
+mod notes;
 mod running;
 mod shaping;
 mod tools;

@@ -13,18 +13,24 @@ impl Turns {
     /// Waits until nobody else has the turn of this name; what is answered
     /// keeps it.
     pub(crate) async fn of(&self, name: &str) -> OwnedMutexGuard<()> {
-        let turn = {
-            let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            turns.retain(|_, turn| turn.strong_count() > 0);
-            match turns.get(name).and_then(Weak::upgrade) {
-                Some(turn) => turn,
-                None => {
-                    let turn = Arc::new(Turn::default());
-                    turns.insert(name.to_owned(), Arc::downgrade(&turn));
-                    turn
-                }
+        self.turn(name).lock_owned().await
+    }
+
+    /// The turn of this name, where nobody has it.
+    pub(crate) fn now_of(&self, name: &str) -> Option<OwnedMutexGuard<()>> {
+        self.turn(name).try_lock_owned().ok()
+    }
+
+    fn turn(&self, name: &str) -> Arc<Turn<()>> {
+        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.retain(|_, turn| turn.strong_count() > 0);
+        match turns.get(name).and_then(Weak::upgrade) {
+            Some(turn) => turn,
+            None => {
+                let turn = Arc::new(Turn::default());
+                turns.insert(name.to_owned(), Arc::downgrade(&turn));
+                turn
             }
-        };
-        turn.lock_owned().await
+        }
     }
 }

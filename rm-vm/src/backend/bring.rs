@@ -32,12 +32,13 @@ impl Bring {
     pub(super) async fn run(self) -> Result<()> {
         let _turn = self.host.turn(&self.name).await;
         let domain = self.look().await.map_err(|e| self.failed(e))?;
-        let ours = Record::read(domain.metadata.as_deref()).filter(|r| {
+        let ours = Record::of(&domain).filter(|r| {
             (&r.mark.installation, r.mark.resource) == (&self.mark.installation, self.mark.resource)
         });
-        let Some(record) = ours else {
+        let Some(mut record) = ours else {
             return Err(not_ours(&self.host, &self.name));
         };
+        record.new = false;
         let snapshots = self.snapshots(&record).await.map_err(|e| self.failed(e))?;
         self.check(&domain, &record, snapshots)?;
         let mut steps = Steps {

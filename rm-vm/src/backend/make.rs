@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use rm_core::backend::Mark;
 use rm_core::env::{Env, Timestamp};
-use rm_core::model::{NodeInterface, NodeSpec, Power};
+use rm_core::model::{Interface, NodeInterface, NodeSpec, Power};
 use rm_core::owner::Owner;
 use rm_core::{Error, ErrorKind, Result};
 
 use crate::addresses::{self, Taken};
 use crate::driver::{self, Definition, Image, Seed, Size};
-use crate::failure::failure;
-use crate::hosts::Host;
+use crate::failure::{at, failure};
+use crate::hosts::{Host, Promise};
 use crate::links;
 use crate::mark::Record;
 
@@ -35,12 +35,13 @@ pub(super) struct Make {
 
 impl Make {
     /// All of it or nothing, unless the process ends in the middle: then what
-    /// is there bears generation 0 and is brought to its spec by a change.
+    /// is there is seen to be of generation 0 and brought to its spec by a
+    /// change.
     pub(super) async fn run(self) -> Result<()> {
         let name = self.mark.name();
         let _turn = self.host.turn(&name).await;
-        let mut record = self.define(&name).await?;
-        if let Err(e) = self.begin(&name, &mut record).await {
+        let record = self.define(&name).await?;
+        if let Err(e) = self.begin(&name, record).await {
             return Err(self.undo(&name, e).await);
         }
         Ok(())
@@ -50,23 +51,12 @@ impl Make {
     async fn define(&self, name: &str) -> Result<Record> {
         let host = &self.host;
         let failed = |e| failure(&host.name, "create node", e);
-        let _making = host.making.lock().await;
-        let notes = self.notes().await.map_err(failed)?;
-        let mut taken = Taken::of(&notes, name);
         let wanted = links::plugged(&self.spec.interfaces, host.id, &host.site)?;
+        let mut shunned = Vec::new();
         for _ in 0..CHOICES {
-            let nics = addresses::choose(name, &wanted, &host.site, &mut taken)?;
-            let record = Record {
-                mark: Mark {
-                    generation: 0,
-                    ..self.mark.clone()
-                },
-                spec: self.spec.clone(),
-                nics,
-                owner: self.owner.clone(),
-                done: 0,
-                begun: None,
-            };
+            // Others choose while this one is defined.
+            let (nics, _promise) = self.choose(name, &wanted, &shunned).await?;
+            let record = self.record(nics);
             let new = definition(
                 host,
                 name,
@@ -91,9 +81,8 @@ impl Make {
                 .undefine(name)
                 .await
                 .map_err(|e| failed(e).effect_unknown())?;
-            taken = others;
             if self.spec.interfaces.iter().all(|i| i.addresses.is_empty()) {
-                taken.pass_over(&record.nics);
+                shunned.extend(record.nics);
             }
         }
         Err(Error::new(
@@ -105,6 +94,52 @@ impl Make {
         )
         .advice("it is tried again by itself; give each manager pools of its own")
         .site(&*host.name))
+    }
+
+    /// Interfaces that nobody has and nobody else is given; the addresses of
+    /// what is `shunned` are not chosen again.
+    async fn choose(
+        &self,
+        name: &str,
+        wanted: &[Interface],
+        shunned: &[NodeInterface],
+    ) -> Result<(Vec<NodeInterface>, Promise<'_>)> {
+        let host = &*self.host;
+        let _choosing = host.choosing.lock().await;
+        let promised = host.promised(name);
+        let notes = self.notes().await;
+        let notes = notes.map_err(|e| failure(&host.name, "create node", e))?;
+        let mut taken = Taken::of(&notes, name);
+        taken.add(&promised);
+        taken.pass_over(shunned);
+        let nics = addresses::choose(name, wanted, &host.site, &mut taken);
+        let nics = nics.map_err(|e| at(&host.name, e))?;
+        let promise = host.promise(name, &nics);
+        Ok((nics, promise))
+    }
+
+    /// What it says of itself from its define on. What is made now is as new as
+    /// anything that was asked for before.
+    fn record(&self, nics: Vec<NodeInterface>) -> Record {
+        let (generation, new) = match self.spec.power {
+            // Nothing follows the define.
+            Power::Stopped => (self.mark.generation, false),
+            // The start follows, of which the host itself tells.
+            Power::Running => (self.mark.generation, true),
+            Power::Suspended => (0, false),
+        };
+        Record {
+            mark: Mark {
+                generation,
+                ..self.mark.clone()
+            },
+            new,
+            spec: self.spec.clone(),
+            nics,
+            owner: self.owner.clone(),
+            done: self.spec.requests.last().map_or(0, |r| r.number),
+            begun: None,
+        }
     }
 
     /// What everybody on the host has noted, where this takes addresses.
@@ -132,21 +167,25 @@ impl Make {
         .temporary())
     }
 
-    async fn begin(&self, name: &str, record: &mut Record) -> driver::Result<()> {
+    async fn begin(&self, name: &str, mut record: Record) -> driver::Result<()> {
         let driver = &self.host.driver;
-        if self.spec.power != Power::Stopped {
-            driver.start(name).await?;
+        match self.spec.power {
+            Power::Stopped => Ok(()),
+            Power::Running => {
+                driver.start(name).await?;
+                self.host.made(name);
+                Ok(())
+            }
+            Power::Suspended => {
+                driver.start(name).await?;
+                driver.suspend(name).await?;
+                record.mark.generation = self.mark.generation;
+                let metadata = record
+                    .write()
+                    .map_err(|e| driver::Error::Failed(e.to_string()))?;
+                driver.annotate(name, &metadata).await
+            }
         }
-        if self.spec.power == Power::Suspended {
-            driver.suspend(name).await?;
-        }
-        record.mark.generation = self.mark.generation;
-        // What is made now is as new as anything that was asked for before.
-        record.done = self.spec.requests.last().map_or(0, |r| r.number);
-        let metadata = record
-            .write()
-            .map_err(|e| driver::Error::Failed(e.to_string()))?;
-        driver.annotate(name, &metadata).await
     }
 
     /// Takes away what was made in vain.

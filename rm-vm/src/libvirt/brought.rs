@@ -10,6 +10,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use futures_util::future::try_join_all;
+use rm_libvirt::Volume;
 use tokio::fs::File;
 
 use super::volumes::{New, Volumes};
@@ -35,8 +37,7 @@ pub(super) struct Part {
 #[derive(Debug, Clone)]
 pub(super) struct Placed {
     pub(super) what: &'static str,
-    /// The volume's.
-    name: String,
+    volume: Volume,
     pub(super) path: String,
 }
 
@@ -96,12 +97,10 @@ impl<T: Clone> Brought<T> {
 }
 
 async fn are_there(volumes: &Volumes, parts: &[Placed]) -> Result<bool> {
-    for part in parts {
-        if volumes.path(&part.name).await?.as_ref() != Some(&part.path) {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+    let paths = parts.iter().map(|part| volumes.path(&part.volume));
+    let paths = try_join_all(paths).await?;
+    let mut both = paths.iter().zip(parts);
+    Ok(both.all(|(path, part)| path.as_ref() == Some(&part.path)))
 }
 
 /// Brings the parts of an image, unless a whole copy is there; answers where
@@ -206,14 +205,14 @@ impl Copies<'_> {
         let mut placed = Vec::with_capacity(self.whats.len());
         for what in &self.whats {
             let name = self.name(what, number);
-            let Some(path) = self.volumes.path(&name).await? else {
+            let Some((volume, path)) = self.volumes.place(&name).await? else {
                 let which = self.which();
                 let why = format!(
                     "was brought to the pool, and its volume {name} was removed; remove {which}, too, and it is brought again"
                 );
                 return Err(wrong(self.image, why));
             };
-            placed.push(Placed { what, name, path });
+            placed.push(Placed { what, volume, path });
         }
         Ok(placed)
     }

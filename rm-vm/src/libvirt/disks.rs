@@ -98,7 +98,7 @@ impl Disks {
 
     /// Whether a machine has a disk of its own.
     pub(super) async fn is_there(volumes: &Volumes, domain: &str) -> Result<bool> {
-        Ok(volumes.path(&own(domain)).await?.is_some())
+        Ok(volumes.place(&own(domain)).await?.is_some())
     }
 
     /// Removes a machine's own disk, if it has one.

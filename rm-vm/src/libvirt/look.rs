@@ -21,16 +21,18 @@ impl Libvirt {
                 self.client.state(handle)
             )
         };
-        let (xml, (doing, _)) = match asked.await {
+        let (xml, (doing, why)) = match asked.await {
             Ok(told) => told,
             Err(e) if e.code() == Some(Code::NO_DOMAIN) => return Ok(None),
             Err(e) => return Err(failure(&handle.name, &e)),
         };
         let read = read::domain(&xml)?;
+        let state = state(doing, read.id.is_some());
         Ok(Some(Domain {
             name: handle.name.clone(),
-            state: state(doing, handle.id.is_some()),
-            boot: handle.id.map(|id| id.to_string()),
+            state,
+            ran: state != State::Stopped || has_run(doing, why),
+            boot: read.id,
             size: read.size,
             metadata: read.metadata,
         }))
@@ -132,6 +134,15 @@ impl Libvirt {
             }
         }
     }
+}
+
+/// Whether what does not run is known to have run, by libvirt's number of the
+/// reason why it does not. It says nothing where it was started anew since, and
+/// of what was never started; and a start may have failed.
+fn has_run(doing: Doing, why: i32) -> bool {
+    const UNKNOWN: i32 = 0;
+    const NOT_STARTED: i32 = 6;
+    doing == Doing::Shutoff && !matches!(why, UNKNOWN | NOT_STARTED)
 }
 
 /// What libvirt's word means. Xen does not say what one does that could run and

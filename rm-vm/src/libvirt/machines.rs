@@ -121,6 +121,11 @@ impl Machines {
         Ok(parts)
     }
 
+    /// Whether machines have volumes of their own.
+    pub(super) fn makes_volumes(&self) -> bool {
+        self.kind.is_qemu()
+    }
+
     /// Whether a machine has a disk that it writes to.
     pub(super) async fn has_disk(&self, domain: &str) -> Result<bool> {
         Disks::is_there(&self.volumes, domain).await
@@ -128,7 +133,7 @@ impl Machines {
 
     /// Removes what was made for a machine alone.
     pub(super) async fn remove(&self, domain: &str) -> Result<()> {
-        if self.kind.is_qemu() {
+        if self.makes_volumes() {
             Disks::remove(&self.volumes, domain).await?;
             self.volumes.remove(&seed(domain)).await?;
         }

@@ -9,6 +9,8 @@ use crate::driver::{Error, Result, Size};
 /// What a document says of a domain.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Read {
+    /// The driver's number of what runs, another one for each start.
+    pub(super) id: Option<String>,
     /// What it has now.
     pub(super) size: Size,
     /// The most that it can have while it runs.
@@ -30,13 +32,14 @@ fn read(xml: &str) -> Option<Read> {
     let mut path = String::new();
     let mut unit = 1;
     let (mut most_kib, mut now_kib, mut most_vcpus, mut now_vcpus) = (None, None, None, None);
-    let (mut ours, mut in_ours) = (None, false);
+    let (mut id, mut ours, mut in_ours) = (None, None, false);
     loop {
         match reader.read_event().ok()? {
             Event::Start(start) => {
                 path.push('/');
                 path.push_str(start.name().as_ref());
                 match path.as_str() {
+                    "/domain" => id = attribute(&start, "id"),
                     "/domain/memory" | "/domain/currentMemory" => {
                         unit = in_kib(attribute(&start, "unit").as_deref())?;
                     }
@@ -75,6 +78,7 @@ fn read(xml: &str) -> Option<Read> {
         memory_mib: now_kib.map_or(most.memory_mib, |kib| kib / 1024),
     };
     Some(Read {
+        id,
         size,
         most,
         metadata: ours,
@@ -120,6 +124,7 @@ mod tests {
         let read = domain(theirs).unwrap();
         let size = |vcpus, memory_mib| Size { vcpus, memory_mib };
         assert_eq!((read.size, read.most), (size(1, 64), size(4, 128)));
+        assert_eq!(read.id.as_deref(), Some("7"));
         assert_eq!(read.metadata, None);
         let ours = theirs.replace("urn:other", metadata::NAMESPACE);
         assert_eq!(domain(&ours).unwrap().metadata.as_deref(), Some("{"));

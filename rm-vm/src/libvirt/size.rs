@@ -31,7 +31,7 @@ impl Libvirt {
 
     /// Gives a domain another size.
     pub(super) async fn resized(&self, of: &str, size: Size) -> Result<()> {
-        let handle = self.handle(of).await?;
+        let handle = self.look_up(of).await?;
         let failed = |e: Said| failure(of, &e);
         if !self.is_active(&handle).await? {
             let xml = self

@@ -18,7 +18,7 @@ impl Libvirt {
         if !self.features().snapshots {
             return Ok(Vec::new());
         }
-        let handle = match self.handle(of).await {
+        let handle = match self.look_up(of).await {
             Err(Error::NotFound(_)) => return Ok(Vec::new()),
             handle => handle?,
         };
@@ -34,7 +34,7 @@ impl Libvirt {
         if !self.features().snapshots {
             return Err(self.cannot("make a snapshot"));
         }
-        let handle = self.handle(of).await?;
+        let handle = self.look_up(of).await?;
         if let Some(machines) = &self.machines
             && !machines.has_disk(of).await?
         {
@@ -55,7 +55,7 @@ impl Libvirt {
         if !self.features().snapshots {
             return Err(self.cannot("go back to a snapshot"));
         }
-        let handle = self.handle(of).await?;
+        let handle = self.look_up(of).await?;
         let state = self.state(&handle).await?;
         if !matches!(state, State::Stopped | State::Crashed) {
             return Err(Error::NotNow {

@@ -1,6 +1,6 @@
 //! Volumes of the one pool of a host in which is what its machines need.
 
-use rm_libvirt::{Client, Code, Pool, Volume};
+use rm_libvirt::{Client, Code, Error as Said, Pool, Volume};
 use tokio::io::AsyncRead;
 
 use super::failure::failure;
@@ -89,13 +89,34 @@ impl Volumes {
         }
     }
 
-    /// Where a volume is on the host; nothing where it is not.
-    pub(super) async fn path(&self, name: &str) -> Result<Option<String>> {
+    /// A volume and where it is on the host; nothing where it is not.
+    pub(super) async fn place(&self, name: &str) -> Result<Option<(Volume, String)>> {
         let Some(volume) = self.find(&self.pool().await?, name).await? else {
             return Ok(None);
         };
-        let path = self.client.volume_path(&volume).await;
-        path.map(Some).map_err(|e| failure(name, &e))
+        let path = self.path(&volume).await?;
+        Ok(path.map(|path| (volume, path)))
+    }
+
+    /// Where one is that was found before; nothing where it is not any more.
+    pub(super) async fn path(&self, volume: &Volume) -> Result<Option<String>> {
+        match self.client.volume_path(volume).await {
+            Ok(path) => Ok(Some(path)),
+            Err(e) if e.code() == Some(Code::NO_STORAGE_VOL) => Ok(None),
+            Err(e) => Err(failure(&volume.name, &e)),
+        }
+    }
+
+    /// What an error means where something was to be put into the pool. That
+    /// there is no room for it has no code of its own, and is told in the words
+    /// of the system's own error; who has not its words looks at them himself.
+    fn unplaced(&self, name: &str, e: &Said) -> Error {
+        let said = e.to_string();
+        let full = ["No space left on device", "Disk quota exceeded"];
+        match full.iter().any(|words| said.contains(words)) {
+            true => Error::NoRoom(format!("its storage pool {:?}: {said}", self.pool)),
+            false => failure(name, e),
+        }
     }
 
     /// Makes one, in the stead of what was left under its name, and answers
@@ -113,7 +134,7 @@ impl Volumes {
         match self.client.create_volume_xml(&pool, &xml).await {
             Ok(_) => Ok(true),
             Err(e) if e.code() == Some(Code::STORAGE_VOL_EXIST) => Ok(false),
-            Err(e) => Err(failure(name, &e)),
+            Err(e) => Err(self.unplaced(name, &e)),
         }
     }
 
@@ -124,11 +145,10 @@ impl Volumes {
         bytes: impl AsyncRead + Send + Unpin,
     ) -> Result<()> {
         let pool = self.pool().await?;
-        let failed = |e| failure(name, &e);
         let volume = self.client.volume_by_name(&pool, name).await;
-        let volume = volume.map_err(failed)?;
+        let volume = volume.map_err(|e| failure(name, &e))?;
         let uploaded = self.client.upload_volume(&volume, bytes).await;
-        uploaded.map_err(failed)
+        uploaded.map_err(|e| self.unplaced(name, &e))
     }
 
     /// How many bytes there are in one, as a machine would see it; nothing
@@ -149,7 +169,7 @@ impl Volumes {
             deleted.map_err(|e| failure(name, &e))?;
         }
         let made = self.client.create_volume_xml(&pool, &xml).await;
-        made.map_err(|e| failure(name, &e))
+        made.map_err(|e| self.unplaced(name, &e))
     }
 
     /// Removes one, if it is there.

@@ -5,29 +5,29 @@ use std::fs;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use rm_core::model::NodeUser;
 
 use super::cgroups;
-use super::config::{self, Cgroups, Place};
+use super::config::{self, Cgroups};
 use super::links;
+use super::notes::Notes;
 use super::running::{Running, boot};
 use super::tools::{self, Info};
 use super::users;
 use crate::driver::{Definition, Domain, Error, Result, Share, Size, State};
 use crate::files::{self, Aside, told};
 use crate::images::Images;
-use crate::seed;
 
-const CONFIG: &str = "config";
+pub(super) const CONFIG: &str = "config";
 const RECORD: &str = "rm.json";
-const OVERLAY: &str = "overlay";
-const SNAPSHOTS: &str = "snapshots";
+pub(super) const OVERLAY: &str = "overlay";
 const LOG: &str = "start.log";
 /// The number of the process that watches over it.
 const MONITOR: &str = "monitor.pid";
+/// Is there from the first start on.
+const RAN: &str = "ran";
 pub(super) const CONSOLE: &str = "console.log";
 /// What folders that are begun aside are called.
 const ASIDE: &str = ".new-";
@@ -40,8 +40,9 @@ const SLACK: Duration = Duration::from_secs(10);
 pub(super) struct Containers {
     path: PathBuf,
     images: Images,
-    cgroups: Cgroups,
+    pub(super) cgroups: Cgroups,
     running: Running,
+    notes: Notes,
 }
 
 impl Containers {
@@ -51,6 +52,7 @@ impl Containers {
             images,
             cgroups: Cgroups::of_this_machine(),
             running: Running::default(),
+            notes: Notes::default(),
         }
     }
 
@@ -91,12 +93,11 @@ impl Containers {
     }
 
     pub(super) fn notes(&self) -> Result<Vec<(String, String)>> {
-        let mut notes = Vec::new();
-        for name in self.names()? {
-            let metadata = read(&self.path.join(&name).join(RECORD))?;
-            notes.extend(metadata.map(|metadata| (name, metadata)));
-        }
-        Ok(notes)
+        let files = self.names()?.into_iter().map(|name| {
+            let file = self.path.join(&name).join(RECORD);
+            (name, file)
+        });
+        self.notes.of(files)
     }
 
     /// The folders that may be containers.
@@ -135,9 +136,11 @@ impl Containers {
             true => self.info(name)?,
             false => Info::STOPPED,
         };
+        let stopped = info.state == State::Stopped;
         Ok(Some(Domain {
             name: name.to_owned(),
             state: info.state,
+            ran: !stopped || folder.join(RAN).exists(),
             boot: info.init.and_then(boot),
             size: config::size(config.as_deref().unwrap_or_default()),
             metadata,
@@ -154,24 +157,13 @@ impl Containers {
         Ok(info)
     }
 
-    pub(super) fn snapshots(&self, name: &str) -> Result<Vec<String>> {
-        let folder = self.folder(name)?.join(SNAPSHOTS);
-        let mut snapshots = Vec::new();
-        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-            let name = entry.file_name().into_string().ok();
-            snapshots.extend(name.filter(|name| crate::driver::name(name).is_ok()));
-        }
-        snapshots.sort_unstable();
-        Ok(snapshots)
-    }
-
     /// Where a container is; the name was checked and is checked once more.
-    fn folder(&self, name: &str) -> Result<PathBuf> {
+    pub(super) fn folder(&self, name: &str) -> Result<PathBuf> {
         Ok(self.path.join(crate::driver::name(name)?))
     }
 
     /// The folder of one that is there, and its lock.
-    fn locked(&self, name: &str) -> Result<(PathBuf, fs::File)> {
+    pub(super) fn locked(&self, name: &str) -> Result<(PathBuf, fs::File)> {
         let folder = self.folder(name)?;
         match files::lock(&folder)? {
             Some(lock) => Ok((folder, lock)),
@@ -203,28 +195,6 @@ impl Containers {
         }
     }
 
-    /// A disk with its seed, and the configuration that goes with it.
-    fn disk(
-        &self,
-        overlay: &Path,
-        folder: &Path,
-        lower: &Path,
-        new: &Definition,
-    ) -> Result<String> {
-        let delta = overlay.join("delta");
-        for path in [overlay, &delta, &overlay.join("work")] {
-            fs::create_dir(path).map_err(|e| told(path, &e))?;
-        }
-        let guest = seed::plant(lower, &delta, &new.name, &new.seed)?;
-        let place = Place {
-            lower,
-            folder,
-            init: guest.init,
-            halt: guest.halt,
-        };
-        Ok(config::write(new, &place, self.cgroups))
-    }
-
     pub(super) fn annotate(&self, name: &str, metadata: &str) -> Result<()> {
         let (folder, _lock) = self.locked(name)?;
         let record = folder.join(RECORD);
@@ -244,10 +214,14 @@ impl Containers {
         let _ = fs::remove_file(&monitor);
         let Err(words) = tools::start(&self.path, name, &log, &monitor)? else {
             self.running.started(name, &monitor);
+            has_run(&folder);
             return Ok(());
         };
         match tools::info(&self.path, name)?.state {
-            State::Running => Ok(()),
+            State::Running => {
+                has_run(&folder);
+                Ok(())
+            }
             State::Stopped => {
                 let why = fs::read(&log).map_or(words, |log| tools::words(&log));
                 Err(Error::Failed(format!("{name:?} does not start: {why}")))
@@ -339,72 +313,6 @@ impl Containers {
         files::replace(&file, text.as_bytes()).map_err(|e| told(&file, &e))
     }
 
-    pub(super) fn snapshot(&self, name: &str, snapshot: &str) -> Result<()> {
-        let (folder, _lock) = self.locked(name)?;
-        let (all, at) = (
-            folder.join(SNAPSHOTS),
-            folder.join(SNAPSHOTS).join(snapshot),
-        );
-        if at.exists() {
-            return Ok(());
-        }
-        fs::create_dir_all(&all).map_err(|e| told(&all, &e))?;
-        let state = tools::info(&self.path, name)?.state;
-        let aside = Aside::make(&all, ASIDE)?;
-        // While it is copied nothing is written.
-        let frozen = state == State::Running;
-        if frozen {
-            let _ = tools::freeze(&self.path, name, true)?;
-        }
-        let copied = copy(&folder.join(OVERLAY).join("delta"), aside.path());
-        if frozen {
-            let _ = tools::freeze(&self.path, name, false)?;
-        }
-        copied?;
-        let config = fs::copy(folder.join(CONFIG), aside.path().join(CONFIG));
-        config.map_err(|e| told(&folder, &e))?;
-        aside.place(&at).map(|_| ())
-    }
-
-    pub(super) fn restore(&self, name: &str, snapshot: &str) -> Result<()> {
-        let (folder, _lock) = self.locked(name)?;
-        self.still(name, "restored")?;
-        let from = folder.join(SNAPSHOTS).join(snapshot);
-        let born = read(&from.join(CONFIG))?;
-        let born =
-            born.ok_or_else(|| Error::invalid(format!("{name:?} has no snapshot {snapshot:?}")))?;
-        files::sweep(&folder, ASIDE).map_err(|e| told(&folder, &e))?;
-        let aside = Aside::make(&folder, ASIDE)?;
-        copy(&from.join("delta"), aside.path())?;
-        fs::create_dir(aside.path().join("work")).map_err(|e| told(&folder, &e))?;
-        let now = read(&folder.join(CONFIG))?.unwrap_or_default();
-        self.swap(&folder, aside, &config::reborn(&now, &born))
-    }
-
-    pub(super) fn reimage(&self, new: &Definition) -> Result<()> {
-        let (folder, _lock) = self.locked(&new.name)?;
-        self.still(&new.name, "made anew")?;
-        let lower = self.images.root(&new.image)?;
-        files::sweep(&folder, ASIDE).map_err(|e| told(&folder, &e))?;
-        let aside = Aside::make(&folder, ASIDE)?;
-        let disk = aside.path().join(OVERLAY);
-        let text = self.disk(&disk, &folder, &lower, new)?;
-        let fresh = Aside::make(&folder, ASIDE)?;
-        for part in ["delta", "work"] {
-            fs::rename(disk.join(part), fresh.path().join(part)).map_err(|e| told(&folder, &e))?;
-        }
-        self.swap(&folder, fresh, &text)
-    }
-
-    /// Puts another disk in the place of the old one. A crash in between leaves
-    /// a container without a disk, for which this is done once more.
-    fn swap(&self, folder: &Path, disk: Aside, config: &str) -> Result<()> {
-        let failed = |e: io::Error| Error::Unclear(format!("{}: {e}", folder.display()));
-        files::remove(&folder.join(OVERLAY), &[]).map_err(failed)?;
-        files::replace(&folder.join(CONFIG), config.as_bytes()).map_err(failed)?;
-        disk.place(&folder.join(OVERLAY)).map(|_| ())
-    }
-
     pub(super) fn users(&self, name: &str, before: &[NodeUser], now: &[NodeUser]) -> Result<()> {
         let (_, _lock) = self.locked(name)?;
         match tools::info(&self.path, name)?.state {
@@ -435,7 +343,7 @@ impl Containers {
     }
 
     /// Refuses what is possible only with one that does not run.
-    fn still(&self, name: &str, wanted: &'static str) -> Result<()> {
+    pub(super) fn still(&self, name: &str, wanted: &'static str) -> Result<()> {
         match tools::info(&self.path, name)?.state {
             State::Stopped => Ok(()),
             state => Err(Error::NotNow {
@@ -448,7 +356,7 @@ impl Containers {
 }
 
 /// A text file; nothing where there is none.
-fn read(path: &Path) -> Result<Option<String>> {
+pub(super) fn read(path: &Path) -> Result<Option<String>> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
         Err(e)
@@ -463,23 +371,11 @@ fn read(path: &Path) -> Result<Option<String>> {
     }
 }
 
-/// Copies a folder into another one with everything that an overlay keeps:
-/// owners, devices that stand for what was removed, attributes.
-fn copy(from: &Path, into: &Path) -> Result<()> {
-    let done = Command::new("cp")
-        .arg("-a")
-        .arg("--")
-        .arg(from)
-        .arg(into)
-        .output();
-    let done = done.map_err(|e| told(from, &e))?;
-    match done.status.success() {
-        true => Ok(()),
-        false => Err(Error::NoRoom(format!(
-            "a disk cannot be copied: {}",
-            tools::words(&done.stderr)
-        ))),
-    }
+/// Leaves word that a container ran, for when it does not any more. A disk that
+/// is full takes none: then one that stops before that is noted with whose it is
+/// counts as never started.
+fn has_run(folder: &Path) {
+    let _ = fs::File::create(folder.join(RAN));
 }
 
 fn private(folder: &Path) -> io::Result<()> {

@@ -14,6 +14,7 @@ mod conformance;
 mod containers;
 mod contract;
 mod faults;
+mod full;
 #[path = "../house/mod.rs"]
 mod house;
 mod lab;

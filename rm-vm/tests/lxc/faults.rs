@@ -43,6 +43,9 @@ async fn an_empty_pool_is_told_and_an_address_that_is_free_again_is_given() {
     let other = Program::of(place, "tother").await;
     let full = other.ask(lab.spec(), false).await.unwrap_err();
     assert_eq!(full.kind(), ErrorKind::NoCapacity, "{full}");
+    for told in ["lab: ", "0 of the 1 addresses ", "1 asked for"] {
+        assert!(full.what().contains(told), "{full}");
+    }
     one.end(id).await;
     let (id, _) = other.node(lab.spec()).await;
     assert_eq!(
@@ -98,24 +101,32 @@ async fn what_a_crash_left_half_made_is_finished_and_what_it_began_aside_is_swep
     spec.power = Power::Stopped;
     let id = p.ask(spec, false).await.unwrap();
     let name = p.ready(id).await.view().unwrap().name;
-    // As a create leaves it that was cut off between its two steps.
     let file = lab.path.join(&name).join("rm.json");
     let read = || -> Value { serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap() };
-    let mut record = read();
-    record["mark"]["generation"] = json!(0);
-    let new = file.with_extension("test");
-    std::fs::write(&new, record.to_string()).unwrap();
-    std::fs::rename(&new, &file).unwrap();
     let aside = lab.path.join(".new-1-1");
     std::fs::create_dir_all(aside.join("overlay/delta")).unwrap();
-    let whole = async {
-        while read()["mark"]["generation"] != json!(1) {
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
-    };
-    tokio::time::timeout(std::time::Duration::from_secs(30), whole)
-        .await
-        .unwrap();
+    // As a create leaves it that was cut off: where more is to follow than the
+    // start, and where nothing is and it never ran.
+    let cut: [fn(&mut Value); 2] = [
+        |record| record["mark"]["generation"] = json!(0),
+        |record| record["new"] = json!(true),
+    ];
+    for cut in cut {
+        let mut record = read();
+        cut(&mut record);
+        let new = file.with_extension("test");
+        std::fs::write(&new, record.to_string()).unwrap();
+        std::fs::rename(&new, &file).unwrap();
+        let whole = async {
+            while read()["mark"]["generation"] != json!(1) || !read()["new"].is_null() {
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(30), whole)
+            .await
+            .unwrap();
+        p.ready(id).await;
+    }
     p.get(id).await.start(&p.user).await.unwrap();
     p.ready(id).await;
     assert_eq!(lab.state(&name), "RUNNING");

@@ -1,0 +1,195 @@
+//! What a host has left for nodes, and what is short where that is too little.
+
+use rm_core::model::NodeSpec;
+use rm_core::{Error, ErrorKind, Result};
+
+use crate::driver::{self, Size};
+
+/// What is left of a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Room {
+    cpus: u32,
+    /// Of which so many are offered, by all its processors.
+    vcpus: [u64; 2],
+    /// Memory that is nobody's, and all that there is, in MiB.
+    memory_mib: [u64; 2],
+    /// What is not in use, whosever it is.
+    unused_mib: u64,
+    disk_mib: Option<u64>,
+}
+
+impl Room {
+    /// All that a host has, with so many virtual processors for each real one.
+    pub(crate) fn of(has: &driver::Host, vcpus_per_cpu: u32) -> Self {
+        let vcpus = u64::from(has.cpus) * u64::from(vcpus_per_cpu);
+        Self {
+            cpus: has.cpus,
+            vcpus: [vcpus; 2],
+            memory_mib: [has.memory_mib; 2],
+            unused_mib: has.free_memory_mib,
+            disk_mib: has.free_disk_mib,
+        }
+    }
+
+    /// Refuses what would be too much for the host if nothing else was there.
+    pub(crate) fn admit(&self, host: &str, want: &NodeSpec) -> Result<()> {
+        let ([_, memory], [_, vcpus]) = (self.memory_mib, self.vcpus);
+        if want.memory_mib <= memory && u64::from(want.vcpus) <= vcpus {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::NoCapacity,
+            format!(
+                "{host}: the host has {memory} MiB of memory and {} processors in all, and {} MiB and {} are asked for",
+                self.cpus, want.memory_mib, want.vcpus
+            ),
+        )
+        .advice("ask for less, or on a greater host")
+        .site(host)
+        .permanent())
+    }
+
+    /// Somebody has so much of it.
+    pub(crate) fn take(&mut self, size: Size) {
+        let ([memory, _], [vcpus, _]) = (&mut self.memory_mib, &mut self.vcpus);
+        *memory = memory.saturating_sub(size.memory_mib);
+        *vcpus = vcpus.saturating_sub(size.vcpus.into());
+    }
+
+    /// For how many nodes of this spec there is room, where addresses are left
+    /// for so many.
+    pub(crate) fn nodes(&self, want: &NodeSpec, addresses: Option<u64>) -> u64 {
+        let disks = self
+            .disk_mib
+            .zip(disk_mib(want))
+            .and_then(|(free, each)| free.checked_div(each));
+        let left = [
+            self.free_memory_mib().checked_div(want.memory_mib),
+            self.vcpus[0].checked_div(want.vcpus.into()),
+            disks,
+            addresses,
+        ];
+        left.into_iter().flatten().min().unwrap_or(0)
+    }
+
+    /// Why there is no room for one node of this spec; `pools` say so where
+    /// addresses are short.
+    pub(crate) fn short(&self, host: &str, want: &NodeSpec, pools: Option<&str>) -> Error {
+        let ([_, memory], [vcpus, all]) = (self.memory_mib, self.vcpus);
+        let mut short = Vec::new();
+        let free = self.free_memory_mib();
+        if free < want.memory_mib {
+            short.push(format!(
+                "{free} of {memory} MiB of memory are free and {} are asked for",
+                want.memory_mib
+            ));
+        }
+        if vcpus < want.vcpus.into() {
+            short.push(format!(
+                "{vcpus} of {all} virtual processors are free and {} are asked for",
+                want.vcpus
+            ));
+        }
+        if let Some((free, each)) = self.disk_mib.zip(disk_mib(want))
+            && free < each
+        {
+            short.push(format!(
+                "{free} MiB of disk are free and {each} are asked for"
+            ));
+        }
+        short.extend(pools.map(str::to_owned));
+        Error::new(
+            ErrorKind::NoCapacity,
+            format!(
+                "{host}: there is no room for this node: {}",
+                short.join("; ")
+            ),
+        )
+        .advice("delete a node there, ask for less, or ask for another host")
+        .site(host)
+    }
+
+    /// What is nobody's may still be in use, and the other way round.
+    fn free_memory_mib(&self) -> u64 {
+        self.memory_mib[0].min(self.unused_mib)
+    }
+}
+
+fn disk_mib(want: &NodeSpec) -> Option<u64> {
+    want.disk_gib.map(|gib| gib.saturating_mul(1024))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn want(memory_mib: u64, vcpus: u32, disk_gib: Option<u64>) -> NodeSpec {
+        let image = json!({"name": "a", "sha256": "a"});
+        let spec =
+            json!({"image": image, "vcpus": vcpus, "memory_mib": memory_mib, "disk_gib": disk_gib});
+        serde_json::from_value(spec).unwrap()
+    }
+
+    fn room() -> Room {
+        let has = driver::Host {
+            cpus: 2,
+            memory_mib: 1000,
+            free_memory_mib: 900,
+            free_disk_mib: Some(5000),
+        };
+        Room::of(&has, 4)
+    }
+
+    #[test]
+    fn what_is_least_counts() {
+        let mut room = room();
+        assert_eq!(room.nodes(&want(100, 1, None), None), 8);
+        assert_eq!(room.nodes(&want(300, 1, None), None), 3);
+        assert_eq!(room.nodes(&want(100, 1, Some(2)), None), 2);
+        assert_eq!(room.nodes(&want(100, 1, None), Some(1)), 1);
+        room.take(Size {
+            vcpus: 7,
+            memory_mib: 500,
+        });
+        assert_eq!(room.nodes(&want(100, 1, None), None), 1);
+        assert_eq!(room.nodes(&want(501, 1, None), None), 0);
+    }
+
+    #[test]
+    fn who_is_refused_is_told_what_is_short_how_much_is_free_and_what_was_asked() {
+        let mut room = room();
+        room.take(Size {
+            vcpus: 7,
+            memory_mib: 950,
+        });
+        let told = |want: &NodeSpec, pools| {
+            let e = room.short("north", want, pools);
+            assert_eq!(
+                (e.kind(), e.at_site()),
+                (ErrorKind::NoCapacity, Some("north"))
+            );
+            assert!(e.is_temporary() && e.next().is_some(), "{e}");
+            e.what().to_owned()
+        };
+        assert_eq!(
+            told(&want(64, 1, None), None),
+            "north: there is no room for this node: 50 of 1000 MiB of memory are free and 64 are asked for"
+        );
+        let all = told(&want(64, 2, Some(5)), Some("no address is left"));
+        for part in [
+            "1 of 8 virtual processors are free and 2 are asked for",
+            "5000 MiB of disk are free and 5120 are asked for",
+            "no address is left",
+        ] {
+            assert!(all.contains(part), "{part}: {all}");
+        }
+        let most = room.admit("north", &want(1001, 1, None)).unwrap_err();
+        assert!(!most.is_temporary(), "{most}");
+        for part in ["north", "1000 MiB", "2 processors", "1001 MiB"] {
+            assert!(most.to_string().contains(part), "{part}: {most}");
+        }
+        assert!(room.admit("north", &want(1000, 8, None)).is_ok());
+    }
+}

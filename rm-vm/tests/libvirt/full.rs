@@ -1,0 +1,211 @@
+//! A storage pool with no room left.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use rm_core::life::State;
+use rm_core::model::{NodeSpec, NodeUser, Power};
+use rm_libvirt::{Client, Code, ListFlags};
+use rm_vm::driver::{Definition, Driver, Error};
+use tempfile::TempDir;
+
+use crate::booted::image;
+use crate::house::Program;
+use crate::lab::{Lab, clear};
+
+/// A pool on a file system of its own, which goes with this. The lab's libvirtd
+/// sees other mounts than we do.
+struct Small {
+    lab: String,
+    at: PathBuf,
+    name: String,
+}
+
+impl Small {
+    async fn make(lab: &Lab, test: &str, mib: u32) -> Self {
+        let name = format!("rm-full-{test}-{}", std::process::id());
+        let small = Self {
+            lab: std::fs::read_to_string(lab.dir.join("pid")).unwrap(),
+            at: Path::new(lab.text("/rootfs")).join(&name),
+            name,
+        };
+        std::fs::create_dir(&small.at).unwrap();
+        let size = format!("size={mib}m");
+        let at = small.at.display().to_string();
+        let mounted = small.inside(&["mount", "-t", "tmpfs", "-o", &size, "tmpfs", &at]);
+        assert!(mounted, "the lab takes no mount");
+        let xml = format!(
+            "<pool type='dir'><name>{}</name><target><path>{}</path></target></pool>",
+            small.name,
+            small.at.display()
+        );
+        let pool = lab.somebody("qemu").create_pool_xml(&xml).await;
+        pool.unwrap();
+        small
+    }
+
+    /// Runs something where the lab is.
+    fn inside(&self, words: &[&str]) -> bool {
+        let mut command = Command::new("nsenter");
+        command.args(["--mount", "--target", self.lab.trim(), "--"]);
+        let done = command.args(words).stderr(Stdio::null()).status();
+        done.unwrap().success()
+    }
+
+    fn filler(&self) -> String {
+        self.at.join("filler").display().to_string()
+    }
+
+    /// Takes all room but so many KiB, until it is given back.
+    fn fill(&self, but_kib: u32) {
+        let to = format!("of={}", self.filler());
+        let ended = self.inside(&["dd", "if=/dev/zero", &to, "bs=64k"]);
+        assert!(!ended, "it is full now");
+        let but = format!("--size=-{but_kib}K");
+        assert!(but_kib == 0 || self.inside(&["truncate", &but, &self.filler()]));
+    }
+
+    fn give_back(&self) {
+        assert!(self.inside(&["rm", &self.filler()]));
+    }
+
+    /// Whether there is a volume of this name.
+    async fn has(&self, somebody: &Client, name: &str) -> bool {
+        let pool = somebody.pool_by_name(&self.name).await.unwrap();
+        match somebody.volume_by_name(&pool, name).await {
+            Ok(_) => true,
+            Err(e) => {
+                assert_eq!(e.code(), Some(Code::NO_STORAGE_VOL), "{e}");
+                false
+            }
+        }
+    }
+
+    /// What a machine of this name has in the pool.
+    async fn of(&self, somebody: &Client, name: &str) -> Vec<&'static str> {
+        let mut found = Vec::new();
+        for what in ["disk", "seed"] {
+            if self.has(somebody, &format!("{name}-{what}")).await {
+                found.push(what);
+            }
+        }
+        found
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        self.inside(&["umount", "-l", &self.at.display().to_string()]);
+        let _ = std::fs::remove_dir(&self.at);
+    }
+}
+
+/// An image of a disk of so many MiB that no other test has.
+fn disk(says: &str, mib: usize) -> (TempDir, rm_vm::driver::Image) {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("disk.raw");
+    let mut bytes = vec![0; mib << 20];
+    bytes[..says.len()].copy_from_slice(says.as_bytes());
+    std::fs::write(&file, bytes).unwrap();
+    let image = image("raw", &file);
+    (dir, image)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_a_pool_is_full_nothing_half_made_stays_and_it_goes_on_with_room() {
+    let Some(lab) = Lab::of_this_run("where_a_pool_is_full_nothing_half_made_stays") else {
+        return;
+    };
+    let small = Small::make(&lab, "driver", 24).await;
+    let somebody = lab.somebody("qemu");
+    let driver = lab.open("qemu", Some(Path::new(&small.name)));
+    let (_dir, image) = disk("in a full pool", 4);
+    // The image itself does not fit.
+    small.fill(0);
+    let full = driver.bring(&image).await.unwrap_err();
+    assert!(matches!(full, Error::NoRoom(_)), "{full:?}");
+    assert!(full.to_string().contains(&small.name), "{full}");
+    for last in ["1", "which"] {
+        let name = format!("rm-{}-image-{last}", image.sha256);
+        assert!(!small.has(&somebody, &name).await, "{name}");
+    }
+    small.give_back();
+    driver.bring(&image).await.unwrap();
+
+    // What a machine writes to does not, or does and what it is born with does
+    // not.
+    let mut new = Definition {
+        image: image.clone(),
+        ..lab.definition("rm-full")
+    };
+    new.seed.users.push(NodeUser {
+        name: "ann".to_owned(),
+        ssh_keys: Vec::new(),
+    });
+    clear(&driver, &new.name).await;
+    for left_kib in [0, 300] {
+        small.fill(left_kib);
+        let full = driver.define(&new).await.unwrap_err();
+        assert!(matches!(full, Error::NoRoom(_)), "{left_kib}: {full:?}");
+        assert_eq!(small.of(&somebody, &new.name).await, [""; 0]);
+        let there = driver.these(std::slice::from_ref(&new.name)).await;
+        assert_eq!(there.unwrap(), []);
+        small.give_back();
+    }
+    driver.define(&new).await.unwrap();
+    assert_eq!(small.of(&somebody, &new.name).await, ["disk", "seed"]);
+    clear(&driver, &new.name).await;
+    assert_eq!(small.of(&somebody, &new.name).await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_pool_is_told_to_who_asked_and_the_node_is_made_when_there_is_room() {
+    let Some(lab) = Lab::of_this_run("a_full_pool_is_told_to_who_asked") else {
+        return;
+    };
+    let small = Small::make(&lab, "house", 24).await;
+    let somebody = lab.somebody("qemu");
+    let (_dir, image) = disk("told to who asked", 4);
+    let p = Program::on(lab.place_of("qemu", Path::new(&small.name), &image, [61, 63])).await;
+    let spec = || NodeSpec {
+        power: Power::Stopped,
+        ..p.place.spec()
+    };
+    let first = p.ask(spec(), false).await.unwrap();
+    let first_name = p.ready(first).await.view().unwrap().name;
+    small.fill(0);
+    let id = p.ask(spec(), false).await.unwrap();
+    let told = async {
+        loop {
+            let reason = p.get(id).await.record().reason.clone();
+            if reason.contains("no room") {
+                return reason;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let reason = tokio::time::timeout(Duration::from_secs(60), told).await;
+    let reason = reason.unwrap();
+    assert!(reason.contains(&small.name), "{reason}");
+    assert!(reason.contains("delete something there"), "{reason}");
+    // Only what was there before is there.
+    let all = somebody.list_domains(ListFlags::default()).await.unwrap();
+    let ours = all.iter().filter(|d| d.name.contains(&id.to_string()));
+    assert_eq!(ours.count(), 0);
+    assert_eq!(small.of(&somebody, &format!("rm-{id}")).await, [""; 0]);
+    assert_eq!(small.of(&somebody, &first_name).await, ["disk", "seed"]);
+
+    small.give_back();
+    let node = p.settled(id).await;
+    if node.record().seen == State::Failed {
+        node.retry(&p.user).await.unwrap();
+    }
+    let name = p.ready(id).await.view().unwrap().name;
+    assert_eq!(small.of(&somebody, &name).await, ["disk", "seed"]);
+    p.end(id).await;
+    p.end(first).await;
+    for name in [name, first_name] {
+        assert_eq!(small.of(&somebody, &name).await, [""; 0]);
+    }
+}
