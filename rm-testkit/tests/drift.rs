@@ -48,6 +48,36 @@ fn what_is_deleted_behind_our_back_has_failed_and_is_not_made_again_unasked() {
     });
 }
 
+/// What such a look has seen was before that, and is no answer to it.
+#[test]
+fn a_retry_in_the_middle_of_a_look_is_not_forgotten() {
+    let scene = Scene::new(12);
+    scene.start_engine();
+    scene.run(async |s| {
+        let made = s.clusters().create(&s.alice, &s.request(1)).await.unwrap();
+        let id = made.cluster.id();
+        let live = s.ready(&s.alice, id).await.unwrap();
+        let remote = live.record().remote.clone().unwrap();
+        s.cloud.vanish("north", &remote, s.world.now());
+        sweep(s).await;
+        let failed = s.clusters().get(&s.alice, id).await.unwrap();
+        assert_eq!(failed.record().seen, State::Failed);
+
+        let slow = Fault::Slow(Duration::from_secs(5));
+        s.cloud.inject(Rule::next(Verb::Observe, slow));
+        let looks = s.cloud.count(Verb::Observe);
+        while s.cloud.count(Verb::Observe) == looks {
+            s.world.sleep(Duration::from_millis(100)).await;
+        }
+        failed.retry(&s.alice).await.unwrap();
+        let now = s.ready(&s.alice, id).await.unwrap();
+        assert_eq!(now.record().seen, State::Ready, "{}", now.record().reason);
+        assert_ne!(now.record().remote, Some(remote));
+        assert_eq!(events(s, id, "cluster.failed").await, 1, "told once");
+        assert_eq!(s.faults().await, Vec::<String>::new());
+    });
+}
+
 /// The old thing is still going when somebody asks to try again, and the answer
 /// to the new create is lost: the new one is found, and nothing is forgotten.
 #[test]

@@ -74,6 +74,12 @@ impl Engine {
             if wanted_since {
                 // What was seen before is no answer to it.
                 record.seen_generation = record.seen_generation.min(decided_for.generation);
+                if is_retried(&decided_for, &claim.row.record) && record.seen == State::Failed {
+                    // Nor is it to whoever asked to try again: what was gone
+                    // is made anew, which a record that has failed is not.
+                    record.seen = claim.row.record.seen;
+                    record.reason.clone_from(&claim.row.record.reason);
+                }
             }
             let now = self.core.env.now();
             record.updated = now;
@@ -327,6 +333,11 @@ fn is_news(before: &ResourceRecord, after: &ResourceRecord) -> bool {
     before.generation != after.generation
         || before.told != after.told
         || (held && after.noted.is_some())
+}
+
+/// Somebody asked to try again since.
+fn is_retried(before: &ResourceRecord, after: &ResourceRecord) -> bool {
+    before.seen != State::Nothing && after.seen == State::Nothing
 }
 
 pub(super) fn fence(claim: &Claim) -> Fence {
