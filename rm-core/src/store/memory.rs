@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::Bound::{Excluded, Included, Unbounded};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -46,7 +47,7 @@ struct Inner {
     accounts: BTreeSet<(CatalogId, CatalogId, ResourceId)>,
     /// In quarantine: of everybody, and once more by tenant.
     held: BTreeSet<(Option<String>, ResourceId)>,
-    due: BTreeSet<(Timestamp, ResourceId)>,
+    due: BTreeSet<Turn>,
     ends: BTreeSet<(Timestamp, ResourceId)>,
     /// By space, then by id.
     documents: BTreeMap<String, BTreeMap<String, Versioned<Document>>>,
@@ -65,11 +66,16 @@ struct Row {
     leased: Option<Timestamp>,
 }
 
+/// When something can next be claimed, found by its account: however much an
+/// account has that is due, it is passed over in one step.
+type Turn = (CatalogId, CatalogId, Timestamp, ResourceId);
+
 impl Row {
-    /// When it can next be claimed.
-    fn claimable(&self) -> Option<Timestamp> {
+    fn turn(&self) -> Option<Turn> {
         let due = self.due?;
-        Some(self.leased.map_or(due, |until| due.max(until)))
+        let at = self.leased.map_or(due, |until| due.max(until));
+        let place = &self.record.place;
+        Some((place.site, place.credential, at, self.record.id))
     }
 }
 
@@ -189,7 +195,7 @@ impl Inner {
             epoch: 0,
             leased: None,
         });
-        let before = row.claimable();
+        let before = row.turn();
         row.version.0 += 1;
         row.record = record;
         match due {
@@ -198,21 +204,19 @@ impl Inner {
             Due::Release(at) => (row.due, row.leased) = (Some(at), None),
             Due::Rest => (row.due, row.leased) = (None, None),
         }
-        let after = row.claimable();
-        self.schedule(id, before, after);
+        let after = row.turn();
+        self.schedule(before, after);
     }
 
     /// Puts a resource where it is found when it is due.
-    fn schedule(&mut self, id: ResourceId, before: Option<Timestamp>, after: Option<Timestamp>) {
+    fn schedule(&mut self, before: Option<Turn>, after: Option<Turn>) {
         if before == after {
             return;
         }
-        if let Some(at) = before {
-            self.due.remove(&(at, id));
+        if let Some(turn) = before {
+            self.due.remove(&turn);
         }
-        if let Some(at) = after {
-            self.due.insert((at, id));
-        }
+        self.due.extend(after);
     }
 
     fn put_document(&mut self, document: Arc<Document>) {
@@ -248,7 +252,7 @@ impl Inner {
             Key::Resource(id) => {
                 if let Some(row) = self.resources.remove(id) {
                     self.unindex(&row.record);
-                    self.schedule(*id, row.claimable(), None);
+                    self.schedule(row.turn(), None);
                 }
             }
             Key::Document(space, id) => {
@@ -259,25 +263,44 @@ impl Inner {
 
     fn lease(&mut self, id: ResourceId, until: Timestamp, claimed: bool) -> Option<u64> {
         let row = self.resources.get_mut(&id)?;
-        let before = row.claimable();
+        let before = row.turn();
         row.leased = Some(until);
         if claimed {
             row.epoch += 1;
         }
-        let (epoch, after) = (row.epoch, row.claimable());
-        self.schedule(id, before, after);
+        let (epoch, after) = (row.epoch, row.turn());
+        self.schedule(before, after);
         Some(epoch)
     }
 
-    /// What is due, the oldest first, but of these accounts.
-    fn due_of(&self, except: &[Account]) -> impl Iterator<Item = &(Timestamp, ResourceId)> {
-        self.due.iter().filter(|(_, id)| {
-            except.is_empty()
-                || self.resources.get(id).is_none_or(|row| {
-                    let place = &row.record.place;
-                    !except.contains(&(place.site, place.credential))
-                })
-        })
+    /// Who of each account is due first, but of these accounts.
+    fn firsts(&self, except: &[Account]) -> impl Iterator<Item = Turn> {
+        let next = |(site, credential, ..): &Turn| {
+            let last = ResourceId(uuid::Uuid::max());
+            let end = (*site, *credential, Timestamp::from_millis(i64::MAX), last);
+            self.due.range((Excluded(end), Unbounded)).next().copied()
+        };
+        std::iter::successors(self.due.first().copied(), next)
+            .filter(|(site, credential, ..)| !except.contains(&(*site, *credential)))
+    }
+
+    /// So many that are due, the oldest first, but of these accounts.
+    fn due(&self, now: Timestamp, max: usize, except: &[Account]) -> Vec<ResourceId> {
+        let of_account = |first: Turn| {
+            let (site, credential, ..) = first;
+            self.due
+                .range((Included(first), Unbounded))
+                .take_while(move |(s, c, at, _)| (*s, *c) == (site, credential) && *at <= now)
+                .take(max)
+        };
+        let mut due: Vec<(Timestamp, ResourceId)> = self
+            .firsts(except)
+            .flat_map(of_account)
+            .map(|(.., at, id)| (*at, *id))
+            .collect();
+        due.sort_unstable();
+        due.truncate(max);
+        due.into_iter().map(|(_, id)| id).collect()
     }
 
     fn newest(&self) -> u64 {
@@ -416,12 +439,7 @@ impl Store for MemoryStore {
         let now = self.env.now();
         let mut inner = self.lock();
         let max = usize::try_from(max).unwrap_or(usize::MAX);
-        let due: Vec<ResourceId> = inner
-            .due_of(except)
-            .take_while(|(at, _)| *at <= now)
-            .take(max)
-            .map(|(_, id)| *id)
-            .collect();
+        let due = inner.due(now, max, except);
         let until = now.plus(ttl);
         Ok(due
             .into_iter()
@@ -439,7 +457,7 @@ impl Store for MemoryStore {
     }
 
     async fn next_due(&self, except: &[Account]) -> Result<Option<Timestamp>> {
-        Ok(self.lock().due_of(except).next().map(|(at, _)| *at))
+        Ok(self.lock().firsts(except).map(|(.., at, _)| at).min())
     }
 
     async fn ended(&self, now: Timestamp, limit: u32) -> Result<Vec<Versioned<ResourceRecord>>> {
@@ -458,7 +476,6 @@ impl Store for MemoryStore {
     }
 
     async fn since(&self, seq: u64, of: Option<ResourceId>, limit: u32) -> Result<Vec<Event>> {
-        use std::ops::Bound::{Excluded, Included, Unbounded};
         let inner = self.lock();
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         Ok(match of {

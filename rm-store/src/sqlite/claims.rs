@@ -5,11 +5,11 @@ use std::time::Duration;
 use rm_core::env::Timestamp;
 use rm_core::id::InstanceId;
 use rm_core::store::{Account, Claim};
-use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, params_from_iter};
+use rusqlite::{Connection, Row};
+use uuid::Uuid;
 
 use super::locks::{Dead, Locks};
-use super::read::{blob, id, rows, to_resource, unsigned};
+use super::read::{blob, each_first, id, next_due, rows, to_resource, unsigned};
 
 /// What somebody who wants work asks for.
 #[derive(Debug)]
@@ -32,30 +32,15 @@ pub(super) struct Look {
     pub(super) dead: Vec<Dead>,
 }
 
-pub(super) const ANY_DUE: &str = "SELECT 1 FROM resource WHERE claimable <= ?1{} LIMIT 1";
 // Claims whose lease is over need nobody to give them back.
 pub(super) const OWNERS: &str =
     "SELECT DISTINCT owner FROM resource WHERE owner > x'' AND leased > ?1";
-pub(super) const DUE: &str = "SELECT id, version, body, epoch FROM resource \
-     WHERE claimable <= ?1{} ORDER BY claimable, id LIMIT ?2";
-
-/// Puts into a statement's gap which accounts are left alone, and their
-/// parameters after those that it has already.
-pub(super) fn leaving_out(
-    sql: &str,
-    except: &[Account],
-    mut params: Vec<Value>,
-) -> (String, Vec<Value>) {
-    let mut gap = String::new();
-    for (site, credential) in except {
-        for id in [site, credential] {
-            params.push(Value::Blob(blob(&id.0).to_vec()));
-        }
-        let n = params.len();
-        gap += &format!(" AND NOT (site = ?{} AND credential = ?{n})", n - 1);
-    }
-    (sql.replacen("{}", &gap, 1), params)
-}
+pub(super) const DUE: &str = "SELECT claimable, id FROM resource \
+     WHERE claimable <= ?1 ORDER BY claimable, id LIMIT ?2";
+pub(super) const DUE_OF: &str = "SELECT claimable, id FROM resource \
+     WHERE site = ?3 AND credential = ?4 AND claimable <= ?1 ORDER BY claimable, id LIMIT ?2";
+const CLAIM: &str = "UPDATE resource SET leased = ?2, owner = ?3, epoch = epoch + 1 \
+     WHERE id = ?1 RETURNING id, version, body, epoch";
 
 /// Whether it is worth writing.
 pub(super) fn look(
@@ -65,12 +50,7 @@ pub(super) fn look(
     except: &[Account],
     now: Timestamp,
 ) -> rusqlite::Result<Look> {
-    let (sql, params) = leaving_out(ANY_DUE, except, vec![now.millis().into()]);
-    let due = conn
-        .prepare_cached(&sql)?
-        .query_row(params_from_iter(params), |_| Ok(()))
-        .optional()?
-        .is_some();
+    let due = next_due(conn, except)?.is_some_and(|at| at <= now);
     let owners = rows(conn, OWNERS, [now.millis()], |row| {
         id(row, 0).map(InstanceId)
     })?;
@@ -98,6 +78,32 @@ pub(super) fn free_all_dead(conn: &Connection, locks: &Locks) -> rusqlite::Resul
     Ok(())
 }
 
+/// So many that are due, the oldest first, but of these accounts.
+fn due(
+    conn: &Connection,
+    now: Timestamp,
+    max: u32,
+    except: &[Account],
+) -> rusqlite::Result<Vec<Uuid>> {
+    let found = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, id(row, 1)?));
+    let (now, most) = (now.millis(), usize::try_from(max).unwrap_or(usize::MAX));
+    let mut due = Vec::new();
+    if except.is_empty() {
+        due = rows(conn, DUE, (now, max), found)?;
+    } else {
+        each_first(conn, except, |(site, credential), first| {
+            if first.millis() <= now {
+                let (site, credential) = (blob(&site.0), blob(&credential.0));
+                due.extend(rows(conn, DUE_OF, (now, max, site, credential), found)?);
+            }
+            Ok(())
+        })?;
+        due.sort_unstable();
+        due.truncate(most);
+    }
+    Ok(due.into_iter().map(|(_, id)| id).collect())
+}
+
 /// Claims what is due; part of the writer's transaction.
 pub(super) fn claim(
     conn: &Connection,
@@ -108,24 +114,20 @@ pub(super) fn claim(
         free(conn, dead.owner)?;
     }
     let until = now.plus(wish.ttl);
-    let params = vec![now.millis().into(), i64::from(wish.max).into()];
-    let (sql, params) = leaving_out(DUE, &wish.except, params);
-    let found = rows(conn, &sql, params_from_iter(params), |row| {
-        let claim = to_resource(row).and_then(|row_| {
-            Ok(Claim {
-                row: row_,
-                epoch: unsigned(row, 3)? + 1,
-                until,
-            })
-        });
-        Ok((id(row, 0)?, claim))
-    })?;
-    let mut lease = conn.prepare_cached(
-        "UPDATE resource SET leased = ?2, owner = ?3, epoch = epoch + 1 WHERE id = ?1",
-    )?;
-    let mut claims = Vec::with_capacity(found.len());
-    for (id, claim) in found {
-        lease.execute((blob(&id), until.millis(), blob(&wish.owner.0)))?;
+    let mut lease = conn.prepare_cached(CLAIM)?;
+    let mut claims = Vec::new();
+    for id in due(conn, now, wish.max, &wish.except)? {
+        let params = (blob(&id), until.millis(), blob(&wish.owner.0));
+        let claim = lease.query_row(params, |row| {
+            Ok(to_resource(row).and_then(|row_| {
+                let epoch = unsigned(row, 3)?;
+                Ok(Claim {
+                    row: row_,
+                    epoch,
+                    until,
+                })
+            }))
+        })?;
         match claim {
             Ok(claim) => claims.push(claim),
             // Left alone for the length of a lease; it must not keep the

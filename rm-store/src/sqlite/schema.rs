@@ -11,7 +11,7 @@ pub(super) const FORMAT: i64 = STEPS.len() as i64;
 /// One step makes of one format the next. A released step never changes.
 type Step = fn(&Connection) -> rusqlite::Result<()>;
 
-static STEPS: [Step; 3] = [first, second, third];
+static STEPS: [Step; 4] = [first, second, third, fourth];
 
 /// Brings the store to this program's format, or leaves it as it is.
 pub(super) fn upgrade(conn: &Connection) -> rusqlite::Result<()> {
@@ -160,6 +160,20 @@ fn third(conn: &Connection) -> rusqlite::Result<()> {
     )
 }
 
+/// What is due is found by its account where some accounts are to be left alone,
+/// however much these have.
+fn fourth(conn: &Connection) -> rusqlite::Result<()> {
+    conn.execute_batch(
+        "
+        DROP INDEX resource_claimable;
+        CREATE INDEX resource_claimable ON resource (claimable, id)
+            WHERE claimable IS NOT NULL;
+        CREATE INDEX resource_account_claimable ON resource (site, credential, claimable, id)
+            WHERE claimable IS NOT NULL;
+        ",
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,7 +183,7 @@ mod tests {
         let conn = Connection::open_in_memory().unwrap();
         upgrade(&conn).unwrap();
         let broken: Step = |conn| conn.execute_batch("DROP TABLE event; DROP TABLE nothing;");
-        assert!(upgrade_by(&conn, &[first, second, third, broken]).is_err());
+        assert!(upgrade_by(&conn, &[first, second, third, fourth, broken]).is_err());
         assert_eq!(format(&conn).unwrap(), FORMAT);
         let events: i64 = conn
             .query_row("SELECT count(*) FROM event", [], |row| row.get(0))
@@ -181,10 +195,10 @@ mod tests {
     fn an_upgrade_runs_only_the_steps_that_are_missing() {
         let conn = Connection::open_in_memory().unwrap();
         upgrade(&conn).unwrap();
-        let fourth: Step = |conn| conn.execute_batch("CREATE TABLE more (x INTEGER)");
-        upgrade_by(&conn, &[first, second, third, fourth]).unwrap();
-        upgrade_by(&conn, &[first, second, third, fourth]).unwrap();
-        assert_eq!(format(&conn).unwrap(), 4);
+        let fifth: Step = |conn| conn.execute_batch("CREATE TABLE more (x INTEGER)");
+        upgrade_by(&conn, &[first, second, third, fourth, fifth]).unwrap();
+        upgrade_by(&conn, &[first, second, third, fourth, fifth]).unwrap();
+        assert_eq!(format(&conn).unwrap(), 5);
     }
 
     #[test]

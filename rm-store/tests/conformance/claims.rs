@@ -97,6 +97,36 @@ pub(crate) async fn an_account_can_be_left_alone(rig: Rig) {
     assert_eq!(s.claim(engine(1), LEASE, 9, &[]).await.unwrap().len(), 2);
 }
 
+pub(crate) async fn beside_an_account_that_is_left_alone_the_oldest_are_claimed(rig: Rig) {
+    let s = &*rig.store;
+    let of = |n: u128, credential: u128| {
+        let mut one = record(n, "t", &[]);
+        one.place.credential = catalog_id(credential);
+        put(
+            one,
+            Due::At(BEGIN.plus(Duration::from_secs(u64::try_from(n).unwrap()))),
+        )
+    };
+    // The accounts in turns, and one that moves to another account.
+    for n in 1..=9 {
+        rig.done(of(n, 1 + n % 3)).await;
+    }
+    rig.done(of(4, 3)).await;
+    rig.env.forward(Duration::from_secs(8));
+    let but = [(catalog_id(1), catalog_id(1))];
+    let claimed = async |max| -> Vec<u128> {
+        let claims = s.claim(engine(1), LEASE, max, &but).await.unwrap();
+        claims.iter().map(|c| c.row.record.id.0.as_u128()).collect()
+    };
+    assert_eq!(claimed(3).await, [1, 2, 4]);
+    assert_eq!(
+        s.next_due(&but).await.unwrap(),
+        Some(BEGIN.plus(Duration::from_secs(5)))
+    );
+    assert_eq!(claimed(9).await, [5, 7, 8]);
+    assert_eq!(claimed(9).await, []);
+}
+
 pub(crate) async fn holds_are_found_when_they_end(rig: Rig) {
     let s = &*rig.store;
     let at = |n| BEGIN.plus(Duration::from_secs(n));
