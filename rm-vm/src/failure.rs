@@ -44,6 +44,7 @@ pub(crate) fn failure(site: &str, operation: &'static str, e: driver::Error) -> 
             ErrorKind::Unavailable,
             Some("it is tried again by itself; if it lasts, look at the host"),
         ),
+        E::Guest { advice, .. } => (ErrorKind::Failed, Some(*advice)),
         E::Failed(_) | E::Unclear(_) => (ErrorKind::Failed, Some("look at the host's own log")),
     };
     let mut error = Error::new(kind, format!("{site}: {e}"))

@@ -2,7 +2,7 @@
 //! it was given.
 
 use rm_core::backend::Mark;
-use rm_core::model::{NodeInterface, NodeSpec, Request};
+use rm_core::model::{NodeInterface, NodeSpec, NodeUser, Request};
 use rm_core::owner::Owner;
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +31,10 @@ pub(crate) struct Record {
     /// The request that is being carried out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) begun: Option<Begun>,
+    /// Present where a change of users was begun and nobody knows how far it
+    /// came: who may be let in beside those of the spec, who may be not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) maybe: Option<Vec<NodeUser>>,
 }
 
 /// A request that was begun.

@@ -39,14 +39,20 @@ impl Bring {
             return Err(not_ours(&self.host, &self.name));
         };
         record.new = false;
+        // What was left half-done is not what the record says, so that nothing
+        // can be gone back to before it is whole.
+        let half = record.maybe.is_some();
         let snapshots = self.snapshots(&record).await.map_err(|e| self.failed(e))?;
-        self.check(&domain, &record, snapshots)?;
+        match self.check(&domain, &record, snapshots) {
+            Err(e) if half => return Err(e.effect_unknown().temporary()),
+            checked => checked?,
+        }
         let mut steps = Steps {
             of: &self,
             state: domain.state,
             boot: domain.boot.clone(),
             record,
-            touched: false,
+            touched: half,
         };
         match steps.run(domain.size).await {
             Ok(()) => Ok(()),
@@ -220,10 +226,9 @@ impl Steps<'_> {
                 self.touched = true;
             }
         }
-        if self.record.spec.users != of.spec.users && self.state == State::Running {
-            let before = &self.record.spec.users;
-            driver.users(&of.name, before, &of.spec.users).await?;
-            self.touched = true;
+        let others = self.record.spec.users != of.spec.users || self.record.maybe.is_some();
+        if others && self.state == State::Running {
+            self.users().await?;
         }
         self.record.mark = of.mark.clone();
         self.record.spec = of.spec.clone();
@@ -234,6 +239,34 @@ impl Steps<'_> {
             self.record.done = self.record.done.max(last.number);
         }
         self.note().await
+    }
+
+    /// Lets in who is to log in, and nobody else who was or may have been let in
+    /// before. That it was begun is written down first: where it is cut off, a
+    /// later change knows that it was, and whom to take out again.
+    async fn users(&mut self) -> driver::Result<()> {
+        let (of, driver) = (self.of, &self.of.host.driver);
+        let begun = self.record.maybe.clone();
+        let mut maybe = begun.clone().unwrap_or_default();
+        let before = [self.record.spec.users.as_slice(), &maybe].concat();
+        let new = of.spec.users.iter().filter(|user| !before.contains(user));
+        maybe.extend(new.cloned());
+        self.record.maybe = Some(maybe);
+        self.note().await?;
+        let done = driver.users(&of.name, &before, &of.spec.users).await;
+        match done {
+            Ok(()) => {
+                self.record.maybe = None;
+                self.touched = true;
+            }
+            Err(driver::Error::Unclear(_)) => {}
+            Err(_) => {
+                self.record.maybe = begun;
+                // The error says more than that this could not be noted.
+                let _ = self.note().await;
+            }
+        }
+        done
     }
 
     async fn carry_out(&mut self, request: &Request) -> driver::Result<()> {
@@ -285,6 +318,8 @@ impl Steps<'_> {
                 let nics = &self.record.nics;
                 let new = definition(&of.host, &of.name, image, &of.spec, nics, String::new());
                 driver.reimage(&new).await?;
+                // A new disk has nobody but those it was made with.
+                self.record.maybe = None;
                 let NodeSpec {
                     image,
                     hostname,

@@ -139,6 +139,7 @@ impl Make {
             owner: self.owner.clone(),
             done: self.spec.requests.last().map_or(0, |r| r.number),
             begun: None,
+            maybe: None,
         }
     }
 

@@ -54,6 +54,16 @@ pub enum Error {
     /// The host cannot be asked.
     #[error("the host cannot be asked: {0}")]
     Unavailable(String),
+    /// What runs in a domain does not let it be done, until a person sees to it.
+    #[error("{name:?} {why}")]
+    Guest {
+        /// The domain.
+        name: String,
+        /// What is the matter.
+        why: &'static str,
+        /// What a person can do about it.
+        advice: &'static str,
+    },
     /// The host tried, and it failed.
     #[error("{0}")]
     Failed(String),

@@ -23,3 +23,4 @@ mod kept;
 mod lab;
 mod life;
 mod shaping;
+mod users;
