@@ -10,7 +10,8 @@ use proptest::sample::Index;
 use rm_core::env::Env;
 use rm_core::life::State;
 use rm_core::store::{
-    Batch, By, Claim, Count, Cursor, Due, Expect, Fence, Key, MemoryStore, Outcome, Store, Version,
+    Account, Batch, By, Claim, Count, Cursor, Due, Expect, Fence, Key, MemoryStore, Outcome, Store,
+    Version,
 };
 use rm_store::SqliteStore;
 use support::{TestEnv, catalog_id, document, engine, event, record, resource_id};
@@ -48,7 +49,7 @@ enum Wish {
 #[derive(Debug, Clone)]
 enum Step {
     Commit(Vec<Part>),
-    Claim(u128, u64, u32),
+    Claim(u128, u64, u32, Vec<u128>),
     Wait(u64),
 }
 
@@ -101,8 +102,8 @@ fn part() -> impl Strategy<Value = Part> {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         5 => prop::collection::vec(part(), 0..6).prop_map(Step::Commit),
-        2 => (0..3_u128, 1..30_u64, 0..4_u32)
-            .prop_map(|(owner, ttl, max)| Step::Claim(owner, ttl, max)),
+        2 => (0..3_u128, 1..30_u64, 0..4_u32, prop::collection::vec(0..3_u128, 0..3))
+            .prop_map(|(owner, ttl, max, but)| Step::Claim(owner, ttl, max, but)),
         1 => (0..30_u64).prop_map(Step::Wait),
     ]
 }
@@ -190,6 +191,11 @@ fn guest(user: &str, but: &str) -> By {
     }
 }
 
+/// Those of the sites 0 and 1 have something.
+fn account(site: u128) -> Account {
+    (catalog_id(site), catalog_id(2))
+}
+
 macro_rules! same {
     ($one:expr, $two:expr) => {
         prop_assert_eq!($one.await.unwrap(), $two.await.unwrap())
@@ -197,7 +203,14 @@ macro_rules! same {
 }
 
 async fn compare(one: &dyn Store, two: &dyn Store) -> Result<(), TestCaseError> {
-    same!(one.next_due(&[]), two.next_due(&[]));
+    for but in [
+        &[][..],
+        &[account(0)],
+        &[account(1)],
+        &[account(1), account(0)],
+    ] {
+        same!(one.next_due(but), two.next_due(but));
+    }
     same!(one.newest(), two.newest());
     for seq in [0, 2] {
         same!(one.since(seq, None, 99), two.since(seq, None, 99));
@@ -213,7 +226,8 @@ async fn compare(one: &dyn Store, two: &dyn Store) -> Result<(), TestCaseError> 
         same!(one.counter(name), two.counter(name));
     }
     for site in 0..2 {
-        by.push(By::Account(catalog_id(site), catalog_id(2)));
+        let (site, credential) = account(site);
+        by.push(By::Account(site, credential));
     }
     for by in by {
         let mut after: Option<Cursor> = None;
@@ -261,10 +275,11 @@ async fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
     for step in steps {
         match step {
             Step::Wait(seconds) => env.forward(Duration::from_secs(seconds)),
-            Step::Claim(owner, ttl, max) => {
+            Step::Claim(owner, ttl, max, but) => {
                 let ttl = Duration::from_secs(ttl);
-                let one = memory.claim(engine(owner), ttl, max, &[]).await.unwrap();
-                let two = sqlite.claim(engine(owner), ttl, max, &[]).await.unwrap();
+                let but: Vec<Account> = but.into_iter().map(account).collect();
+                let one = memory.claim(engine(owner), ttl, max, &but).await.unwrap();
+                let two = sqlite.claim(engine(owner), ttl, max, &but).await.unwrap();
                 prop_assert_eq!(&one, &two);
                 claims.extend(one);
             }

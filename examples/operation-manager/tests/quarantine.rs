@@ -60,7 +60,7 @@ fn refused(stage: &Stage) -> String {
     let why = "does not accept the credential";
     stage
         .user(&["cluster", "delete", &id])
-        .bad(1, &["it failed", "it will not go", why]);
+        .bad(1, &["it will not go", why]);
     rotate(stage, "CANARY-another");
     id
 }

@@ -248,8 +248,11 @@ pub(super) fn counter(conn: &Connection, name: &str) -> rusqlite::Result<u64> {
 
 const NEXT_DUE: &str =
     "SELECT claimable FROM resource WHERE claimable >= ?1 ORDER BY claimable LIMIT 1";
+// Behind the last that an account can have: by the account alone SQLite would
+// begin with its first row and pass over each.
 const NEXT_ACCOUNT: &str = "SELECT site, credential, claimable FROM resource \
-     WHERE claimable IS NOT NULL AND (site, credential) > (?1, ?2) \
+     WHERE claimable IS NOT NULL \
+     AND (site, credential, claimable) > (?1, ?2, 9223372036854775807) \
      ORDER BY site, credential, claimable LIMIT 1";
 
 /// When something can next be claimed, but of these accounts.
@@ -375,6 +378,8 @@ fn page<T>(mut items: Vec<T>, limit: u32, cursor: impl Fn(&T) -> Cursor) -> Page
 
 #[cfg(test)]
 mod tests {
+    use rusqlite::StatementStatus;
+
     use super::*;
     use crate::sqlite::{apply, claims, schema};
 
@@ -420,6 +425,32 @@ mod tests {
                 assert!(by_id || sql != apply::REWRITE, "{step}");
             }
         }
+    }
+
+    /// However much an account has, to pass over it takes as many steps.
+    #[test]
+    fn an_account_is_passed_over_in_one_step() {
+        let steps = |of_the_first: u32| {
+            let conn = Connection::open_in_memory().unwrap();
+            schema::upgrade(&conn).unwrap();
+            let mut add = conn
+                .prepare(
+                    "INSERT INTO resource (id, version, epoch, due, tenant, site, credential, body)
+                     VALUES (?1, 1, 0, ?2, 't', ?3, ?3, '')",
+                )
+                .unwrap();
+            for n in 0..=of_the_first {
+                let account = [if n < of_the_first { 1u8 } else { 2 }; 16];
+                let id = u128::from(n).to_be_bytes();
+                add.execute((id, i64::from(n), account)).unwrap();
+            }
+            let mut next = conn.prepare(NEXT_ACCOUNT).unwrap();
+            let first = [1u8; 16];
+            let site: [u8; 16] = next.query_row((first, first), |row| row.get(0)).unwrap();
+            assert_eq!(site, [2u8; 16]);
+            next.get_status(StatementStatus::VmStep)
+        };
+        assert_eq!(steps(10), steps(2_000));
     }
 
     #[test]
