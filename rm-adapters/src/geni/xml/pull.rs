@@ -9,7 +9,7 @@ use quick_xml::Reader;
 use quick_xml::XmlVersion;
 use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::Event;
-use quick_xml::events::attributes::Attributes;
+use quick_xml::events::attributes::{Attribute, Attributes};
 use rm_core::{Error, Result};
 
 use super::XML;
@@ -295,17 +295,24 @@ impl<'a> Pull<'a> {
                 None if key == "xmlns" => continue,
                 None => ("", key),
             };
-            let value = attribute
-                .normalized_value(XmlVersion::Explicit1_0)
-                .map_err(|e| self.wrong(e))?;
-            if let Cow::Owned(text) = &value
-                && let Some(c) = text.chars().find(|c| !legal(*c))
-            {
-                return Err(self.wrong(format!("the character U+{:04X}", u32::from(c))));
-            }
-            each(prefix, local, value)?;
+            each(prefix, local, self.value(&attribute)?)?;
         }
         Ok(())
+    }
+
+    /// What an attribute says, or to which namespace a prefix is bound.
+    fn value(&self, attribute: &Attribute<'a>) -> Result<Cow<'a, str>> {
+        let value = attribute
+            .normalized_value(XmlVersion::Explicit1_0)
+            .map_err(|e| self.wrong(e))?;
+        // A reference may stand for what could not be written there.
+        match &value {
+            Cow::Owned(text) => match text.chars().find(|c| !legal(*c)) {
+                Some(c) => Err(self.wrong(format!("the character U+{:04X}", u32::from(c)))),
+                None => Ok(value),
+            },
+            Cow::Borrowed(_) => Ok(value),
+        }
     }
 
     /// The namespace that a prefix stands for here; a made-up one where the
@@ -385,9 +392,7 @@ impl<'a> Pull<'a> {
                 None if key == "xmlns" => "",
                 _ => continue,
             };
-            let uri = attribute
-                .normalized_value(XmlVersion::Explicit1_0)
-                .map_err(|e| self.wrong(e))?;
+            let uri = self.value(&attribute)?;
             if prefix == "xml" && uri == XML {
                 continue;
             }
