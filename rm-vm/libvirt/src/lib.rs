@@ -46,6 +46,7 @@ mod flags;
 mod host;
 mod keepalive;
 mod message;
+mod network;
 mod power;
 mod procedure;
 mod session;
@@ -73,6 +74,7 @@ pub use flags::{
     ShutdownFlags, SnapshotDeleteFlags, SnapshotFlags, StatsFlags, UndefineFlags, XmlFlags,
 };
 pub use host::{NodeInfo, Version};
+pub use network::Network;
 pub use snapshot::Snapshot;
 pub use stats::{Stats, Value};
 pub use storage::{Pool, Volume};

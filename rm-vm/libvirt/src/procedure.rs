@@ -87,6 +87,13 @@ pub(crate) const METADATA: Procedure = read(265, "metadata of domain");
 pub(crate) const LIST_ALL: Procedure = read(273, "list domains");
 pub(crate) const ALL_STATS: Procedure = read(344, "statistics of domains");
 
+// Networks.
+pub(crate) const NETWORK_CREATE_XML: Procedure = write(40, "create transient network");
+pub(crate) const NETWORK_DESTROY: Procedure = write(42, "destroy network");
+pub(crate) const NETWORK_XML_DESC: Procedure = read(43, "network XML");
+pub(crate) const NETWORK_LOOKUP: Procedure = read(46, "look up network");
+pub(crate) const NETWORK_LIST_ALL: Procedure = read(283, "list networks");
+
 // Snapshots.
 pub(crate) const SNAPSHOT_CREATE: Procedure = write(185, "create snapshot");
 pub(crate) const SNAPSHOT_LOOKUP: Procedure = read(189, "look up snapshot");

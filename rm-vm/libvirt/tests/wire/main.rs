@@ -12,6 +12,7 @@ mod calls;
 mod console;
 mod events;
 mod hostile;
+mod networks;
 mod server;
 mod storage;
 #[cfg(feature = "tls")]
