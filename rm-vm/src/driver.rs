@@ -168,7 +168,7 @@ pub struct Features {
     pub reimage: bool,
     /// A disk can be given a size.
     pub disk_size: bool,
-    /// Bridges are made for links between nodes, and removed again.
+    /// Bridges or networks are made for links between nodes, and removed again.
     pub links: bool,
     /// What comes by an interface can be held to so much a second.
     pub rates: bool,

@@ -15,6 +15,7 @@ mod failure;
 mod kernels;
 mod kind;
 mod known;
+mod links;
 mod look;
 mod machines;
 mod metadata;
@@ -34,8 +35,7 @@ use async_trait::async_trait;
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use rm_core::backend::Cx;
 use rm_libvirt::{
-    Affect, Client, Code, CreateFlags, DestroyFlags, Domain as Handle, Error as Said, ListFlags,
-    Transport, Uri,
+    Affect, Client, Code, DestroyFlags, Domain as Handle, Error as Said, ListFlags, Transport, Uri,
 };
 
 use crate::config::Config;
@@ -46,6 +46,7 @@ use crate::driver::{
 use failure::failure;
 use kind::Kind;
 use known::{Known, Want};
+use links::Links;
 use machines::Machines;
 use recent::Recent;
 use roots::Roots;
@@ -68,6 +69,8 @@ pub struct Libvirt {
     known: Arc<Known>,
     /// What they are known by.
     recent: Arc<Recent>,
+    /// Who waits for whom where links come and go.
+    links: Arc<Links>,
 }
 
 /// What a libvirt has beside its URI.
@@ -153,6 +156,7 @@ impl Libvirt {
             machines,
             known: Arc::default(),
             recent: Arc::default(),
+            links: Arc::default(),
         })
     }
 
@@ -208,7 +212,7 @@ impl Libvirt {
         let xml = xml::domain(self.kind, new, None, boot, drives)?;
         let said = match self.client.define_xml(&xml).await {
             Ok(handle) => {
-                self.recent.keep(handle);
+                self.recent.keep_on(handle, links::of(new));
                 return Ok(());
             }
             Err(said) => said,
@@ -289,12 +293,14 @@ impl Driver for Libvirt {
     }
 
     async fn shares(&self) -> Result<Vec<Share>> {
-        self.taken(Want::Sizes).await
+        let all = self.taken(Want::Sizes).await?.into_iter();
+        Ok(all.map(|taken| taken.share).collect())
     }
 
     async fn notes(&self) -> Result<Vec<(String, String)>> {
         let all = self.taken(Want::Notes).await?.into_iter();
-        Ok(all.filter_map(|s| Some((s.name, s.metadata?))).collect())
+        let notes = all.filter_map(|taken| Some((taken.share.name, taken.share.metadata?)));
+        Ok(notes.collect())
     }
 
     async fn bring(&self, image: &Image) -> Result<()> {
@@ -317,6 +323,7 @@ impl Driver for Libvirt {
 
     async fn define(&self, new: &Definition) -> Result<()> {
         name(&new.name)?;
+        self.can_link(new).await?;
         if self.kind == Kind::Lxc {
             return self.define_container(new).await;
         }
@@ -376,10 +383,7 @@ impl Driver for Libvirt {
 
     async fn start(&self, of: &str) -> Result<()> {
         let handle = self.handle(of).await?;
-        let started = self.client.create(&handle, CreateFlags::default()).await;
-        let started = started.map(|running| self.recent.keep(running));
-        let way = [State::Stopped, State::Running];
-        self.settled(&handle, started, way, "started").await
+        self.start_linked(&handle).await
     }
 
     async fn stop(&self, of: &str, grace: Duration) -> Result<()> {
@@ -416,9 +420,12 @@ impl Driver for Libvirt {
         if let Some(machines) = &self.machines {
             machines.remove(of).await?;
         }
+        let links = self.recent.links_of(&handle);
         let undefined = self.client.undefine(&handle, self.kind.undefine()).await;
         self.recent.forget(of);
-        undefined.map_err(|e| failure(of, &e))
+        undefined.map_err(|e| failure(of, &e))?;
+        self.sweep_links(links).await;
+        Ok(())
     }
 
     async fn suspend(&self, of: &str) -> Result<()> {

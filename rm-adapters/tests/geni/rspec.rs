@@ -342,7 +342,10 @@ fn a_hostile_document_is_refused_at_once() {
         ),
         (&*format!("{open}&x;</rspec>"), "malformed-xml"),
         (&*format!("{open}<a b='&#5;'/></rspec>"), "malformed-xml"),
-        (&*format!("{open}<a xmlns='&#5;'/></rspec>"), "malformed-xml"),
+        (
+            &*format!("{open}<a xmlns='&#5;'/></rspec>"),
+            "malformed-xml",
+        ),
         (
             &*format!("{open}<node client_id='&#0;'/></rspec>"),
             "malformed-xml",

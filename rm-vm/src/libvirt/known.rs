@@ -1,7 +1,7 @@
 //! What the domains of a host take, as it is known from one call to the next:
 //! to make one does not cost a look at all the others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -21,13 +21,21 @@ pub(super) enum Want {
     Sizes,
 }
 
+/// What a domain takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Taken {
+    pub(super) share: Share,
+    /// The networks of links that it is defined on, which never change.
+    pub(super) links: BTreeSet<String>,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Known(Mutex<Shares>);
 
 #[derive(Debug, Default)]
 struct Shares {
     /// By UUID, for a name may come again with other interfaces.
-    of: BTreeMap<Uuid, (Share, Instant)>,
+    of: BTreeMap<Uuid, (Taken, Instant)>,
     /// Counts what was forgotten.
     forgotten: u64,
 }
@@ -49,36 +57,37 @@ impl Known {
 
     /// What is known of all domains there are, and those of which it is not
     /// known. What is not among them is forgotten.
-    pub(super) fn sort(&self, all: Vec<Handle>, want: Want) -> (Vec<Share>, Vec<Handle>) {
+    pub(super) fn sort(&self, all: Vec<Handle>, want: Want) -> (Vec<Taken>, Vec<Handle>) {
         self.sort_at(Instant::now(), all, want)
     }
 
-    fn sort_at(&self, now: Instant, all: Vec<Handle>, want: Want) -> (Vec<Share>, Vec<Handle>) {
+    fn sort_at(&self, now: Instant, all: Vec<Handle>, want: Want) -> (Vec<Taken>, Vec<Handle>) {
         let mut known = self.lock();
         let mut before = std::mem::take(&mut known.of);
-        let (mut shares, mut unknown) = (Vec::with_capacity(all.len()), Vec::new());
+        let (mut all_taken, mut unknown) = (Vec::with_capacity(all.len()), Vec::new());
         for handle in all {
-            let found = before.remove(&handle.uuid).filter(|(share, read)| {
+            let found = before.remove(&handle.uuid).filter(|(taken, read)| {
+                let share = &taken.share;
                 // Who bears no mark may be given one.
                 let is_noted = want == Want::Notes && share.metadata.is_some();
                 share.name == handle.name && (is_noted || now.duration_since(*read) < AGE)
             });
             match found {
-                Some((share, read)) => {
-                    shares.push(share.clone());
-                    known.of.insert(handle.uuid, (share, read));
+                Some((taken, read)) => {
+                    all_taken.push(taken.clone());
+                    known.of.insert(handle.uuid, (taken, read));
                 }
                 None => unknown.push(handle),
             }
         }
-        (shares, unknown)
+        (all_taken, unknown)
     }
 
     /// What was read just now, and not before this.
-    pub(super) fn keep(&self, as_of: AsOf, uuid: Uuid, share: Share) {
+    pub(super) fn keep(&self, as_of: AsOf, uuid: Uuid, taken: Taken) {
         let mut known = self.lock();
         if as_of.0 == known.forgotten {
-            known.of.insert(uuid, (share, Instant::now()));
+            known.of.insert(uuid, (taken, Instant::now()));
         }
     }
 
@@ -86,7 +95,7 @@ impl Known {
     pub(super) fn forget(&self, name: &str) {
         let mut known = self.lock();
         known.forgotten += 1;
-        known.of.retain(|_, (share, _)| share.name != name);
+        known.of.retain(|_, (taken, _)| taken.share.name != name);
     }
 }
 
@@ -99,14 +108,18 @@ mod tests {
         Handle::new(name, Uuid([number; 16]))
     }
 
-    fn share(name: &str, metadata: Option<&str>) -> Share {
-        Share {
+    fn taken(name: &str, metadata: Option<&str>) -> Taken {
+        let share = Share {
             name: name.to_owned(),
             size: Size {
                 vcpus: 1,
                 memory_mib: 64,
             },
             metadata: metadata.map(str::to_owned),
+        };
+        Taken {
+            share,
+            links: BTreeSet::new(),
         }
     }
 
@@ -126,11 +139,11 @@ mod tests {
         let mut all: Vec<Handle> = (0..200).map(|n| handle(&format!("n{n}"), n)).collect();
         assert_eq!(names(&known, &all, Want::Sizes).len(), 200);
         for of in &all {
-            known.keep(known.as_of(), of.uuid, share(&of.name, Some("{}")));
+            known.keep(known.as_of(), of.uuid, taken(&of.name, Some("{}")));
         }
         all.push(handle("new", 200));
-        let (shares, unknown) = known.sort(all.clone(), Want::Sizes);
-        assert_eq!((shares.len(), unknown), (200, vec![handle("new", 200)]));
+        let (all_taken, unknown) = known.sort(all.clone(), Want::Sizes);
+        assert_eq!((all_taken.len(), unknown), (200, vec![handle("new", 200)]));
         // A name that came again is another domain.
         all[7] = handle("n7", 201);
         assert_eq!(names(&known, &all, Want::Notes), ["n7", "new"]);
@@ -147,9 +160,9 @@ mod tests {
         let all = [handle("ours", 1)];
         let before = known.as_of();
         known.forget("ours");
-        known.keep(before, all[0].uuid, share("ours", Some("{}")));
+        known.keep(before, all[0].uuid, taken("ours", Some("{}")));
         assert_eq!(names(&known, &all, Want::Sizes), ["ours"]);
-        known.keep(known.as_of(), all[0].uuid, share("ours", Some("{}")));
+        known.keep(known.as_of(), all[0].uuid, taken("ours", Some("{}")));
         assert_eq!(names(&known, &all, Want::Sizes), [""; 0]);
     }
 
@@ -157,8 +170,8 @@ mod tests {
     fn what_others_may_have_changed_is_asked_for_again() {
         let known = Known::default();
         let all = [handle("ours", 1), handle("theirs", 2)];
-        known.keep(known.as_of(), all[0].uuid, share("ours", Some("{}")));
-        known.keep(known.as_of(), all[1].uuid, share("theirs", None));
+        known.keep(known.as_of(), all[0].uuid, taken("ours", Some("{}")));
+        known.keep(known.as_of(), all[1].uuid, taken("theirs", None));
         assert_eq!(later(&known, AGE / 2, &all, Want::Sizes), [""; 0]);
         assert_eq!(later(&known, AGE * 2, &all, Want::Notes), ["theirs"]);
         let both = ["ours", "theirs"];

@@ -8,7 +8,7 @@ use rm_libvirt::{
 };
 
 use super::failure::failure;
-use super::known::Want;
+use super::known::{Taken, Want};
 use super::{AT_ONCE, Libvirt, read};
 use crate::driver::{Domain, Error, Result, Share, State};
 
@@ -40,35 +40,39 @@ impl Libvirt {
 
     /// What all domains take. Only those are asked for of which it is not
     /// known.
-    pub(super) async fn taken(&self, want: Want) -> Result<Vec<Share>> {
+    pub(super) async fn taken(&self, want: Want) -> Result<Vec<Taken>> {
         let all = self.client.list_domains(ListFlags::default()).await;
         let all = all.map_err(|e| failure("", &e))?;
         let as_of = self.known.as_of();
-        let (mut shares, unknown) = self.known.sort(all, want);
+        let (mut all_taken, unknown) = self.known.sort(all, want);
         let asked = stream::iter(unknown).map(|handle| async move {
-            let share = self.share(&handle).await?;
-            Ok::<_, Error>(share.map(|share| (handle.uuid, share)))
+            let taken = self.taken_by(&handle).await?;
+            Ok::<_, Error>(taken.map(|taken| (handle.uuid, taken)))
         });
         let read = asked.buffer_unordered(AT_ONCE).try_collect::<Vec<_>>();
-        for (uuid, share) in read.await?.into_iter().flatten() {
-            self.known.keep(as_of, uuid, share.clone());
-            shares.push(share);
+        for (uuid, taken) in read.await?.into_iter().flatten() {
+            self.known.keep(as_of, uuid, taken.clone());
+            all_taken.push(taken);
         }
-        Ok(shares)
+        Ok(all_taken)
     }
 
     /// What one takes; nothing where it is gone.
-    async fn share(&self, handle: &Handle) -> Result<Option<Share>> {
+    async fn taken_by(&self, handle: &Handle) -> Result<Option<Taken>> {
         let xml = match self.client.xml(handle, XmlFlags::default()).await {
             Ok(xml) => xml,
             Err(e) if e.code() == Some(Code::NO_DOMAIN) => return Ok(None),
             Err(e) => return Err(failure(&handle.name, &e)),
         };
         let read = read::domain(&xml)?;
-        Ok(Some(Share {
+        let share = Share {
             name: handle.name.clone(),
             size: read.size,
             metadata: read.metadata,
+        };
+        Ok(Some(Taken {
+            share,
+            links: read.links,
         }))
     }
 

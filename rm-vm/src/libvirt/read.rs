@@ -1,10 +1,13 @@
 //! What is read of a domain's XML, whoever wrote it.
 
+use std::collections::BTreeSet;
+
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
 use super::metadata;
 use crate::driver::{Error, Result, Size};
+use crate::links::is_link;
 
 /// What a document says of a domain.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,6 +20,8 @@ pub(super) struct Read {
     pub(super) most: Size,
     /// Our own element.
     pub(super) metadata: Option<String>,
+    /// The networks of links that it is plugged into.
+    pub(super) links: BTreeSet<String>,
 }
 
 /// Reads a whole `<domain>`.
@@ -33,8 +38,14 @@ fn read(xml: &str) -> Option<Read> {
     let mut unit = 1;
     let (mut most_kib, mut now_kib, mut most_vcpus, mut now_vcpus) = (None, None, None, None);
     let (mut id, mut ours, mut in_ours) = (None, None, false);
+    let mut links = BTreeSet::new();
     loop {
         match reader.read_event().ok()? {
+            Event::Empty(start)
+                if path == "/domain/devices/interface" && start.name().as_ref() == "source" =>
+            {
+                links.extend(attribute(&start, "network").filter(|name| is_link(name)));
+            }
             Event::Start(start) => {
                 path.push('/');
                 path.push_str(start.name().as_ref());
@@ -82,6 +93,7 @@ fn read(xml: &str) -> Option<Read> {
         size,
         most,
         metadata: ours,
+        links,
     })
 }
 
@@ -92,7 +104,7 @@ pub(super) fn element(xml: &str) -> Option<String> {
     metadata::text(text)
 }
 
-fn attribute(start: &BytesStart<'_>, name: &str) -> Option<String> {
+pub(super) fn attribute(start: &BytesStart<'_>, name: &str) -> Option<String> {
     let found = start.try_get_attribute(name).ok()??;
     Some(found.value.into_owned())
 }
@@ -120,12 +132,13 @@ mod tests {
         let theirs = "<?xml version='1.0'?><domain type='xen' id='7'><name>a&amp;b</name>\
              <metadata><rm:node xmlns:rm='urn:other'>%7b</rm:node><x:y xmlns:x='urn:z'>1</x:y></metadata>\
              <memory unit='KiB'>131072</memory><currentMemory unit='KiB'>65536</currentMemory>\
-             <vcpu placement='static' current='1'>4</vcpu><devices><x><memory>1</memory></x></devices></domain>";
+             <vcpu placement='static' current='1'>4</vcpu><devices><x><memory>1</memory></x>\
+             <interface type='network'><source network='default'/></interface></devices></domain>";
         let read = domain(theirs).unwrap();
         let size = |vcpus, memory_mib| Size { vcpus, memory_mib };
         assert_eq!((read.size, read.most), (size(1, 64), size(4, 128)));
         assert_eq!(read.id.as_deref(), Some("7"));
-        assert_eq!(read.metadata, None);
+        assert_eq!((read.metadata, read.links), (None, BTreeSet::new()));
         let ours = theirs.replace("urn:other", metadata::NAMESPACE);
         assert_eq!(domain(&ours).unwrap().metadata.as_deref(), Some("{"));
     }

@@ -1,7 +1,7 @@
 //! The domains that were defined or started here last, by their names: to ask
 //! libvirt for each once more, before each call, takes as long as the call.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rm_libvirt::Domain as Handle;
@@ -12,29 +12,55 @@ const KEPT: usize = 64;
 /// What libvirt knows them by. It asks for the UUID: one that is gone it does
 /// not take for another one of the same name.
 #[derive(Debug, Default)]
-pub(super) struct Recent(Mutex<VecDeque<Handle>>);
+pub(super) struct Recent(Mutex<VecDeque<One>>);
+
+#[derive(Debug)]
+struct One {
+    handle: Handle,
+    /// The links that it is defined on, where that is known.
+    links: Option<BTreeSet<String>>,
+}
 
 impl Recent {
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Handle>> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<One>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn of(&self, name: &str) -> Option<Handle> {
         let known = self.lock();
-        known.iter().find(|handle| handle.name == name).cloned()
+        let found = known.iter().find(|one| one.handle.name == name);
+        found.map(|one| one.handle.clone())
     }
 
-    /// It was defined or started just now.
+    /// The links that this one is defined on, where that is known.
+    pub(super) fn links_of(&self, handle: &Handle) -> Option<BTreeSet<String>> {
+        let known = self.lock();
+        let found = known.iter().find(|one| one.handle.uuid == handle.uuid);
+        found.and_then(|one| one.links.clone())
+    }
+
+    /// It was started just now.
     pub(super) fn keep(&self, handle: Handle) {
+        let links = self.links_of(&handle);
+        self.put(One { handle, links });
+    }
+
+    /// It is defined on these links.
+    pub(super) fn keep_on(&self, handle: Handle, links: BTreeSet<String>) {
+        let links = Some(links);
+        self.put(One { handle, links });
+    }
+
+    fn put(&self, one: One) {
         let mut known = self.lock();
-        known.retain(|known| known.name != handle.name);
+        known.retain(|known| known.handle.name != one.handle.name);
         known.truncate(KEPT - 1);
-        known.push_front(handle);
+        known.push_front(one);
     }
 
     /// It is gone, or not what it was.
     pub(super) fn forget(&self, name: &str) {
-        self.lock().retain(|known| known.name != name);
+        self.lock().retain(|known| known.handle.name != name);
     }
 }
 
@@ -64,5 +90,18 @@ mod tests {
         recent.forget("n50");
         assert_eq!(recent.of("n50"), None);
         assert!(recent.of("n37").is_some());
+    }
+
+    #[test]
+    fn what_one_is_on_is_known_until_it_is_another_one() {
+        let recent = Recent::default();
+        let [one, other] = [1, 2].map(|n| Handle::new("a", Uuid([n; 16])));
+        assert_eq!(recent.links_of(&one), None);
+        let links = BTreeSet::from(["rml000000000000".to_owned()]);
+        recent.keep_on(one.clone(), links.clone());
+        recent.keep(one.clone());
+        assert_eq!(recent.links_of(&one), Some(links));
+        recent.keep(other.clone());
+        assert_eq!(recent.links_of(&other), None);
     }
 }

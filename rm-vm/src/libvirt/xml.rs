@@ -10,6 +10,7 @@ use rm_libvirt::Uuid;
 use super::kind::Kind;
 use super::metadata;
 use crate::driver::{Definition, Error, Nic, Result, Size};
+use crate::links::is_link;
 
 /// In so many microseconds a processor has so many to give.
 const PERIOD: u64 = 100_000;
@@ -163,9 +164,15 @@ fn os(xml: &mut Xml, kind: Kind, boot: &Boot<'_>) {
 }
 
 fn interface(xml: &mut Xml, kind: Kind, at: usize, nic: &Nic) {
-    xml.open("interface", &[("type", "bridge")]);
+    // A link's bridge is libvirt's own, which knows who is plugged into it.
+    let what = if is_link(&nic.bridge) {
+        "network"
+    } else {
+        "bridge"
+    };
+    xml.open("interface", &[("type", what)]);
     xml.empty("mac", &[("address", &nic.mac)]);
-    xml.empty("source", &[("bridge", &nic.bridge)]);
+    xml.empty("source", &[(what, &nic.bridge)]);
     if kind.is_qemu() {
         xml.empty("model", &[("type", "virtio")]);
     }
@@ -391,6 +398,29 @@ mod tests {
             );
         }
         assert!(resized(Kind::Test, "<domain><memory>", other).is_err());
+    }
+
+    #[test]
+    fn the_end_of_a_link_is_in_its_network_and_read_there() {
+        let link = "rml0123456789ab";
+        let mut new = definition();
+        let end = Nic {
+            bridge: link.to_owned(),
+            ..new.nics[0].clone()
+        };
+        new.nics.push(end);
+        for kind in [Kind::Test, Kind::Lxc, Kind::Xen, Kind::Kvm] {
+            let xml = domain(kind, &new, None, &Boot::Nothing, &[]).unwrap();
+            assert!(xml.contains("<source bridge=\"br0\"/>"), "{xml}");
+            assert!(
+                xml.contains("<source network=\"rml0123456789ab\"/>"),
+                "{xml}"
+            );
+            let read = read::domain(&xml).unwrap();
+            assert_eq!(read.links, [link.to_owned()].into());
+            let resized = resized(kind, &xml, new.size).unwrap();
+            assert_eq!(read::domain(&resized).unwrap().links, read.links);
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use crate::lab::{Lab, clear, storage};
 
 /// What the guest serves at this path, once it does.
-async fn served(address: &str, path: &str) -> String {
+pub(crate) async fn served(address: &str, path: &str) -> String {
     let ask = async {
         loop {
             if let Ok(mut line) = TcpStream::connect((address, 80)).await {

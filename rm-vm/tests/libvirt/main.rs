@@ -18,6 +18,7 @@ mod full;
 #[path = "../house/mod.rs"]
 mod house;
 mod lab;
+mod links;
 mod machines;
 mod pool;
 mod refused;

@@ -2,7 +2,7 @@
 
 use rm_core::ErrorKind;
 use rm_core::life::State;
-use rm_core::model::{Action, Interface, NodeSpec, Power, Request};
+use rm_core::model::{Action, Interface, NodeSpec, Power, Request, Shaping};
 
 use crate::house::Program;
 use crate::lab::{Lab, storage};
@@ -27,6 +27,10 @@ async fn what_containers_of_libvirt_cannot_do_is_refused_and_what_runs_goes_on()
         |s| {
             s.interfaces = vec![Interface {
                 link: Some("lan".to_owned()),
+                shaping: Some(Shaping {
+                    capacity_kbps: Some(1000),
+                    ..Shaping::default()
+                }),
                 ..Interface::default()
             }]
         },
