@@ -354,7 +354,8 @@ pub struct Capability {
     pub keeps_owner: bool,
     /// Whether [`Backend::change`] can change who logs in to a node while it
     /// runs, and keeps all else as it is. Elsewhere users are what a node is born
-    /// with.
+    /// with. It goes with [`Resize::InPlace`] alone: the engine calls `change`
+    /// nowhere else.
     pub users: bool,
 }
 

@@ -43,6 +43,7 @@
 //! | another size in place, or none | as the key says |
 //! | another size by replacement | Safe: the engine does not replace by itself, and says so |
 //! | a list that is late, by no more than is declared | as the key says |
+//! | users that nobody tells, neither [`Eyes::users`] nor `recall` | Safe: whether they can log in, a person must see |
 //! | a create is a purchase | as the key says, and made once |
 //!
 //! What has more than one row has the lowest of them.

@@ -8,9 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
-use rm_core::backend::{Backend, Capability, Cx, Look, Mark, Offer, Phase, Recalled, Seen};
+use rm_core::backend::{
+    Absence, Backend, Capability, Cx, Look, Mark, Offer, Phase, Recalled, Resize, Seen,
+};
 use rm_core::catalog::{Catalog, Site};
-use rm_core::model::{Node, NodeSpec, Power};
+use rm_core::model::{Node, NodeSpec, NodeUser, Power};
 use rm_core::store::Page;
 use rm_core::{Caller, Error, ErrorKind, RemoteId, Result};
 use rm_testkit::conformance::{
@@ -34,7 +36,7 @@ fn about_users(card: &Scorecard) -> (usize, usize) {
 fn users_are_asked_for_only_where_they_are_declared() {
     let card = run(SimNodes::default());
     println!("{card}");
-    assert_eq!(about_users(&card), (13, 6));
+    assert_eq!(about_users(&card), (13, 7));
     card.assert(Level::Exact);
 
     for card in [
@@ -44,7 +46,7 @@ fn users_are_asked_for_only_where_they_are_declared() {
     ] {
         assert_eq!(about_users(&card), (0, 0), "{card}");
         let told = |name: &&&str| name.contains("users/");
-        assert_eq!(card.not_applicable.iter().filter(told).count(), 19);
+        assert_eq!(card.not_applicable.iter().filter(told).count(), 20);
         card.assert(Level::Exact);
     }
 }
@@ -52,20 +54,47 @@ fn users_are_asked_for_only_where_they_are_declared() {
 #[test]
 fn what_nobody_looks_into_is_believed_by_its_own_words() {
     let card = run(SimNodes::default().blind());
-    assert_eq!(about_users(&card), (13, 6));
+    assert_eq!(about_users(&card), (13, 7));
     card.assert(Level::Exact);
 }
 
 #[test]
-fn what_is_not_changed_in_place_is_asked_without_the_engine() {
-    let card = run(SimNodes::declaring(|c| {
-        c.resize = rm_core::backend::Resize::None;
-    }));
-    assert_eq!(
-        about_users(&card),
-        (0, 6),
-        "the engine changes nothing there"
-    );
+fn users_of_what_is_not_changed_in_place_are_a_wrong_declaration() {
+    for resize in [Resize::None, Resize::Replace] {
+        let card = run(SimNodes::declaring(move |c| c.resize = resize));
+        let failed: Vec<&str> = card
+            .with(Outcome::Failed)
+            .map(|check| check.about.name)
+            .collect();
+        assert_eq!(failed, ["declaration/users-are-changed-in-place"], "{card}");
+        assert_eq!(card.level, None);
+        assert_eq!(about_users(&card), (0, 0), "the engine changes none there");
+    }
+}
+
+#[test]
+fn a_person_looks_where_nobody_tells_who_can_log_in() {
+    let card = card(Bug::NobodyTells, "users/");
+    let held: Vec<&str> = card
+        .with(Outcome::Held)
+        .map(|check| check.about.name)
+        .collect();
+    assert_eq!(held, ["users/are-told-by-somebody"], "{card}");
+    assert_eq!(card.level, Some(Level::Safe), "{card}");
+}
+
+#[test]
+fn what_a_guest_lets_in_by_itself_is_no_fault_of_its_backend() {
+    card(Bug::GuestsOwn, "users/").assert(Level::Exact);
+}
+
+#[test]
+fn what_is_not_shown_to_be_gone_is_not_changed_as_if_it_were() {
+    let nodes = SimNodes::declaring(|c| c.absence = Absence::None);
+    let card = suite(nodes).only("users/").into_future().now_or_never();
+    let card = card.unwrap();
+    assert_eq!(card.not_applicable, ["users/of-what-is-gone-make-nothing"]);
+    assert_eq!(card.with(Outcome::Failed).count(), 0, "{card}");
 }
 
 /// What a backend gets wrong.
@@ -83,6 +112,11 @@ enum Bug {
     RefusesTheSame,
     /// What is gone lets in.
     RaisesTheDead,
+    /// Nothing is wrong, and nobody tells who logs in.
+    NobodyTells,
+    /// Nothing is wrong; the guest has an account of its own, and keeps no
+    /// comments.
+    GuestsOwn,
 }
 
 #[derive(Debug)]
@@ -93,7 +127,7 @@ struct Buggy {
 }
 
 impl Buggy {
-    async fn known(&self, cx: &Cx<'_>, seen: &Seen<Node>) -> Vec<rm_core::model::NodeUser> {
+    async fn known(&self, cx: &Cx<'_>, seen: &Seen<Node>) -> Vec<NodeUser> {
         let recalled = self.below.recall(cx, seen).await.ok().flatten();
         recalled.map(|r| r.spec.users).unwrap_or_default()
     }
@@ -159,7 +193,22 @@ impl Backend<Node> for Buggy {
     }
 
     async fn recall(&self, cx: &Cx<'_>, seen: &Seen<Node>) -> Result<Option<Recalled<NodeSpec>>> {
-        self.below.recall(cx, seen).await
+        let mut told = self.below.recall(cx, seen).await?;
+        match (self.bug, &mut told) {
+            (Bug::NobodyTells, told) => *told = None,
+            (Bug::GuestsOwn, Some(told)) => {
+                let keys = told.spec.users.iter_mut().flat_map(|u| &mut u.ssh_keys);
+                for key in keys {
+                    *key = key.rsplit_once(' ').unwrap().0.to_owned();
+                }
+                told.spec.users.push(NodeUser {
+                    name: "debian".to_owned(),
+                    ssh_keys: vec!["ssh-rsa AAAAB3NzaC1yc2E its@own".to_owned()],
+                });
+            }
+            _ => {}
+        }
+        Ok(told)
     }
 }
 
@@ -175,7 +224,11 @@ impl Subject for Twisted {
 
     async fn fresh(&self) -> Result<Ground<Node>> {
         let bug = self.0;
-        Ok(SimNodes::default().fresh().await?.through(|below| Buggy {
+        let nodes = match bug {
+            Bug::NobodyTells | Bug::GuestsOwn => SimNodes::default().blind(),
+            _ => SimNodes::default(),
+        };
+        Ok(nodes.fresh().await?.through(|below| Buggy {
             below,
             bug,
             changes: AtomicU64::new(0),

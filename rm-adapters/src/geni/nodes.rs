@@ -147,7 +147,7 @@ impl GeniSliver for NodeSlivers {
                 continue;
             }
             for (name, manager) in here {
-                if manager.capability(&site).users {
+                if held::changes_users(&manager.capability(&site)) {
                     with_users.insert(*name);
                 }
             }

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use rm_adapters::geni::xmlrpc::Value;
 use rm_core::ErrorKind;
+use rm_core::backend::Resize;
 use rm_testkit::{Fault, Rule, Verb};
 
 use super::clusters::node;
@@ -61,8 +62,17 @@ async fn who_logs_in_to_a_running_node_is_changed_where_its_host_can() {
     };
     assert!(!offered().await);
 
+    // Nor where another change would make another node of it.
+    lab.cloud.declare(|capability| {
+        capability.users = true;
+        capability.resize = Resize::Replace;
+    });
+    assert_eq!(code(&update(bob(key())).await), 13);
+    assert!(!offered().await);
+
     // And now it can.
-    lab.cloud.declare(|capability| capability.users = true);
+    lab.cloud
+        .declare(|capability| capability.resize = Resize::InPlace);
     assert!(offered().await);
     assert_eq!(code(&update(none()).await), 1);
     assert_eq!(code(&update(bob(vec![Value::Int(1)])).await), 1);

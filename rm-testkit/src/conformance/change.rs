@@ -22,7 +22,7 @@ pub(super) fn all<M: Model>() -> Vec<Check<M>> {
         "change/moves-the-stamp" Basic I15 "a change that nobody can see" in_place => moves_the_stamp;
         "change/touches-no-other" Safe I8 "elasticluster#155: members that were not in the delta" in_place => touches_no_other;
         "change/touches-no-sibling's" Safe I4 "capo#668: what is another's" in_place => touches_no_sibling;
-        "change/of-what-is-gone-makes-nothing" Safe I5 "omnigent#6127: a dead id armed again" in_place => of_the_gone;
+        "change/of-what-is-gone-makes-nothing" Safe I5 "omnigent#6127: a dead id armed again" in_place_and_dies => of_the_gone;
         "change/makes-another-in-its-stead" Basic I8 "elasticluster#494: replaced, and the old one left" replaces => replaced;
         "change/never-two-of-one" Basic I8 "agent-sandbox#1215: one asked, two there" replaces => never_two;
         "change/is-refused-where-it-is-not-declared" Basic I8 "refused without a word that nothing was done" fixed => refused;
@@ -30,6 +30,10 @@ pub(super) fn all<M: Model>() -> Vec<Check<M>> {
 }
 
 impl Declared {
+    fn in_place_and_dies(&self) -> bool {
+        self.in_place() && self.dies()
+    }
+
     fn fixed(&self) -> bool {
         self.cap.resize != Resize::InPlace && self.sizes
     }
@@ -177,10 +181,7 @@ async fn touches_no_sibling<M: Model>(s: &Stage<M>) -> Verdict {
 
 async fn of_the_gone<M: Model>(s: &Stage<M>) -> Verdict {
     let (mark, seen) = s.made().await?;
-    s.destroy(&seen).await?;
-    if s.declared.dies() {
-        s.gone(&mark, &seen.id).await?;
-    }
+    s.unmade(&mark, &seen).await?;
     let (cx, newer) = (s.cx(), next(&mark));
     let call = s.backend.change(&cx, &newer, &seen, bigger(s)?);
     match s.call("change", call).await {
@@ -190,11 +191,9 @@ async fn of_the_gone<M: Model>(s: &Stage<M>) -> Verdict {
             "a change of what is gone may have had an effect: {e}"
         ),
     }
-    if s.declared.dies() {
-        s.pass(s.visible()).await;
-        let real = s.real_of(mark.resource).await?;
-        ensure!(real.is_empty(), "a change of what is gone made {real:?}");
-    }
+    s.pass(s.visible()).await;
+    let real = s.real_of(mark.resource).await?;
+    ensure!(real.is_empty(), "a change of what is gone made {real:?}");
     Ok(())
 }
 

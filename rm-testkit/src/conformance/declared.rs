@@ -1,11 +1,11 @@
 //! What is declared, and what a site offers: both without touching anything.
 
-use rm_core::backend::{Cx, Offer};
+use rm_core::backend::{Cx, Offer, Resize};
 use rm_core::model::Model;
 use rm_core::{Effect, ErrorKind};
 use serde_json::Value;
 
-use super::check::{Check, Verdict, checks, ensure};
+use super::check::{Check, Declared, Verdict, checks, ensure};
 use super::stage::Stage;
 
 pub(super) fn all<M: Model>() -> Vec<Check<M>> {
@@ -14,12 +14,19 @@ pub(super) fn all<M: Model>() -> Vec<Check<M>> {
         "declaration/takes-something-at-once" Basic I9 "wr#38: a limit of zero stops everything" always => takes_something;
         "declaration/gives-calls-time" Basic I7 "kobe#150: retried for ever, for each try ends at once" always => gives_time;
         "declaration/tags-are-listed" Basic I1 "garm#160: what is found by its tag only must be listed" always => tags_are_listed;
+        "declaration/users-are-changed-in-place" Basic I8 "elasticluster#128: a change that destroyed what it changed" has_users => users_in_place;
         "offers/has-room-for-the-sample" Basic I6 "pycloudlib#359: full before anything was made" always => has_room;
         "offers/is-quick-when-asked" Basic I9 "hcloud-go#79: asking costs the rate limit" always => quick;
         "offers/change-nothing" Basic I6 "agent-sandbox#1215: asking made things" always => change_nothing;
         "offers/are-the-same-twice" Basic I14 "the same question, another choice" always => same_twice;
         "offers/survive-an-absurd-spec" Basic I2 "openstack: a number nobody thought of" always => absurd;
         "offers/refuse-without-effect" Basic I2 "steno#66: an error that leaves the state unknown" always => refuse_without_effect;
+    }
+}
+
+impl Declared {
+    fn has_users(&self) -> bool {
+        self.users
     }
 }
 
@@ -61,6 +68,16 @@ async fn tags_are_listed<M: Model>(s: &Stage<M>) -> Verdict {
     ensure!(
         !tagged || s.declared.lists(),
         "declared: found by its tag; and: what bears a tag is not listed"
+    );
+    Ok(())
+}
+
+async fn users_in_place<M: Model>(s: &Stage<M>) -> Verdict {
+    let resize = s.cap().resize;
+    ensure!(
+        resize == Resize::InPlace,
+        "declared: who logs in is changed while it runs; and: what is there is changed {resize:?}, \
+         for which the engine refuses other users or makes another thing"
     );
     Ok(())
 }

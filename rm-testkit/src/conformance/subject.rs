@@ -162,7 +162,9 @@ pub trait Eyes: Send + Sync + 'static {
     async fn everything(&self, now: Timestamp) -> Result<Vec<Real>>;
 
     /// Who can log in to a node now, with which keys; nothing where nobody
-    /// looks into it. Then what [`Backend::recall`] tells is believed.
+    /// looks into it. Then what [`Backend::recall`] tells is believed. Accounts of
+    /// the guest's own may be among them: those count that the suite names, and
+    /// those that its keys open.
     async fn users(&self, _id: &RemoteId, _now: Timestamp) -> Result<Option<Vec<NodeUser>>> {
         Ok(None)
     }

@@ -1,10 +1,12 @@
 //! Where it is declared that who logs in to a node can be changed while it
 //! runs: that it is, and that nothing else is.
 
+use std::collections::BTreeSet;
+
 use rm_core::Effect;
 use rm_core::backend::{Mark, Resize, Seen};
 use rm_core::life::State;
-use rm_core::model::{Model, NodeUser};
+use rm_core::model::{Model, NodeUser, NodeView};
 use serde_json::Value;
 
 use super::check::{Check, Declared, Finding, Verdict, checks, ensure};
@@ -18,60 +20,67 @@ use super::stage::Stage;
 
 pub(super) fn all<M: Model>() -> Vec<Check<M>> {
     let mut all: Vec<Check<M>> = checks! {
+        "users/are-told-by-somebody" Exact I8 "accepted, and nobody looked" lets_in => told_by_somebody;
         "users/are-changed-in-what-runs" Basic I8 "accepted and not done: who was let in stands before the door" lets_in => changed;
         "users/who-is-taken-out-is-out" Basic I8 "a key that was taken away and still opens" lets_in => taken_out;
         "users/are-changed-and-nothing-else" Basic I8 "elasticluster#128: a change that destroyed what it changed" lets_in => nothing_else;
         "users/to-the-same-is-harmless" Basic I2 "steno#26: an action run twice" lets_in => twice;
         "users/of-another-stay" Safe I8 "elasticluster#155: members that were not in the delta" lets_in => of_another;
-        "users/of-what-is-gone-make-nothing" Safe I5 "omnigent#6127: a dead id armed again" lets_in => of_the_gone;
+        "users/of-what-is-gone-make-nothing" Safe I5 "omnigent#6127: a dead id armed again" lets_in_and_dies => of_the_gone;
     };
     all.extend(lives! {
         life;
-        "faults/users/request-lost" I2 "steno#26: an action of which nobody knows" engine_lets_in => Change LostBefore, 1, 1;
-        "faults/users/request-lost-three-times" I2 "steno#138: each try an unknown one" engine_lets_in => Change LostBefore, 3, 1;
-        "faults/users/answer-lost" I2 "omicron#2094: an action run twice" engine_lets_in => Change LostAfter, 1, 1;
-        "faults/users/arrives-long-after" I8 "elasticluster#155: a change that comes late" engine_lets_in => Change Late(seconds(50)), 1, 1;
-        "faults/users/never-answers" I2 "crossplane#3037: cut off in the middle" engine_lets_in => Change Slow(FOREVER), 1, 1;
-        "faults/users/delivered-twice" I8 "elasticluster#128: changed twice" engine_lets_in => Change Twice, 1, 1;
-        "faults/users/delivered-twice-and-refused" I8 "omicron#10695: an error after the commit" engine_lets_in => Change TwiceHeardLast, 1, 1;
-        "faults/users/site-away" I7 "sky#4392: a site that is away for a while" engine_lets_in => Change AWAY, 3, 1;
-        "faults/users/crash-before" I8 "tf#20718: the state is kept only at the end" engine_lets_in => Change CrashBefore, 1, 1;
-        "faults/users/crash-after" I8 "omicron#6070: done, and done again after a crash" engine_lets_in => Change CrashAfter, 1, 1;
-        "faults/users/cut-at-its-first-wait" I8 "upjet-aws#1482: killed in the middle" engine_lets_in => Change CrashDuring(1), 1, 1;
-        "faults/users/two-engines-and-an-answer-lost" I10 "tinker-cookbook#302: two that act on one" engine_lets_in => Change LostAfter, 1, 2;
-        "faults/users/stopped-before" I10 "crabbox#1291: who comes back acts on what is another's" engine_lets_in => Change StallBefore(FOREVER), 1, 2;
+        "faults/users/request-lost" I2 "steno#26: an action of which nobody knows" lets_in => Change LostBefore, 1, 1;
+        "faults/users/request-lost-three-times" I2 "steno#138: each try an unknown one" lets_in => Change LostBefore, 3, 1;
+        "faults/users/answer-lost" I2 "omicron#2094: an action run twice" lets_in => Change LostAfter, 1, 1;
+        "faults/users/arrives-long-after" I8 "elasticluster#155: a change that comes late" lets_in => Change Late(seconds(50)), 1, 1;
+        "faults/users/never-answers" I2 "crossplane#3037: cut off in the middle" lets_in => Change Slow(FOREVER), 1, 1;
+        "faults/users/delivered-twice" I8 "elasticluster#128: changed twice" lets_in => Change Twice, 1, 1;
+        "faults/users/delivered-twice-and-refused" I8 "omicron#10695: an error after the commit" lets_in => Change TwiceHeardLast, 1, 1;
+        "faults/users/site-away" I7 "sky#4392: a site that is away for a while" lets_in => Change AWAY, 3, 1;
+        "faults/users/crash-before" I8 "tf#20718: the state is kept only at the end" lets_in => Change CrashBefore, 1, 1;
+        "faults/users/crash-after" I8 "omicron#6070: done, and done again after a crash" lets_in => Change CrashAfter, 1, 1;
+        "faults/users/cut-at-its-first-wait" I8 "upjet-aws#1482: killed in the middle" lets_in => Change CrashDuring(1), 1, 1;
+        "faults/users/two-engines-and-an-answer-lost" I10 "tinker-cookbook#302: two that act on one" lets_in => Change LostAfter, 1, 2;
+        "faults/users/stopped-before" I10 "crabbox#1291: who comes back acts on what is another's" lets_in => Change StallBefore(FOREVER), 1, 2;
     });
     all
 }
 
 impl Declared {
+    /// Only what is changed in place can be changed while it runs; that this is
+    /// declared with it is a check of its own.
     fn lets_in(&self) -> bool {
-        self.users
+        self.users && self.cap.resize == Resize::InPlace
     }
 
-    /// The engine changes only what is changed in place.
-    fn engine_lets_in(&self) -> bool {
-        self.users && self.cap.resize == Resize::InPlace
+    fn lets_in_and_dies(&self) -> bool {
+        self.lets_in() && self.dies()
     }
 }
 
 /// Under which name a spec says who can log in.
 const USERS: &str = "users";
 
+/// Who is let in beside the sample's users.
+const NAMES: [&str; 3] = ["ann", "bob", "eve"];
+
 /// The sample's users, and these besides.
 fn and<M: Model>(s: &Stage<M>, names: &[&str]) -> Vec<NodeUser> {
     let mut users = of_spec::<M>(&s.specs.sample).unwrap_or_default();
-    users.extend(names.iter().map(|name| {
-        // A key as people have it: 51 bytes in base64, others for each name.
-        let own: String = name.chars().cycle().take(43).collect();
-        NodeUser {
-            name: (*name).to_owned(),
-            ssh_keys: vec![format!(
-                "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{own} {name}@suite"
-            )],
-        }
+    users.extend(names.iter().map(|name| NodeUser {
+        name: (*name).to_owned(),
+        ssh_keys: vec![key(name)],
     }));
     users
+}
+
+/// A key as people have it, another one for each name. Before the name it says in
+/// base64 of which type it is, and that 32 bytes follow; whoever reads keys takes
+/// it for one.
+fn key(name: &str) -> String {
+    let own: String = name.chars().cycle().take(42).collect();
+    format!("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA{own} {name}@suite")
 }
 
 /// The sample, where these can log in.
@@ -94,37 +103,46 @@ fn of_spec<M: Model>(spec: &M::Spec) -> Option<Vec<NodeUser>> {
     }
 }
 
-/// Nobody but these can log in, as far as anybody tells: other eyes, else the
-/// thing itself, which says what it was made to be.
-async fn are<M: Model>(s: &Stage<M>, seen: &Seen<M>, users: &[NodeUser]) -> Verdict {
-    let told = match s.logins(&seen.id).await? {
-        None => {
-            let cx = s.cx();
-            let recalled = s.call("recall", s.backend.recall(&cx, seen)).await?;
-            recalled.and_then(|recalled| of_spec::<M>(&recalled.spec))
-        }
-        told => told,
-    };
-    let names = |users: &[NodeUser]| {
-        let mut all: Vec<(String, Vec<String>)> = users
-            .iter()
-            .map(|user| {
-                let mut keys = user.ssh_keys.clone();
-                keys.sort_unstable();
-                (user.name.clone(), keys)
-            })
-            .collect();
-        all.sort_unstable();
-        all
-    };
-    if let Some(told) = told {
-        ensure!(
-            names(&told) == names(users),
-            "{} is to let in {users:?}, and lets in {told:?}",
-            seen.id
-        );
+/// Who can log in, as far as anybody tells: other eyes, else the thing itself,
+/// which says what it was made to be.
+async fn told<M: Model>(s: &Stage<M>, seen: &Seen<M>) -> Verdict<Option<Vec<NodeUser>>> {
+    if let Some(told) = s.logins(&seen.id).await? {
+        return Ok(Some(told));
     }
+    let cx = s.cx();
+    let recalled = s.call("recall", s.backend.recall(&cx, seen)).await?;
+    Ok(recalled.and_then(|recalled| of_spec::<M>(&recalled.spec)))
+}
+
+/// Nobody but these can log in, as far as anybody tells. What else a guest lets in
+/// is its own: accounts that the suite does not name, by keys that it does not
+/// give.
+async fn are<M: Model>(s: &Stage<M>, seen: &Seen<M>, users: &[NodeUser]) -> Verdict {
+    let Some(told) = told(s, seen).await? else {
+        return Ok(());
+    };
+    let every = and(s, &NAMES);
+    let ours = logins(&every);
+    let mut there = logins(&told);
+    there.retain(|(name, key)| ours.iter().any(|(n, k)| n == name || k == key));
+    ensure!(
+        there == logins(users),
+        "{} is to let in {users:?}, and lets in {told:?}",
+        seen.id
+    );
     Ok(())
+}
+
+/// Each account with each key that opens it. A key is its type and what follows
+/// that: the comment behind it opens nothing.
+fn logins(users: &[NodeUser]) -> BTreeSet<(&str, Vec<&str>)> {
+    let mut all = BTreeSet::new();
+    for user in users {
+        for key in &user.ssh_keys {
+            all.insert((&*user.name, key.split_whitespace().take(2).collect()));
+        }
+    }
+    all
 }
 
 /// Lets in these besides the sample's, and nobody else, and waits until that
@@ -146,6 +164,17 @@ fn next(mark: &Mark) -> Mark {
     Mark {
         generation: mark.generation + 1,
         ..mark.clone()
+    }
+}
+
+/// Where nobody tells, whatever is accepted passes below: a person must look.
+async fn told_by_somebody<M: Model>(s: &Stage<M>) -> Verdict {
+    let (_, seen) = s.made().await?;
+    match told(s, &seen).await? {
+        Some(_) => Ok(()),
+        None => Err(Finding::Held(
+            "nobody tells who can log in: no other eyes, and not the thing itself".to_owned(),
+        )),
     }
 }
 
@@ -176,10 +205,9 @@ async fn nothing_else<M: Model>(s: &Stage<M>) -> Verdict {
     let (mark, seen) = let_in(s, &made, &["ann"]).await?;
     let spec = with(s, &and(s, &["ann"]))?;
     let after = s.closely(&mark, &seen.id, &spec).await?;
-    let view = |seen: Option<Seen<M>>| seen.and_then(|s| s.view);
     let (before, after) = (view(before), view(after));
     ensure!(
-        before == after,
+        is_as_before(&before, &after),
         "only who logs in was changed, and it was {before:?} and is {after:?}"
     );
     let real = s.real_of(mark.resource).await?;
@@ -189,6 +217,24 @@ async fn nothing_else<M: Model>(s: &Stage<M>) -> Verdict {
         seen.id
     );
     Ok(())
+}
+
+/// What is seen of a node.
+fn view<M: Model>(seen: Option<Seen<M>>) -> NodeView {
+    let view = seen.and_then(|seen| serde_json::to_value(seen.view?).ok());
+    let view = view.and_then(|view| serde_json::from_value(view).ok());
+    view.unwrap_or_default()
+}
+
+/// Whether it runs as it did, as large as it was, where it was, and is reached as
+/// it was. An address that came meanwhile has nothing to do with a change.
+fn is_as_before(before: &NodeView, after: &NodeView) -> bool {
+    let rest = |view: &NodeView| (view.power, view.vcpus, view.memory_mib, view.host.clone());
+    let reached = |view: &NodeView| -> BTreeSet<_> {
+        let interfaces = view.interfaces.iter();
+        interfaces.flat_map(|i| i.addresses.clone()).collect()
+    };
+    rest(before) == rest(after) && reached(before).is_subset(&reached(after))
 }
 
 async fn twice<M: Model>(s: &Stage<M>) -> Verdict {
@@ -218,10 +264,7 @@ async fn of_another<M: Model>(s: &Stage<M>) -> Verdict {
 
 async fn of_the_gone<M: Model>(s: &Stage<M>) -> Verdict {
     let (mark, seen) = s.made().await?;
-    s.destroy(&seen).await?;
-    if s.declared.dies() {
-        s.gone(&mark, &seen.id).await?;
-    }
+    s.unmade(&mark, &seen).await?;
     let (cx, newer) = (s.cx(), next(&mark));
     let spec = with(s, &and(s, &["ann"]))?;
     let call = s.backend.change(&cx, &newer, &seen, &spec);
@@ -232,11 +275,9 @@ async fn of_the_gone<M: Model>(s: &Stage<M>) -> Verdict {
             "what lets somebody in to what is gone may have had an effect: {e}"
         ),
     }
-    if s.declared.dies() {
-        s.pass(s.visible()).await;
-        let real = s.real_of(mark.resource).await?;
-        ensure!(real.is_empty(), "letting in to what is gone made {real:?}");
-    }
+    s.pass(s.visible()).await;
+    let real = s.real_of(mark.resource).await?;
+    ensure!(real.is_empty(), "letting in to what is gone made {real:?}");
     Ok(())
 }
 
@@ -284,4 +325,76 @@ async fn as_told<M: Model>(life: &Life<'_, M>) -> Verdict {
         "nobody refused it, and its record says {users:?}"
     );
     are(s, &seen, &users).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is written in base64 without padding.
+    fn decoded(text: &str) -> Vec<u8> {
+        let six = |c: char| -> u32 {
+            match c {
+                'A'..='Z' => u32::from(c) - u32::from('A'),
+                'a'..='z' => u32::from(c) - u32::from('a') + 26,
+                '0'..='9' => u32::from(c) - u32::from('0') + 52,
+                '+' => 62,
+                '/' => 63,
+                other => panic!("{other:?} is no base64"),
+            }
+        };
+        let sixes: Vec<u32> = text.chars().map(six).collect();
+        assert_eq!(sixes.len() % 4, 0);
+        let fours = sixes.chunks(4);
+        let bytes = fours.map(|four| four.iter().fold(0, |all, six| (all << 6) | six));
+        bytes
+            .flat_map(|three: u32| three.to_be_bytes()[1..].to_vec())
+            .collect()
+    }
+
+    #[test]
+    fn the_suites_keys_are_keys_to_who_reads_them() {
+        let mut all = BTreeSet::new();
+        for name in NAMES {
+            let key = key(name);
+            let [kind, blob, comment] = key.split(' ').collect::<Vec<_>>()[..] else {
+                panic!("{key}")
+            };
+            assert_eq!((kind, comment), ("ssh-ed25519", &*format!("{name}@suite")));
+            // Its type, then 32 bytes, each with its length before it, and no more.
+            let blob = decoded(blob);
+            let (head, point) = blob.split_at(19);
+            assert_eq!(head, b"\0\0\0\x0bssh-ed25519\0\0\0\x20");
+            assert_eq!(point.len(), 32);
+            all.insert(point.to_vec());
+        }
+        assert_eq!(all.len(), NAMES.len());
+    }
+
+    #[test]
+    fn what_comes_late_is_no_change_and_a_comment_is_no_key() {
+        let with = |vcpus: u32, addresses: &[&str]| -> NodeView {
+            let interface = serde_json::json!({"bridge": "b", "mac": "m", "addresses": addresses});
+            let view = serde_json::json!({
+                "name": "n", "host": "h", "vcpus": vcpus, "memory_mib": 64,
+                "power": "running", "done": 0, "interfaces": [interface],
+            });
+            serde_json::from_value(view).unwrap()
+        };
+        let (none, one) = (with(1, &[]), with(1, &["10.0.0.5/24"]));
+        let two = with(1, &["10.0.0.5/24", "fd00::5/64"]);
+        assert!(is_as_before(&none, &one) && is_as_before(&one, &two));
+        assert!(!is_as_before(&two, &one) && !is_as_before(&one, &none));
+        assert!(!is_as_before(&one, &with(2, &["10.0.0.5/24"])));
+
+        let user = |key: &str| {
+            [NodeUser {
+                name: "ann".to_owned(),
+                ssh_keys: vec![key.to_owned()],
+            }]
+        };
+        let plain = user("ssh-ed25519 AAAA");
+        assert_eq!(logins(&plain), logins(&user("ssh-ed25519 AAAA ann@x")));
+        assert_ne!(logins(&plain), logins(&user("ssh-ed25519 AAAB")));
+    }
 }

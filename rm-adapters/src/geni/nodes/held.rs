@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use rm_core::backend::{Capability, Resize};
 use rm_core::manager::ResourceManager;
 use rm_core::model::{self, Action as Once, NodeSpec, NodeView, Power};
 use rm_core::record::ResourceRecord;
@@ -24,6 +25,12 @@ pub(super) struct NodeSliver {
     pub(super) family: Family,
 }
 
+/// Whether who logs in to what runs can be changed: by a change in place, for
+/// another would make another node of it.
+pub(super) fn changes_users(capability: &Capability) -> bool {
+    capability.users && capability.resize == Resize::InPlace
+}
+
 /// What can be asked of the nodes of a site. One whose site is gone from the
 /// catalog is stopped and let go as ever.
 pub(super) async fn family(
@@ -32,7 +39,7 @@ pub(super) async fn family(
     site: CatalogId,
 ) -> Result<Family> {
     match call.host.catalog().site(&site.to_string()).await {
-        Ok(site) if manager.capability(&site).users => Ok(Family::NODES_WITH_USERS),
+        Ok(site) if changes_users(&manager.capability(&site)) => Ok(Family::NODES_WITH_USERS),
         Ok(_) => Ok(Family::NODES),
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(Family::NODES),
         Err(e) => Err(e),
