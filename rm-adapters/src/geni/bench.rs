@@ -1,13 +1,16 @@
 //! Where work is done that takes the processor for long: apart from the threads
 //! that serve the lines, a few at a time. Slices of which there is much are few
-//! at a time, too.
+//! at a time, too, and of the calls on one slice one has its turn.
 
+use std::collections::BTreeMap;
 use std::num::NonZero;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use rm_core::{Error, ErrorKind, Result};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
+
+use super::Urn;
 
 /// How long work may wait for its turn.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -22,11 +25,20 @@ const LARGE: usize = 8;
 pub(super) struct Bench {
     work: Arc<Semaphore>,
     large: Arc<Semaphore>,
+    /// Of each slice on which a call has its turn, or waits for it, by its
+    /// spelling.
+    turns: Arc<Mutex<BTreeMap<String, Weak<OneTurn>>>>,
 }
+
+type OneTurn = tokio::sync::Mutex<()>;
 
 /// A place among the slices of which there is much, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Place(#[allow(dead_code, reason = "held")] OwnedSemaphorePermit);
+
+/// The turn of one call on a slice, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Turn(#[allow(dead_code, reason = "held")] OwnedMutexGuard<()>);
 
 impl Default for Bench {
     fn default() -> Self {
@@ -34,6 +46,7 @@ impl Default for Bench {
         Self {
             work: Arc::new(Semaphore::new(processors.max(2))),
             large: Arc::new(Semaphore::new(LARGE)),
+            turns: Arc::default(),
         }
     }
 }
@@ -49,7 +62,7 @@ impl Bench {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T> {
-        let place = turn(&self.work).await?;
+        let place = place(&self.work).await?;
         // The place is kept until the work is done, whether or not somebody
         // still waits for it.
         let done = tokio::task::spawn_blocking(move || {
@@ -72,17 +85,42 @@ impl Bench {
     ///
     /// [`ErrorKind::Busy`] where there was none for half a minute.
     pub(super) async fn place(&self) -> Result<Place> {
-        turn(&self.large).await.map(Place)
+        place(&self.large).await.map(Place)
+    }
+
+    /// The turn on a slice, when no other call has it. Two that set aside the same
+    /// slivers would keep each other from writing them.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Busy`] where others had it for half a minute.
+    pub(super) async fn turn(&self, slice: &Urn) -> Result<Turn> {
+        let turn = {
+            let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+            turns.retain(|_, turn| turn.strong_count() > 0);
+            let of = turns.entry(slice.spelling()).or_default();
+            of.upgrade().unwrap_or_else(|| {
+                let turn = Arc::<OneTurn>::default();
+                *of = Arc::downgrade(&turn);
+                turn
+            })
+        };
+        match tokio::time::timeout(PATIENCE, turn.lock_owned()).await {
+            Ok(turn) => Ok(Turn(turn)),
+            Err(_) => Err(too_many()),
+        }
     }
 }
 
-async fn turn(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit> {
+async fn place(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit> {
     let place = Arc::clone(places).acquire_owned();
     match tokio::time::timeout(PATIENCE, place).await {
         Ok(Ok(place)) => Ok(place),
-        _ => Err(
-            Error::new(ErrorKind::Busy, "too many calls are being looked at")
-                .advice("call again in a minute"),
-        ),
+        _ => Err(too_many()),
     }
+}
+
+fn too_many() -> Error {
+    Error::new(ErrorKind::Busy, "too many calls are being looked at")
+        .advice("call again in a minute")
 }

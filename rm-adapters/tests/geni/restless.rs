@@ -1,7 +1,7 @@
 //! Calls on a slice while the engine is at work on it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -31,6 +31,10 @@ pub(super) struct Restless {
     /// Whether an engine is at work that writes all that is due before each such
     /// batch, so that it is due again.
     busy: AtomicBool,
+    /// How many milliseconds go by before each such batch is there.
+    slow: AtomicU64,
+    /// How many rows were set aside.
+    aside: AtomicUsize,
     /// Before so many of the batches with a slice that is written again.
     slices: AtomicUsize,
     /// How many texts of requests were read, are being read, and were at the most
@@ -45,6 +49,8 @@ impl Restless {
             each: AtomicUsize::new(1),
             tried: AtomicUsize::new(0),
             busy: AtomicBool::new(false),
+            slow: AtomicU64::new(0),
+            aside: AtomicUsize::new(0),
             slices: AtomicUsize::new(0),
             texts: Default::default(),
         };
@@ -141,6 +147,11 @@ impl Between for Restless {
             if self.busy.load(Ordering::SeqCst) {
                 work(store).await?;
             }
+            let slow = Duration::from_millis(self.slow.load(Ordering::SeqCst));
+            tokio::time::sleep(slow).await;
+        }
+        if let ([(_, Due::At(_))], []) = (&batch.resources[..], &batch.documents[..]) {
+            self.aside.fetch_add(1, Ordering::SeqCst);
         }
         for id in self.rows(&several) {
             let row = store.resource(id).await?.unwrap();
@@ -196,6 +207,42 @@ async fn calls_on_a_slice_go_through_however_often_the_engine_is_faster_on_its_s
         assert_eq!(store.tried.load(Ordering::SeqCst), 61, "{method}");
     }
     assert_eq!(code(&slice.all("Status").await), 12);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_engine_has_not_in_hand_is_not_set_aside_where_the_rest_is_little() {
+    let mut lab = lab("restless-few").await;
+    value(&Slice::of(&lab, "s").allocate(&many(300)).await);
+    let store = restless(&mut lab, 0).await;
+    store.each.store(3, Ordering::SeqCst);
+    store.left.store(8, Ordering::SeqCst);
+    let slice = Slice::of(&lab, "s");
+    assert_eq!(slivers(&value(&slice.all("Provision").await)).len(), 300);
+    assert_eq!(store.tried.load(Ordering::SeqCst), 9);
+    // Three after each of the tries from the fifth to the eighth.
+    assert_eq!(store.aside.load(Ordering::SeqCst), 12);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_calls_at_once_on_a_slice_do_not_keep_each_other_from_their_turns() {
+    let mut lab = lab("restless-two").await;
+    value(&Slice::of(&lab, "s").create(&many(40)).await);
+    let store = restless(&mut lab, 0).await;
+    store.busy.store(true, Ordering::SeqCst);
+    // As on a large slice: much happens between what is read and what is written.
+    store.slow.store(50, Ordering::SeqCst);
+    let slice = Slice::of(&lab, "s");
+    let renew = async |until: &str| {
+        let arguments = vec![slice.urns(), slice.proof(), Value::text(until), none()];
+        slice.call(3, "Renew", arguments).await
+    };
+    let answers = tokio::join!(renew("2026-11-25T20:00:00Z"), renew("2026-11-26T20:00:00Z"));
+    for answer in [answers.0, answers.1] {
+        assert_eq!(slivers(&value(&answer)).len(), 40);
+    }
+    // A few beside the engine and a few in its turn, and the later one once more.
+    let tried = store.tried.load(Ordering::SeqCst);
+    assert!(tried < 40, "{tried}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,8 +2,8 @@
 //!
 //! Every call reads it, prepares one batch, and writes the slice's document
 //! in it with the version that was read: of two calls at once on one slice the
-//! second is refused, reads again and prepares again. Nothing is locked, so a
-//! crash leaves no lock, and slices have nothing to do with each other.
+//! second is refused, reads again and prepares again. Nothing is locked in the
+//! store, so a crash leaves no lock, and slices have nothing to do with each other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -155,6 +155,12 @@ impl Opened {
             }
         }
         Ok((have, beyond))
+    }
+
+    /// Whether no other call has changed it since it was read.
+    pub(super) async fn is_as_read(&self, host: &Host) -> Result<bool> {
+        let now = host.store().document(SPACE, &self.urn.spelling()).await?;
+        Ok(now.map(|found| found.version) == self.version)
     }
 
     /// Refuses what nobody may do any more with a slice that was shut down.

@@ -6,18 +6,21 @@
 //! drafted again: the others are as they were, and the slice's document says
 //! that no other call was faster. Where it is faster again and again, as on ten
 //! thousand slivers that are on their way, it is this call's turn: the engine
-//! begins nothing with them until they are written, or the turn is over.
+//! begins nothing with them until they are written, or the turn is over. To set
+//! aside writes a record, too, so one call of a slice has its turn at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::{StreamExt, stream};
 use rm_core::record::ResourceRecord;
 use rm_core::store::{Batch, By, Expect, Key, Outcome, Refusal as Why, Version};
 use rm_core::{Error, ErrorKind, Host, ResourceId};
 
 use super::book::busy;
 use super::{Have, Opened};
+use crate::geni::bench::Bench;
 use crate::geni::sliver::{Deed, Refusal};
 use crate::geni::states::Allocation;
 
@@ -27,8 +30,13 @@ const TRIES: u32 = 100;
 const BESIDE: u32 = 5;
 /// How long it is tried beside the engine, and how long a turn is.
 const LONGEST: Duration = Duration::from_secs(10);
+/// Of so many slivers one may be in the engine's hands, so that it alone is set
+/// aside, and not all of them.
+const FEW: usize = 16;
 /// How many rows are read at once.
 const PAGE: u32 = 200;
+/// How many slivers are read anew at once.
+const AT_ONCE: usize = 32;
 
 /// What became of one of the slivers that a call is about.
 #[derive(Debug)]
@@ -51,13 +59,6 @@ impl Part {
             _ => None,
         })
     }
-
-    /// The resource, where something is written of it that is of another version
-    /// now; of any version where `all` are meant.
-    fn behind(&self, now: &BTreeMap<ResourceId, Version>, all: bool) -> Option<ResourceId> {
-        let (id, read) = self.expects()?;
-        (all || now.get(&id) != Some(&read)).then_some(id)
-    }
 }
 
 impl Opened {
@@ -68,11 +69,12 @@ impl Opened {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Busy`] where the engine was faster all the time, and why a
-    /// sliver refuses it.
+    /// [`ErrorKind::Busy`] where the engine was faster all the time, or other calls
+    /// had their turn, and why a sliver refuses it.
     pub(in crate::geni) async fn change<'d>(
         &mut self,
         host: &Host,
+        bench: &Bench,
         chosen: &[usize],
         best_effort: bool,
         deed: &(impl Fn(&Have) -> Result<Option<Deed<'d>>, Refusal> + Send + Sync),
@@ -83,7 +85,7 @@ impl Opened {
         }
         let env = host.env();
         let mut end = env.now().plus(LONGEST);
-        let mut turn = false;
+        let (mut turn, mut all_aside) = (None, false);
         let mut document = None;
         for tried in 1..=TRIES {
             if parts.iter().all(|part| part.written.resources.is_empty()) {
@@ -112,30 +114,39 @@ impl Opened {
                 Outcome::Refused(_) => return Ok(None),
             }
             let late = env.now() > end;
-            let begins = !turn && (late || tried == BESIDE);
+            let begins = turn.is_none() && (late || tried == BESIDE);
             if late && !begins {
                 break;
             }
             if begins {
-                turn = true;
+                turn = Some(bench.turn(&self.urn).await?);
+                // Who had it before may have changed the slice.
+                if !self.is_as_read(host).await? {
+                    return Ok(None);
+                }
                 end = env.now().plus(LONGEST);
             }
             let now = self.versions(host).await?;
-            // All of them are set aside where the turn begins, then what the engine
-            // had in hand.
-            if turn {
-                let behind = parts.iter().filter_map(|part| part.behind(&now, begins));
-                let behind: Vec<ResourceId> = behind.collect();
-                host.set_aside(&behind, end).await?;
+            let mut behind = left_behind(&parts, &now, false);
+            if turn.is_some() {
+                // What the engine had in hand; once all of them, where that is much
+                // of it, where it is not enough, and where there is no time to see.
+                let much = behind.len().saturating_mul(FEW) >= parts.len();
+                if !all_aside && (much || late || tried >= 2 * BESIDE) {
+                    all_aside = true;
+                    behind = left_behind(&parts, &now, true);
+                }
+                let aside: Vec<ResourceId> = behind.iter().map(|(_, id)| *id).collect();
+                host.set_aside(&aside, end).await?;
+            }
+            let behind: BTreeSet<usize> = behind.into_iter().map(|(at, _)| at).collect();
+            if !self.again(&behind).await? {
+                return Ok(None);
             }
             for part in &mut parts {
-                if part.behind(&now, begins).is_none() {
-                    continue;
+                if behind.contains(&part.at) {
+                    *part = self.part(part.at, best_effort, deed)?;
                 }
-                if !self.again(part.at).await? {
-                    return Ok(None);
-                }
-                *part = self.part(part.at, best_effort, deed)?;
             }
         }
         Err(busy().into())
@@ -188,18 +199,48 @@ impl Opened {
         Ok(part)
     }
 
-    /// Reads one sliver anew; false where it is none any more.
-    async fn again(&mut self, at: usize) -> Result<bool, Error> {
-        let Some(have) = self.slivers.get_mut(at) else {
-            return Ok(false);
-        };
-        match have.sliver.again(&self.owner).await {
-            Ok(sliver) => have.sliver = sliver,
-            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(false),
-            Err(e) => return Err(e),
+    /// Reads slivers anew, by their places; false where one is none any more.
+    async fn again(&mut self, places: &BTreeSet<usize>) -> Result<bool, Error> {
+        let (slivers, owner) = (&self.slivers, &self.owner);
+        let read = stream::iter(places.clone())
+            .map(|at| async move {
+                let have = slivers.get(at)?;
+                Some((at, have.sliver.again(owner).await))
+            })
+            .buffer_unordered(AT_ONCE);
+        let read: Vec<_> = read.collect().await;
+        for one in read {
+            let Some((at, sliver)) = one else {
+                return Ok(false);
+            };
+            let sliver = match sliver {
+                Ok(sliver) => sliver,
+                Err(e) if e.kind() == ErrorKind::NotFound => return Ok(false),
+                Err(e) => return Err(e),
+            };
+            if Allocation::of(sliver.record().wanted) == Allocation::Unallocated {
+                return Ok(false);
+            }
+            if let Some(have) = self.slivers.get_mut(at) {
+                have.sliver = sliver;
+            }
         }
-        Ok(Allocation::of(have.sliver.record().wanted) != Allocation::Unallocated)
+        Ok(true)
     }
+}
+
+/// Of what is written, the places of those slivers that are of another version
+/// now, or of `all`, with their resources.
+fn left_behind(
+    parts: &[Part],
+    now: &BTreeMap<ResourceId, Version>,
+    all: bool,
+) -> Vec<(usize, ResourceId)> {
+    let behind = parts.iter().filter_map(|part| {
+        let (id, read) = part.expects()?;
+        (all || now.get(&id) != Some(&read)).then_some((part.at, id))
+    });
+    behind.collect()
 }
 
 /// All of one batch after all of another.

@@ -178,7 +178,9 @@ impl SliceCall<'_> {
             let mut opened = Opened::read(host, self.bench, self.slice).await?;
             opened.is_open()?;
             let chosen = self.chosen(&opened, about)?;
-            let changed = opened.change(host, &chosen, best_effort, &deed).await?;
+            let changed = opened
+                .change(host, self.bench, &chosen, best_effort, &deed)
+                .await?;
             if let Some(parts) = changed {
                 let done = parts.into_iter().filter_map(|part| {
                     let have = opened.slivers.get(part.at)?;

@@ -37,7 +37,8 @@ impl SliceCall<'_> {
         loop {
             let mut opened = Opened::read(host, self.bench, slice).await?;
             let all: Vec<usize> = (0..opened.slivers.len()).collect();
-            let Some(parts) = opened.change(host, &all, true, &stop).await? else {
+            let changed = opened.change(host, self.bench, &all, true, &stop).await?;
+            let Some(parts) = changed else {
                 tries.again(&**host.env()).await?;
                 continue;
             };
