@@ -37,9 +37,10 @@ pub use prepare::{ClusterTerms, MadeBy, Unprepared};
 /// hold what they read against it.
 pub const MOST_SLAVES: u64 = 10_000;
 
-/// So many bytes the parameters of one request may have together, with their
-/// names: they are kept with the cluster, and read whenever anything is done with
-/// it. Adapters hold what they read against it, too.
+/// So many bytes the parameters of one request for a cluster of nodes may have
+/// together, with their names: they are kept with the cluster, and read whenever
+/// anything is done with it. Other media types have limits of their own; an
+/// adapter whose contract has none holds what it reads against this one.
 pub const MOST_PARAMETERS: usize = 64 << 10;
 
 /// What an Operation Manager asks for.

@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 
 use rm_core::backend::Cx;
+use rm_core::registry::Media;
 use rm_core::{Error, ErrorKind, Result};
 use serde_json::Value;
 
@@ -13,8 +14,12 @@ use crate::client::heat::Parameters;
 use crate::client::{self, Neutron, Service, Session};
 use crate::failure::failure;
 use crate::flavors;
-use crate::media::meaning;
+use crate::media::{HeatTemplate, meaning};
 use crate::template::TemplateInfo;
+
+/// Why a template is refused that lacks what surrounds a cluster: who uses it by
+/// the means of somebody else cannot say that.
+const SURROUNDINGS: &str = "missing-surroundings";
 
 /// How the names of our stacks begin.
 const OURS: &str = "rm-";
@@ -41,10 +46,14 @@ pub(crate) async fn complete(
             _ => None,
         };
         let Some(found) = found else {
+            let code = match HeatTemplate.is_surroundings(name) {
+                true => SURROUNDINGS,
+                false => "missing-parameter",
+            };
             return Err(Error::invalid(format!(
                 "the implementation needs a value for its parameter {name:?}"
             ))
-            .code("missing-parameter")
+            .code(code)
             .advice("give it with the request, or as a default of the site"));
         };
         values.insert(name.clone(), Value::from(found));
@@ -74,7 +83,7 @@ async fn network(cx: &Cx<'_>, session: &Session) -> Result<Option<String>> {
             ErrorKind::Invalid,
             format!("{site}: the project has no network, and the implementation needs one"),
         )
-        .code("missing-parameter")
+        .code(SURROUNDINGS)
         .advice("make a network in the project, or name one with the request")
         .site(site)),
     }

@@ -138,7 +138,7 @@ async fn servers_around_an_image_get_the_smallest_flavor_that_is_enough_for_it()
         assert_eq!(flavor, named(&format!("m1.{name}")));
     }
     let e = clusters.create(&ann(), &request("huge")).await.unwrap_err();
-    assert_eq!(e.stable_code(), "missing-parameter");
+    assert_eq!(e.stable_code(), "missing-surroundings");
     assert!(e.what().contains("\"flavor\""), "{e}");
 }
 
@@ -164,13 +164,17 @@ async fn what_cannot_be_found_is_named_before_anything_is_reserved() {
         .replace(", default: none", "")
         .replace("network_name", "lan");
     appliance(&host, "keyed", &keyed).await;
+    // What only a request can say is told otherwise.
+    let greets = keyed.replace("key_name", "greeting");
+    appliance(&host, "greets", &greets).await;
     let clusters = host.clusters();
-    for (name, told) in [("original", "has no network"), ("keyed", "\"key_name\"")] {
+    for (name, code, told) in [
+        ("original", "missing-surroundings", "has no network"),
+        ("keyed", "missing-surroundings", "\"key_name\""),
+        ("greets", "missing-parameter", "\"greeting\""),
+    ] {
         let e = clusters.create(&ann(), &request(name)).await.unwrap_err();
-        assert_eq!(
-            (e.kind(), e.stable_code()),
-            (ErrorKind::Invalid, "missing-parameter")
-        );
+        assert_eq!((e.kind(), e.stable_code()), (ErrorKind::Invalid, code));
         assert!(e.what().contains(told), "{e}");
     }
     let kept = clusters.list(&ann(), false, None, 10).await.unwrap();

@@ -49,7 +49,8 @@ const TYPE: &str = "cluster";
 /// them that is not like another.
 const CLUSTERS: usize = 16;
 
-/// Why a site refuses an appliance to which a request has to say more.
+/// Why a site refuses an appliance to which a request has to say more. What no
+/// request may say here, what surrounds a cluster, is refused otherwise.
 const LACKS: &str = "missing-parameter";
 
 /// Offers the appliances of the catalog.
@@ -198,7 +199,9 @@ async fn said(call: &Call<'_>, means: &Caller, appliance: &Appliance) -> Result<
         if considered.verdict != "refused" {
             now.roomy.insert(considered.site);
         } else if considered.code.as_deref() == Some(LACKS) {
-            now.lacking.insert(considered.site, considered.why);
+            // What to do about it, which follows, is for operators.
+            let why = considered.why.split("; ").next().unwrap_or_default();
+            now.lacking.insert(considered.site, short(why).into_owned());
         }
     }
     Ok(now)

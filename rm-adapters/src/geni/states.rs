@@ -137,7 +137,11 @@ impl Operational {
                 ("geni_failure", Self::Ready),
                 ("geni_failure", Self::Failed),
             ],
-            Self::UpdatingUsers => &[("geni_success", Self::Ready), ("geni_failure", Self::Ready)],
+            Self::UpdatingUsers => &[
+                ("geni_success", Self::Ready),
+                ("geni_failure", Self::Ready),
+                ("geni_failure", Self::Failed),
+            ],
             _ => &[],
         }
     }

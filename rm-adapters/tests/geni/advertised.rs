@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use rm_adapters::geni::rspec::{Kind, Rspec, faults};
@@ -74,8 +76,13 @@ async fn appliances_are_advertised_where_they_are_made() {
 }
 
 /// Makes clusters where a request says at which door.
-#[derive(Debug)]
-struct AtTheDoor;
+#[derive(Debug, Default)]
+struct AtTheDoor {
+    /// How many questions for room are under way.
+    asked: AtomicUsize,
+    /// How many that were at once, at the most.
+    most: AtomicUsize,
+}
 
 impl Media for AtTheDoor {
     fn media_type(&self) -> &str {
@@ -103,12 +110,23 @@ impl Backend<Cluster> for AtTheDoor {
 
     async fn offers(&self, _cx: &Cx<'_>, want: &ClusterSpec) -> Result<Vec<Offer>> {
         if want.parameters.contains_key("door") {
+            let now = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
+            self.most.fetch_max(now, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            self.asked.fetch_sub(1, Ordering::SeqCst);
             return Ok(vec![Offer::room(None)]);
+        }
+        if want.appliance == "walled" {
+            return Err(
+                Error::invalid("it needs a value for its parameter \"network\"")
+                    .code("missing-surroundings")
+                    .advice("give it as a default of the site"),
+            );
         }
         Err(
             Error::invalid("it needs a value for its parameter \"door\"")
                 .code("missing-parameter")
-                .advice("give it with the request"),
+                .advice("give it with the request, or as a default of the site"),
         )
     }
 
@@ -139,8 +157,8 @@ impl Backend<Cluster> for AtTheDoor {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_appliance_to_which_a_request_must_say_more_is_listed_with_what_that_is() {
+/// A lab with a site of that, and two appliances that it makes.
+async fn housed(name: &str, door: &Arc<AtTheDoor>) -> Lab {
     let adapters = |all: &mut Registries| {
         register(all).unwrap();
         let serves = Serves {
@@ -148,12 +166,11 @@ async fn an_appliance_to_which_a_request_must_say_more_is_listed_with_what_that_
             api: "house".to_owned(),
             media: vec!["text/at-the-door".to_owned()],
         };
-        all.backend::<Cluster>("house", serves, Arc::new(AtTheDoor))
+        all.backend::<Cluster>("house", serves, Arc::clone(door) as _)
             .unwrap();
-        all.media(Arc::new(AtTheDoor)).unwrap();
+        all.media(Arc::clone(door) as _).unwrap();
     };
-    let lab = lab_of("cluster-lacks", adapters, |door| door).await;
-    appliance(&lab, "web").await;
+    let lab = lab_of(name, adapters, |door| door).await;
     let operator = Caller::operator("root", "ops");
     let catalog = lab.host.catalog();
     let site = NewSite::new("house", "house", "sim://house");
@@ -163,10 +180,35 @@ async fn an_appliance_to_which_a_request_must_say_more_is_listed_with_what_that_
         ..NewCredential::new("house", "house", serde_json::json!({"account": "geni"}))
     };
     catalog.add_credential(&operator, means).await.unwrap();
-    let keyed = NewAppliance::new("keyed");
-    catalog.add_appliance(&operator, keyed).await.unwrap();
-    let new = NewImplementation::new("keyed", "house", "text/at-the-door", "any");
-    catalog.add_implementation(&operator, new).await.unwrap();
+    for name in ["keyed", "walled"] {
+        let new = NewAppliance::new(name);
+        catalog.add_appliance(&operator, new).await.unwrap();
+        let new = NewImplementation::new(name, "house", "text/at-the-door", "any");
+        catalog.add_implementation(&operator, new).await.unwrap();
+    }
+    lab
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_site_is_not_asked_for_all_the_clusters_of_a_request_at_once() {
+    let door = Arc::new(AtTheDoor::default());
+    let lab = housed("cluster-asked", &door).await;
+    let one = |n: usize| {
+        let door = format!(
+            "appliance=\"keyed\"><c:parameter xmlns:c=\"{CLUSTER}\" name=\"door\" \
+             value=\"{n}\"/></c:cluster>"
+        );
+        cluster(&format!("c{n}"), &door)
+    };
+    let all: String = (0..16).map(one).collect();
+    value(&Slice::of(&lab, "s").allocate(&request(&all)).await);
+    assert_eq!(door.most.load(Ordering::SeqCst), 4);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_appliance_to_which_a_request_must_say_more_is_listed_with_what_that_is() {
+    let lab = housed("cluster-lacks", &Arc::default()).await;
+    appliance(&lab, "web").await;
 
     let text = listed(&lab, vec![("geni_available", Value::Bool(true))]).await;
     fits("cluster-lacks", "ad.xsd", &text);
@@ -181,7 +223,9 @@ async fn an_appliance_to_which_a_request_must_say_more_is_listed_with_what_that_
     assert_eq!(keyed.attribute("name"), Some("keyed"));
     assert_eq!(keyed.attribute("available"), Some("false"));
     let reason = keyed.attribute("reason").unwrap();
-    assert!(reason.contains("its parameter \"door\""), "{reason}");
+    assert_eq!(reason, "it needs a value for its parameter \"door\"");
+    // What no request may say is not told as what one has to.
+    assert!(!text.contains("walled"), "{text}");
     assert_eq!(at("rack").attribute("available"), None);
     // Who says it has it, and who does not is told the same.
     let slice = Slice::of(&lab, "s");

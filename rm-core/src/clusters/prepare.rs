@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use futures_util::future::join_all;
+use futures_util::{StreamExt, stream};
 use serde_json::Value;
 
 use super::{Candidate, ClusterRequest, Clusters, Considered, Reuse};
@@ -23,6 +23,11 @@ use crate::registry::Media;
 use crate::resource::Resource;
 use crate::store::{Account, Batch};
 
+/// For how many different clusters of one request sites are asked at once: each
+/// is several requests at every site, which one that works on them one by one
+/// could not answer in time.
+const ASKED_AT_ONCE: usize = 4;
+
 /// How clusters are prepared.
 #[derive(Debug, Clone, Copy)]
 pub struct ClusterTerms<'a> {
@@ -40,8 +45,9 @@ pub struct ClusterTerms<'a> {
 /// Why clusters are not prepared.
 #[derive(Debug)]
 pub struct Unprepared {
-    /// Which of the requests it is about, where it is about one. There was room
-    /// for those before it.
+    /// Which of the requests it is about, where it is about one. For
+    /// [`ErrorKind::NoCapacity`] there was room for those before it; one that is
+    /// wrong in itself is found before anybody is asked for room.
     pub at: Option<usize>,
     /// Why.
     pub error: Error,
@@ -89,8 +95,8 @@ impl Clusters<'_> {
     /// of the requests mean nothing here.
     ///
     /// What the caller's quota does not allow is refused before anybody is asked
-    /// for room. All sites are asked at once, and once for what is asked for alike;
-    /// what waits to be made there is taken off, that of this batch, too. What
+    /// for room. All sites are asked at once, once for what is asked for alike, and
+    /// for few that are not alike at a time; what waits to be made there is taken off, that of this batch, too. What
     /// surrounds a cluster is not the caller's to choose, for the means may be
     /// those of somebody else.
     ///
@@ -132,7 +138,9 @@ impl Clusters<'_> {
         allows(self.core, who, (clusters, nodes), into).await?;
 
         let asked = shapes.iter().map(|shape| self.room(terms.means, shape));
-        let mut room = join_all(asked).await;
+        let asked: Vec<_> = asked.collect();
+        let asked = stream::iter(asked).buffered(ASKED_AT_ONCE);
+        let mut room: Vec<Result<Vec<Offer>>> = asked.collect().await;
         let mut waiting = Waiting::new();
         let mut made = Vec::with_capacity(requests.len());
         for (at, (request, alike)) in requests.iter().zip(alike).enumerate() {

@@ -76,7 +76,9 @@ impl Engine {
                 record.seen_generation = record.seen_generation.min(decided_for.generation);
                 if is_retried(&decided_for, &claim.row.record) && record.seen == State::Failed {
                     // Nor is it to whoever asked to try again: what was gone
-                    // is made anew, which a record that has failed is not.
+                    // is made anew, which a record that has failed is not. What
+                    // was put into quarantine stays there: that the thing is not
+                    // ours is as true as before, and a person is to look.
                     record.seen = claim.row.record.seen;
                     record.reason.clone_from(&claim.row.record.reason);
                 }

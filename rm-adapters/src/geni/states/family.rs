@@ -295,6 +295,27 @@ mod tests {
     }
 
     #[test]
+    fn what_its_host_takes_and_cannot_do_has_failed_also_where_it_is_of_users() {
+        let urn = Urn::new("example.org", "authority", "am");
+        let told = extension(&urn, ["lxc"], Family::NODES_WITH_USERS);
+        let mut states = told.elements().filter(|e| &*e.name.local == "state");
+        let updating = states.find(|s| s.attribute("name") == Some("geni_updating_users"));
+        let waits: BTreeSet<_> = updating
+            .unwrap()
+            .elements()
+            .filter(|e| &*e.name.local == "wait")
+            .map(|e| (e.attribute("type"), e.attribute("next")))
+            .collect();
+        let to = |when, next| (Some(when), Some(next));
+        let all = [
+            to("geni_success", "geni_ready"),
+            to("geni_failure", "geni_ready"),
+            to("geni_failure", "geni_failed"),
+        ];
+        assert_eq!(waits, BTreeSet::from(all));
+    }
+
+    #[test]
     fn what_is_advertised_can_be_done_and_leads_to_states_that_are_told() {
         let urn = Urn::new("example.org", "authority", "am");
         let told = extension(&urn, ["lxc", "xen"], Family::NODES_WITH_USERS);
