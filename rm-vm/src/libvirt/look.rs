@@ -142,11 +142,13 @@ impl Libvirt {
 
 /// Whether what does not run is known to have run, by libvirt's number of the
 /// reason why it does not. It says nothing where it was started anew since, and
-/// of what was never started; and a start may have failed.
+/// of what was never started; and a start may have failed, or been ended with
+/// libvirt itself, which kills what it finds half started when it comes back.
 fn has_run(doing: Doing, why: i32) -> bool {
     const UNKNOWN: i32 = 0;
     const NOT_STARTED: i32 = 6;
-    doing == Doing::Shutoff && !matches!(why, UNKNOWN | NOT_STARTED)
+    const BY_THE_DAEMON: i32 = 8;
+    doing == Doing::Shutoff && !matches!(why, UNKNOWN | NOT_STARTED | BY_THE_DAEMON)
 }
 
 /// What libvirt's word means. Xen does not say what one does that could run and
@@ -159,5 +161,28 @@ fn state(doing: Doing, is_active: bool) -> State {
         Doing::Paused | Doing::PmSuspended => State::Suspended,
         Doing::Crashed => State::Crashed,
         _ => State::Moving,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// libvirt's `virDomainShutoffReason`.
+    #[test]
+    fn of_all_reasons_for_not_running_those_count_that_say_that_it_ran() {
+        for (why, ran, reason) in [
+            (0, false, "not known"),
+            (1, true, "it shut down"),
+            (2, true, "it was ended"),
+            (3, true, "it crashed"),
+            (4, true, "it went to another host"),
+            (5, true, "it was saved"),
+            (6, false, "it did not start"),
+            (7, true, "it was brought back to a snapshot"),
+            (8, false, "libvirt killed it when it came back"),
+        ] {
+            assert_eq!(has_run(Doing::Shutoff, why), ran, "{why}: {reason}");
+        }
     }
 }
