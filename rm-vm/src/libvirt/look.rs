@@ -27,7 +27,7 @@ impl Libvirt {
             Err(e) => return Err(failure(&handle.name, &e)),
         };
         let read = read::domain(&xml)?;
-        let state = state(doing, read.id.is_some());
+        let state = state(doing, why, read.id.is_some());
         Ok(Some(Domain {
             name: handle.name.clone(),
             state,
@@ -92,8 +92,8 @@ impl Libvirt {
 
     pub(super) async fn state(&self, handle: &Handle) -> Result<State> {
         let told = self.client.state(handle).await;
-        let (doing, _) = told.map_err(|e| failure(&handle.name, &e))?;
-        Ok(state(doing, true))
+        let (doing, why) = told.map_err(|e| failure(&handle.name, &e))?;
+        Ok(state(doing, why, true))
     }
 
     pub(super) async fn is_active(&self, handle: &Handle) -> Result<bool> {
@@ -151,10 +151,13 @@ fn has_run(doing: Doing, why: i32) -> bool {
     doing == Doing::Shutoff && !matches!(why, UNKNOWN | NOT_STARTED | BY_THE_DAEMON)
 }
 
-/// What libvirt's word means. Xen does not say what one does that could run and
-/// does nothing.
-fn state(doing: Doing, is_active: bool) -> State {
+/// What libvirt's word means, with its number of the reason. Xen does not say
+/// what one does that could run and does nothing; and as long as a machine of
+/// QEMU is being started it counts as paused.
+fn state(doing: Doing, why: i32, is_active: bool) -> State {
+    const STARTING_UP: i32 = 11;
     match doing {
+        Doing::Paused if why == STARTING_UP => State::Moving,
         Doing::Running | Doing::Blocked => State::Running,
         Doing::NoState if is_active => State::Running,
         Doing::NoState | Doing::Shutoff => State::Stopped,
@@ -184,5 +187,20 @@ mod tests {
         ] {
             assert_eq!(has_run(Doing::Shutoff, why), ran, "{why}: {reason}");
         }
+    }
+
+    /// libvirt's `virDomainPausedReason`.
+    #[test]
+    fn what_is_being_started_is_on_its_way_and_not_suspended() {
+        for why in 0..=14 {
+            let is = match why {
+                11 => State::Moving,
+                _ => State::Suspended,
+            };
+            assert_eq!(state(Doing::Paused, why, true), is, "{why}");
+        }
+        assert_eq!(state(Doing::Running, 11, true), State::Running);
+        assert_eq!(state(Doing::NoState, 0, true), State::Running);
+        assert_eq!(state(Doing::NoState, 0, false), State::Stopped);
     }
 }
