@@ -41,8 +41,8 @@ impl Make {
         let name = self.mark.name();
         let _turn = self.host.turn(&name).await;
         let record = self.define(&name).await?;
-        if let Err(e) = self.begin(&name, record).await {
-            return Err(self.undo(&name, e).await);
+        if let Err(e) = self.begin(&name, &record).await {
+            return Err(self.undo(&name, record, e).await);
         }
         Ok(())
     }
@@ -71,7 +71,7 @@ impl Make {
             // look after they have defined, at least one sees the other.
             let notes = match self.notes().await {
                 Ok(notes) => notes,
-                Err(e) => return Err(self.undo(name, failed(e)).await),
+                Err(e) => return Err(self.undo(name, record, e).await),
             };
             let others = Taken::of(&notes, name);
             if !others.any(&record.nics) {
@@ -168,7 +168,7 @@ impl Make {
         .temporary())
     }
 
-    async fn begin(&self, name: &str, mut record: Record) -> driver::Result<()> {
+    async fn begin(&self, name: &str, record: &Record) -> driver::Result<()> {
         let driver = &self.host.driver;
         match self.spec.power {
             Power::Stopped => Ok(()),
@@ -180,8 +180,11 @@ impl Make {
             Power::Suspended => {
                 driver.start(name).await?;
                 driver.suspend(name).await?;
-                record.mark.generation = self.mark.generation;
-                let metadata = record
+                let whole = Record {
+                    mark: self.mark.clone(),
+                    ..record.clone()
+                };
+                let metadata = whole
                     .write()
                     .map_err(|e| driver::Error::Failed(e.to_string()))?;
                 driver.annotate(name, &metadata).await
@@ -189,13 +192,18 @@ impl Make {
         }
     }
 
-    /// Takes away what was made in vain.
-    async fn undo(&self, name: &str, e: impl Into<Undone>) -> Error {
+    /// Takes away what was made in vain. What will not go, or is cut off on its
+    /// way, may have run: that it is half-made is written down first, so that a
+    /// change goes on from it all the same.
+    async fn undo(&self, name: &str, mut record: Record, e: driver::Error) -> Error {
         let host = &self.host;
-        let error = match e.into() {
-            Undone::Driver(e) => failure(&host.name, "create node", e),
-            Undone::House(e) => e,
-        };
+        let error = failure(&host.name, "create node", e);
+        record.mark.generation = 0;
+        record.new = false;
+        if let Ok(metadata) = record.write() {
+            // The error says more than that this could not be noted.
+            let _ = host.driver.annotate(name, &metadata).await;
+        }
         let stopped = host.driver.stop(name, Duration::ZERO).await;
         match (stopped, host.driver.undefine(name).await) {
             (_, Ok(())) => error,
@@ -204,24 +212,6 @@ impl Make {
                 error.effect_unknown()
             }
         }
-    }
-}
-
-/// What a node could not be made for.
-enum Undone {
-    Driver(driver::Error),
-    House(Error),
-}
-
-impl From<driver::Error> for Undone {
-    fn from(e: driver::Error) -> Self {
-        Self::Driver(e)
-    }
-}
-
-impl From<Error> for Undone {
-    fn from(e: Error) -> Self {
-        Self::House(e)
     }
 }
 
