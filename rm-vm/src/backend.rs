@@ -40,6 +40,11 @@ pub const LXC: Kind = Kind::from_static("vm.lxc");
 /// Virtual machines of QEMU and KVM.
 pub const KVM: Kind = Kind::from_static("vm.kvm");
 
+/// For so long after a call what it has begun may still come to be seen: it goes
+/// on when nobody waits for it any more. What is not begun by then is not begun
+/// at all.
+const LATE: Duration = Duration::from_secs(30);
+
 /// So many notes are written at once.
 const NOTES: usize = 8;
 
@@ -129,9 +134,7 @@ impl Backend<Node> for Nodes {
         cap.create_key = CreateKey::ClientUuid;
         cap.absence = Absence::NotListed;
         cap.visibility = Duration::ZERO;
-        // What is begun goes on when nobody waits for it any more; what is not
-        // begun by then is not begun at all.
-        cap.late = Duration::from_secs(30);
+        cap.late = LATE;
         cap.list_by_owner = true;
         cap.resize = Resize::InPlace;
         cap.concurrency = config.concurrency;

@@ -107,7 +107,7 @@ pub(crate) struct Host {
     /// Held while addresses are chosen.
     pub(crate) choosing: Turn<()>,
     /// What was chosen for whom, as long as the host may not show it yet.
-    promised: Mutex<BTreeMap<String, Vec<NodeInterface>>>,
+    promised: Mutex<BTreeMap<String, Promised>>,
     /// What was made here and not looked at closely since.
     fresh: Mutex<BTreeSet<String>>,
     /// What it last said that it has.
@@ -115,16 +115,43 @@ pub(crate) struct Host {
     turns: Turns,
 }
 
+/// What was chosen for somebody.
+#[derive(Debug)]
+struct Promised {
+    nics: Vec<NodeInterface>,
+    /// Until then, where nobody holds the promise any more.
+    until: Option<Instant>,
+}
+
 /// Interfaces that nobody else is given until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Promise<'a> {
     host: &'a Host,
     name: String,
+    outlasted: Option<Duration>,
+}
+
+impl Promise<'_> {
+    /// Nobody else is given them for so long after this is dropped, either: the
+    /// host may still come to show who has them.
+    pub(crate) fn outlast(&mut self, time: Duration) {
+        self.outlasted = Some(time);
+    }
 }
 
 impl Drop for Promise<'_> {
     fn drop(&mut self) {
-        lock(&self.host.promised).remove(&self.name);
+        let mut promised = lock(&self.host.promised);
+        match self.outlasted {
+            Some(time) => {
+                if let Some(of) = promised.get_mut(&self.name) {
+                    of.until = Some(Instant::now() + time);
+                }
+            }
+            None => {
+                promised.remove(&self.name);
+            }
+        }
     }
 }
 
@@ -172,17 +199,26 @@ impl Host {
     /// What is promised to others. Who asks for this first and for what the host
     /// shows then overlooks nothing: what is not promised any more is shown.
     pub(crate) fn promised(&self, but: &str) -> Vec<NodeInterface> {
-        let promised = lock(&self.promised);
+        let mut promised = lock(&self.promised);
+        let now = Instant::now();
+        promised.retain(|_, of| of.until.is_none_or(|until| now < until));
         let others = promised.iter().filter(|(name, _)| *name != but);
-        others.flat_map(|(_, nics)| nics.iter().cloned()).collect()
+        others
+            .flat_map(|(_, of)| of.nics.iter().cloned())
+            .collect()
     }
 
     /// Promises these to the node of this name.
     pub(crate) fn promise(&self, name: &str, nics: &[NodeInterface]) -> Promise<'_> {
-        lock(&self.promised).insert(name.to_owned(), nics.to_vec());
+        let promised = Promised {
+            nics: nics.to_vec(),
+            until: None,
+        };
+        lock(&self.promised).insert(name.to_owned(), promised);
         Promise {
             host: self,
             name: name.to_owned(),
+            outlasted: None,
         }
     }
 

@@ -36,12 +36,22 @@ impl Taken {
         self.macs.extend(nics.iter().map(|nic| nic.mac.clone()));
     }
 
+    /// In words the first of these that somebody else has, too.
+    pub(crate) fn first(&self, nics: &[NodeInterface]) -> Option<String> {
+        nics.iter().find_map(|nic| {
+            let mut addresses = nic.addresses.iter();
+            let taken = addresses.find(|a| self.has(&nic.bridge, a.ip));
+            let mac = || {
+                let taken = self.macs.contains(&nic.mac);
+                taken.then(|| format!("the hardware address {}", nic.mac))
+            };
+            taken.map_or_else(mac, |a| Some(format!("the address {}", a.ip)))
+        })
+    }
+
     /// Whether somebody else has one of these, too.
     pub(crate) fn any(&self, nics: &[NodeInterface]) -> bool {
-        nics.iter().any(|nic| {
-            self.macs.contains(&nic.mac)
-                || nic.addresses.iter().any(|a| self.has(&nic.bridge, a.ip))
-        })
+        self.first(nics).is_some()
     }
 
     pub(super) fn has(&self, bridge: &str, ip: IpAddr) -> bool {

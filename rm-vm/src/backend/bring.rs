@@ -11,6 +11,7 @@ use rm_core::{Error, ErrorKind, Result};
 
 use super::make::definition;
 use super::{not_ours, only};
+use crate::addresses::Taken;
 use crate::driver::{self, Domain, Image, Size, State};
 use crate::failure::failure;
 use crate::hosts::Host;
@@ -47,6 +48,10 @@ impl Bring {
             Err(e) if half => return Err(e.effect_unknown().temporary()),
             checked => checked?,
         }
+        let is_begun = domain.ran && record.mark.generation > 0;
+        if domain.state == State::Stopped && self.spec.power != Power::Stopped && !is_begun {
+            self.is_alone(&record).await?;
+        }
         let mut steps = Steps {
             of: &self,
             state: domain.state,
@@ -73,6 +78,32 @@ impl Bring {
             .these(std::slice::from_ref(&self.name))
             .await?;
         only(found).ok_or_else(|| driver::Error::NotFound(self.name.clone()))
+    }
+
+    /// Refuses to start it for the first time beside somebody who has one of its
+    /// addresses, too: who defined it may have been cut off before he compared
+    /// them with those of others, or have found one and not got it away again.
+    async fn is_alone(&self, record: &Record) -> Result<()> {
+        if record.nics.is_empty() {
+            return Ok(());
+        }
+        let promised = self.host.promised(&self.name);
+        let notes = self.host.driver.notes().await;
+        let mut others = Taken::of(&notes.map_err(|e| self.failed(e))?, &self.name);
+        others.add(&promised);
+        let Some(what) = others.first(&record.nics) else {
+            return Ok(());
+        };
+        Err(Error::new(
+            ErrorKind::Conflict,
+            format!(
+                "{}: {what} of {:?} is another node's on this host, too",
+                self.host.name, self.name
+            ),
+        )
+        .advice("release one of the two; it is tried again by itself")
+        .site(&*self.host.name)
+        .temporary())
     }
 
     /// Its snapshots, where one is to be made or gone back to.

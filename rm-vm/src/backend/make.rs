@@ -10,6 +10,7 @@ use rm_core::model::{Interface, NodeInterface, NodeSpec, Power};
 use rm_core::owner::Owner;
 use rm_core::{Error, ErrorKind, Result};
 
+use super::LATE;
 use crate::addresses::{self, Taken};
 use crate::driver::{self, Definition, Image, Seed, Size};
 use crate::failure::{at, failure};
@@ -55,7 +56,7 @@ impl Make {
         let mut shunned = Vec::new();
         for _ in 0..CHOICES {
             // Others choose while this one is defined.
-            let (nics, _promise) = self.choose(name, &wanted, &shunned).await?;
+            let (nics, mut promise) = self.choose(name, &wanted, &shunned).await?;
             let record = self.record(nics);
             let new = definition(
                 host,
@@ -66,7 +67,12 @@ impl Make {
                 record.write()?,
             );
             self.in_time()?;
-            host.driver.define(&new).await.map_err(failed)?;
+            if let Err(e) = host.driver.define(&new).await {
+                if matches!(e, driver::Error::Unclear(_)) {
+                    promise.outlast(LATE);
+                }
+                return Err(failed(e));
+            }
             // Another manager may have chosen at the same moment: of two that
             // look after they have defined, at least one sees the other.
             let notes = match self.notes().await {
