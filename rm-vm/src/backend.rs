@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
-use futures_util::stream;
 use rm_core::backend::{
     Absence, Backend, Capability, CreateKey, Cx, Hint, Hints, Look, Mark, Offer, Phase, Recalled,
     Resize, Seen, Target,
@@ -45,8 +44,9 @@ pub const KVM: Kind = Kind::from_static("vm.kvm");
 /// at all.
 const LATE: Duration = Duration::from_secs(30);
 
-/// So many notes are written at once.
-const NOTES: usize = 8;
+/// So long after its first close look it is noted of what is new that it is
+/// whole.
+const LATER: Duration = Duration::from_secs(10);
 
 /// Nodes on hosts that one kind of driver serves.
 ///
@@ -190,20 +190,21 @@ impl Backend<Node> for Nodes {
             Look::These(targets) => {
                 let names: BTreeSet<String> = targets.iter().map(name).collect();
                 let names: Vec<String> = names.into_iter().collect();
-                let found = these(&host, &names).await?;
-                let found: Vec<_> = found.into_iter().map(with_record).collect();
-                note_new(&host, &found).await;
-                let seen = found.into_iter().map(|(d, record)| self.seen(&d, record));
+                let found = these(&host, &names).await?.into_iter().map(with_record);
+                let seen = found.map(|(d, record)| self.seen(&d, record));
                 seen.collect()
             }
             Look::Closely(target, _) => {
                 let name = name(target);
                 let found = only(these(&host, std::slice::from_ref(&name)).await?);
-                host.is_fresh_no_more(&name);
                 let mut items = Vec::new();
                 if let Some((domain, record)) = found.map(with_record) {
+                    let view = view(&host, &domain, record.as_ref()).await?;
+                    if let Some(new) = record.as_ref().filter(|r| r.new) {
+                        tokio::spawn(noted_later(Arc::clone(&host), name, new.mark.clone()));
+                    }
                     items.push(Seen {
-                        view: view(&host, &domain, record.as_ref()).await?,
+                        view,
                         ..self.seen(&domain, record)
                     });
                 }
@@ -331,30 +332,24 @@ fn with_record(domain: Domain) -> (Domain, Option<Record>) {
     (domain, record)
 }
 
-/// Writes down of what is new that it is whole, which its create has left to
-/// whoever looks next, who has the claim on it. What was made a moment ago is
-/// left alone until it was looked at closely: it is waited for. What fails is
-/// done by the next look.
-async fn note_new(host: &Host, found: &[(Domain, Option<Record>)]) {
-    let mut new: Vec<(String, Mark)> = Vec::new();
-    for (domain, record) in found {
-        let record = record.as_ref().filter(|r| r.new);
-        let record = record.filter(|_| !host.is_fresh(&domain.name));
-        new.extend(record.map(|r| (domain.name.clone(), r.mark.clone())));
+/// The same, when nobody waits any more for what is made here just now.
+async fn noted_later(host: Arc<Host>, name: String, mark: Mark) {
+    tokio::time::sleep(LATER).await;
+    noted_whole(&host, &name, &mark).await;
+}
+
+/// Writes down of what is new that it is whole, which its create has left to who
+/// looks at it closely. Nobody waits for that, and nothing hangs on it but that
+/// a host which forgets that it ran would have it started once more; so what
+/// fails is left to the next change.
+async fn noted_whole(host: &Host, name: &str, mark: &Mark) {
+    // Who changes it writes that, too.
+    let Some(_turn) = host.turn_now(name) else {
+        return;
+    };
+    if let Err(e) = rewritten(host, name, Some(mark), |_| {}).await {
+        tracing::debug!(%name, error = %e, "that a node is whole is not noted");
     }
-    let notes = stream::iter(new).map(|(name, mark)| async move {
-        // Who changes it writes that, too.
-        let Some(_turn) = host.turn_now(&name) else {
-            return;
-        };
-        if let Err(e) = rewritten(host, &name, Some(&mark), |_| {}).await {
-            tracing::info!(%name, error = %e, "that a node is whole is not noted");
-        }
-    });
-    notes
-        .buffer_unordered(NOTES)
-        .for_each(std::future::ready)
-        .await;
 }
 
 /// Writes down whose it is.
@@ -382,8 +377,12 @@ async fn rewritten(
     let Some(mut record) = record.filter(|r| Some(&r.mark) == mark) else {
         return Err(not_ours(host, name));
     };
+    let before = record.clone();
     record.new = false;
     edit(&mut record);
+    if record == before {
+        return Ok(());
+    }
     let metadata = record.write()?;
     host.driver.annotate(name, &metadata).await.map_err(failed)
 }
@@ -392,7 +391,6 @@ async fn rewritten(
 async fn gone(host: Arc<Host>, name: String, mark: Option<Mark>) -> Result<()> {
     let failed = |e| failure(&host.name, "destroy node", e);
     let _turn = host.turn(&name).await;
-    host.is_fresh_no_more(&name);
     let Some(domain) = only(
         host.driver
             .these(std::slice::from_ref(&name))

@@ -1,7 +1,7 @@
 //! One driver a host, shared by all calls, and what must happen one after the
 //! other there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -84,7 +84,6 @@ impl Hosts {
             site: site.unwrap_or_default(),
             choosing: Turn::default(),
             promised: Mutex::default(),
-            fresh: Mutex::default(),
             has: Mutex::default(),
             turns: Turns::default(),
         });
@@ -108,8 +107,6 @@ pub(crate) struct Host {
     pub(crate) choosing: Turn<()>,
     /// What was chosen for whom, as long as the host may not show it yet.
     promised: Mutex<BTreeMap<String, Promised>>,
-    /// What was made here and not looked at closely since.
-    fresh: Mutex<BTreeSet<String>>,
     /// What it last said that it has.
     has: Mutex<Option<(driver::Host, Instant)>>,
     turns: Turns,
@@ -173,7 +170,6 @@ impl Host {
             site: SiteConfig::default(),
             choosing: Turn::default(),
             promised: Mutex::default(),
-            fresh: Mutex::default(),
             has: Mutex::default(),
             turns: Turns::default(),
         }
@@ -220,21 +216,6 @@ impl Host {
             name: name.to_owned(),
             outlasted: None,
         }
-    }
-
-    /// A node was made.
-    pub(crate) fn made(&self, name: &str) {
-        lock(&self.fresh).insert(name.to_owned());
-    }
-
-    /// Whether it was made and not looked at closely yet.
-    pub(crate) fn is_fresh(&self, name: &str) -> bool {
-        lock(&self.fresh).contains(name)
-    }
-
-    /// It was looked at closely, or is to go.
-    pub(crate) fn is_fresh_no_more(&self, name: &str) {
-        lock(&self.fresh).remove(name);
     }
 
     /// The turn of a domain, where nothing else is done with it.

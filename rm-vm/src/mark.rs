@@ -11,8 +11,8 @@ use crate::driver::Domain;
 /// The record that a domain carries with it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Record {
-    /// Whose it is; of generation 0 as long as it was never brought to its
-    /// spec.
+    /// Whose it is; of generation 0 as long as it was never brought to its spec
+    /// and more is to follow than the start.
     pub(crate) mark: Mark,
     /// It was defined to be started, and nobody has written down that it was.
     /// That it ran says as much: this way a create ends with the start.

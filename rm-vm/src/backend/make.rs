@@ -1,5 +1,4 @@
-//! Making a node: addresses chosen, the domain defined, started, and told to be
-//! whole.
+//! Making a node: addresses chosen, the domain defined and started.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -178,11 +177,7 @@ impl Make {
         let driver = &self.host.driver;
         match self.spec.power {
             Power::Stopped => Ok(()),
-            Power::Running => {
-                driver.start(name).await?;
-                self.host.made(name);
-                Ok(())
-            }
+            Power::Running => driver.start(name).await,
             Power::Suspended => {
                 driver.start(name).await?;
                 driver.suspend(name).await?;

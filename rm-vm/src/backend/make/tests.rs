@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::sync::Barrier;
 
 use super::*;
-use crate::backend::{note_new, with_record};
+use crate::backend::{noted_whole, with_record};
 use crate::driver::{Domain, Driver, Features, Result as Done, State};
 
 /// A host on which everything is done at once, and counted; or whose defines
@@ -162,7 +162,7 @@ async fn what_nobody_waits_for_any_more_is_not_begun() {
 }
 
 #[tokio::test]
-async fn a_create_ends_with_the_start_and_who_looks_later_notes_that_it_is_whole() {
+async fn a_create_ends_with_the_start_and_that_it_is_whole_is_noted_later_and_once() {
     let world = World::new(1);
     let driver = Arc::new(Counts::default());
     let host = Arc::new(host(&driver));
@@ -171,19 +171,21 @@ async fn a_create_ends_with_the_start_and_who_looks_later_notes_that_it_is_whole
     new.run().await.unwrap();
     let seen = || with_record(driver.all().remove(0)).1.unwrap();
     let noted = || driver.noted.load(Ordering::Relaxed);
-    let look = async || note_new(&host, &[with_record(driver.all().remove(0))]).await;
-    assert_eq!((seen().mark.generation, seen().new), (1, true));
-    // Somebody waits for it, and that costs nothing.
-    look().await;
-    assert_eq!(noted(), 0);
-    host.is_fresh_no_more(&name);
-    // Nor is it touched by who looks while something else is done with it.
+    let mark = seen().mark;
+    assert_eq!((mark.generation, seen().new, noted()), (1, true, 0));
+    // It is not touched while something else is done with it, nor where it was
+    // changed since.
     let turn = host.turn(&name).await;
-    look().await;
-    assert_eq!(noted(), 0);
+    noted_whole(&host, &name, &mark).await;
     drop(turn);
+    let older = Mark {
+        generation: 0,
+        ..mark.clone()
+    };
+    noted_whole(&host, &name, &older).await;
+    assert_eq!((noted(), seen().new), (0, true));
     for _ in 0..2 {
-        look().await;
+        noted_whole(&host, &name, &mark).await;
         assert_eq!((noted(), seen().mark.generation, seen().new), (1, 1, false));
     }
 }
