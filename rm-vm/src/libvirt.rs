@@ -276,17 +276,20 @@ impl Driver for Libvirt {
 
     async fn these(&self, names: &[String]) -> Result<Vec<Domain>> {
         let names = stream::iter(names.to_vec());
-        let looks = names.map(|name| async move {
-            let handle = match self.handle(&name).await {
-                Ok(handle) => handle,
-                Err(Error::NotFound(_)) => return Ok(None),
-                Err(e) => return Err(e),
-            };
-            let found = self.look(&handle).await?;
-            if found.is_none() {
-                self.recent.forget(&name);
+        let looks = names.map(|of| async move {
+            if let Some(known) = self.recent.of(name(&of)?) {
+                let found = self.look(&known).await?;
+                if found.is_some() {
+                    return Ok(found);
+                }
+                // Somebody may have defined it anew, as another one.
+                self.recent.forget(&of);
             }
-            Ok(found)
+            match self.look_up(&of).await {
+                Ok(handle) => self.look(&handle).await,
+                Err(Error::NotFound(_)) => Ok(None),
+                Err(e) => Err(e),
+            }
         });
         let found = looks.buffered(AT_ONCE).try_collect::<Vec<_>>();
         Ok(found.await?.into_iter().flatten().collect())

@@ -212,6 +212,29 @@ async fn what_somebody_else_does_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_somebody_defined_anew_under_its_name_is_there() {
+    let Some(lab) = Lab::of_this_run("what_somebody_defined_anew_under_its_name_is_there") else {
+        return;
+    };
+    let driver = lab.open("test", None);
+    let new = lab.definition("rm-anew");
+    clear(&driver, "rm-anew").await;
+    driver.define(&new).await.unwrap();
+    assert_eq!(only(&driver, "rm-anew").await.state, State::Stopped);
+    let somebody = lab.somebody("test");
+    let domain = somebody.domain_by_name("rm-anew").await.unwrap();
+    let xml = somebody.xml(&domain, rm_libvirt::XmlFlags::default()).await.unwrap();
+    let (head, rest) = xml.split_once("<uuid>").unwrap();
+    let (_, tail) = rest.split_once("</uuid>").unwrap();
+    let none = rm_libvirt::UndefineFlags::default();
+    somebody.undefine(&domain, none).await.unwrap();
+    let again = somebody.define_xml(&format!("{head}{tail}")).await.unwrap();
+    assert_ne!(again.uuid, domain.uuid);
+    assert_eq!(only(&driver, "rm-anew").await.metadata, Some(new.metadata));
+    clear(&driver, "rm-anew").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn names_that_mean_something_elsewhere_reach_nobody() {
     let Some(lab) = Lab::of_this_run("names_that_mean_something_elsewhere_reach_nobody") else {
         return;
