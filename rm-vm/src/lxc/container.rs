@@ -69,8 +69,13 @@ impl Containers {
     }
 
     pub(super) fn these(&self, names: &[String]) -> Result<Vec<Domain>> {
+        // Whether one ran is asked before whether it runs: of one that is started
+        // meanwhile it is not said that it ran and was stopped.
+        let ran = |name: &String| self.folder(name).is_ok_and(|f| f.join(RAN).exists());
+        let ran: Vec<bool> = names.iter().map(ran).collect();
         let sockets = tools::Sockets::now();
-        let found = names.iter().map(|name| self.domain(name, &sockets));
+        let found = names.iter().zip(ran);
+        let found = found.map(|(name, ran)| self.domain(name, ran, &sockets));
         found.filter_map(Result::transpose).collect()
     }
 
@@ -124,7 +129,7 @@ impl Containers {
         self.path.parent().is_some_and(Path::exists)
     }
 
-    fn domain(&self, name: &str, sockets: &tools::Sockets) -> Result<Option<Domain>> {
+    fn domain(&self, name: &str, ran: bool, sockets: &tools::Sockets) -> Result<Option<Domain>> {
         let folder = self.folder(name)?;
         let metadata = read(&folder.join(RECORD))?;
         let config = read(&folder.join(CONFIG))?;
@@ -136,11 +141,10 @@ impl Containers {
             true => self.info(name)?,
             false => Info::STOPPED,
         };
-        let stopped = info.state == State::Stopped;
         Ok(Some(Domain {
             name: name.to_owned(),
             state: info.state,
-            ran: !stopped || folder.join(RAN).exists(),
+            ran: ran || info.state != State::Stopped,
             boot: info.init.and_then(boot),
             size: config::size(config.as_deref().unwrap_or_default()),
             metadata,
