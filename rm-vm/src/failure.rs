@@ -1,11 +1,14 @@
 //! From the drivers' errors to the house's one error.
 
+use rm_core::error::Effect;
 use rm_core::{Error, ErrorKind};
 
 use crate::driver;
 
-/// Says at which host it is that something cannot be.
+/// Says at which host it is that something cannot be, of what this program
+/// itself has found: there is nothing below it.
 pub(crate) fn at(site: &str, e: Error) -> Error {
+    debug_assert!(e.effect() == Effect::None, "{e}");
     let mut told = Error::new(e.kind(), format!("{site}: {}", e.what())).site(site);
     if let Some(advice) = e.next() {
         told = told.advice(advice);

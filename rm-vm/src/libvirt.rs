@@ -224,6 +224,26 @@ impl Libvirt {
         Err(failure(&new.name, &said))
     }
 
+    /// Removes what was made of a machine that is not defined, and says so where
+    /// something of it is left.
+    async fn made_in_vain(&self, machines: &Machines, of: &str, e: Error) -> Error {
+        // Of two who make the same one, the other has it.
+        if matches!(e, Error::Exists(_)) || !machines.makes_volumes() {
+            return e;
+        }
+        let removed = match self.absent(of).await {
+            Ok(()) => machines.remove(of).await,
+            Err(there @ Error::Exists(_)) => return there,
+            Err(unheard) => Err(unheard),
+        };
+        match removed {
+            Ok(()) => e,
+            Err(left) => Error::Unclear(format!(
+                "{e}; and what was made of the machine may still be in the pool: {left}"
+            )),
+        }
+    }
+
     async fn absent(&self, of: &str) -> Result<()> {
         match self.look_up(of).await {
             Ok(_) => Err(Error::Exists(of.to_owned())),
@@ -339,20 +359,13 @@ impl Driver for Libvirt {
         }
         let parts = match machines.make(new).await {
             Ok(parts) => parts,
-            Err(e) => {
-                if let Err(left) = machines.remove(&new.name).await {
-                    tracing::warn!(name = %new.name, error = %left, "what was made of a machine in vain is still in the pool");
-                }
-                return Err(e);
-            }
+            Err(e) => return Err(self.made_in_vain(machines, &new.name, e).await),
         };
-        let defined = self.define_new(new, &parts.boot(), parts.drives()).await;
-        // Of two who make the same one, the other has it.
-        let in_vain = |e: &Error| !matches!(e, Error::Unclear(_) | Error::Exists(_));
-        if defined.as_ref().is_err_and(in_vain) {
-            machines.remove(&new.name).await?;
+        match self.define_new(new, &parts.boot(), parts.drives()).await {
+            Err(e @ Error::Unclear(_)) => Err(e),
+            Err(e) => Err(self.made_in_vain(machines, &new.name, e).await),
+            Ok(()) => Ok(()),
         }
-        defined
     }
 
     async fn annotate(&self, of: &str, text: &str) -> Result<()> {

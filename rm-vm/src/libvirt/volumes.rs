@@ -110,6 +110,8 @@ impl Volumes {
     /// What an error means where something was to be put into the pool. That
     /// there is no room for it has no code of its own, and is told in the words
     /// of the system's own error; who has not its words looks at them himself.
+    /// libvirt removes what it cannot make; what could not be put into a volume
+    /// that is there, who made the volume removes with it.
     fn unplaced(&self, name: &str, e: &Said) -> Error {
         let said = e.to_string();
         let full = ["No space left on device", "Disk quota exceeded"];
@@ -169,7 +171,11 @@ impl Volumes {
             deleted.map_err(|e| failure(name, &e))?;
         }
         let made = self.client.create_volume_xml(&pool, &xml).await;
-        made.map_err(|e| self.unplaced(name, &e))
+        made.map_err(|e| match e.code() {
+            // Somebody else makes the same one.
+            Some(Code::STORAGE_VOL_EXIST) => Error::Exists(name.to_owned()),
+            _ => self.unplaced(name, &e),
+        })
     }
 
     /// Removes one, if it is there.
