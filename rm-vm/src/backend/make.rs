@@ -118,7 +118,16 @@ impl Make {
         taken.add(&promised);
         taken.pass_over(shunned);
         let nics = addresses::choose(name, wanted, &host.site, &mut taken);
-        let nics = nics.map_err(|e| at(&host.name, e))?;
+        let nics = nics.map_err(|e| {
+            // What is only promised may come to be free again.
+            let mut shown = Taken::of(&notes, name);
+            shown.pass_over(shunned);
+            let told = at(&host.name, e);
+            match addresses::choose(name, wanted, &host.site, &mut shown) {
+                Ok(_) => told.temporary(),
+                Err(_) => told,
+            }
+        })?;
         let promise = host.promise(name, &nics);
         Ok((nics, promise))
     }
