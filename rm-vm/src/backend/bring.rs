@@ -197,13 +197,10 @@ impl Bring {
         Ok(())
     }
 
-    /// What was asked for and not done yet. A node that was never whole is new.
+    /// What was asked for and not done yet. What a node was asked for with is done.
     fn pending<'a>(&'a self, record: &'a Record) -> impl Iterator<Item = &'a Request> {
-        let new = record.mark.generation == 0;
-        self.spec
-            .requests
-            .iter()
-            .filter(move |r| !new && r.number > record.done)
+        let requests = self.spec.requests.iter();
+        requests.filter(move |r| r.number > record.done)
     }
 }
 
