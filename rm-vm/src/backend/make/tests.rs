@@ -9,6 +9,7 @@ use serde_json::json;
 use tokio::sync::Barrier;
 
 use super::*;
+use crate::backend::bring::Bring;
 use crate::backend::{noted_whole, with_record};
 use crate::driver::{Domain, Driver, Features, Result as Done, State};
 
@@ -20,9 +21,35 @@ struct Counts {
     noted: AtomicU32,
     domains: Mutex<BTreeMap<String, Domain>>,
     together: Option<Barrier>,
+    /// So many defines have another manager define the same at the same moment.
+    rivals: AtomicU32,
+    /// Calls and what comes of the next of each: nothing wrong, or an error. What
+    /// is unclear is done all the same, but for a define.
+    comes: Mutex<Vec<(&'static str, Option<driver::Error>)>>,
 }
 
 impl Counts {
+    fn comes(&self, of: &'static str, what: Option<driver::Error>) {
+        self.comes.lock().unwrap().push((of, what));
+    }
+
+    fn call(&self, of: &str) -> Done<()> {
+        let mut comes = self.comes.lock().unwrap();
+        let next = comes.iter().position(|(call, _)| *call == of);
+        match next.and_then(|next| comes.remove(next).1) {
+            Some(e) => Err(e),
+            None => Ok(()),
+        }
+    }
+
+    fn does(&self, of: &str, name: &str, effect: impl FnOnce(&mut Domain)) -> Done<()> {
+        let done = self.call(of);
+        if matches!(done, Ok(()) | Err(driver::Error::Unclear(_))) {
+            self.of(name, effect);
+        }
+        done
+    }
+
     fn all(&self) -> Vec<Domain> {
         self.domains.lock().unwrap().values().cloned().collect()
     }
@@ -56,6 +83,12 @@ impl Driver for Counts {
         Ok(all)
     }
 
+    async fn notes(&self) -> Done<Vec<(String, String)>> {
+        self.call("notes")?;
+        let all = self.all().into_iter();
+        Ok(all.filter_map(|d| Some((d.name, d.metadata?))).collect())
+    }
+
     async fn bring(&self, _: &Image) -> Done<()> {
         Ok(())
     }
@@ -64,7 +97,8 @@ impl Driver for Counts {
         if let Some(together) = &self.together {
             together.wait().await;
         }
-        self.defined.fetch_add(1, Ordering::Relaxed);
+        self.call("define")?;
+        let nth = self.defined.fetch_add(1, Ordering::Relaxed);
         let domain = Domain {
             name: new.name.clone(),
             state: State::Stopped,
@@ -73,10 +107,19 @@ impl Driver for Counts {
             size: new.size,
             metadata: Some(new.metadata.clone()),
         };
-        self.domains
-            .lock()
-            .unwrap()
-            .insert(new.name.clone(), domain);
+        let mut domains = self.domains.lock().unwrap();
+        if nth < self.rivals.load(Ordering::Relaxed) {
+            let name = format!("rival-{nth}");
+            // The hardware address follows from the name.
+            let metadata = new.metadata.replace(r#""mac":"02"#, r#""mac":"06"#);
+            let rival = Domain {
+                name: name.clone(),
+                metadata: Some(metadata),
+                ..domain.clone()
+            };
+            domains.insert(name, rival);
+        }
+        domains.insert(new.name.clone(), domain);
         Ok(())
     }
 
@@ -87,15 +130,14 @@ impl Driver for Counts {
     }
 
     async fn start(&self, name: &str) -> Done<()> {
-        self.of(name, |domain| {
+        self.does("start", name, |domain| {
             domain.state = State::Running;
             domain.ran = true;
-        });
-        Ok(())
+        })
     }
 
-    async fn stop(&self, _: &str, _: Duration) -> Done<()> {
-        Ok(())
+    async fn stop(&self, name: &str, _: Duration) -> Done<()> {
+        self.does("stop", name, |domain| domain.state = State::Stopped)
     }
 
     async fn suspend(&self, name: &str) -> Done<()> {
@@ -103,7 +145,9 @@ impl Driver for Counts {
         Ok(())
     }
 
-    async fn undefine(&self, _: &str) -> Done<()> {
+    async fn undefine(&self, name: &str) -> Done<()> {
+        self.call("undefine")?;
+        self.domains.lock().unwrap().remove(name);
         Ok(())
     }
 
@@ -142,6 +186,44 @@ fn make(host: &Arc<Host>, world: &World, power: Power, waits: i64) -> Make {
 fn host(driver: &Arc<Counts>) -> Host {
     Host::of(Arc::clone(driver) as Arc<dyn Driver>)
 }
+
+/// One with so many addresses, from 10.0.0.1 on.
+fn pooled(driver: &Arc<Counts>, addresses: u8) -> Arc<Host> {
+    let mut host = host(driver);
+    let last = format!("10.0.0.{addresses}");
+    let pool = json!({"first": "10.0.0.1", "last": last, "prefix": 24});
+    let site = json!({"bridge": "br0", "pools": [pool]});
+    host.site = serde_json::from_value(site).unwrap();
+    Arc::new(host)
+}
+
+fn address(of: Domain) -> std::net::IpAddr {
+    let record = with_record(of).1.unwrap();
+    record.nics[0].addresses[0].ip
+}
+
+/// What goes on from where this one is cut off.
+fn bring(of: &Make) -> Bring {
+    Bring {
+        host: Arc::clone(&of.host),
+        image: None,
+        grace: Duration::ZERO,
+        name: of.mark.name(),
+        mark: of.mark.clone(),
+        spec: of.spec.clone(),
+        owner: None,
+    }
+}
+
+fn failed() -> driver::Error {
+    driver::Error::Failed("no".to_owned())
+}
+
+fn unclear() -> driver::Error {
+    driver::Error::Unclear("who knows".to_owned())
+}
+
+const SOON: Duration = Duration::from_secs(30);
 
 #[tokio::test]
 async fn what_nobody_waits_for_any_more_is_not_begun() {
@@ -228,26 +310,159 @@ async fn nobody_waits_for_the_define_of_another_and_no_two_are_given_one_address
         together: Some(Barrier::new(2)),
         ..Counts::default()
     });
-    let mut host = host(&driver);
-    let pool = json!({"first": "10.0.0.1", "last": "10.0.0.2", "prefix": 24});
-    let site = json!({"bridge": "br0", "pools": [pool]});
-    host.site = serde_json::from_value(site).unwrap();
-    let host = Arc::new(host);
+    let host = pooled(&driver, 2);
     let one = make(&host, &world, Power::Running, 1000).run();
     let other = make(&host, &world, Power::Running, 1000).run();
-    let (one, other) = tokio::join!(one, other);
+    let both = async { tokio::join!(one, other) };
+    // Where one waits for the other neither ends.
+    let (one, other) = tokio::time::timeout(SOON, both).await.unwrap();
     one.unwrap();
     other.unwrap();
-    let given = driver.all().into_iter().map(|domain| {
-        let record = with_record(domain).1.unwrap();
-        record.nics[0].addresses[0].ip
-    });
-    let given: std::collections::BTreeSet<_> = given.collect();
+    let given: std::collections::BTreeSet<_> = driver.all().into_iter().map(address).collect();
     assert_eq!(given.len(), 2, "{given:?}");
     // A third finds none, and is told of which pool.
-    let third = make(&host, &world, Power::Running, 1000).run().await;
+    let third = make(&host, &world, Power::Running, 1000).run();
+    let third = tokio::time::timeout(SOON, third).await.unwrap();
     let full = third.unwrap_err();
     assert_eq!(full.kind(), ErrorKind::NoCapacity);
     assert!(full.what().starts_with("lab: "), "{full}");
     assert!(full.what().contains("10.0.0.1 to 10.0.0.2"), "{full}");
+}
+
+#[tokio::test]
+async fn who_finds_another_with_his_addresses_takes_others() {
+    let world = World::new(1);
+    let driver = Arc::new(Counts {
+        rivals: AtomicU32::new(2),
+        ..Counts::default()
+    });
+    let host = pooled(&driver, 3);
+    let new = make(&host, &world, Power::Running, 1000);
+    let name = new.mark.name();
+    new.run().await.unwrap();
+    assert_eq!(driver.defined.load(Ordering::Relaxed), 3);
+    let all = driver.all();
+    let runs = all.iter().filter(|d| d.state == State::Running);
+    assert_eq!(runs.map(|d| &d.name).collect::<Vec<_>>(), [&name]);
+    let given: std::collections::BTreeSet<_> = all.into_iter().map(address).collect();
+    assert_eq!(given.len(), 3, "{given:?}");
+    assert_eq!(host.promised(""), []);
+}
+
+#[tokio::test]
+async fn what_could_not_be_taken_away_is_not_started_beside_who_has_its_address() {
+    let world = World::new(1);
+    for power in [Power::Running, Power::Stopped] {
+        let driver = Arc::new(Counts {
+            rivals: AtomicU32::new(1),
+            ..Counts::default()
+        });
+        let host = pooled(&driver, 3);
+        let new = make(&host, &world, power, 1000);
+        let name = new.mark.name();
+        let started = || {
+            let mut bring = bring(&new);
+            bring.spec.power = Power::Running;
+            bring.run()
+        };
+        let (first, second, third) = (started(), started(), started());
+        driver.comes("undefine", Some(failed()));
+        let left = new.run().await.unwrap_err();
+        assert_eq!(left.effect(), rm_core::error::Effect::Unknown);
+        for started in [first, second] {
+            let refused = started.await.unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::Conflict);
+            assert_eq!(refused.effect(), rm_core::error::Effect::None);
+            assert!(refused.is_temporary(), "{refused}");
+            assert!(refused.what().contains("the address 10.0.0."), "{refused}");
+        }
+        let of = || with_record(driver.domains.lock().unwrap()[&name].clone());
+        assert_eq!(of().0.state, State::Stopped);
+        driver.undefine("rival-0").await.unwrap();
+        third.await.unwrap();
+        let (domain, record) = of();
+        assert_eq!(domain.state, State::Running);
+        let record = record.unwrap();
+        assert_eq!((record.mark.generation, record.new), (1, false));
+    }
+}
+
+#[tokio::test]
+async fn what_may_yet_be_defined_keeps_its_addresses_and_who_names_one_may_try_again() {
+    let world = World::new(1);
+    let driver = Arc::new(Counts::default());
+    let host = pooled(&driver, 3);
+    let named = || {
+        let mut named = make(&host, &world, Power::Running, 1000);
+        named.spec.interfaces = vec![Interface {
+            addresses: vec!["10.0.0.2/24".parse().unwrap()],
+            ..Interface::default()
+        }];
+        named
+    };
+    driver.comes("define", Some(unclear()));
+    let first = named();
+    let late = bring(&first).name;
+    let left = first.run().await.unwrap_err();
+    assert_eq!(left.effect(), rm_core::error::Effect::Unknown);
+    assert_eq!(host.promised("").len(), 1);
+    // It may come to be free again.
+    let refused = named().run().await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Conflict);
+    assert!(refused.is_temporary(), "{refused}");
+    // Whose name it is has it, and then it is his.
+    let mut again = named();
+    again.mark.resource = Mark::resource_named(&late).unwrap();
+    again.run().await.unwrap();
+    let taken = named().run().await.unwrap_err();
+    assert_eq!(taken.kind(), ErrorKind::Conflict);
+    assert!(!taken.is_temporary(), "{taken}");
+    assert_eq!(host.promised(""), []);
+}
+
+#[tokio::test]
+async fn what_may_have_run_and_does_not_go_is_gone_on_from() {
+    let world = World::new(1);
+    let driver = Arc::new(Counts::default());
+    let host = pooled(&driver, 3);
+    let new = make(&host, &world, Power::Running, 1000);
+    let go_on = bring(&new);
+    driver.comes("start", Some(unclear()));
+    driver.comes("undefine", Some(failed()));
+    let left = new.run().await.unwrap_err();
+    assert_eq!(left.effect(), rm_core::error::Effect::Unknown);
+    let of = || with_record(driver.all().remove(0));
+    let (domain, record) = of();
+    assert!(domain.ran && domain.state == State::Stopped);
+    assert_eq!(record.unwrap().mark.generation, 0);
+    go_on.run().await.unwrap();
+    let (domain, record) = of();
+    assert_eq!(domain.state, State::Running);
+    assert_eq!(record.unwrap().mark.generation, 1);
+}
+
+#[tokio::test]
+async fn what_fails_in_the_middle_leaves_neither_a_domain_nor_a_promise() {
+    let world = World::new(1);
+    for (calls, power) in [
+        (&["notes"][..], Power::Running),
+        (&["", "notes"][..], Power::Running),
+        (&["define"][..], Power::Running),
+        (&["start"][..], Power::Running),
+        (&["start"][..], Power::Suspended),
+    ] {
+        let driver = Arc::new(Counts::default());
+        let host = pooled(&driver, 3);
+        for call in calls {
+            match *call {
+                "" => driver.comes("notes", None),
+                call => driver.comes(call, Some(failed())),
+            }
+        }
+        let new = make(&host, &world, power, 1000).run().await;
+        let e = new.unwrap_err();
+        assert_eq!(e.effect(), rm_core::error::Effect::None, "{calls:?}: {e}");
+        assert_eq!(driver.all(), [], "{calls:?}");
+        assert_eq!(host.promised(""), [], "{calls:?}");
+    }
 }
