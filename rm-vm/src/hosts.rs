@@ -199,9 +199,7 @@ impl Host {
         let now = Instant::now();
         promised.retain(|_, of| of.until.is_none_or(|until| now < until));
         let others = promised.iter().filter(|(name, _)| *name != but);
-        others
-            .flat_map(|(_, of)| of.nics.iter().cloned())
-            .collect()
+        others.flat_map(|(_, of)| of.nics.iter().cloned()).collect()
     }
 
     /// Promises these to the node of this name.

@@ -223,7 +223,10 @@ async fn what_somebody_defined_anew_under_its_name_is_there() {
     assert_eq!(only(&driver, "rm-anew").await.state, State::Stopped);
     let somebody = lab.somebody("test");
     let domain = somebody.domain_by_name("rm-anew").await.unwrap();
-    let xml = somebody.xml(&domain, rm_libvirt::XmlFlags::default()).await.unwrap();
+    let xml = somebody
+        .xml(&domain, rm_libvirt::XmlFlags::default())
+        .await
+        .unwrap();
     let (head, rest) = xml.split_once("<uuid>").unwrap();
     let (_, tail) = rest.split_once("</uuid>").unwrap();
     let none = rm_libvirt::UndefineFlags::default();
