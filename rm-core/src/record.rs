@@ -94,6 +94,10 @@ pub struct ResourceRecord {
     /// Steps in a row that did not get further; drives the backoff.
     #[serde(default)]
     pub tries: u32,
+    /// It was in quarantine: what is there may be somebody else's, and is looked
+    /// at before it is destroyed, as what was never in doubt is not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub doubted: bool,
     /// Looks in a row that saw it still under way; drives the pace.
     #[serde(default)]
     pub looks: u32,
@@ -254,6 +258,7 @@ impl ResourceRecord {
             attempt: None,
             earlier: None,
             tries: 0,
+            doubted: false,
             looks: 0,
             noted: None,
             told: 0,

@@ -333,9 +333,7 @@ fn part_takes(r: &ResourceRecord, verb: Verb) -> Result<()> {
 
 /// The intent to try again what failed.
 pub(crate) fn try_again(env: &dyn Env, r: &mut ResourceRecord, batch: &mut Batch, by: &str) {
-    // What was held may be somebody else's: it is looked at before it is
-    // destroyed.
-    let held = r.seen == State::Quarantined;
+    r.doubted |= r.seen == State::Quarantined;
     r.seen = if r.wanted == Wanted::Absent {
         State::Releasing
     } else {
@@ -344,7 +342,7 @@ pub(crate) fn try_again(env: &dyn Env, r: &mut ResourceRecord, batch: &mut Batch
     // What is there and broken is changed once more; and an engine that is
     // looking at it now sees that something new is wanted.
     r.renew_intent();
-    r.tries = u32::from(held);
+    r.tries = 0;
     r.looks = 0;
     r.deadline = None;
     batch.events.push(NewEvent::of(
@@ -359,9 +357,8 @@ pub(crate) fn try_again(env: &dyn Env, r: &mut ResourceRecord, batch: &mut Batch
 pub(crate) fn want_absent(env: &dyn Env, r: &mut ResourceRecord, batch: &mut Batch, why: &str) {
     r.wanted = Wanted::Absent;
     r.renew_intent();
-    // What is in quarantine may be somebody else's: it is not destroyed
-    // without another look, as a first try is.
-    r.tries = u32::from(r.seen == State::Quarantined);
+    r.doubted |= r.seen == State::Quarantined;
+    r.tries = 0;
     r.looks = 0;
     r.deadline = None;
     why.clone_into(&mut r.reason);

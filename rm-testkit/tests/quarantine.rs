@@ -16,9 +16,10 @@ use rm_testkit::{Around, Between, Fault, Rule, Scene, Verb};
 
 #[test]
 fn what_will_not_go_is_held_counted_and_led_out_by_an_operator() {
-    for fault in [Fault::FailsLater, Fault::Refused(ErrorKind::Forbidden)] {
+    let faults = [Fault::FailsLater, Fault::Refused(ErrorKind::Forbidden)];
+    for (fault, tries) in faults.into_iter().flat_map(|f| [(f, 4_u32), (f, 1)]) {
         let scene = Scene::builder(1)
-            .policy(|p| p.destroy_tries = 4)
+            .policy(|p| p.destroy_tries = tries)
             .build()
             .unwrap();
         scene.start_engine();
@@ -31,18 +32,20 @@ fn what_will_not_go_is_held_counted_and_led_out_by_an_operator() {
             assert!(!s.gone(&s.alice, id).await.unwrap());
             let held = s.clusters().get(&s.alice, id).await.unwrap();
             assert_eq!(held.record().seen, State::Quarantined);
-            assert!(
-                held.record().reason.contains('4'),
-                "{}",
-                held.record().reason
-            );
-            assert_eq!(s.cloud.count(Verb::Destroy), 4, "the policy's tries");
+            let reason = &held.record().reason;
+            assert!(reason.contains(&tries.to_string()), "{reason}");
+            let destroys = || s.cloud.count(Verb::Destroy);
+            assert_eq!(destroys(), u64::from(tries), "the policy's tries");
             assert_eq!(s.counter("quota/physics/clusters").await, 1);
             s.world.sleep(Duration::from_secs(3600)).await;
-            assert_eq!(s.cloud.count(Verb::Destroy), 4, "nobody storms the site");
+            assert_eq!(destroys(), u64::from(tries), "nobody storms the site");
 
             let e = held.retry(&s.alice).await.unwrap_err();
             assert_eq!(e.kind(), ErrorKind::Forbidden);
+            // Whoever tries again has as many tries as there were before.
+            held.retry(&s.operator).await.unwrap();
+            assert!(!s.gone(&s.alice, id).await.unwrap());
+            assert_eq!(destroys(), 2 * u64::from(tries));
             s.cloud.calm();
             held.retry(&s.operator).await.unwrap();
             assert!(s.gone(&s.alice, id).await.unwrap());

@@ -154,6 +154,7 @@ impl Engine {
                     // It is tried again, or something else is wanted.
                     r.put_by();
                 }
+                r.doubted = false;
                 r.attempt = Some(Attempt {
                     effect,
                     generation,

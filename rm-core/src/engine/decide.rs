@@ -116,7 +116,7 @@ fn unseen(r: &ResourceRecord, now: Timestamp) -> Next {
         let known = r.attempt.as_ref().is_none_or(|a| a.accepted);
         let clean = known && r.remote.is_some();
         return match r.wanted {
-            Wanted::Absent if clean && r.tries == 0 => Next::Act(Effect::Destroy),
+            Wanted::Absent if clean && r.tries == 0 && !r.doubted => Next::Act(Effect::Destroy),
             _ => Next::Look,
         };
     }
