@@ -81,6 +81,7 @@ fn play(world: World, build: impl Fn() -> Result<PathBuf>) -> Result<()> {
 /// On a cloud that comes up while the program is built, and goes down
 /// whatever happens.
 fn on_cloud(world: World, lab: &Lab, build: impl Fn() -> Result<PathBuf>) -> Result<()> {
+    lab::system_packages()?;
     lab.clear()?;
     let guard = Guard::over(&[lab])?;
     let told = thread::scope(|scope| {

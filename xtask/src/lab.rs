@@ -68,6 +68,16 @@ fn oslab(verb: &str) -> Result<Run> {
     Ok(Run::new(install::python()?).arg(script()).arg(verb))
 }
 
+/// See to the packages of the system that a cloud needs, before anything that
+/// takes long.
+///
+/// # Errors
+///
+/// Those that are missing, by name, for who may not install them.
+pub(crate) fn system_packages() -> Result<()> {
+    oslab("packages")?.run_as("lab")
+}
+
 /// Fill the shared venv, so that labs that start beside each other need not
 /// wait for each other.
 pub(crate) fn fill_venv(kind: Kind) -> Result<()> {

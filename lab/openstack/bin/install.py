@@ -104,6 +104,20 @@ def is_filled(venv, kind):
     return any(stamp.get(k) == fingerprint(k) for k in {kind, 'full'})
 
 
+def all_system_packages(venv):
+    """See to Debian's packages that a lab needs, before anything else.
+
+    Whoever may not install them hears of all of them at once, and before
+    minutes have gone into something that cannot end well.
+    """
+    log = venv.with_name(venv.name + '-install.log')
+    with locked(venv.with_name(venv.name + '.lock'),
+                f'another installation into {venv}'):
+        filled = any(is_filled(venv, kind) for kind in PACKAGES)
+        system_packages([*([] if filled else missing_for_venv()),
+                         *missing_for_database()], log)
+
+
 def fill_venv(venv, kind, also_missing=()):
     """Make sure that VENV holds the packages of KIND, exactly as pinned.
 

@@ -16,7 +16,9 @@ pause-service DIR NAME    let it hang: connections are taken, none is answered
 resume-service DIR NAME   let it go on
 kill DIR [NAME]           kill -9 one service, or all of them
 
-install-min, install-full   fill the shared venv, and nothing else
+packages                    see to the packages of the system, or name those
+                            that are missing, and nothing else
+install-min, install-full   the same, and fill the shared venv
 guard DIR...                wait for the end of stdin, then take DIR... down:
                             a caller holds the other end of that pipe, and
                             however it ends, its labs end too
@@ -49,7 +51,7 @@ WITHOUT_LAB = {'install-min': 'min', 'install-full': 'full'}
 ON_A_SERVICE = ('stop-service', 'start-service', 'pause-service',
                 'resume-service')
 VERBS = ('up-min', 'up-full', 'down', 'status', 'set', 'kill', 'guard',
-         *ON_A_SERVICE, *WITHOUT_LAB)
+         'packages', *ON_A_SERVICE, *WITHOUT_LAB)
 
 
 def arguments():
@@ -67,7 +69,8 @@ def arguments():
     args = parser.parse_args()
     least, most = {'guard': (1, 1000), 'kill': (1, 2)}.get(
         args.verb, (2, 2) if args.verb in ON_A_SERVICE
-        else (0, 0) if args.verb in WITHOUT_LAB else (1, 1))
+        else (0, 0) if args.verb in ('packages', *WITHOUT_LAB)
+        else (1, 1))
     if not least <= len(args.words) <= most:
         parser.error(f'{args.verb}: wrong number of arguments')
     return args
@@ -94,8 +97,12 @@ def guard(directories):
 def act(args):
     if args.verb == 'guard':
         guard(args.words)
+    if args.verb == 'packages':
+        install.all_system_packages(install.default_venv())
+        return
     if args.verb in WITHOUT_LAB:
-        install.fill_venv(install.default_venv(), WITHOUT_LAB[args.verb])
+        install.fill_venv(install.default_venv(), WITHOUT_LAB[args.verb],
+                          install.missing_for_database())
         return
     lab = Lab(args.words[0], port_base=args.port_base, db=args.db,
               token_seconds=args.token_seconds, max_stacks=args.max_stacks)

@@ -21,6 +21,7 @@ impl Clouds {
     pub(crate) fn start() -> Result<Self> {
         let min = Lab::new(Kind::Min, lab::folder("test-min"));
         let full = Lab::new(Kind::Full, lab::folder("test-full"));
+        lab::system_packages()?;
         min.clear()?;
         full.clear()?;
         let guard = Guard::over(&[&min, &full])?;
