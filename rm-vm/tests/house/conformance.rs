@@ -8,8 +8,8 @@ use rm_core::catalog::Catalog;
 use rm_core::model::Node;
 use rm_core::{Caller, Result};
 use rm_testkit::conformance::{Eyes, Ground, Outcome, Scorecard, Specs, Subject, Time};
-use rm_vm::Open;
 use rm_vm::backend::Nodes;
+use rm_vm::config::Config;
 use serde_json::json;
 
 use super::{Place, RealEnv};
@@ -21,7 +21,7 @@ const CALL_SECONDS: u64 = 40;
 pub(crate) struct Stand {
     pub(crate) name: &'static str,
     pub(crate) place: Place,
-    pub(crate) open: Open,
+    pub(crate) nodes: fn(Config) -> Nodes,
     pub(crate) eyes: Arc<dyn Eyes>,
 }
 
@@ -44,7 +44,7 @@ impl Subject for Stand {
         let mut section = self.place.section.clone();
         section["call_timeout_seconds"] = json!(CALL_SECONDS);
         let config = serde_json::from_value(section).unwrap();
-        let nodes = Nodes::new(config, self.open);
+        let nodes = (self.nodes)(config);
         let serves = Serves {
             kind: self.place.kind.clone(),
             api: self.place.api.to_owned(),

@@ -9,6 +9,7 @@ use rm_core::backend::Mark;
 use rm_core::env::Timestamp;
 use rm_core::{RemoteId, Result};
 use rm_testkit::conformance::{Eyes, Level, Real, suite};
+use rm_vm::backend::Nodes;
 use rm_vm::driver::Driver;
 use rm_vm::libvirt::Libvirt;
 
@@ -43,7 +44,7 @@ fn stand(name: &'static str, place: Place, storage: &Path) -> Stand {
     Stand {
         name,
         place,
-        open: rm_vm::libvirt::open,
+        nodes: |config| Nodes::new(config, rm_vm::libvirt::open),
         eyes: Arc::new(Beside(beside)),
     }
 }

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use rm_core::env::Timestamp;
 use rm_core::{RemoteId, Result};
 use rm_testkit::conformance::{Eyes, Level, Real, suite};
+use rm_vm::backend::Nodes;
 
 use crate::house::conformance::{Stand, passed};
 use crate::lab::Lab;
@@ -33,7 +34,7 @@ async fn native_lxc_is_exact() {
     let stand = Stand {
         name: "native LXC of the lab",
         place: lab.place(),
-        open: rm_vm::lxc::open,
+        nodes: |config| Nodes::new(config, rm_vm::lxc::open).changing_users(),
         eyes: Arc::new(lab),
     };
     let card = suite(stand).at_once(32).await;
