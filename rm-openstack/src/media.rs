@@ -57,16 +57,21 @@ impl Media for HeatTemplate {
 
     fn accepts(&self, body: &str, parameters: &BTreeMap<String, Value>) -> Result<()> {
         let info = TemplateInfo::read(body).map_err(|e| refused(&e))?;
+        size::not_among(parameters.keys())?;
         for name in parameters.keys() {
             let known =
                 info.parameters.contains_key(name) || ALIASES.iter().any(|names| names[0] == name);
             if !known {
-                let declared: Vec<&str> = info.parameters.keys().map(String::as_str).collect();
+                let declared = info.parameters.keys().map(String::as_str);
+                let offered: Vec<&str> = declared.filter(|name| !size::is_size(name)).collect();
                 return Err(Error::invalid(format!(
                     "the implementation has no parameter {name:?}"
                 ))
                 .code("unknown-parameter")
-                .advice(format!("it has: {}", declared.join(", "))));
+                .advice(match offered.is_empty() {
+                    true => "it has none".to_owned(),
+                    false => format!("it has: {}", offered.join(", ")),
+                }));
             }
         }
         Ok(())
@@ -289,11 +294,22 @@ outputs:
         let e = HeatTemplate
             .accepts(TEMPLATE, &map(r#"{"colour": "red"}"#))
             .unwrap_err();
-        assert!(e.to_string().contains("cluster_size, key_name"), "{e}");
+        assert_eq!(e.next(), Some("it has: key_name"));
         assert!(
             HeatTemplate
                 .accepts(TEMPLATE, &map(r#"{"flavor": "m1"}"#))
                 .is_ok()
         );
+    }
+
+    #[test]
+    fn the_size_is_no_parameter_of_a_request() {
+        for name in ["slaves", "cluster_size"] {
+            let asked = BTreeMap::from([(name.to_owned(), Value::from(5))]);
+            let e = HeatTemplate.accepts(TEMPLATE, &asked).unwrap_err();
+            assert_eq!(e.stable_code(), "size-is-no-parameter");
+            assert!(e.what().contains(name), "{e}");
+            assert!(e.next().unwrap().contains("say slaves"), "{e}");
+        }
     }
 }

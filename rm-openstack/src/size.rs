@@ -10,6 +10,29 @@ use crate::template::TemplateInfo;
 /// beside the slaves each of them counts.
 const SIZES: [(&str, u32); 2] = [("slaves", 0), ("cluster_size", 1)];
 
+/// Whether a parameter of this name is told the size of the cluster: nobody
+/// gives it a value beside that.
+pub(crate) fn is_size(name: &str) -> bool {
+    SIZES.iter().any(|(size, _)| *size == name)
+}
+
+/// Refuses a value for such a parameter: it would not count.
+pub(crate) fn not_among<'a>(mut names: impl Iterator<Item = &'a String>) -> Result<()> {
+    match names.find(|name| is_size(name)) {
+        Some(name) => Err(Error::invalid(format!(
+            "{name:?} is no parameter of a request: the template gets it from the number of slaves"
+        ))
+        .code("size-is-no-parameter")
+        .advice(match name.as_str() {
+            "cluster_size" => {
+                "say slaves in the request itself: one less, for it counts the master, too"
+            }
+            _ => "say slaves in the request itself",
+        })),
+        None => Ok(()),
+    }
+}
+
 /// Refuses slaves where the template has no parameter for them, and a number
 /// that is outside of its `range` or not among its `allowed_values`. What other
 /// constraints say only Heat tells.
