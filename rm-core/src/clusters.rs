@@ -26,11 +26,14 @@ use crate::visible::{missing, see, visible};
 
 mod choose;
 mod idempotency;
+mod plan;
 mod prepare;
+mod reuse;
 
 use choose::Candidate;
 use idempotency::Got;
 pub(crate) use idempotency::{IDEMPOTENCY, day};
+pub use plan::{Growth, Plan, QuotaLeft, Refused};
 pub use prepare::{ClusterTerms, MadeBy, Unprepared};
 
 /// The most slaves that anybody may ask for; quotas are usually smaller. Adapters
@@ -89,11 +92,13 @@ impl ClusterRequest {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Reuse {
-    /// The tenant's cluster of the same appliance, revision and site.
+    /// The tenant's cluster of the same appliance and revision: of those at all
+    /// sites that could be chosen, one that is what was asked for before one that
+    /// would have to grow.
     #[default]
     Match,
-    /// The one that the same user got this way; never one of the tenant's
-    /// other users.
+    /// The one that the same user got this way by the same credential; never one
+    /// of the tenant's other users.
     Own,
     /// Always make another.
     Never,
@@ -130,27 +135,6 @@ pub struct Considered {
     /// The stable code of the error for which it is refused, where there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
-}
-
-/// What a request would lead to.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Plan {
-    /// What was considered, the chosen one first.
-    pub considered: Vec<Considered>,
-    /// The cluster that would be reused.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reuses: Option<ResourceId>,
-    /// What the tenant may still have, before this request.
-    pub quota_left: QuotaLeft,
-}
-
-/// What a tenant may still have; unlimited where absent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct QuotaLeft {
-    /// Clusters.
-    pub clusters: Option<u64>,
-    /// Nodes.
-    pub nodes: Option<u64>,
 }
 
 /// Another size.
@@ -213,24 +197,17 @@ impl<'a> Clusters<'a> {
                 return Ok(before);
             }
             let (appliance, candidates, mut considered) = self.candidates(who, request).await?;
-            if let Some((cluster, stale)) = self.existing(who, &candidates).await?
-                && !stale
-            {
-                match self.join(who, request, cluster, until, &also).await {
+            let there = self.there(who, request, &candidates).await?;
+            let told = reuse::told(&there);
+            if let Some(first) = there.into_iter().next() {
+                match self.join(who, request, first, until, &also).await {
                     Ok((cluster, hold)) => {
-                        let considered = vec![Considered {
-                            site: cluster.record().place.site_name.clone(),
-                            revision: Some(cluster.spec()?.revision),
-                            verdict: "chosen".to_owned(),
-                            why: "a cluster of this tenant, appliance and site is there".to_owned(),
-                            code: None,
-                        }];
                         return Ok(Created {
                             generation: cluster.record().generation,
                             cluster,
                             hold,
                             reused: true,
-                            considered,
+                            considered: told,
                         });
                     }
                     // It went away or changed in the meantime: once more.
@@ -335,37 +312,6 @@ impl<'a> Clusters<'a> {
             }
             other => other.map(drop),
         }
-    }
-
-    /// What the request would lead to; changes nothing.
-    pub async fn plan(&self, who: &Caller, request: &ClusterRequest) -> Result<Plan> {
-        who.need(Role::User)?;
-        let (_, candidates, mut considered) = self.candidates(who, request).await?;
-        let reuses = match self.existing(who, &candidates).await? {
-            Some((cluster, false)) => Some(cluster.id()),
-            _ => None,
-        };
-        let refused = self
-            .offers(who, &candidates, &mut considered, true, &mut None)
-            .await
-            .err();
-        if let (Some(e), None) = (refused, reuses)
-            && e.kind() != ErrorKind::NoCapacity
-        {
-            return Err(e);
-        }
-        let quota = self.core.policy.quota(&who.tenant);
-        let used = |what: &str| format!("quota/{}/{what}", who.tenant);
-        let clusters = self.core.store.counter(&used("clusters")).await?;
-        let nodes = self.core.store.counter(&used("nodes")).await?;
-        Ok(Plan {
-            considered,
-            reuses,
-            quota_left: QuotaLeft {
-                clusters: quota.clusters.map(|q| q.saturating_sub(clusters)),
-                nodes: quota.nodes.map(|q| q.saturating_sub(nodes)),
-            },
-        })
     }
 
     /// One cluster that the caller may see.

@@ -254,3 +254,142 @@ fn a_request_repeated_at_the_same_moment_takes_one_hold_only() {
         });
     }
 }
+
+/// One at each of two sites: the first by name is the smaller one.
+async fn small_and_large(s: &Scene) -> (rm_core::ResourceId, rm_core::ResourceId) {
+    let mut made = Vec::new();
+    for (site, slaves) in [("east", 1), ("west", 5)] {
+        let request = ClusterRequest {
+            sites: vec![site.to_owned()],
+            ..s.request(slaves)
+        };
+        let created = s.clusters().create(&s.alice, &request).await.unwrap();
+        assert!(!created.reused, "one at each site");
+        s.ready(&s.alice, created.cluster.id()).await.unwrap();
+        made.push(created.cluster.id());
+    }
+    (made[0], made[1])
+}
+
+#[test]
+fn one_that_is_large_enough_is_found_at_whatever_site_it_is() {
+    let scene = Scene::builder(11).sites(&["east", "west"]).build().unwrap();
+    scene.start_engine();
+    scene.run(async |s| {
+        let (small, large) = small_and_large(s).await;
+        let got = s.clusters().create(&s.bob, &s.request(4)).await.unwrap();
+        assert_eq!((got.cluster.id(), got.reused), (large, true));
+        let told: Vec<_> = got
+            .considered
+            .iter()
+            .map(|c| (c.site.as_str(), c.verdict.as_str(), c.code.as_deref()))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("west", "chosen", None),
+                ("east", "refused", Some("cluster-too-small"))
+            ]
+        );
+        // Who would let one grow gets what is there, too, as long as that will do.
+        let grow = |slaves| ClusterRequest {
+            grow: true,
+            ..s.request(slaves)
+        };
+        let got = s.clusters().create(&s.bob, &grow(5)).await.unwrap();
+        assert_eq!(got.cluster.id(), large);
+        assert_eq!(got.generation, 1, "nothing was changed");
+        // Else the one grows that has to grow the least.
+        let got = s.clusters().create(&s.bob, &grow(7)).await.unwrap();
+        assert_eq!(got.cluster.id(), large);
+        let small = s.clusters().get(&s.alice, small).await.unwrap();
+        assert_eq!(small.spec().unwrap().slaves, 1);
+        // And the refusal is about the one that comes nearest.
+        let e = s.clusters().create(&s.bob, &s.request(9)).await;
+        assert_eq!(e.unwrap_err().about(), Some(large));
+        assert_eq!(s.cloud.count(Verb::Create), 2);
+    });
+}
+
+#[test]
+fn one_with_the_right_parameters_is_found_at_whatever_site_it_is() {
+    let body = json!({"parameters": ["flavor"]});
+    let scene = Scene::builder(12)
+        .sites(&["east", "west"])
+        .body(&body)
+        .build()
+        .unwrap();
+    scene.start_engine();
+    scene.run(async |s| {
+        let of = |flavor: &str, sites: &[&str]| ClusterRequest {
+            parameters: [("flavor".to_owned(), json!(flavor))].into(),
+            sites: sites.iter().map(|s| (*s).to_owned()).collect(),
+            ..s.request(1)
+        };
+        let small = of("small", &["east"]);
+        s.clusters().create(&s.alice, &small).await.unwrap();
+        let large = of("large", &["west"]);
+        let large = s.clusters().create(&s.alice, &large).await.unwrap();
+        let got = s
+            .clusters()
+            .create(&s.bob, &of("large", &[]))
+            .await
+            .unwrap();
+        assert_eq!(got.cluster.id(), large.cluster.id());
+    });
+}
+
+#[test]
+fn a_plan_says_what_the_request_would_get() {
+    let scene = Scene::builder(13)
+        .sites(&["east", "west"])
+        .policy(|p| p.quota.nodes = Some(12))
+        .build()
+        .unwrap();
+    scene.start_engine();
+    scene.run(async |s| {
+        let (_, large) = small_and_large(s).await;
+        let never = ClusterRequest {
+            reuse: rm_core::clusters::Reuse::Never,
+            ..s.request(9)
+        };
+        let grow = |slaves| ClusterRequest {
+            grow: true,
+            ..s.request(slaves)
+        };
+        for (request, reuses, grows, refused) in [
+            (s.request(4), Some(large), None, None),
+            (s.request(9), None, None, Some("cluster-too-small")),
+            (grow(7), Some(large), Some((5, 7)), None),
+            (grow(99), Some(large), Some((7, 99)), Some("quota-exceeded")),
+            (never, None, None, Some("quota-exceeded")),
+        ] {
+            let before = s.door.events().newest().await.unwrap();
+            let plan = s.clusters().plan(&s.bob, &request).await.unwrap();
+            assert_eq!(before, s.door.events().newest().await.unwrap());
+            assert_eq!(plan.reuses, reuses, "{request:?}");
+            assert_eq!(plan.grows.map(|g| (g.from, g.to)), grows, "{request:?}");
+            let told = plan.refused.as_ref().map(|r| r.code.as_str());
+            assert_eq!(told, refused, "{request:?}");
+            match s.clusters().create(&s.bob, &request).await {
+                Ok(created) => {
+                    assert_eq!(plan.refused, None);
+                    assert_eq!(created.reused, reuses.is_some());
+                    assert_eq!(Some(created.cluster.id()), reuses);
+                    let chosen = &created.considered[0];
+                    assert_eq!(plan.considered[0].site, chosen.site);
+                    assert_eq!(plan.considered[0].verdict, "chosen");
+                    s.ready(&s.alice, large).await.unwrap();
+                }
+                Err(e) => {
+                    let told = plan.refused.unwrap();
+                    assert_eq!(told.kind, e.kind());
+                    assert_eq!(told.code, e.stable_code());
+                    assert_eq!(told.detail, e.what());
+                    assert_eq!(told.advice.as_deref(), e.next());
+                    assert_eq!(told.resource, e.about());
+                }
+            }
+        }
+    });
+}

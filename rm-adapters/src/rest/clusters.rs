@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::quarantine::{Abandon, Adopt};
 use super::schemas::MOST_SLAVES;
 use super::{operations, page, view};
+use crate::door::problem::status_of;
 use crate::door::{Reply, Request};
 
 /// How long a request waits where it does not say.
@@ -318,7 +319,11 @@ pub(super) async fn plan(call: &Call<'_>, request: &Request) -> Result<Reply> {
         }
     };
     let plan = call.host.clusters().plan(call.who, &wanted).await?;
-    Ok(Reply::ok(json!(plan)))
+    let mut shown = json!(plan);
+    if let Some(refused) = &plan.refused {
+        shown["refused"]["status"] = json!(status_of(refused.kind).as_u16());
+    }
+    Ok(Reply::ok(shown))
 }
 
 // -- answers ---------------------------------------------------------------

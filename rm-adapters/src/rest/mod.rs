@@ -115,7 +115,7 @@
 //! | `POST /clusters/{id}/accounts` | | 201 account, or 200 the one the caller has |
 //! | `GET /clusters/{id}/accounts` | | 200 `{"items": [{username, password, created}]}`: the caller's own |
 //! | `GET /operations/{id}` | | 200 operation |
-//! | `POST /plan` | as `POST /clusters` | 200 `{"considered": [...], "reuses"?: UUID, "quota_left": {"clusters", "nodes"}}`; a limit that does not exist is null |
+//! | `POST /plan` | as `POST /clusters` | 200 `{"considered": [...], "reuses"?: UUID, "grows"?: {from, to}, "refused"?: {status, code, detail, advice?, resource?}, "quota_left": {"clusters", "nodes"}}`: `refused` is what `POST /clusters` would answer now; a limit that does not exist is null. What is wrong with the request itself is answered as there |
 //! | `GET /plan` | `?appliance=&slaves=&site=&reuse=` | the same |
 //!
 //! # Quarantine

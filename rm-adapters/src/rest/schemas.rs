@@ -225,6 +225,13 @@ pub(super) fn resources() -> Map<String, Value> {
         "Plan": open(&["considered", "quota_left"], &json!({
             "considered": {"type": "array", "items": reference("Considered")},
             "reuses": id(),
+            "grows": open(&["from", "to"], &json!({
+                "from": {"type": "integer"}, "to": {"type": "integer"},
+            })),
+            "refused": open(&["status", "code", "detail"], &json!({
+                "status": {"type": "integer"}, "code": text(), "detail": text(),
+                "advice": text(), "resource": id(),
+            })),
             "quota_left": open(&["clusters", "nodes"], &json!({
                 "clusters": {"type": ["integer", "null"]}, "nodes": {"type": ["integer", "null"]},
             })),

@@ -1,21 +1,19 @@
-//! Where a request could be served: which site, implementation, credential,
-//! cluster that is there already, and which images must be brought first.
+//! Where a request could be served: which site, implementation, credential, and
+//! which images must be brought first.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{ClusterRequest, Clusters, Considered, Got, Reuse};
+use super::{ClusterRequest, Clusters, Considered, Reuse};
 use crate::backend::Offer;
 use crate::caller::Caller;
 use crate::catalog::{Appliance, Image, Implementation, Site, Target};
 use crate::copies::{Needed, needed_at};
-use crate::env::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{HoldId, Kind, ResourceId};
+use crate::id::Kind;
 use crate::life::{State, Wanted};
 use crate::manager::{self, Answer, KEYS, Want};
 use crate::model::{Cluster, ClusterSpec, Model};
-use crate::resource::Resource;
 use crate::store::{Batch, Expect, Key, Version};
 
 /// One place where a request could be served.
@@ -173,7 +171,8 @@ impl Clusters<'_> {
         let key = match request.reuse {
             Reuse::Never => None,
             Reuse::Match => Some(key),
-            Reuse::Own => Some(format!("{key}/{}", who.user)),
+            // The credential says by whose means.
+            Reuse::Own => Some(format!("{key}/{}/{}", who.user, credential.id)),
         };
         Ok(Ok(Candidate {
             manager,
@@ -197,104 +196,6 @@ impl Clusters<'_> {
                 key,
             },
         }))
-    }
-
-    /// The cluster that an equal request has made, and whether it is of no
-    /// use any more.
-    pub(super) async fn existing(
-        &self,
-        who: &Caller,
-        candidates: &[Candidate],
-    ) -> Result<Option<(Resource<Cluster>, bool)>> {
-        let mut useless = None;
-        for key in candidates.iter().filter_map(|c| c.want.key.as_ref()) {
-            let Some(found) = self.core.store.document(KEYS, key).await? else {
-                continue;
-            };
-            let Some(row) = self.core.store.resource(found.record.body.read()?).await? else {
-                continue;
-            };
-            if row.record.tenant != who.tenant {
-                continue;
-            }
-            let stale = is_stale(row.record.wanted, row.record.seen);
-            let cluster = Resource::new(self.core, row);
-            if !stale {
-                return Ok(Some((cluster, false)));
-            }
-            useless = Some((cluster, true));
-        }
-        Ok(useless)
-    }
-
-    pub(super) async fn join(
-        &self,
-        who: &Caller,
-        request: &ClusterRequest,
-        cluster: Resource<Cluster>,
-        until: Option<Timestamp>,
-        also: &(impl Fn(ResourceId, HoldId, &mut Batch) -> Result<()> + Send + Sync),
-    ) -> Result<(Resource<Cluster>, HoldId)> {
-        let id = cluster.id();
-        // Reuse is exact: what was asked for beside the size must be what is
-        // there.
-        let has = cluster.spec()?.parameters;
-        let other = request
-            .parameters
-            .iter()
-            .find(|(name, value)| has.get(*name) != Some(*value))
-            .map(|(name, _)| format!("its parameter {name:?} is another"));
-        let other = match &request.credential {
-            Some(wanted) => {
-                let wanted = self.core.catalog.credential(who, wanted).await?;
-                (wanted.id != cluster.record().place.credential)
-                    .then(|| "it was made by another credential".to_owned())
-            }
-            None => None,
-        }
-        .or(other);
-        if let Some(why) = other {
-            return Err(Error::new(
-                ErrorKind::Conflict,
-                format!("the cluster to be reused is not what was asked for: {why}"),
-            )
-            .code("cluster-differs")
-            .advice("leave that out to use the one that is there, or ask with reuse never to get another")
-            .resource(id));
-        }
-        cluster
-            .join_and(
-                who,
-                until,
-                |spec| match request.slaves {
-                    Some(wanted) if wanted > spec.slaves && !request.grow => Err(Error::new(
-                        ErrorKind::Conflict,
-                        format!(
-                            "the cluster to be reused has {} slaves, and {wanted} were asked for",
-                            spec.slaves
-                        ),
-                    )
-                    .code("cluster-too-small")
-                    .advice("ask with grow to resize it, or with reuse never to get another")
-                    .resource(id)),
-                    Some(wanted) if wanted > spec.slaves => {
-                        spec.slaves = wanted;
-                        Ok(())
-                    }
-                    _ => Ok(()),
-                },
-                |r, hold, batch| {
-                    let got = Got {
-                        resource: id,
-                        hold,
-                        generation: r.generation,
-                        reused: true,
-                    };
-                    self.remember(who, request, got, batch)?;
-                    also(id, hold, batch)
-                },
-            )
-            .await
     }
 
     /// What the places offer, best first. With only one place nobody is asked:
@@ -447,7 +348,7 @@ fn at(site: &str, e: &Error) -> String {
 }
 
 /// Whether a cluster in this state must not be given to anybody else.
-fn is_stale(wanted: Wanted, seen: State) -> bool {
+pub(super) fn is_stale(wanted: Wanted, seen: State) -> bool {
     wanted != Wanted::Running || matches!(seen, State::Failed | State::Quarantined)
 }
 

@@ -48,9 +48,25 @@ pub(super) fn body(request: &Request) -> Value {
 pub(super) async fn plan(client: &Client, out: Output, request: &Request) -> Result<()> {
     let plan = client.post("/plan", &body(request)).await?;
     out.show(&plan, |plan| {
-        let mut text = String::new();
-        if let Some(id) = plan["reuses"].as_str() {
-            text.push_str(&format!("Cluster {id} is there and would be used.\n\n"));
+        let mut text = match (&plan["reuses"], &plan["grows"]) {
+            (Value::String(id), Value::Object(grows)) => format!(
+                "Cluster {id} is there, and would grow from {} to {} slaves.\n\n",
+                cell(&grows["from"]),
+                cell(&grows["to"])
+            ),
+            (Value::String(id), _) => format!("Cluster {id} is there and would be used.\n\n"),
+            _ => String::new(),
+        };
+        if let Some(refused) = plan["refused"].as_object() {
+            text.push_str(&format!(
+                "It would be refused ({}): {}\n",
+                cell(&refused["code"]),
+                cell(&refused["detail"])
+            ));
+            if let Some(advice) = refused.get("advice") {
+                text.push_str(&format!("{}\n", cell(advice)));
+            }
+            text.push('\n');
         }
         text.push_str(&considered(&plan["considered"]));
         let left = |what: &str| match &plan["quota_left"][what] {
