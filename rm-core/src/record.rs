@@ -84,6 +84,9 @@ pub struct ResourceRecord {
     pub made: Option<Timestamp>,
     /// How many real things were begun for it, one after the other.
     pub incarnation: u32,
+    /// The real thing has been given another spec since it was made.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub changed: bool,
     /// The effect that was begun and whose outcome is not written down yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<Attempt>,
@@ -255,6 +258,7 @@ impl ResourceRecord {
             remote: None,
             made: None,
             incarnation: 0,
+            changed: false,
             attempt: None,
             earlier: None,
             tries: 0,

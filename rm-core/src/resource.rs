@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::accounts;
 use crate::caller::{Caller, Role};
 use crate::copies;
 use crate::env::{Env, Timestamp};
@@ -311,6 +312,7 @@ fn let_go(core: &Core, r: &mut ResourceRecord, batch: &mut Batch, by: &str, at: 
         "released",
         serde_json::json!({"by": by, "hold": gone.id, "left": r.holds.len()}),
     ));
+    accounts::forget(r, &gone.user, batch);
     if r.holds.is_empty() {
         want_absent(&*core.env, r, batch, "its last holder gave it up");
     }

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use rm_core::catalog::{
-    Appliance, Catalog, Implementation, NewAppliance, NewImplementation, NewSite, Script, Site,
-    Target,
+    Appliance, Implementation, NewAppliance, NewImplementation, NewSite, Script, Site, Target,
 };
 use rm_core::id::Kind;
 use rm_core::model::Cluster;
@@ -15,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::wire::{blame, unchanged, wrong};
-use super::{LambdaLinkOptions, id_of, routes};
+use super::{LambdaLinkOptions, id_of, logos, routes};
 use crate::door::{Dialect, JsonContract, Reply, Request, Route, no_such_operation};
 
 /// The Appliance Registry.
@@ -131,7 +130,9 @@ impl JsonContract for LambdaLinkCatalog {
                 let mut after = None;
                 loop {
                     let page = catalog.implementations(after.as_ref(), 100).await?;
-                    all.extend(page.items.iter().map(|i| implementation(catalog, i)));
+                    for item in &page.items {
+                        all.push(implementation(call, item).await?);
+                    }
                     after = page.next;
                     if after.is_none() {
                         break Reply::ok(Value::Array(all));
@@ -139,16 +140,17 @@ impl JsonContract for LambdaLinkCatalog {
                 }
             }
             "lambdalinkAddImplementation" => add_implementation(call, &request).await?,
-            "lambdalinkGetImplementation" => Reply::ok(implementation(
-                catalog,
-                &catalog.implementation_now(id_of(id)?).await?,
-            )),
-            "lambdalinkPutImplementation" | "lambdalinkPatchImplementation" => unchanged(
-                implementation(catalog, &catalog.implementation_now(id_of(id)?).await?),
-                request.body(),
-            ),
+            "lambdalinkGetImplementation" => {
+                let found = catalog.implementation_now(id_of(id)?).await?;
+                Reply::ok(implementation(call, &found).await?)
+            }
+            "lambdalinkPutImplementation" | "lambdalinkPatchImplementation" => {
+                let found = catalog.implementation_now(id_of(id)?).await?;
+                unchanged(implementation(call, &found).await?, request.body())
+            }
             "lambdalinkRemoveImplementation" => {
                 catalog.remove_implementation(who, id_of(id)?).await?;
+                logos::forget(call.host, id_of(id)?).await?;
                 Reply::Empty
             }
             other => return Err(no_such_operation(other)),
@@ -204,6 +206,7 @@ async fn add_implementation(call: &Call<'_>, request: &Request) -> Result<Reply>
         image: Option<String>,
         /// What older registries called it.
         image_name: Option<String>,
+        logo_url: Option<String>,
         template: Option<String>,
         #[serde(default)]
         scripts: Vec<NewScript>,
@@ -272,7 +275,12 @@ async fn add_implementation(call: &Call<'_>, request: &Request) -> Result<Reply>
         )
         .await;
     match added {
-        Ok(added) => Ok(Reply::created(implementation(catalog, &added))),
+        Ok(added) => {
+            if let Some(url) = &new.logo_url {
+                logos::keep(call.host, added.id, url).await?;
+            }
+            Ok(Reply::created(implementation(call, &added).await?))
+        }
         Err(e) if e.kind() == ErrorKind::Invalid => blame("template", e),
         Err(e) => Err(e),
     }
@@ -300,8 +308,8 @@ fn appliance(a: &Appliance) -> Value {
     })
 }
 
-fn implementation(catalog: &Catalog, i: &Implementation) -> Value {
-    let media = catalog.media(&i.media_type);
+async fn implementation(call: &Call<'_>, i: &Implementation) -> Result<Value> {
+    let media = call.host.catalog().media(&i.media_type);
     let image = media.and_then(|media| media.image_of(&i.body));
     let parsed = media
         .and_then(|media| media.as_json(&i.body))
@@ -312,7 +320,7 @@ fn implementation(catalog: &Catalog, i: &Implementation) -> Value {
             "appliance": i.appliance, "action": s.action, "code": s.code,
         })
     };
-    json!({
+    Ok(json!({
         "id": i.id, "owner": i.owner, "appliance": i.appliance,
         "site": match &i.target {
             Target::Site(id) => json!(id),
@@ -321,10 +329,10 @@ fn implementation(catalog: &Catalog, i: &Implementation) -> Value {
         "created": i.created.to_string(),
         "image": image,
         "image_name": image,
-        "logo_url": null,
+        "logo_url": logos::find(call.host, i.id).await?,
         "scripts": i.scripts.iter().map(script).collect::<Vec<_>>(),
         "template": if image.is_some() { Value::Null } else { json!(i.body) },
         "template_parsed": parsed,
         "script_parsed": parsed,
-    })
+    }))
 }

@@ -15,7 +15,7 @@ use rm_core::{Call, CatalogId, HoldId, Result};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::wire::{blame, is_hidden, remote_status, status, unchanged, wrong};
+use super::wire::{blame, is_hidden, remote_id, remote_status, status, unchanged, wrong};
 use super::{LambdaLinkOptions, id_of, nothing, routes, uses};
 use crate::agent::Agent;
 use crate::door::{Dialect, JsonContract, Reply, Request, Route, no_such_operation};
@@ -132,7 +132,7 @@ impl JsonContract for LambdaLinkResources {
                 let shown = cluster(&find(call, id).await?)?;
                 Ok(Reply::ok(json!({"result": shown["status"]})))
             }
-            "lambdalinkListResources" => uses::list(call).await,
+            "lambdalinkListResources" => uses::list(call, self.agent.as_ref()).await,
             "lambdalinkAddResource" => uses::add(call, &request).await,
             "lambdalinkGetResource" => uses::get(call, self.agent.as_ref(), id).await,
             "lambdalinkPutResource" | "lambdalinkPatchResource" => uses::set(call, id).await,
@@ -210,8 +210,8 @@ fn cluster(cluster: &Resource<Cluster>) -> Result<Value> {
         "root_owner": r.holds.first().map_or(r.tenant.0.as_str(), |h| h.user.as_str()),
         "credential": r.place.credential,
         "implementation": spec.implementation,
-        "remote_id": r.remote,
-        "remote_status": remote_status(r.seen),
+        "remote_id": remote_id(r),
+        "remote_status": remote_status(r),
         "status": status(r.wanted, r.seen, cluster.is_ready()),
         "address": view.address,
     }))

@@ -343,7 +343,9 @@ pub(super) fn catalog_schemas() -> Map<String, Value> {
             object(
                 &["appliance", "site"],
                 &json!({"appliance": name(), "site": name(), "image": name(), "template": text(),
-                        "image_name": name(), "scripts": {"type": "array", "items": object(
+                        "image_name": name(),
+                        "logo_url": {"type": ["string", "null"], "maxLength": 2000},
+                        "scripts": {"type": "array", "items": object(
                             &["action", "code"], &json!({"action": name(), "code": text()}))}}),
             ),
         ),

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use axum::http::StatusCode;
+use futures_util::future::join_all;
 use rm_core::accounts::Account;
 use rm_core::clusters::Reuse;
 use rm_core::model::{Cluster, Json};
@@ -45,8 +46,12 @@ impl Use {
     }
 }
 
-/// All of the caller's.
-pub(super) async fn list(call: &Call<'_>) -> Result<Reply> {
+/// So many clusters are asked for an account at once.
+const ASKED_AT_ONCE: usize = 16;
+
+/// All of the caller's, with their accounts, which the clusters are asked for
+/// as soon as they can be.
+pub(super) async fn list(call: &Call<'_>, agent: Option<&Arc<dyn Agent>>) -> Result<Reply> {
     let mut all = Vec::new();
     let mut after = None;
     loop {
@@ -55,16 +60,41 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Reply> {
             .store()
             .documents(SPACE, Some(("user", &call.who.user)), after.as_ref(), 200)
             .await?;
+        let mut held = Vec::new();
         for found in &page.items {
             let used: Use = found.record.body.read()?;
-            if cluster(call, &used).await?.is_some() {
-                let account = call.host.accounts().find(call.who, used.cluster).await?;
-                all.push(show(&used, account.as_ref()));
+            if let Some(cluster) = cluster(call, &used).await? {
+                held.push((used, cluster));
             }
+        }
+        for some in held.chunks(ASKED_AT_ONCE) {
+            let shown = some.iter().map(|one| with_account(call, agent, one));
+            all.extend(join_all(shown).await);
         }
         after = page.next;
         if after.is_none() {
             return Ok(Reply::ok(Value::Array(all)));
+        }
+    }
+}
+
+/// With the account, where there is one or the cluster makes one now.
+async fn with_account(
+    call: &Call<'_>,
+    agent: Option<&Arc<dyn Agent>>,
+    (used, cluster): &(Use, Resource<Cluster>),
+) -> Value {
+    if !cluster.is_ready() {
+        return show(used, None);
+    }
+    let agent = agent.map(|agent| &**agent);
+    let accounts = call.host.accounts();
+    match accounts.find_or_make(call.who, agent, cluster).await {
+        Ok((account, _)) => show(used, Some(&account)),
+        Err(e) => {
+            // As in the original, it is filled in later.
+            tracing::info!(cluster = %used.cluster, error = %e, "no account yet");
+            show(used, None)
         }
     }
 }
@@ -117,7 +147,8 @@ pub(super) async fn add(call: &Call<'_>, request: &Request) -> Result<Reply> {
         .create_and(call.who, &wanted, keep)
         .await?;
     let used = used(created.cluster.id(), created.hold);
-    let account = call.host.accounts().find(call.who, used.cluster).await?;
+    let accounts = call.host.accounts();
+    let account = accounts.find(call.who, &created.cluster).await?;
     Ok(Reply::created(show(&used, account.as_ref())))
 }
 
@@ -129,26 +160,13 @@ pub(super) async fn get(
     id: &str,
 ) -> Result<Reply> {
     let (used, _, cluster) = own(call, id).await?;
-    if !cluster.is_ready() {
-        return Ok(Reply::ok(show(&used, None)));
-    }
-    let accounts = call.host.accounts();
-    let agent = agent.map(|agent| &**agent);
-    let shown = match accounts.find_or_make(call.who, agent, &cluster).await {
-        Ok((account, _)) => show(&used, Some(&account)),
-        Err(e) => {
-            // As in the original, it is filled in later.
-            tracing::info!(cluster = %used.cluster, error = %e, "no account yet");
-            show(&used, None)
-        }
-    };
-    Ok(Reply::ok(shown))
+    Ok(Reply::ok(with_account(call, agent, &(used, cluster)).await))
 }
 
 /// `PUT` and `PATCH`: every member of it is read-only.
 pub(super) async fn set(call: &Call<'_>, id: &str) -> Result<Reply> {
-    let (used, ..) = own(call, id).await?;
-    let account = call.host.accounts().find(call.who, used.cluster).await?;
+    let (used, _, cluster) = own(call, id).await?;
+    let account = call.host.accounts().find(call.who, &cluster).await?;
     Ok(Reply::ok(show(&used, account.as_ref())))
 }
 

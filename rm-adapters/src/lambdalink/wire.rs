@@ -2,6 +2,7 @@
 
 use axum::http::StatusCode;
 use rm_core::life::{State, Wanted};
+use rm_core::record::ResourceRecord;
 use rm_core::{Error, ErrorKind};
 use serde_json::{Map, Value, json};
 
@@ -108,19 +109,49 @@ pub(super) fn status(wanted: Wanted, seen: State, is_ready: bool) -> &'static st
     }
 }
 
-/// What Heat would call it.
-pub(super) fn remote_status(seen: State) -> &'static str {
-    match seen {
+/// Heat's own word for the stack, as far as it is known: where something is under
+/// way or has failed the reason tells it, else it follows from what we did last. Of
+/// what is in quarantine and was to be made nobody can tell whether it was.
+pub(super) fn remote_status(r: &ResourceRecord) -> &str {
+    let (in_progress, complete, failed) = match r.changed {
+        true => ("UPDATE_IN_PROGRESS", "UPDATE_COMPLETE", "UPDATE_FAILED"),
+        false => ("CREATE_IN_PROGRESS", "CREATE_COMPLETE", "CREATE_FAILED"),
+    };
+    let told = |otherwise| word(&r.reason).unwrap_or(otherwise);
+    match r.seen {
         State::Nothing => "NONE",
-        State::Building => "CREATE_IN_PROGRESS",
-        State::Ready => "CREATE_COMPLETE",
-        State::Changing => "UPDATE_IN_PROGRESS",
-        State::Stopping => "SUSPEND_IN_PROGRESS",
-        State::Failed => "CREATE_FAILED",
-        State::Releasing => "DELETE_IN_PROGRESS",
-        State::Quarantined => "DELETE_FAILED",
-        State::Unknown => "UNKNOWN",
+        State::Building => told(in_progress),
+        State::Ready => complete,
+        State::Changing => told("UPDATE_IN_PROGRESS"),
+        State::Stopping => told("SUSPEND_IN_PROGRESS"),
+        State::Failed => told(failed),
+        State::Releasing => told("DELETE_IN_PROGRESS"),
+        State::Quarantined if r.wanted == Wanted::Absent => told("DELETE_FAILED"),
+        State::Quarantined | State::Unknown => "UNKNOWN",
     }
+}
+
+/// The first word of Heat's in a reason: an action and what became of it.
+fn word(reason: &str) -> Option<&str> {
+    const ACTIONS: [&str; 11] = [
+        "INIT", "CREATE", "UPDATE", "DELETE", "ROLLBACK", "SUSPEND", "RESUME", "ADOPT", "SNAPSHOT",
+        "CHECK", "RESTORE",
+    ];
+    let is_one = |word: &&str| {
+        let parts = word.split_once('_');
+        parts.is_some_and(|(action, became)| {
+            ACTIONS.contains(&action) && ["IN_PROGRESS", "COMPLETE", "FAILED"].contains(&became)
+        })
+    };
+    let plain = |c: char| !c.is_ascii_uppercase() && c != '_';
+    reason.split(plain).find(is_one)
+}
+
+/// The id of Heat's stack. How the site names a cluster is the backend's; of
+/// several parts the last one is the id that it had from the site.
+pub(super) fn remote_id(r: &ResourceRecord) -> Option<&str> {
+    let remote = r.remote.as_ref()?.0.as_str();
+    Some(remote.rsplit_once('/').map_or(remote, |(_, id)| id))
 }
 
 /// Whether the original would have forgotten it already.
@@ -130,6 +161,10 @@ pub(super) fn is_hidden(wanted: Wanted, seen: State) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use rm_core::caller::Tenant;
+    use rm_core::env::Timestamp;
+    use rm_core::{Kind, RemoteId};
+
     use super::*;
 
     #[test]
@@ -142,8 +177,60 @@ mod tests {
                     let ready = is_ready && wanted == Wanted::Running && seen == State::Ready;
                     assert_eq!(word == "READY", ready, "{wanted:?} {seen}");
                 }
-                assert!(!remote_status(seen).is_empty());
             }
         }
+    }
+
+    #[test]
+    fn a_stack_is_told_in_the_words_of_heat() {
+        let mut r = record();
+        r.remote = Some(RemoteId("4d3c/rm-1/9f2a-77".to_owned()));
+        assert_eq!(remote_id(&r), Some("9f2a-77"));
+        r.remote = Some(RemoteId("sim-7".to_owned()));
+        assert_eq!(remote_id(&r), Some("sim-7"));
+        for (seen, changed, reason, told) in [
+            (State::Nothing, false, "", "NONE"),
+            (State::Building, false, "", "CREATE_IN_PROGRESS"),
+            (State::Ready, false, "", "CREATE_COMPLETE"),
+            (State::Ready, true, "", "UPDATE_COMPLETE"),
+            (State::Changing, false, "", "UPDATE_IN_PROGRESS"),
+            (State::Failed, true, "", "UPDATE_FAILED"),
+            (State::Failed, false, "nobody knows", "CREATE_FAILED"),
+            (
+                State::Failed,
+                false,
+                "UPDATE_FAILED: resources.master: BAD_REQUEST",
+                "UPDATE_FAILED",
+            ),
+            (
+                State::Failed,
+                false,
+                "not ready in time: RESUME_IN_PROGRESS: later",
+                "RESUME_IN_PROGRESS",
+            ),
+            (State::Unknown, false, "", "UNKNOWN"),
+        ] {
+            (r.seen, r.changed, r.reason) = (seen, changed, reason.to_owned());
+            assert_eq!(remote_status(&r), told, "{seen} {reason}");
+        }
+        (r.seen, r.reason) = (State::Quarantined, String::new());
+        assert_eq!(remote_status(&r), "UNKNOWN");
+        r.wanted = Wanted::Absent;
+        assert_eq!(remote_status(&r), "DELETE_FAILED");
+    }
+
+    fn record() -> ResourceRecord {
+        let id = "01a20038-ceab-70d3-b0fe-5770a8ee0735";
+        let place = serde_json::from_value(json!({
+            "manager": "m", "site": id, "site_name": "s", "credential": id, "spec": {},
+        }));
+        ResourceRecord::new(
+            id.parse().unwrap(),
+            Kind::CLUSTER,
+            Tenant("t".to_owned()),
+            "c".to_owned(),
+            place.unwrap(),
+            Timestamp::from_millis(0),
+        )
     }
 }

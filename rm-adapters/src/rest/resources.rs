@@ -460,7 +460,7 @@ impl JsonContract for RestResources {
             "reclaimOrphan" => orphans::reclaim(call, &request).await,
             "listAccounts" => {
                 let cluster = clusters::find(call, &request).await?;
-                let account = call.host.accounts().find(call.who, cluster.id()).await?;
+                let account = call.host.accounts().find(call.who, &cluster).await?;
                 let items: Vec<Value> = account.iter().map(show).collect();
                 Ok(Reply::ok(json!({"items": items})))
             }

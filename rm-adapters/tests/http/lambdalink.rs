@@ -122,6 +122,12 @@ async fn the_original_workflow_works() {
     let ready = until(&s, &path, |c| c["status"] == "READY").await;
     assert_eq!(ready["remote_status"], "CREATE_COMPLETE");
     assert!(ready["address"].is_string() && ready["remote_id"].is_string());
+    let resized = format!("/clusters/{}", cluster["id"].as_str().unwrap());
+    s.call(Who::Ann, "PATCH", &resized, Some(json!({"slaves": 1})))
+        .await
+        .expect(200);
+    let ready = s.get(Who::Ann, &path).await.expect(200);
+    assert_eq!(ready["remote_status"], "UPDATE_COMPLETE");
     let monitor = s
         .get(Who::Ann, &format!("{path}monitor/"))
         .await
@@ -153,7 +159,17 @@ async fn the_original_workflow_works() {
         .expect(201);
     assert_eq!(second["cluster"], resource["cluster"]);
     let resource_path = at(&format!("/resources/{}/", resource["id"].as_str().unwrap()));
-    let filled = until(&s, &resource_path, |r| r["username"].is_string()).await;
+    // A client that reads nothing but the list is given it, too.
+    let all = at("/resources/");
+    let listed = until(&s, &all, |all| {
+        all.as_array()
+            .unwrap()
+            .iter()
+            .all(|r| r["username"].is_string())
+    })
+    .await;
+    let filled = s.get(Who::Ann, &resource_path).await.expect(200);
+    assert!(listed.as_array().unwrap().contains(&filled));
     assert!(filled["password"].as_str().unwrap().starts_with("password"));
     let list = s.get(Who::Ann, &at("/resources/")).await.expect(200);
     assert_eq!(list.as_array().unwrap().len(), 2);
@@ -431,13 +447,23 @@ async fn implementations_of_older_registries_are_taken_and_shown_as_they_were() 
     let s = Service::start().await;
     s.load().await;
     let path = "/lambdalink/implementations/";
-    let wanted = json!({"appliance": "hadoop", "site": "here", "image_name": "CC-CentOS7"});
+    let logo = "https://example.org/hadoop.png";
+    let wanted = json!({"appliance": "hadoop", "site": "here", "image_name": "CC-CentOS7",
+                        "logo_url": logo});
     let made = s.post(Who::Operator, path, wanted).await.expect(201);
     assert_eq!(made["image_name"], "CC-CentOS7");
     assert_eq!(
         (&made["scripts"], &made["logo_url"]),
-        (&json!([]), &json!(null))
+        (&json!([]), &json!(logo))
     );
+    let list = s.get(Who::Ann, path).await.expect(200);
+    let shown = |id: &Value| {
+        let mut all = list.as_array().unwrap().iter();
+        all.find(|i| &i["id"] == id).unwrap()["logo_url"].clone()
+    };
+    assert_eq!(shown(&made["id"]), logo);
+    let others = list.as_array().unwrap().iter();
+    assert_eq!(others.filter(|i| i["logo_url"].is_null()).count(), 1);
 
     let scripts = json!([
         {"action": "prepare_node", "code": "echo 1"},

@@ -184,6 +184,17 @@ async fn a_cluster_lives() {
         )
         .await;
     assert_eq!((small.status, small.code()), (409, "cluster-too-small"));
+    let planned = s
+        .post(ann, "/plan", json!({"appliance": "hadoop", "slaves": 9}))
+        .await
+        .expect(200);
+    for member in ["status", "code", "detail", "advice", "resource"] {
+        assert_eq!(planned["refused"][member], small.body[member], "{member}");
+    }
+    assert_eq!(planned["reuses"], Value::Null);
+    let grows = json!({"appliance": "hadoop", "slaves": 9, "grow": true});
+    let planned = s.post(ann, "/plan", grows).await.expect(200);
+    assert_eq!(planned["grows"], json!({"from": 3, "to": 9}));
     let grown = s
         .post(
             Who::Amy,
@@ -310,12 +321,10 @@ async fn a_cluster_lives() {
             .iter()
             .all(|(_, t)| !t.exists())
     );
-    s.host
-        .accounts()
-        .reseal(&Who::Operator.caller())
-        .await
-        .unwrap();
-    assert_eq!(s.host.accounts().tidy().await.unwrap(), 1);
+    // What was kept for who held it went with the hold.
+    let accounts = s.host.accounts();
+    assert_eq!(accounts.reseal(&Who::Operator.caller()).await.unwrap(), 0);
+    assert_eq!(accounts.tidy().await.unwrap(), 0);
 }
 
 #[tokio::test]

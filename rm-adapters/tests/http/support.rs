@@ -399,6 +399,7 @@ impl Service {
     }
 }
 
+#[derive(Clone)]
 pub(crate) struct Loaded {
     pub(crate) site: String,
     pub(crate) implementation: String,

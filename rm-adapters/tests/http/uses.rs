@@ -104,3 +104,32 @@ async fn a_use_ends_with_its_hold_and_is_forgotten() {
     assert_eq!(rm_adapters::lambdalink::tidy(&s.host).await.unwrap(), 0);
     s.get(Who::Amy, &one(&kept)).await.expect(200);
 }
+
+#[tokio::test]
+async fn another_credential_of_the_same_user_gets_a_cluster_of_its_own() {
+    let s = Service::start().await;
+    let loaded = s.load().await;
+    let first = ask(&s, Who::Ann, &loaded).await;
+    let secret = json!({"username": "u", "password": "p", "project_name": "another"});
+    let second = json!({"name": "another", "site": "here", "secret": secret});
+    let second = s.post(Who::Ann, "/credentials", second).await.expect(201);
+    let with = Loaded {
+        credential: second["id"].as_str().unwrap().to_owned(),
+        ..loaded.clone()
+    };
+    let other = ask(&s, Who::Ann, &with).await;
+    assert_ne!(other["cluster"], first["cluster"]);
+    let cluster = format!(
+        "/lambdalink/clusters/{}/",
+        other["cluster"].as_str().unwrap()
+    );
+    let made = s.get(Who::Ann, &cluster).await.expect(200);
+    assert_eq!(made["credential"], second["id"]);
+    // Each of them is found again by its own.
+    for (loaded, before) in [(&loaded, &first), (&with, &other)] {
+        assert_eq!(
+            ask(&s, Who::Ann, loaded).await["cluster"],
+            before["cluster"]
+        );
+    }
+}

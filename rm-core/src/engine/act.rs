@@ -144,6 +144,7 @@ impl Engine {
                         r.incarnation += 1;
                     }
                     r.remote = None;
+                    r.changed = false;
                     r.made = None;
                     r.stamp = None;
                     r.view = None;
@@ -406,6 +407,7 @@ impl Engine {
             if let Some(attempt) = &mut r.attempt {
                 attempt.accepted = true;
                 attempt.at = now;
+                r.changed |= attempt.effect == Effect::Change;
             }
             r.looks = 1;
             // What was told while the call was under way was left for now.

@@ -8,6 +8,7 @@ use futures_util::{StreamExt, stream};
 use serde_json::json;
 
 use super::Engine;
+use crate::accounts;
 use crate::env::Timestamp;
 use crate::error::Result;
 use crate::record::ResourceRecord;
@@ -75,6 +76,7 @@ impl Engine {
                     "expired",
                     json!({"hold": hold.id, "of": hold.user, "left": r.holds.len()}),
                 ));
+                accounts::forget(&r, &hold.user, &mut batch);
             }
             if r.holds.is_empty() {
                 resource::want_absent(&*core.env, &mut r, &mut batch, "its last lease is over");

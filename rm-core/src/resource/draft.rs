@@ -174,6 +174,7 @@ impl<M: Model> Draft<'_, M> {
         into.expect.push(Expect::Version(key, self.version));
         into.counts.append(&mut self.written.counts);
         into.events.append(&mut self.written.events);
+        into.delete.append(&mut self.written.delete);
         into.resources.push((Arc::clone(&record), Due::At(now)));
         record
     }
@@ -196,6 +197,7 @@ impl<M: Model> Draft<'_, M> {
         self.record = record;
         self.written.counts.append(&mut written.counts);
         self.written.events.append(&mut written.events);
+        self.written.delete.append(&mut written.delete);
         Ok(())
     }
 }

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::Resource;
 use super::holder::holder;
+use crate::accounts;
 use crate::caller::{Caller, known_user};
 use crate::error::{Error, Result};
 use crate::life::Verb;
@@ -42,6 +43,7 @@ impl<M: Model> Resource<M> {
             if r.grants.len() == before {
                 return Err(Error::not_found(format!("nothing was granted to {from:?}")));
             }
+            accounts::forget(r, from, batch);
             batch
                 .events
                 .push(core.event(r, "revoked", json!({"by": who.user, "from": from})));
