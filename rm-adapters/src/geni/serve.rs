@@ -21,6 +21,7 @@ use rm_core::{Host, Result};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_rustls::TlsAcceptor;
 
+use super::Urn;
 use super::aggregate::Aggregate;
 use super::bench::Bench;
 use super::credentials::{CredentialVerifier, Remembering, Roots, XmlVerifier};
@@ -165,11 +166,12 @@ async fn respond(
     large: &Semaphore,
     request: Request<Incoming>,
 ) -> Response<Body> {
+    let refuse = |status, text| refused(rpc, client, status, text);
     if let Err(e) = client.trusted(&rpc.roots, rpc.host.env().now()) {
         tracing::info!(error = %e, "a client is not let in any more");
-        let mut refusal = plain(
+        let mut refusal = refuse(
             StatusCode::FORBIDDEN,
-            "your certificate is not trusted any more; connect with another\n",
+            "your certificate is not trusted any more; connect with another",
         );
         refusal
             .headers_mut()
@@ -177,22 +179,22 @@ async fn respond(
         return refusal;
     }
     if request.method() != Method::POST {
-        let mut refusal = plain(StatusCode::METHOD_NOT_ALLOWED, "send a POST with XML-RPC\n");
+        let mut refusal = refuse(StatusCode::METHOD_NOT_ALLOWED, "send a POST with XML-RPC");
         refusal
             .headers_mut()
             .insert(header::ALLOW, HeaderValue::from_static("POST"));
         return refusal;
     }
     let Some(version) = Version::of_path(request.uri().path()) else {
-        return plain(
+        return refuse(
             StatusCode::NOT_FOUND,
-            "nothing is at this path; there are /xmlrpc/am/2.0 and /xmlrpc/am/3.0\n",
+            "nothing is at this path; there are /xmlrpc/am/2.0 and /xmlrpc/am/3.0",
         );
     };
     let (_place, body) = match tokio::time::timeout(BODY, read(request.into_body(), large)).await {
         Ok(Ok(read)) => read,
-        Ok(Err(_)) => return plain(StatusCode::PAYLOAD_TOO_LARGE, "the call is too large\n"),
-        Err(_) => return plain(StatusCode::REQUEST_TIMEOUT, "the call took too long\n"),
+        Ok(Err(_)) => return refuse(StatusCode::PAYLOAD_TOO_LARGE, "the call is too large"),
+        Err(_) => return refuse(StatusCode::REQUEST_TIMEOUT, "the call took too long"),
     };
     let text = match rpc.bench.take(move || Call::parse(&body)).await {
         Ok(Ok(call)) => rpc.answer(version, &client.certificate, &call).await,
@@ -222,8 +224,14 @@ async fn read(
     Ok((place, body.to_bytes()))
 }
 
-fn plain(status: StatusCode, text: &'static str) -> Response<Body> {
-    let mut response = Response::new(Body::from(text));
+/// A refusal that is no XML-RPC, with a number by which an operator finds it in the
+/// log.
+fn refused(rpc: &Rpc, client: &Client, status: StatusCode, text: &str) -> Response<Body> {
+    let request = rpc.number();
+    let user = client.certificate.urn().map(Urn::as_str);
+    let user = user.unwrap_or_default();
+    tracing::info!(request, user, status = status.as_u16(), text, "refused");
+    let mut response = Response::new(Body::from(format!("{text} (request {request})\n")));
     *response.status_mut() = status;
     response.headers_mut().insert(
         header::CONTENT_TYPE,

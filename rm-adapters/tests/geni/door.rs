@@ -182,7 +182,7 @@ async fn row_whatever_is_wrong_with_list_resources_is_told_by_the_struct_and_its
     let slice = |urn: &str| options(vec![("geni_slice_urn", Value::text(urn))]);
     for (row, credentials, options, v2, v3) in [
         ("no credential", list(&[]), fine(), 0, 3),
-        ("unreadable credential", list(&["not XML"]), fine(), 0, 20),
+        ("unreadable credential", list(&["not XML"]), fine(), 0, 3),
         (
             "credential of an unknown type only",
             Value::Array(vec![Value::of([
@@ -407,4 +407,43 @@ async fn pythons_own_client_understands_us() {
         String::from_utf8_lossy(&ran.stderr),
     );
     assert_eq!(out.trim(), "fine", "{err}");
+}
+
+/// geni-lib's type `pg` reads where ProtoGENI's log is of what went well, too, and
+/// others count what is in the code.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_answer_has_the_same_code_for_clients_of_protogeni() {
+    let lab = lab("pg").await;
+    let slice = super::slice::Slice::of(&lab, "s");
+    let nodes = super::slice::nodes(&["a"]);
+    let mine = Value::Array(vec![sfa(&lab.user_credential(&lab.alice))]);
+    let mut answers = vec![
+        slice.create(&nodes).await,
+        slice.create(&nodes).await,
+        slice.all("Status").await,
+        slice.act("geni_bogus").await,
+    ];
+    for version in [2, 3] {
+        answers.push(lab.call(&lab.alice, version, "GetVersion", vec![]).await);
+        let arguments = vec![mine.clone(), options(vec![])];
+        answers.push(
+            lab.call(&lab.alice, version, "ListResources", arguments)
+                .await,
+        );
+    }
+    let mut codes = Vec::new();
+    for answer in answers {
+        codes.push(code(&answer));
+        let told = answer.get("code").unwrap();
+        let text = |name: &str| told.get(name).and_then(Value::as_text);
+        assert_eq!(text("protogeni_error_url"), Some(""), "{answer:?}");
+        assert_eq!(text("am_type"), Some("resource-manager"));
+        assert_eq!(told.get("am_code"), told.get("geni_code"));
+        let log = text("protogeni_error_log").unwrap();
+        // There is something to look for where something was refused.
+        assert_eq!(log.is_empty(), code(&answer) == 0, "{answer:?}");
+        assert_eq!(text("reason").is_none(), code(&answer) == 0, "{answer:?}");
+        assert!(answer.get("output").unwrap().as_text().is_some());
+    }
+    assert_eq!(codes, [0, 17, 0, 13, 0, 0, 0, 0]);
 }

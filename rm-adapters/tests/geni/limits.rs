@@ -105,8 +105,12 @@ async fn the_door_has_limits_of_its_own() {
     let got = client.get(at("/xmlrpc/am/3.0")).send().await.unwrap();
     assert_eq!(got.status().as_u16(), 405);
     assert_eq!(got.headers()["allow"], "POST");
+    let told = got.text().await.unwrap();
+    assert!(told.contains("(request "), "{told}");
     let nowhere = client.post(at("/xmlrpc/am/4.0")).send().await.unwrap();
     assert_eq!(nowhere.status().as_u16(), 404);
+    let told = nowhere.text().await.unwrap();
+    assert!(told.contains("(request "), "{told}");
     // As large as a call may be, and a little more.
     let call = request("GetVersion", vec![]);
     let fill = 32 * 1024 * 1024 - call.len();
@@ -115,7 +119,11 @@ async fn the_door_has_limits_of_its_own() {
         let asked = client.post(at("/xmlrpc/am/3.0")).body(body).send().await;
         // Who is still sending may see a broken line instead.
         match asked {
-            Ok(answer) => assert_eq!(answer.status().as_u16(), status),
+            Ok(answer) => {
+                assert_eq!(answer.status().as_u16(), status);
+                let told = answer.text().await.unwrap();
+                assert_eq!(told.contains("(request "), status == 413, "{told}");
+            }
             Err(e) => assert!(status == 413, "{e}"),
         }
     }

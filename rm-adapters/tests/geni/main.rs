@@ -22,6 +22,7 @@ mod corpus;
 mod credentials;
 mod defects;
 mod door;
+mod grants;
 mod held;
 mod issue;
 mod kept;

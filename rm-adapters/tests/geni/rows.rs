@@ -229,7 +229,7 @@ const ACCEPTANCE: [(&str, &str); 13] = [
     ),
     (
         "a signer who is not trusted",
-        "row_create_or_allocate_with_wrong_credentials",
+        "no_call_on_a_slice_is_granted_by_what_does_not_grant_it",
     ),
     (
         "a certificate that is not trusted",

@@ -23,6 +23,7 @@ async fn the_log_of_a_usual_daemon_tells_which_member_changed_what() {
     let output = answer.get("output").unwrap().as_text().unwrap();
     let path = "/xmlrpc/am/3.0";
     let fault = lab.post(&lab.alice, path, "no call".to_owned()).await;
+    let nowhere = lab.post(&lab.alice, "/nowhere", String::new()).await;
 
     let said = log.said();
     let told: Vec<&str> = said.lines().filter(|l| l.contains(": changed ")).collect();
@@ -46,7 +47,7 @@ async fn the_log_of_a_usual_daemon_tells_which_member_changed_what() {
         }
     }
     assert!(said.contains("a slice was shut down"), "{said}");
-    for told in [output, &fault] {
+    for told in [output, &fault, &nowhere] {
         let (_, rest) = told.rsplit_once("(request ").unwrap();
         let (number, _) = rest.split_once(')').unwrap();
         let mut lines = said.lines().filter(|l| l.contains(": refused "));

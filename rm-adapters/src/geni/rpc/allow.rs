@@ -5,7 +5,9 @@ use rm_core::{Error, ErrorKind, Result};
 
 use super::arguments::{Brought, Options};
 use super::{Rpc, Urn};
-use crate::geni::credentials::{Certificate, FORBIDDEN, Operation, UNREADABLE, permit};
+use crate::geni::credentials::{
+    Certificate, EXPIRED, FORBIDDEN, MISMATCH, Operation, UNREADABLE, permit,
+};
 
 /// By what a call may do something with a slice.
 #[derive(Debug, Clone)]
@@ -55,7 +57,7 @@ impl Rpc {
     ) -> Result<Timestamp> {
         let now = self.host.env().now();
         let anchors = self.roots.now(now)?;
-        let mut refused: Option<Error> = None;
+        let mut refused = Refused::default();
         let mut longest: Option<Timestamp> = None;
         for one in brought {
             let Brought::Sfa(xml) = one else { continue };
@@ -65,12 +67,11 @@ impl Rpc {
                 .and_then(|said| permit(&said, user, slice, operation).map(|()| said.expires));
             match verified {
                 Ok(until) => longest = longest.max(Some(until)),
-                Err(e) if e.stable_code() == UNREADABLE && refused.is_some() => {}
-                Err(e) => refused = Some(e),
+                Err(e) => refused.add(is_said_of(xml, slice), e),
             }
         }
         longest.ok_or_else(|| {
-            refused.unwrap_or_else(|| {
+            refused.told().unwrap_or_else(|| {
                 Error::new(ErrorKind::Forbidden, "this call brings no credential")
                     .code(FORBIDDEN)
                     .advice("bring your credential for the slice, of the type geni_sfa")
@@ -112,16 +113,16 @@ impl Rpc {
         };
         let now = self.host.env().now();
         let anchors = self.roots.now(now)?;
-        let mut refused = None;
+        let mut refused = Refused::default();
         for one in brought {
             if let Brought::Abac(xml) = one {
                 match self.verifier.speaks_for(xml, user, peer, &anchors, now) {
                     Ok(said) => return Ok((said.user, Some(said.expires))),
-                    Err(e) => refused = Some(e),
+                    Err(e) => refused.add(false, e),
                 }
             }
         }
-        Err(refused.unwrap_or_else(|| {
+        Err(refused.told().unwrap_or_else(|| {
             Error::new(
                 ErrorKind::Forbidden,
                 format!("nothing says that you speak for {user}"),
@@ -132,11 +133,12 @@ impl Rpc {
     }
 
     /// Whether somebody brings any credential of their own; `open` lets in who
-    /// brings none that can be read.
+    /// brings none that can be read. Who brings none that can be read to a door
+    /// that is not open has brought none.
     fn known(&self, user: &Certificate, brought: &[Brought], open: bool) -> Result<()> {
         let now = self.host.env().now();
         let anchors = self.roots.now(now)?;
-        let mut refused: Option<Error> = None;
+        let mut refused = Refused::default();
         for one in brought {
             let Brought::Sfa(xml) = one else { continue };
             let verified = self
@@ -145,19 +147,56 @@ impl Rpc {
                 .and_then(|credential| credential.belongs_to(user));
             match verified {
                 Ok(()) => return Ok(()),
-                Err(e) if e.stable_code() == UNREADABLE && refused.is_some() => {}
-                Err(e) => refused = Some(e),
+                Err(e) => refused.add(user.urn().is_some_and(|urn| is_said_of(xml, urn)), e),
             }
         }
-        match refused {
-            Some(e) if e.stable_code() != UNREADABLE => Err(e),
-            _ if open => Ok(()),
-            Some(e) => Err(e),
-            None => Err(
-                Error::new(ErrorKind::Forbidden, "this call brings no credential")
-                    .code(FORBIDDEN)
-                    .advice("bring your user credential, of the type geni_sfa"),
+        let what = match refused.told() {
+            Some(e) if e.stable_code() != UNREADABLE => return Err(e),
+            _ if open => return Ok(()),
+            Some(e) => format!(
+                "this call brings no credential that can be read: {}",
+                e.what()
             ),
+            None => "this call brings no credential".to_owned(),
+        };
+        Err(Error::new(ErrorKind::Forbidden, what)
+            .code(FORBIDDEN)
+            .advice("bring your user credential, of the type geni_sfa"))
+    }
+}
+
+/// Why credentials were refused: what is told is of the one that comes nearest to
+/// what is wanted, for of the others nobody expects that they grant it.
+#[derive(Debug, Default)]
+struct Refused(Option<((bool, u8), Error)>);
+
+impl Refused {
+    /// One more; `meant` tells whether it says that it is for what is wanted.
+    fn add(&mut self, meant: bool, e: Error) {
+        let near = match e.stable_code() {
+            FORBIDDEN => 4,
+            EXPIRED => 3,
+            MISMATCH => 1,
+            UNREADABLE => 0,
+            _ => 2,
+        };
+        let rank = (meant, near);
+        if self.0.as_ref().is_none_or(|(before, _)| *before < rank) {
+            self.0 = Some((rank, e));
         }
     }
+
+    fn told(self) -> Option<Error> {
+        self.0.map(|(_, e)| e)
+    }
+}
+
+/// Whether a credential says that it is for this target. Nothing of it is
+/// verified: it matters for what is told to who brings it, and for nothing else.
+fn is_said_of(xml: &str, target: &Urn) -> bool {
+    let mut targets = xml.split("<target_urn>").skip(1);
+    targets.any(|rest| {
+        let said = rest.split_once('<').map(|(said, _)| said.trim());
+        said.and_then(|said| said.parse::<Urn>().ok()).as_ref() == Some(target)
+    })
 }

@@ -60,7 +60,7 @@ impl From<Value> for Answer {
 /// clients look for it there.
 pub(super) fn succeeded(answer: Answer, api: Option<i64>) -> Value {
     let mut members = vec![
-        ("code", code(Code::Success, [])),
+        ("code", code(Code::Success, "", [])),
         ("value", answer.value),
         ("output", Value::Text(answer.output)),
     ];
@@ -73,23 +73,23 @@ pub(super) fn succeeded(answer: Answer, api: Option<i64>) -> Value {
 pub(super) fn failed(aggregate: &Aggregate, refusal: &Refusal, id: &str) -> Value {
     let error = &refusal.error;
     let log = Urn::new(aggregate.urn.authority(), "log", id);
-    let more = [
-        ("protogeni_error_log", Value::text(log.as_str())),
-        ("protogeni_error_url", Value::text("")),
-        ("reason", Value::text(error.stable_code())),
-    ];
+    let reason = ("reason", Value::text(error.stable_code()));
     Value::of([
-        ("code", code(Code::of(error), more)),
+        ("code", code(Code::of(error), log.as_str(), [reason])),
         ("value", refusal.hint.clone()),
         ("output", Value::text(format!("{error} (request {id})"))),
     ])
 }
 
-fn code(code: Code, more: impl IntoIterator<Item = (&'static str, Value)>) -> Value {
+/// The code of an answer. Clients made for ProtoGENI read where its log is in
+/// every answer, also in one that went well.
+fn code(code: Code, log: &str, more: impl IntoIterator<Item = (&'static str, Value)>) -> Value {
     let own = [
         ("geni_code", Value::Int(code.number())),
         ("am_type", Value::text("resource-manager")),
         ("am_code", Value::Int(code.number())),
+        ("protogeni_error_log", Value::text(log)),
+        ("protogeni_error_url", Value::text("")),
     ];
     Value::of(own.into_iter().chain(more))
 }

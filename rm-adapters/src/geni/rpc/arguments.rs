@@ -16,6 +16,19 @@ pub(super) enum Brought {
     Abac(String),
 }
 
+impl Brought {
+    /// One of which nobody says what it is, as in version 2: it says so itself.
+    /// What is wrong about it is found when it is verified as that.
+    fn unsaid(text: &str) -> Self {
+        let first = text.split_once("<type>");
+        let said = first.and_then(|(_, rest)| rest.split_once("</type>"));
+        match said.map(|(kind, _)| kind.trim()) {
+            Some("abac") => Self::Abac(text.to_owned()),
+            _ => Self::Sfa(text.to_owned()),
+        }
+    }
+}
+
 /// How many credentials a call may bring; each is checked until one fits.
 const MOST: usize = 16;
 
@@ -33,7 +46,7 @@ pub(super) fn credentials(value: Option<&Value>) -> Result<Vec<Brought>> {
     let mut brought = Vec::new();
     for one in list {
         match one {
-            Value::Text(text) => brought.push(Brought::Sfa(text.clone())),
+            Value::Text(text) => brought.push(Brought::unsaid(text)),
             Value::Struct(_) => {
                 let kind = one.get("geni_type").and_then(Value::as_text);
                 // Of a type that nobody here knows, nothing else is looked at.

@@ -180,7 +180,7 @@ impl Rpc {
     }
 
     /// What no other call is known by.
-    fn number(&self) -> String {
+    pub(super) fn number(&self) -> String {
         format!("{:016x}", self.host.env().random())
     }
 
