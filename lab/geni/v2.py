@@ -63,14 +63,18 @@ def main():
     parser.add_argument('--slice', default='demo')
     given = parser.parse_args()
     context = Context(given.box, given.user, given.slice)
-    am = AM('box', f'{given.url}/xmlrpc/am/2.0', 'amapiv2', 'opengeni')
+    url = f'{given.url}/xmlrpc/am/2.0'
+    am = AM('box', url, 'amapiv2', 'opengeni')
+    # The same aggregate as one that geni-lib takes for ProtoGENI's.
+    protogeni = AM('box', url, 'amapiv2', 'pg')
     print(f'geni-lib {importlib.metadata.version("geni-lib")}')
 
     version = am.getversion(context)
     print(f'GetVersion: {version["urn"]}, version {version["geni_api"]}')
     assert version['geni_api'] == 2, version
 
-    offered = am.listresources(context)
+    offered = protogeni.listresources(context)
+    assert offered.error_url == '', offered.error_url
     for node in offered.nodes:
         print(f'ListResources: {node.component_id}: {", ".join(node.sliver_types)}')
     assert list(offered.nodes), 'nothing is offered'
@@ -89,7 +93,7 @@ def main():
             return status['geni_status'] == 'ready'
         wait('SliverStatus ready', ready)
         print('SliverStatus: ready')
-        manifest = am.listresources(context, demo)
+        manifest = protogeni.listresources(context, demo)
         logins = {}
         for node in manifest.nodes:
             login = node.logins[0]

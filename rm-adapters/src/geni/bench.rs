@@ -89,26 +89,33 @@ impl Bench {
     }
 
     /// The turn on a slice, when no other call has it. Two that set aside the same
-    /// slivers would keep each other from writing them.
+    /// slivers would keep each other from writing them. Who waits for it must hold
+    /// no [`place`](Self::place): the calls on one slice would take all there are.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Busy`] where others had it for half a minute.
     pub(super) async fn turn(&self, slice: &Urn) -> Result<Turn> {
-        let turn = {
-            let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-            turns.retain(|_, turn| turn.strong_count() > 0);
-            let of = turns.entry(slice.spelling()).or_default();
-            of.upgrade().unwrap_or_else(|| {
-                let turn = Arc::<OneTurn>::default();
-                *of = Arc::downgrade(&turn);
-                turn
-            })
-        };
-        match tokio::time::timeout(PATIENCE, turn.lock_owned()).await {
+        match tokio::time::timeout(PATIENCE, self.turn_on(slice).lock_owned()).await {
             Ok(turn) => Ok(Turn(turn)),
             Err(_) => Err(too_many()),
         }
+    }
+
+    /// The same where no other call has it, or waits for it.
+    pub(super) fn turn_now(&self, slice: &Urn) -> Option<Turn> {
+        self.turn_on(slice).try_lock_owned().ok().map(Turn)
+    }
+
+    fn turn_on(&self, slice: &Urn) -> Arc<OneTurn> {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.retain(|_, turn| turn.strong_count() > 0);
+        let of = turns.entry(slice.spelling()).or_default();
+        of.upgrade().unwrap_or_else(|| {
+            let turn = Arc::<OneTurn>::default();
+            *of = Arc::downgrade(&turn);
+            turn
+        })
     }
 }
 

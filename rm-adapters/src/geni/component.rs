@@ -11,6 +11,9 @@ use super::xml::short;
 /// How many entries of the catalog, and how many resources, are read at once.
 pub(super) const PAGE: u32 = 200;
 
+/// What RSpecs call the hardware here: none of anybody's own.
+pub(super) const HARDWARE: &str = "pc";
+
 /// What RSpecs call a site.
 pub(super) fn component(aggregate: &Urn, site: &str) -> Urn {
     Urn::new(aggregate.authority(), "node", site)
@@ -59,7 +62,7 @@ pub(super) async fn advertised<'a>(
                     ..Available::default()
                 }],
                 hardware_types: vec![HardwareType {
-                    name: Some("pc".into()),
+                    name: Some(HARDWARE.into()),
                     ..HardwareType::default()
                 }],
                 ..Node::default()

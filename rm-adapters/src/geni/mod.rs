@@ -55,7 +55,7 @@ pub use slice::{
     About, Act, Described, Lifetimes, Provision, Renewal, ShutDown, SliceCall, SliceTold, SliceV2,
     SliceV3, SlicesV2, SlicesV3, SliverTold, lift_shutdown, shut_slices,
 };
-pub use sliver::{Deed, GeniSliver, Joined, Refusal, Sliver, SliverTerms};
+pub use sliver::{Deed, GeniSliver, Joined, Refusal, Sliver, SliverTerms, Unfit};
 pub use urn::Urn;
 pub use xml::{Attribute, Content, Element, Line, Name};
 

@@ -16,7 +16,7 @@ use super::Urn;
 use super::component::{self, PAGE};
 use super::fresh::Fresh;
 use super::rspec::{DiskImage, Node, Rspec, SliverType};
-use super::sliver::{GeniSliver, Joined, Refusal, Sliver, SliverTerms};
+use super::sliver::{GeniSliver, Joined, Refusal, Sliver, SliverTerms, Unfit};
 use super::states::{self, Family, Standing};
 
 mod admit;
@@ -137,8 +137,9 @@ impl GeniSliver for NodeSlivers {
             }
             false => None,
         };
-        // Which types there are, and of which it can be changed who logs in.
-        let (mut plain, mut with_users) = (BTreeSet::new(), BTreeSet::new());
+        // Of which types it can be changed who logs in, wherever they are listed:
+        // what is told of a type is told of it at every component.
+        let (mut with_users, mut without) = (BTreeSet::new(), BTreeSet::new());
         for site in component::sites(call.host).await? {
             let here = managers.iter().filter(|(_, m)| m.serves().api == site.api);
             let here: Vec<&(&str, Manager)> = here.collect();
@@ -147,9 +148,10 @@ impl GeniSliver for NodeSlivers {
                 continue;
             }
             for (name, manager) in here {
-                if held::changes_users(&manager.capability(&site)) {
-                    with_users.insert(*name);
-                }
+                match held::changes_users(&manager.capability(&site)) {
+                    true => with_users.insert(*name),
+                    false => without.insert(*name),
+                };
             }
             let node = component::advertised(call.host, means, aggregate, &site, into).await?;
             node.sliver_types
@@ -159,11 +161,9 @@ impl GeniSliver for NodeSlivers {
                     ..SliverType::default()
                 }));
         }
-        for (name, _) in &managers {
-            if !with_users.contains(name) {
-                plain.insert(*name);
-            }
-        }
+        with_users.retain(|name| !without.contains(name));
+        let all = managers.iter().map(|(name, _)| *name);
+        let plain: BTreeSet<&str> = all.filter(|name| !with_users.contains(name)).collect();
         for (types, family) in [
             (plain, Family::NODES),
             (with_users, Family::NODES_WITH_USERS),
@@ -196,13 +196,13 @@ impl GeniSliver for NodeSlivers {
         place::prepare(self.managers(call)?, call, (nodes, links), terms, into).await
     }
 
-    async fn admits(
+    async fn unfit(
         &self,
         call: &Call<'_>,
         slivers: &[&ResourceRecord],
         users: &[model::NodeUser],
-    ) -> Result<()> {
-        admit::admits(&self.first(self.kinds.len(), call)?, call, slivers, users).await
+    ) -> Result<Vec<Unfit>> {
+        admit::unfit(&self.first(self.kinds.len(), call)?, call, slivers, users).await
     }
 
     async fn held(&self, call: &Call<'_>) -> Result<Vec<Box<dyn Sliver>>> {

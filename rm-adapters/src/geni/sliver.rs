@@ -15,7 +15,7 @@ use rm_core::policy::OverQuota;
 use rm_core::record::ResourceRecord;
 use rm_core::registry::{Adapter, Contract};
 use rm_core::store::Batch;
-use rm_core::{Call, Caller, Error, ErrorKind, HoldId, Result};
+use rm_core::{Call, Caller, Error, ErrorKind, HoldId, ResourceId, Result};
 
 use super::Urn;
 use super::rspec::{Host, Link, Login, Node, Rspec, Services};
@@ -74,20 +74,20 @@ pub trait GeniSliver: Adapter {
         into: &mut Batch,
     ) -> Result<Vec<Arc<ResourceRecord>>, Refusal>;
 
-    /// Whether those of these that are only reserved can be made for these users;
-    /// asked before that is wanted, so that what their hosts can never do is
-    /// refused at once. Where nobody knows, it is not refused.
+    /// Which of these that are only reserved cannot be made for these users; asked
+    /// before that is wanted, so that what their hosts can never do is refused at
+    /// once. Where nobody knows, it is not refused.
     ///
     /// # Errors
     ///
-    /// Why one of them cannot.
-    async fn admits(
+    /// Where it cannot be asked.
+    async fn unfit(
         &self,
         _call: &Call<'_>,
         _slivers: &[&ResourceRecord],
         _users: &[NodeUser],
-    ) -> Result<()> {
-        Ok(())
+    ) -> Result<Vec<Unfit>> {
+        Ok(Vec::new())
     }
 
     /// What the caller holds of its kinds, whatever became of it.
@@ -149,6 +149,30 @@ pub struct Joined<'a> {
     pub ends: Vec<(usize, usize)>,
 }
 
+/// Slivers that cannot be made, for one reason.
+#[derive(Debug)]
+pub struct Unfit {
+    /// Which.
+    pub slivers: Vec<ResourceId>,
+    /// Why.
+    pub why: Error,
+}
+
+impl Unfit {
+    /// Why it is one of them.
+    pub(super) fn of(&self) -> Error {
+        let why = &self.why;
+        let mut same = Error::new(why.kind(), why.what()).code(why.stable_code());
+        if let Some(next) = why.next() {
+            same = same.advice(next);
+        }
+        match why.at_site() {
+            Some(site) => same.site(site),
+            None => same,
+        }
+    }
+}
+
 /// How slivers are to be reserved.
 #[derive(Debug, Clone, Copy)]
 pub struct SliverTerms<'a> {
@@ -182,6 +206,8 @@ pub enum Deed<'a> {
     Restart,
     /// Let in these users with these keys, and nobody else.
     Users(&'a [NodeUser]),
+    /// Let in those who could log in before that was to be changed.
+    KeepUsers,
     /// Give it so many slaves.
     Resize(u32),
     /// Give it another end.

@@ -15,7 +15,7 @@ use rm_core::{Caller, Kind, Tenant};
 use rm_testkit::{Fault, Rule, SimCloud, SimConfig, SimSite, Verb};
 
 use super::lab::{code, lab, lab_at, lab_of, options, sfa};
-use super::slice::{Slice, all, manifest, nodes, request, states, value};
+use super::slice::{Slice, all, manifest, nodes, request, slivers, states, value, with_users};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_site_is_asked_once_for_nodes_that_differ_in_what_they_are_told_to_do() {
@@ -151,6 +151,18 @@ async fn what_a_host_cannot_do_for_those_who_log_in_is_refused_before_anything_i
     let status = value(&slice.all("Status").await);
     let allocated = all("geni_allocated", "geni_pending_allocation", 2);
     assert_eq!(states(&status), allocated);
+    // Nor with as much as possible, where each says why.
+    let Value::Struct(mut best) = with_users() else {
+        panic!()
+    };
+    best.push(("geni_best_effort".to_owned(), Value::Bool(true)));
+    let arguments = vec![slice.urns(), slice.proof(), Value::Struct(best)];
+    let tried = value(&slice.call(3, "Provision", arguments).await);
+    assert_eq!(states(&tried), allocated);
+    for told in slivers(&tried) {
+        assert!(!told.error.is_empty(), "{told:?}");
+    }
+    assert_eq!(states(&value(&slice.all("Status").await)), allocated);
     // For nobody it can.
     let arguments = vec![slice.urns(), slice.proof(), options(vec![])];
     let provisioned = value(&slice.call(3, "Provision", arguments).await);

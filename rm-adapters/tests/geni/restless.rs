@@ -1,7 +1,7 @@
 //! Calls on a slice while the engine is at work on it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,7 +13,7 @@ use rm_core::store::{Batch, Due, Expect, Fence, Key, Outcome, Store, Versioned};
 use rm_core::{ResourceId, Result};
 use rm_testkit::{Around, Between};
 
-use super::lab::{Lab, code, lab};
+use super::lab::{Evening, Lab, code, lab};
 use super::slice::{Slice, all, nodes, none, request, slivers, states, value};
 
 /// Makes a store one in which others are a step ahead: the engine of whoever writes several
@@ -37,6 +37,11 @@ pub(super) struct Restless {
     aside: AtomicUsize,
     /// Before so many of the batches with a slice that is written again.
     slices: AtomicUsize,
+    /// Whether rows can be set aside now; who would do so waits for that.
+    aside_is_open: tokio::sync::watch::Sender<bool>,
+    /// How much later it is with each batch of several resources, in milliseconds,
+    /// by this clock.
+    passes: Mutex<Option<(Arc<Evening>, i64)>>,
     /// How many texts of requests were read, are being read, and were at the most
     /// at once.
     pub(super) texts: [AtomicUsize; 3],
@@ -52,6 +57,8 @@ impl Restless {
             slow: AtomicU64::new(0),
             aside: AtomicUsize::new(0),
             slices: AtomicUsize::new(0),
+            aside_is_open: tokio::sync::watch::Sender::new(true),
+            passes: Mutex::default(),
             texts: Default::default(),
         };
         Around::new(Arc::clone(store), restless)
@@ -144,6 +151,9 @@ impl Between for Restless {
         let several = several(&batch);
         if !several.is_empty() {
             self.tried.fetch_add(1, Ordering::SeqCst);
+            if let Some((evening, more)) = &*self.passes.lock().unwrap() {
+                evening.0.fetch_add(*more, Ordering::SeqCst);
+            }
             if self.busy.load(Ordering::SeqCst) {
                 work(store).await?;
             }
@@ -152,6 +162,8 @@ impl Between for Restless {
         }
         if let ([(_, Due::At(_))], []) = (&batch.resources[..], &batch.documents[..]) {
             self.aside.fetch_add(1, Ordering::SeqCst);
+            let mut open = self.aside_is_open.subscribe();
+            open.wait_for(|open| *open).await.unwrap();
         }
         for id in self.rows(&several) {
             let row = store.resource(id).await?.unwrap();
@@ -243,6 +255,62 @@ async fn two_calls_at_once_on_a_slice_do_not_keep_each_other_from_their_turns() 
     // A few beside the engine and a few in its turn, and the later one once more.
     let tried = store.tried.load(Ordering::SeqCst);
     assert!(tried < 40, "{tried}");
+}
+
+/// One call has its turn on a large slice, and many others wait for theirs: those
+/// on another large slice are served meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_for_a_turn_keeps_nobody_from_other_large_slices() {
+    let mut lab = lab("restless-places").await;
+    for name in ["s", "t"] {
+        value(&Slice::of(&lab, name).create(&many(70)).await);
+    }
+    let store = restless(&mut lab, 0).await;
+    store.busy.store(true, Ordering::SeqCst);
+    store.aside_is_open.send_replace(false);
+    let (slice, other) = (Slice::of(&lab, "s"), Slice::of(&lab, "t"));
+    let renews = (0..12).map(|n| {
+        let until = Value::text(format!("2026-11-25T20:{n:02}:00Z"));
+        let arguments = vec![slice.urns(), slice.proof(), until, none()];
+        slice.call(3, "Renew", arguments)
+    });
+    let renews = futures_util::future::join_all(renews);
+    let meanwhile = async {
+        // As many as there are places have tried it beside the engine.
+        for _ in 0..3000 {
+            if store.tried.load(Ordering::SeqCst) >= 40 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert!(store.tried.load(Ordering::SeqCst) >= 40);
+        let told = tokio::time::timeout(Duration::from_secs(20), other.all("Status")).await;
+        assert_eq!(slivers(&value(&told.unwrap())).len(), 70);
+        store.busy.store(false, Ordering::SeqCst);
+        store.aside_is_open.send_replace(true);
+    };
+    let (answers, ()) = tokio::join!(renews, meanwhile);
+    for answer in answers {
+        assert_eq!(slivers(&value(&answer)).len(), 70);
+    }
+}
+
+/// However often another call is faster, it is not tried for minutes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_finds_the_slice_changed_again_and_again_is_given_up_in_time() {
+    let mut lab = lab("restless-end").await;
+    value(&Slice::of(&lab, "s").create(&many(3)).await);
+    let store = restless(&mut lab, 0).await;
+    let evening = Arc::clone(&lab.evening);
+    *store.passes.lock().unwrap() = Some((evening, 6000));
+    store.slices.store(usize::MAX, Ordering::SeqCst);
+    let slice = Slice::of(&lab, "s");
+    let before = lab.evening.0.load(Ordering::SeqCst);
+    let renewed = Value::text("2026-11-25T20:00:00Z");
+    let arguments = vec![slice.urns(), slice.proof(), renewed, none()];
+    assert_eq!(code(&slice.call(3, "Renew", arguments).await), 14);
+    let took = lab.evening.0.load(Ordering::SeqCst) - before;
+    assert!(took <= 60_000, "{took} ms");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -84,6 +84,56 @@ async fn each_end_of_a_link_gets_what_is_said_of_the_way_to_it_and_the_manifest_
     }
 }
 
+/// What is said of the way into the link or out of it, as geni-lib says it of a
+/// LAN, whose name stands where an interface is looked for.
+fn of_lan(from: &str, to: &str, says: &str) -> String {
+    property(from, to, says).replace("wire:0", "wire")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lan_of_geni_lib_is_held_back_as_it_says() {
+    let lab = lab("lan").await;
+    let of = |capacity_kbps, latency_us| {
+        Some(Shaping {
+            capacity_kbps,
+            latency_us,
+            loss_ppm: None,
+        })
+    };
+    // From each end into it: with two of them that is to the other.
+    let into = [
+        of_lan("a", "wire", "capacity=\"1000\""),
+        of_lan("b", "wire", "capacity=\"500\" latency=\"2\""),
+    ];
+    let slice = Slice::of(&lab, "s");
+    let rspec = linked(&["a", "b"], &into);
+    assert!(rspec.contains("dest_id=\"wire\""), "{rspec}");
+    value(&slice.allocate(&rspec).await);
+    let wanted = BTreeMap::from([
+        ("a".to_owned(), of(Some(500), Some(2000))),
+        ("b".to_owned(), of(Some(1000), None)),
+    ]);
+    assert_eq!(held(&lab).await, wanted);
+    value(&slice.all("Delete").await);
+    // What it brings to an end comes from all the others, however many.
+    let out = [of_lan("wire", "q", "capacity=\"800\"")];
+    let slice = Slice::of(&lab, "t");
+    value(&slice.allocate(&linked(&["p", "q", "r"], &out)).await);
+    let mut held = held(&lab).await;
+    held.retain(|name, _| ["p", "q", "r"].contains(&&**name));
+    let wanted = [("p", None), ("q", of(Some(800), None)), ("r", None)];
+    assert_eq!(held, wanted.map(|(n, s)| (n.to_owned(), s)).into());
+    // What goes into it from one of three would be held back at neither of the others.
+    let slice = Slice::of(&lab, "u");
+    let answer = slice.allocate(&linked(&["a", "b", "c"], &into)).await;
+    refused("into a LAN of three", &answer, 13);
+    let reason = answer.get("code").unwrap().get("reason").unwrap();
+    assert_eq!(reason.as_text(), Some("link-property"));
+    let wrong = [of_lan("wire", "wire", "capacity=\"800\"")];
+    let answer = slice.allocate(&linked(&["a", "b"], &wrong)).await;
+    refused("from the link into itself", &answer, 1);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn properties_that_cannot_be_are_refused_by_the_name_of_their_link() {
     let lab = lab("shaping-wrong").await;

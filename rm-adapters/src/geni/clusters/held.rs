@@ -60,7 +60,9 @@ impl Sliver for ClusterSliver {
             // It runs as soon as it is made.
             Deed::Start => {}
             Deed::Stop | Deed::Restart => return cannot("cannot be stopped without being deleted"),
-            Deed::Users(_) => return cannot("lets in whom it let in when it was made"),
+            Deed::Users(_) | Deed::KeepUsers => {
+                return cannot("lets in whom it let in when it was made");
+            }
             Deed::Resize(slaves) => draft.change(|spec| {
                 self.made_by.check_size(*slaves)?;
                 spec.slaves = *slaves;

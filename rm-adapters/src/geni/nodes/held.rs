@@ -90,6 +90,16 @@ impl Sliver for NodeSliver {
                 spec.users = users.to_vec();
                 Ok(())
             })?,
+            Deed::KeepUsers => {
+                // What was seen last is what was before.
+                let seen = self.record().seen_spec.as_ref();
+                let before = seen.map(|spec| spec.read::<NodeSpec>()).transpose()?;
+                let before = before.map(|spec| spec.users).unwrap_or_default();
+                draft.change(|spec| {
+                    spec.users.clone_from(&before);
+                    Ok(())
+                })?;
+            }
             Deed::Resize(_) => return Err(unsupported(self.record(), "has no slaves")),
             Deed::Renew(until) => draft.renew(own()?, *until)?,
             Deed::Release => draft.release(own()?)?,

@@ -13,8 +13,9 @@ use crate::geni::xml::short;
 /// # Errors
 ///
 /// `link-property` (unsupported) where it is to be so between two of several
-/// ends only: what comes to an end comes from all. `wrong-property` (invalid)
-/// where a property does not lead from one end to the other, says other than
+/// ends only, or from one of several into the link: what comes to an end comes
+/// from all. `wrong-property` (invalid) where a property leads neither from one end
+/// to the other nor from an end to the link or back, says other than
 /// one before it, or names what no number of ours holds.
 pub(super) fn of(nodes: &[&Node], link: &Joined<'_>) -> Result<Vec<Option<Shaping>>> {
     let mut shapes = vec![None; link.ends.len()];
@@ -35,27 +36,33 @@ pub(super) fn of(nodes: &[&Node], link: &Joined<'_>) -> Result<Vec<Option<Shapin
             .code("wrong-property")
             .advice("write one for each direction, from one interface to the other")
     };
+    let between_some = || {
+        let what = format!(
+            "link {:?} has properties between two of its {} interfaces",
+            named(),
+            names.len()
+        );
+        Error::new(ErrorKind::Unsupported, what)
+            .code("link-property")
+            .advice("write a link of its own for the two, or hold back what the link brings to one")
+    };
     for property in &link.link.properties {
         let asked = asked(property).ok_or_else(|| wrong("says more than can be"))?;
         if asked == Shaping::default() {
             continue;
         }
-        let &[a, b] = names.as_slice() else {
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                format!(
-                    "link {:?} has properties between two of its {} interfaces",
-                    named(),
-                    names.len()
-                ),
-            )
-            .code("link-property")
-            .advice("write a link of its own for the two"));
-        };
         let from = property.source_id.as_deref().unwrap_or_default();
-        let to = match (from, property.dest_id.as_deref().unwrap_or_default()) {
-            way if way == (a, b) => 1,
-            way if way == (b, a) => 0,
+        let to = property.dest_id.as_deref().unwrap_or_default();
+        let at = |end: &str| names.iter().position(|name| *name == end);
+        // In a LAN a property leads from an end into it, or out of it to one.
+        let lan = |end: &str| at(end).is_none() && link.link.client_id.as_deref() == Some(end);
+        let to = match (at(from), at(to), names.len()) {
+            (Some(a), Some(b), 2) if a != b => b,
+            (Some(a), None, 2) if lan(to) => 1 - a,
+            // Whatever comes to an end comes out of the link.
+            (None, Some(b), _) if lan(from) => b,
+            (Some(a), Some(b), 3..) if a != b => return Err(between_some()),
+            (Some(_), None, 3..) if lan(to) => return Err(between_some()),
             _ => return Err(wrong("does not lead from one end to the other")),
         };
         if let Some(shape) = shapes.get_mut(to) {

@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use super::model::{Interface, Kind, Link, Node, Rspec, Version};
 use super::part::{Extra, Text};
 use super::parts::{Ip, Property, Services};
+use super::whose::{is_ours, our_links};
 use crate::geni::xml::{Content, Element, Line, UNDECLARED, short};
 
 /// How bad it is.
@@ -66,6 +67,11 @@ struct Check {
 
 impl Check {
     fn document(&mut self, rspec: &Rspec, ours: Option<&str>) {
+        let whose = our_links(rspec, ours);
+        let links = || {
+            let all = rspec.links.iter().zip(&whose);
+            all.filter_map(|(link, ours)| ours.then_some(link))
+        };
         self.enter(rspec.line, "rspec", &None);
         if rspec.version != Version::V3 {
             self.error("bad-version", "this is not version 3 of RSpec".to_owned());
@@ -85,9 +91,9 @@ impl Check {
                         "it asks for no node and no link".to_owned(),
                     );
                 }
-                self.names(rspec, ours);
+                self.names(rspec, ours, links());
             }
-            Some(Kind::Manifest) => self.names(rspec, ours),
+            Some(Kind::Manifest) => self.names(rspec, ours, links()),
             Some(Kind::Advertisement) => {}
         }
         self.extra(&rspec.extra);
@@ -101,13 +107,18 @@ impl Check {
             .flat_map(|n| &n.interfaces)
             .filter_map(|i| i.client_id.as_deref())
             .collect();
-        for link in rspec.links.iter().filter(|l| is_our_link(l, ours)) {
+        for link in links() {
             self.link(link, asked, &interfaces);
         }
     }
 
     /// What has to have a name, and one of its own.
-    fn names(&mut self, rspec: &Rspec, ours: Option<&str>) {
+    fn names<'a>(
+        &mut self,
+        rspec: &'a Rspec,
+        ours: Option<&str>,
+        links: impl Iterator<Item = &'a Link>,
+    ) {
         let mut things = BTreeSet::new();
         let mut interfaces = BTreeSet::new();
         for node in rspec.nodes.iter().filter(|n| is_ours(n, ours)) {
@@ -118,7 +129,7 @@ impl Check {
                 self.name(&interface.client_id, &mut interfaces);
             }
         }
-        for link in rspec.links.iter().filter(|l| is_our_link(l, ours)) {
+        for link in links {
             self.enter(link.line, "link", &link.client_id);
             self.name(&link.client_id, &mut things);
         }
@@ -243,7 +254,7 @@ impl Check {
             id_of(&link.client_id, &link.component_id),
         );
         self.extra(&link.extra);
-        let ends: BTreeSet<&str> = link
+        let mut ends: BTreeSet<&str> = link
             .interface_refs
             .iter()
             .filter_map(|r| r.client_id.as_deref())
@@ -261,6 +272,8 @@ impl Check {
                 }
             }
         }
+        // In a LAN a property leads from an end into it, or out of it to one.
+        ends.extend(link.client_id.as_deref());
         for property in &link.properties {
             self.property(property, asked.then_some(&ends));
         }
@@ -278,7 +291,10 @@ impl Check {
             {
                 self.error(
                     "unknown-interface",
-                    format!("{name} {:?} is no interface of this link", short(id)),
+                    format!(
+                        "{name} {:?} is neither an interface of this link nor the link",
+                        short(id)
+                    ),
                 );
             }
         }
@@ -394,28 +410,6 @@ pub(crate) fn prefix_of(mask: &str) -> Option<u8> {
     (bits.checked_shl(length).unwrap_or(0) == 0)
         .then(|| u8::try_from(length).ok())
         .flatten()
-}
-
-/// Whether a node is to be served here: it names nobody, or us.
-pub(crate) fn is_ours(node: &Node, ours: Option<&str>) -> bool {
-    match (node.component_manager_id.as_deref(), ours) {
-        (Some(theirs), Some(ours)) => theirs.is_empty() || theirs.eq_ignore_ascii_case(ours),
-        _ => true,
-    }
-}
-
-/// Whether a link has to do with us: it names nobody, or us among others.
-pub(crate) fn is_our_link(link: &Link, ours: Option<&str>) -> bool {
-    let mut named = link
-        .component_managers
-        .iter()
-        .filter_map(|m| m.name.as_deref())
-        .filter(|name| !name.is_empty())
-        .peekable();
-    match ours {
-        Some(ours) => named.peek().is_none() || named.any(|name| name.eq_ignore_ascii_case(ours)),
-        None => true,
-    }
 }
 
 fn id_of<'a>(client: &'a Text, component: &'a Text) -> &'a Text {

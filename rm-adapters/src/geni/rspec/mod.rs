@@ -30,9 +30,10 @@ mod check;
 mod model;
 mod part;
 mod parts;
+mod whose;
 
+pub(crate) use check::prefix_of;
 pub use check::{Fault, Severity, faults};
-pub(crate) use check::{is_our_link, is_ours, prefix_of};
 pub use model::{Interface, Kind, Link, Node, Rspec, Version};
 pub use part::{Extra, Text};
 pub use parts::{
@@ -40,6 +41,7 @@ pub use parts::{
     HardwareType, Host, Install, InterfaceRef, Ip, LinkType, Location, Login, Monitoring, Property,
     Relation, Services, SliverType, TypeRelation, User,
 };
+pub(crate) use whose::{is_ours, our_links};
 
 /// The namespace of version 3.
 pub const NAMESPACE: &str = "http://www.geni.net/resources/rspec/3";

@@ -9,9 +9,10 @@ use rm_core::record::ResourceRecord;
 use rm_core::store::Batch;
 use rm_core::{Error, ErrorKind, Host, Result};
 
+use super::granted::can_be_granted;
 use super::{Asked, Listed, Opened, Told};
 use crate::geni::Urn;
-use crate::geni::rspec::{Kind, Link, Node, Rspec, Severity, faults, is_our_link, is_ours};
+use crate::geni::rspec::{Kind, Link, Node, Rspec, Severity, faults, is_ours, our_links};
 use crate::geni::sliver::{GeniSliver, Joined, Refusal, SliverTerms};
 use crate::geni::xml::short;
 
@@ -55,6 +56,7 @@ pub(in crate::geni) fn read_request(text: &str, aggregate: &Urn) -> Result<Wish>
                 .advice("the command rspec lint tells all of it"),
         );
     }
+    let whose = our_links(&rspec, ours);
     let nodes: Vec<Node> = rspec
         .nodes
         .into_iter()
@@ -70,8 +72,9 @@ pub(in crate::geni) fn read_request(text: &str, aggregate: &Urn) -> Result<Wish>
                 )),
         );
     }
-    let ours = |link: &Link| is_our_link(link, ours);
-    let links: Vec<Link> = rspec.links.into_iter().filter(ours).collect();
+    let links = rspec.links.into_iter().zip(whose);
+    let links: Vec<Link> = links.filter_map(|(l, ours)| ours.then_some(l)).collect();
+    can_be_granted(&nodes, &links)?;
     let at = ends(&nodes, &links)?;
     Ok(Wish {
         text: text.into(),
@@ -150,8 +153,18 @@ impl Prepared {
 }
 
 impl Wish {
-    /// Writes all that is asked for into a batch. What has a name that the slice
-    /// uses already is there already.
+    /// What is asked for by name: nodes and their interfaces, and links.
+    pub(super) fn names(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let nodes = self.nodes.iter().flat_map(|node| {
+            let ends = node.interfaces.iter().map(|i| ("interface", &i.client_id));
+            std::iter::once(("node", &node.client_id)).chain(ends)
+        });
+        let links = self.links.iter().map(|(link, _)| ("link", &link.client_id));
+        let all = nodes.chain(links);
+        all.filter_map(|(what, name)| Some((what, name.as_deref()?)))
+    }
+
+    /// Writes all that is asked for into a batch.
     pub(in crate::geni) async fn prepare(
         &self,
         host: &Host,
@@ -159,17 +172,7 @@ impl Wish {
         terms: &SliverTerms<'_>,
         into: &mut Batch,
     ) -> Result<Prepared, Refusal> {
-        let used: BTreeSet<&str> = slice.slivers.iter().map(|s| &*s.client_id).collect();
         let name = |node: &Node| node.client_id.as_deref().unwrap_or_default().to_owned();
-        if let Some(node) = self.nodes.iter().find(|n| used.contains(&*name(n))) {
-            return Err(Error::new(
-                ErrorKind::Exists,
-                format!("{} has a node {:?} already", slice.urn, short(&name(node))),
-            )
-            .code("already-exists")
-            .advice("delete it first, or ask for nodes of other names")
-            .into());
-        }
         let call = host.call(&slice.owner);
         let adapters = host.adapters().all::<dyn GeniSliver>();
         let types: Vec<Vec<&str>> = adapters.iter().map(|a| a.sliver_types(&call)).collect();
@@ -209,6 +212,7 @@ impl Wish {
         Ok(Prepared {
             asked: Asked {
                 rspec: Arc::clone(&self.text),
+                end: None,
                 slivers: listed
                     .map(|(node, (adapter, record))| Listed {
                         client_id: name(node),

@@ -54,6 +54,8 @@ pub(in crate::geni) struct Have {
     pub(in crate::geni) client_id: String,
     /// Which of the slice's requests asked for it.
     pub(in crate::geni) request: usize,
+    /// When it was to end, as was said with the request.
+    wish: Option<Timestamp>,
     /// What translates it.
     pub(in crate::geni) adapter: Arc<dyn GeniSliver>,
     /// The resource.
@@ -68,11 +70,30 @@ impl Have {
     pub(in crate::geni) fn standing(&self) -> Standing {
         self.adapter.standing(self.sliver.record())
     }
+
+    /// When it was wished to end with its request; nothing where it has been given
+    /// a later end since.
+    pub(in crate::geni) fn wish(&self) -> Option<Timestamp> {
+        self.wish
+            .filter(|wish| until(self.sliver.record()) <= Some(*wish))
+    }
+
+    /// How far it has come, and when it ends by itself.
+    pub(in crate::geni) fn so_far(&self) -> (Allocation, Option<Timestamp>) {
+        (self.standing().allocation, until(self.sliver.record()))
+    }
 }
 
 /// When a sliver ends by itself.
 pub(in crate::geni) fn until(record: &ResourceRecord) -> Option<Timestamp> {
     record.holds.iter().filter_map(|h| h.until).max()
+}
+
+/// Whether what was a sliver is none any more: it is on its way out, or its end
+/// has come, whether or not somebody has ended it yet.
+pub(in crate::geni) fn is_over(record: &ResourceRecord, now: Timestamp) -> bool {
+    Allocation::of(record.wanted) == Allocation::Unallocated
+        || until(record).is_some_and(|end| end <= now)
 }
 
 impl Opened {
@@ -115,6 +136,7 @@ impl Opened {
 
     /// What is there of what is listed, and what is there and out of reach.
     async fn slivers(&self, host: &Host) -> Result<(Vec<Have>, BTreeSet<ResourceId>)> {
+        let now = host.env().now();
         let used: BTreeSet<&str> = self.kept.listed().map(|l| &*l.adapter).collect();
         let call = host.call(&self.owner);
         let mut adapters = BTreeMap::new();
@@ -137,18 +159,18 @@ impl Opened {
                 let (Some(adapter), Some(sliver)) = (adapter, sliver) else {
                     // That nobody shows it does not mean that it is gone.
                     let row = host.store().resource(listed.resource).await?;
-                    let there = |wanted| Allocation::of(wanted) != Allocation::Unallocated;
-                    if row.is_some_and(|row| there(row.record.wanted)) {
+                    if row.is_some_and(|row| !is_over(&row.record, now)) {
                         beyond.insert(listed.resource);
                     }
                     continue;
                 };
-                if Allocation::of(sliver.record().wanted) == Allocation::Unallocated {
+                if is_over(sliver.record(), now) {
                     continue;
                 }
                 have.push(Have {
                     client_id: listed.client_id.clone(),
                     request,
+                    wish: asked.end,
                     adapter: Arc::clone(adapter),
                     sliver,
                 });

@@ -7,29 +7,35 @@
 //! that no other call was faster. Where it is faster again and again, as on ten
 //! thousand slivers that are on their way, it is this call's turn: the engine
 //! begins nothing with them until they are written, or the turn is over. To set
-//! aside writes a record, too, so one call of a slice has its turn at a time.
+//! aside writes a record, too, so one call of a slice has its turn at a time: others
+//! let go of all that they have read until it comes to them. Who has it keeps it where
+//! the slice is found changed, and has it for so long altogether.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
+use rm_core::env::Timestamp;
 use rm_core::record::ResourceRecord;
 use rm_core::store::{Batch, By, Expect, Key, Outcome, Refusal as Why, Version};
 use rm_core::{Error, ErrorKind, Host, ResourceId};
 
-use super::book::busy;
-use super::{Have, Opened};
-use crate::geni::bench::Bench;
+use super::book::{busy, is_over};
+use super::contract::SliceCall;
+use super::{Have, Opened, Tries};
+use crate::geni::bench::{Bench, Turn};
 use crate::geni::sliver::{Deed, Refusal};
-use crate::geni::states::Allocation;
 
 /// How often it is tried.
 const TRIES: u32 = 100;
 /// After so many of them it is this call's turn.
 const BESIDE: u32 = 5;
-/// How long it is tried beside the engine, and how long a turn is.
+/// How long it is tried beside the engine, and what is set aside for a try in turn.
 const LONGEST: Duration = Duration::from_secs(10);
+/// How long a turn is, however often the slice is found changed in it. Others wait
+/// for theirs for longer than that.
+const TURN: Duration = Duration::from_secs(20);
 /// Of so many slivers one may be in the engine's hands, so that it alone is set
 /// aside, and not all of them.
 const FEW: usize = 16;
@@ -61,35 +67,104 @@ impl Part {
     }
 }
 
-impl Opened {
-    /// Does something with some of the slivers, by their places; `deed` says
-    /// what, nothing for those that are as they should be. One that refuses it is
-    /// left out where as much is wanted as possible. None where the slice is not
-    /// as it was read any more.
+/// How far a call on a slice has come that others are in the way of.
+#[derive(Debug)]
+struct Trying<'a> {
+    bench: &'a Bench,
+    /// Until when it is tried without a turn.
+    beside: Timestamp,
+    /// Its turn, and when that is over.
+    turn: Option<(Turn, Timestamp)>,
+}
+
+/// What came of trying it with a slice as it was read.
+#[derive(Debug)]
+enum Ended {
+    /// It is done.
+    Done(Vec<Part>),
+    /// The slice is not as it was read any more.
+    Changed,
+    /// Another call has its turn.
+    Waits,
+}
+
+impl SliceCall<'_> {
+    /// Does something with the slivers of the slice that are chosen when it is read,
+    /// by their places; `deed` says what, nothing for those that are as they should
+    /// be. One that refuses it is left out where as much is wanted as possible.
+    ///
+    /// It ends within two minutes: ten seconds beside the engine, and twenty in its
+    /// turn, for which it waits half a minute, as it may for a place before either.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Busy`] where the engine was faster all the time, or other calls
     /// had their turn, and why a sliver refuses it.
-    pub(in crate::geni) async fn change<'d>(
+    pub(super) async fn with<'d>(
+        &self,
+        choose: impl Fn(&Opened) -> Result<Vec<usize>, Error>,
+        best_effort: bool,
+        deed: &(impl Fn(&Have) -> Result<Option<Deed<'d>>, Refusal> + Send + Sync),
+    ) -> Result<(Opened, Vec<Part>), Refusal> {
+        let env = self.host.env();
+        let mut trying = Trying {
+            bench: self.bench,
+            beside: env.now().plus(LONGEST),
+            turn: None,
+        };
+        let mut tries = Tries::default();
+        loop {
+            let mut opened = Opened::read(self.host, self.bench, self.slice).await?;
+            let chosen = choose(&opened)?;
+            let changed = opened.change(self.host, &mut trying, &chosen, best_effort, deed);
+            let waits = match changed.await? {
+                Ended::Done(parts) => return Ok((opened, parts)),
+                Ended::Changed => trying.turn.is_none() && env.now() > trying.beside,
+                Ended::Waits => true,
+            };
+            // Who waits holds nothing.
+            drop(opened);
+            if waits {
+                let turn = self.bench.turn(self.slice).await?;
+                trying.turn = Some((turn, env.now().plus(TURN)));
+                continue;
+            }
+            if trying
+                .turn
+                .as_ref()
+                .is_some_and(|(_, end)| env.now() > *end)
+            {
+                return Err(busy().into());
+            }
+            tries.again(&**env).await?;
+        }
+    }
+}
+
+impl Opened {
+    /// Does it with the slice as it was read.
+    async fn change<'d>(
         &mut self,
         host: &Host,
-        bench: &Bench,
+        trying: &mut Trying<'_>,
         chosen: &[usize],
         best_effort: bool,
         deed: &(impl Fn(&Have) -> Result<Option<Deed<'d>>, Refusal> + Send + Sync),
-    ) -> Result<Option<Vec<Part>>, Refusal> {
+    ) -> Result<Ended, Refusal> {
         let mut parts = Vec::with_capacity(chosen.len());
         for at in chosen {
             parts.push(self.part(*at, best_effort, deed)?);
         }
         let env = host.env();
-        let mut end = env.now().plus(LONGEST);
-        let (mut turn, mut all_aside) = (None, false);
+        let mut end = match &trying.turn {
+            Some(_) => env.now().plus(LONGEST),
+            None => trying.beside,
+        };
+        let mut all_aside = false;
         let mut document = None;
         for tried in 1..=TRIES {
             if parts.iter().all(|part| part.written.resources.is_empty()) {
-                return Ok(Some(parts));
+                return Ok(Ended::Done(parts));
             }
             let released: BTreeSet<_> = parts
                 .iter()
@@ -109,26 +184,29 @@ impl Opened {
                 add(&mut batch, part.written.clone());
             }
             match Self::commit(host, batch).await? {
-                Outcome::Done(_) => return Ok(Some(parts)),
+                Outcome::Done(_) => return Ok(Ended::Done(parts)),
                 Outcome::Refused(Why::Stale(Key::Resource(_))) => {}
-                Outcome::Refused(_) => return Ok(None),
+                Outcome::Refused(_) => return Ok(Ended::Changed),
             }
             let late = env.now() > end;
-            let begins = turn.is_none() && (late || tried == BESIDE);
+            let begins = trying.turn.is_none() && (late || tried == BESIDE);
             if late && !begins {
                 break;
             }
             if begins {
-                turn = Some(bench.turn(&self.urn).await?);
+                let Some(turn) = trying.bench.turn_now(&self.urn) else {
+                    return Ok(Ended::Waits);
+                };
+                trying.turn = Some((turn, env.now().plus(TURN)));
                 // Who had it before may have changed the slice.
                 if !self.is_as_read(host).await? {
-                    return Ok(None);
+                    return Ok(Ended::Changed);
                 }
                 end = env.now().plus(LONGEST);
             }
             let now = self.versions(host).await?;
             let mut behind = left_behind(&parts, &now, false);
-            if turn.is_some() {
+            if trying.turn.is_some() {
                 // What the engine had in hand; once all of them, where that is much
                 // of it, where it is not enough, and where there is no time to see.
                 let much = behind.len().saturating_mul(FEW) >= parts.len();
@@ -140,8 +218,8 @@ impl Opened {
                 host.set_aside(&aside, end).await?;
             }
             let behind: BTreeSet<usize> = behind.into_iter().map(|(at, _)| at).collect();
-            if !self.again(&behind).await? {
-                return Ok(None);
+            if !self.again(&behind, env.now()).await? {
+                return Ok(Ended::Changed);
             }
             for part in &mut parts {
                 if behind.contains(&part.at) {
@@ -200,7 +278,7 @@ impl Opened {
     }
 
     /// Reads slivers anew, by their places; false where one is none any more.
-    async fn again(&mut self, places: &BTreeSet<usize>) -> Result<bool, Error> {
+    async fn again(&mut self, places: &BTreeSet<usize>, now: Timestamp) -> Result<bool, Error> {
         let (slivers, owner) = (&self.slivers, &self.owner);
         let read = stream::iter(places.clone())
             .map(|at| async move {
@@ -218,7 +296,7 @@ impl Opened {
                 Err(e) if e.kind() == ErrorKind::NotFound => return Ok(false),
                 Err(e) => return Err(e),
             };
-            if Allocation::of(sliver.record().wanted) == Allocation::Unallocated {
+            if is_over(sliver.record(), now) {
                 return Ok(false);
             }
             if let Some(have) = self.slivers.get_mut(at) {

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::geni::Urn;
 use crate::geni::rspec::Rspec;
-use crate::geni::sliver::{Deed, GeniSliver, Refusal, SliverTerms};
+use crate::geni::sliver::{Deed, GeniSliver, Refusal, SliverTerms, Unfit};
 use crate::geni::states::{Action, Allocation, Operational};
 
 /// How a request is granted.
@@ -135,6 +135,7 @@ impl SliceCall<'_> {
                 .advice("delete them first")
                 .into());
             }
+            self.is_apart(&opened, &wish).await?;
             let terms = SliverTerms {
                 aggregate: &aggregate.urn,
                 means: &means,
@@ -143,7 +144,8 @@ impl SliceCall<'_> {
                 reserve: grant.to == Allocation::Allocated,
             };
             let mut batch = Batch::default();
-            let prepared = wish.prepare(host, &opened, &terms, &mut batch).await?;
+            let mut prepared = wish.prepare(host, &opened, &terms, &mut batch).await?;
+            prepared.asked.end = grant.end;
             let more = Some(&prepared.asked);
             let written = opened.write(host, batch, more, &BTreeSet::new()).await?;
             if let Outcome::Done(_) = written {
@@ -172,28 +174,20 @@ impl SliceCall<'_> {
         best_effort: bool,
         deed: impl Fn(&Have) -> Result<Option<Deed<'d>>, Refusal> + Send + Sync,
     ) -> Result<(Opened, Vec<Done>), Refusal> {
-        let host = self.host;
-        let mut tries = Tries::default();
-        loop {
-            let mut opened = Opened::read(host, self.bench, self.slice).await?;
+        let choose = |opened: &Opened| {
             opened.is_open()?;
-            let chosen = self.chosen(&opened, about)?;
-            let changed = opened
-                .change(host, self.bench, &chosen, best_effort, &deed)
-                .await?;
-            if let Some(parts) = changed {
-                let done = parts.into_iter().filter_map(|part| {
-                    let have = opened.slivers.get(part.at)?;
-                    Some(match part.record {
-                        Some(record) => Done::of(have, record, part.error),
-                        None => Done::as_is(have, part.error),
-                    })
-                });
-                let done = done.collect();
-                return Ok((opened, done));
-            }
-            tries.again(&**host.env()).await?;
-        }
+            self.chosen(opened, about)
+        };
+        let (opened, parts) = self.with(choose, best_effort, &deed).await?;
+        let done = parts.into_iter().filter_map(|part| {
+            let have = opened.slivers.get(part.at)?;
+            Some(match part.record {
+                Some(record) => Done::of(have, record, part.error),
+                None => Done::as_is(have, part.error),
+            })
+        });
+        let done = done.collect();
+        Ok((opened, done))
     }
 
     /// The slivers that a call is about, by their places in the slice.
@@ -237,8 +231,9 @@ impl SliceCall<'_> {
         Ok((opened, done))
     }
 
-    /// Refuses to make slivers for users whom their hosts can never let in.
-    pub(super) async fn admits(&self, about: &About, users: &[NodeUser]) -> Result<()> {
+    /// Of slivers that are to be made for these users, those whose hosts can never
+    /// let them in.
+    pub(super) async fn unfit(&self, about: &About, users: &[NodeUser]) -> Result<Vec<Unfit>> {
         let (opened, slivers) = self.look(about).await?;
         let mut of: BTreeMap<&str, (&Arc<dyn GeniSliver>, Vec<&ResourceRecord>)> = BTreeMap::new();
         for done in &slivers {
@@ -248,10 +243,11 @@ impl SliceCall<'_> {
             all.push(&done.record);
         }
         let call = self.host.call(&opened.owner);
+        let mut unfit = Vec::new();
         for (adapter, slivers) in of.into_values() {
-            adapter.admits(&call, &slivers, users).await?;
+            unfit.extend(adapter.unfit(&call, &slivers, users).await?);
         }
-        Ok(())
+        Ok(unfit)
     }
 
     /// What is told of these slivers.

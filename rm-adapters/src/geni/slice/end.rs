@@ -5,7 +5,7 @@ use rm_core::life::{State, Wanted};
 use rm_core::{Error, ErrorKind};
 
 use super::contract::SliceCall;
-use super::{Have, Opened, Tries, mark, sliver_urn};
+use super::{Have, Opened, mark, sliver_urn};
 use crate::geni::sliver::{Deed, Refusal};
 use crate::geni::states::Action;
 
@@ -32,35 +32,27 @@ impl SliceCall<'_> {
     /// Stops what runs in a slice and can stand still; answers how many slivers
     /// that were.
     async fn stop_all(&self) -> Result<usize, Refusal> {
-        let (host, slice) = (self.host, self.slice);
-        let mut tries = Tries::default();
-        loop {
-            let mut opened = Opened::read(host, self.bench, slice).await?;
-            let all: Vec<usize> = (0..opened.slivers.len()).collect();
-            let changed = opened.change(host, self.bench, &all, true, &stop).await?;
-            let Some(parts) = changed else {
-                tries.again(&**host.env()).await?;
+        let slice = self.slice;
+        let all = |opened: &Opened| Ok((0..opened.slivers.len()).collect());
+        let (opened, parts) = self.with(all, true, &stop).await?;
+        let stopped = parts.iter().filter(|p| p.record.is_some()).count();
+        let mut runs = Vec::new();
+        for part in parts {
+            let have = opened.slivers.get(part.at);
+            let (Some(have), Some(e)) = (have, part.error) else {
                 continue;
             };
-            let stopped = parts.iter().filter(|p| p.record.is_some()).count();
-            let mut runs = Vec::new();
-            for part in parts {
-                let have = opened.slivers.get(part.at);
-                let (Some(have), Some(e)) = (have, part.error) else {
-                    continue;
-                };
-                let resource = have.id();
-                tracing::warn!(%slice, %resource, error = %e, "a sliver cannot be stopped");
-                let sliver = sliver_urn(&self.aggregate.urn, resource);
-                runs.push(format!("{sliver} ({})", e.what()));
-            }
-            if !runs.is_empty() {
-                return Err(self.still_runs(&runs).into());
-            }
-            // Of what is out of reach nobody can say that it has stopped.
-            opened.is_whole()?;
-            return Ok(stopped);
+            let resource = have.id();
+            tracing::warn!(%slice, %resource, error = %e, "a sliver cannot be stopped");
+            let sliver = sliver_urn(&self.aggregate.urn, resource);
+            runs.push(format!("{sliver} ({})", e.what()));
         }
+        if !runs.is_empty() {
+            return Err(self.still_runs(&runs).into());
+        }
+        // Of what is out of reach nobody can say that it has stopped.
+        opened.is_whole()?;
+        Ok(stopped)
     }
 
     /// That some of a slice which was shut down goes on.

@@ -81,24 +81,28 @@ impl Ends {
         self.now.plus(most).min(self.bound)
     }
 
-    /// The end that one is given that asks for this one; the latest there is
-    /// instead, where that is wanted.
+    /// The end that one is given that asks for this one. To be extended as long as
+    /// possible is never to be shortened: that is the latest there can be where that
+    /// is earlier, and nothing where it has the later end already, as by another's
+    /// credential.
     ///
     /// # Errors
     ///
     /// `out-of-range` where it is later, with the latest as a hint.
     pub(in crate::geni) fn renewed(
         &self,
-        of: Allocation,
+        so_far: (Allocation, Option<Timestamp>),
         asked: Timestamp,
         as_long_as_possible: bool,
-    ) -> Result<Timestamp, Refusal> {
+    ) -> Result<Option<Timestamp>, Refusal> {
+        let (of, end) = so_far;
         let latest = self.latest(of);
-        if asked <= latest {
-            return Ok(asked);
-        }
         if as_long_as_possible {
-            return Ok(latest);
+            let most = asked.min(latest);
+            return Ok((end < Some(most)).then_some(most));
+        }
+        if asked <= latest {
+            return Ok(Some(asked));
         }
         let error = Error::invalid(format!("{asked} is later than a sliver may be here"))
             .code(OUT_OF_RANGE)

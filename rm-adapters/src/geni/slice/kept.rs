@@ -7,19 +7,20 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use rm_core::env::Timestamp;
 use rm_core::model::Json;
 use rm_core::record::Document;
 use rm_core::store::{Batch, Expect, Key, Version};
 use rm_core::{Error, ErrorKind, Host, ResourceId, Result};
 use serde::{Deserialize, Serialize};
 
+use super::book::is_over;
 use super::owner;
 use super::shut::{self, Shut};
 use crate::geni::Urn;
 use crate::geni::bench::Bench;
 use crate::geni::rspec::{Kind, Node, Rspec};
 use crate::geni::sliver::GeniSliver;
-use crate::geni::states::Allocation;
 
 /// The space of slices; the id is the spelling of the URN.
 pub(super) const SPACE: &str = "geni.slice";
@@ -53,6 +54,9 @@ pub(super) struct Request {
     pub(super) rspec: Text,
     /// Its slivers, in its order.
     pub(super) slivers: Vec<Listed>,
+    /// When they were to end, where that was said with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) end: Option<Timestamp>,
 }
 
 /// Where a text is.
@@ -88,6 +92,8 @@ pub(in crate::geni) struct Asked {
     pub(in crate::geni) rspec: Arc<str>,
     /// Its slivers, in its order.
     pub(in crate::geni) slivers: Vec<Listed>,
+    /// When they are to end, where that is said.
+    pub(in crate::geni) end: Option<Timestamp>,
 }
 
 impl Text {
@@ -144,14 +150,14 @@ impl Kept {
     /// What is known of a slice whose document is lost, as after a rebuild of
     /// the store: what it holds, under the names that it asked for.
     async fn made_anew(host: &Host, slice: &Urn) -> Result<Self> {
-        let owner = owner(slice);
+        let (owner, now) = (owner(slice), host.env().now());
         let call = host.call(&owner);
         let mut request = Rspec::new(Kind::Request);
         let mut slivers = Vec::new();
         for adapter in host.adapters().all::<dyn GeniSliver>() {
             for sliver in adapter.held(&call).await? {
                 let record = sliver.record();
-                if Allocation::of(record.wanted) == Allocation::Unallocated {
+                if is_over(record, now) {
                     continue;
                 }
                 request.nodes.push(Node {
@@ -168,6 +174,7 @@ impl Kept {
         let request = (!slivers.is_empty()).then(|| Request {
             rspec: Text::Here(request.print()),
             slivers,
+            end: None,
         });
         Ok(Self {
             urn: slice.to_string(),
@@ -203,6 +210,7 @@ impl Kept {
         self.requests.push(Request {
             rspec: apart(&asked.rspec, &asked.slivers, into)?,
             slivers: asked.slivers.clone(),
+            end: asked.end,
         });
         Ok(())
     }

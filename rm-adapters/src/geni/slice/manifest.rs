@@ -9,7 +9,7 @@ use rm_core::record::ResourceRecord;
 
 use super::sliver_urn;
 use crate::geni::Urn;
-use crate::geni::rspec::{Interface, Kind, Link, Rspec, is_our_link, is_ours};
+use crate::geni::rspec::{Interface, Kind, Link, Rspec, Text, is_ours, our_links};
 use crate::geni::sliver::GeniSliver;
 use crate::geni::xml::Content;
 
@@ -38,18 +38,22 @@ pub(in crate::geni) fn manifest(
     let mut manifest = Rspec::new(Kind::Manifest);
     manifest.generated = Some(now.to_string().into());
     manifest.expires = expires.map(|end| end.to_string().into());
+    let (mut nodes, mut links) = (Once::default(), Once::default());
+    let (mut beside, mut elements) = (Once::default(), Vec::new());
     for told in requests {
         let request = Rspec::parse(&told.rspec)?;
+        let whose = our_links(&request, ours);
         let joined: BTreeSet<&str> = request
             .links
             .iter()
-            .filter(|link| is_our_link(link, ours))
+            .zip(&whose)
+            .filter_map(|(link, ours)| ours.then_some(link))
             .flat_map(|link| &link.interface_refs)
             .filter_map(|end| end.client_id.as_deref())
             .collect();
         for mut node in request.nodes {
             if !is_ours(&node, ours) {
-                manifest.nodes.push(node);
+                nodes.tell(node.client_id.clone(), node, &mut manifest.nodes);
                 continue;
             }
             let sliver = node.client_id.as_deref().and_then(|n| told.slivers.get(n));
@@ -80,18 +84,53 @@ pub(in crate::geni) fn manifest(
             let mut ends = link.interface_refs.iter();
             ends.any(|end| end.client_id.as_deref().is_some_and(|e| there.contains(e)))
         };
-        let mut links = request.links;
-        links.retain(|link| !is_our_link(link, ours) || is_there(link));
-        for link in links.iter_mut().filter(|link| is_our_link(link, ours)) {
-            // The schema wants one; what is here needs none.
-            link.vlantag = Some("0".into());
-        }
-        manifest.links.extend(links);
-        for child in request.extra.children() {
-            if let Content::Element(element) = child {
-                manifest.extra.add(element.clone());
+        for (mut link, ours) in request.links.into_iter().zip(whose) {
+            if ours && !is_there(&link) {
+                continue;
+            }
+            if ours {
+                // The schema wants one; what is here needs none.
+                link.vlantag = Some("0".into());
+                manifest.links.push(link);
+            } else {
+                links.tell(link.client_id.clone(), link, &mut manifest.links);
             }
         }
+        for child in request.extra.children() {
+            if let Content::Element(element) = child {
+                let name = Some(element.name.local.to_string().into());
+                beside.tell(name, element.clone(), &mut elements);
+            }
+        }
+        nodes.next();
+        links.next();
+        beside.next();
+    }
+    for element in elements {
+        manifest.extra.add(element);
     }
     Ok(manifest)
+}
+
+/// What is not for this aggregate and is said with each request of a slice is
+/// told once: of each name, the last that an earlier request has said.
+#[derive(Debug, Default)]
+struct Once {
+    before: BTreeMap<Text, usize>,
+    now: Vec<(Text, usize)>,
+}
+
+impl Once {
+    fn tell<T: PartialEq>(&mut self, name: Text, one: T, into: &mut Vec<T>) {
+        let before = self.before.get(&name).and_then(|at| into.get(*at));
+        if before != Some(&one) {
+            self.now.push((name, into.len()));
+            into.push(one);
+        }
+    }
+
+    /// Another request begins.
+    fn next(&mut self) {
+        self.before.extend(self.now.drain(..));
+    }
 }

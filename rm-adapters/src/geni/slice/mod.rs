@@ -16,7 +16,8 @@
 //! | how all that happens in one is ended | `end.rs` |
 //! | which slices were shut down, and how one is opened again | `shut.rs` |
 //! | what is told of it as a document | `manifest.rs` |
-//! | what becomes of a request | `ask.rs` |
+//! | what becomes of a request | `ask.rs`, `names.rs` |
+//! | what nobody can be granted, and is not to be told as if it were | `granted.rs` |
 
 use rm_core::{Caller, ResourceId};
 
@@ -29,8 +30,10 @@ mod contract;
 mod doing;
 mod end;
 mod ends;
+mod granted;
 mod kept;
 mod manifest;
+mod names;
 mod shut;
 mod v2;
 mod v3;

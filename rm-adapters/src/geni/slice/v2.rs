@@ -64,9 +64,8 @@ impl SliceV2 for SlicesV2 {
         let ends = call.ends();
         let (opened, done) = call
             .change(&all(call), false, |have| {
-                let so_far = have.standing().allocation;
-                let end = ends.renewed(so_far, to, as_long_as_possible)?;
-                Ok(Some(Deed::Renew(end)))
+                let end = ends.renewed(have.so_far(), to, as_long_as_possible)?;
+                Ok(end.map(Deed::Renew))
             })
             .await?;
         Ok(call.told(&opened, &done))

@@ -1,16 +1,18 @@
 //! Slices as version 3 has them.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use rm_core::env::Timestamp;
 use rm_core::registry::Adapter;
-use rm_core::{Error, ErrorKind, Kind, Result};
+use rm_core::{Error, ErrorKind, Kind, ResourceId, Result};
 
 use super::contract::{About, Act, Described, Provision, Renewal, SliceCall, SliceTold, SliceV3};
 use super::doing::Grant;
 use super::{Have, sliver_urn};
 use crate::geni::Urn;
-use crate::geni::sliver::{Deed, Refusal};
-use crate::geni::states::{Action, Allocation};
+use crate::geni::sliver::{Deed, Refusal, Unfit};
+use crate::geni::states::{Action, Allocation, Operational};
 
 /// Slices as version 3 has them: slivers one by one, reserved, made, and started
 /// when they are asked to.
@@ -51,17 +53,27 @@ impl SliceV3 for SlicesV3 {
         about: &About,
         how: &Provision,
     ) -> Result<Described, Refusal> {
-        let until = call.ends().first(Allocation::Provisioned, how.end);
+        let unfit = call.unfit(about, &how.users).await?;
+        if let (false, Some(first)) = (how.best_effort, unfit.first()) {
+            return Err(first.of().into());
+        }
+        let why: BTreeMap<ResourceId, &Unfit> = unfit
+            .iter()
+            .flat_map(|unfit| unfit.slivers.iter().map(move |id| (*id, unfit)))
+            .collect();
+        let ends = call.ends();
         let provision = |have: &Have| {
-            let allocated = have.standing().allocation == Allocation::Allocated;
-            Ok(allocated.then_some(Deed::Provision {
+            if have.standing().allocation != Allocation::Allocated {
+                return Ok(None);
+            }
+            if let Some(unfit) = why.get(&have.id()) {
+                return Err(unfit.of().into());
+            }
+            Ok(Some(Deed::Provision {
                 users: &how.users,
-                until,
+                until: ends.first(Allocation::Provisioned, how.end.or(have.wish())),
             }))
         };
-        if !how.best_effort {
-            call.admits(about, &how.users).await?;
-        }
         let (opened, done) = call.change(about, how.best_effort, provision).await?;
         Ok(call.described(&opened, &done).await?)
     }
@@ -103,9 +115,8 @@ impl SliceV3 for SlicesV3 {
         let ends = call.ends();
         let (opened, done) = call
             .change(about, how.best_effort, |have| {
-                let so_far = have.standing().allocation;
-                let end = ends.renewed(so_far, how.to, how.as_long_as_possible)?;
-                Ok(Some(Deed::Renew(end)))
+                let end = ends.renewed(have.so_far(), how.to, how.as_long_as_possible)?;
+                Ok(end.map(Deed::Renew))
             })
             .await?;
         Ok(call.told(&opened, &done))
@@ -139,6 +150,7 @@ fn deed(act: &Act) -> Result<Deed<'_>> {
         Action::Start => Deed::Start,
         Action::Stop => Deed::Stop,
         Action::Restart => Deed::Restart,
+        Action::KeepUsers => Deed::KeepUsers,
         Action::UpdateUsers => {
             let users = act.users.as_deref();
             Deed::Users(users.ok_or_else(|| lacks("who can log in", "give the option geni_users"))?)
@@ -155,7 +167,10 @@ fn deed(act: &Act) -> Result<Deed<'_>> {
 /// Refuses what a sliver cannot do, or cannot do as it stands.
 fn is_possible(aggregate: &Urn, have: &Have, action: Action) -> Result<()> {
     let (record, family) = (have.sliver.record(), have.sliver.family());
-    if family.is_legal(action, record.wanted, record.seen) {
+    // What is not being changed has nothing to be left as it was.
+    let updating = have.standing().operational == Operational::UpdatingUsers;
+    let fits = action != Action::KeepUsers || updating;
+    if fits && family.is_legal(action, record.wanted, record.seen) {
         return Ok(());
     }
     let (word, urn) = (action.as_str(), sliver_urn(aggregate, record.id));

@@ -21,17 +21,20 @@ pub enum Action {
     Restart,
     /// Let in these users with these keys, and nobody else.
     UpdateUsers,
+    /// Leave who logs in as it was before they were to be changed.
+    KeepUsers,
     /// Be of another size: a word of this aggregate's own.
     Resize,
 }
 
 impl Action {
     /// All there are.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Start,
         Self::Stop,
         Self::Restart,
         Self::UpdateUsers,
+        Self::KeepUsers,
         Self::Resize,
     ];
 
@@ -47,6 +50,7 @@ impl Action {
             Self::Stop => "geni_stop",
             Self::Restart => "geni_restart",
             Self::UpdateUsers => "geni_update_users",
+            Self::KeepUsers => "geni_updating_users_cancel",
             Self::Resize => "cluster_resize",
         }
     }
@@ -57,6 +61,7 @@ impl Action {
             Self::Stop => "Shut it down.",
             Self::Restart => "Shut it down and boot it again.",
             Self::UpdateUsers => "Let in the users of the option geni_users, and nobody else.",
+            Self::KeepUsers => "Leave who logs in as it was before that was to be changed.",
             Self::Resize => "Give it as many slaves as the option cluster_slaves says.",
         }
     }
@@ -66,11 +71,11 @@ impl Action {
         let verb = match self {
             Self::Start => Verb::Start,
             Self::Stop => Verb::Stop,
-            Self::Restart | Self::UpdateUsers | Self::Resize => Verb::Change,
+            Self::Restart | Self::UpdateUsers | Self::KeepUsers | Self::Resize => Verb::Change,
         };
         let fits = match self {
             Self::Start | Self::Stop => true,
-            Self::Restart | Self::Resize => wanted == Wanted::Running,
+            Self::Restart | Self::KeepUsers | Self::Resize => wanted == Wanted::Running,
             Self::UpdateUsers => wanted == Wanted::Running && seen == State::Ready,
         };
         Allocation::of(wanted) == Allocation::Provisioned
@@ -102,6 +107,7 @@ impl Family {
             Action::Stop,
             Action::Restart,
             Action::UpdateUsers,
+            Action::KeepUsers,
         ],
     };
 
@@ -160,8 +166,13 @@ impl Family {
         updating || self.pairs(state).next().is_some()
     }
 
-    /// Whether it can be asked for whenever a sliver is in this state.
+    /// Whether it can be asked for whenever a sliver is in this state. To be updated
+    /// is nothing that is told by what is wanted and seen alone: what is done with it
+    /// then is what ends it.
     fn is_always_legal(self, action: Action, state: Operational) -> bool {
+        if action == Action::KeepUsers || state == Operational::UpdatingUsers {
+            return action == Action::KeepUsers && state == Operational::UpdatingUsers;
+        }
         let mut pairs = self.pairs(state).peekable();
         pairs.peek().is_some() && pairs.all(|(w, s)| self.is_legal(action, w, s))
     }
@@ -174,6 +185,7 @@ impl Family {
             Action::Stop => Operational::Stopping,
             Action::Restart | Action::Resize => Operational::ReadyBusy,
             Action::UpdateUsers => Operational::UpdatingUsers,
+            Action::KeepUsers => Operational::ReadyBusy,
         }
     }
 }
@@ -340,6 +352,7 @@ mod tests {
             ("geni_ready", "geni_stop"),
             ("geni_ready", "geni_restart"),
             ("geni_ready", "geni_update_users"),
+            ("geni_updating_users", "geni_updating_users_cancel"),
         ] {
             assert!(
                 actions.contains(&(Some(wanted.0), Some(wanted.1))),
