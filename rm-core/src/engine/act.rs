@@ -38,8 +38,10 @@ pub(super) struct Reach {
 pub(super) enum Needs {
     /// All are ready: how the site names each, by its name.
     Met(BTreeMap<String, RemoteId>),
-    /// One is on its way.
+    /// One is on its way, which ends by itself.
     NotYet(String),
+    /// Of one nobody can tell where it is, perhaps for ever.
+    Unknown(String),
     /// One will not be ready.
     Never(String),
 }
@@ -223,32 +225,21 @@ impl Engine {
         let first = pending.is_none() && claim.row.record.incarnation == 0;
         match self.needs(&claim.row.record).await {
             Ok(Needs::Met(needs)) => reach.needs = needs,
-            Ok(Needs::NotYet(reason)) => {
-                let pause = self.pace(claim.row.record.looks);
-                let due = Due::Release(self.core.env.now().plus(pause));
-                self.write(&mut claim, due, |r, _| {
-                    r.looks = r.looks.saturating_add(1);
-                    see(r, State::Building, &reason);
-                })
-                .await;
-                return;
+            Ok(Needs::NotYet(reason)) => return self.wait(claim, None, &reason).await,
+            Ok(Needs::Unknown(reason)) => {
+                let now = self.core.env.now();
+                if claim.row.record.deadline.is_some_and(|d| d <= now) {
+                    let reason = format!("it could not be made in time: {reason}");
+                    return self.in_vain(&reach, claim, &reason).await;
+                }
+                let end = now.plus(reach.cap.patience);
+                return self.wait(claim, Some(end), &reason).await;
             }
             Ok(Needs::Never(reason)) if first && !claim.row.record.fallbacks.is_empty() => {
                 let e = Error::new(ErrorKind::Failed, reason);
                 return self.fall_back(claim, &e).await;
             }
-            Ok(Needs::Never(reason)) => {
-                self.write(&mut claim, Due::Rest, |r, batch| {
-                    if r.is_replaced() {
-                        // The old one is gone and counts no more.
-                        let nodes = charged(&*reach.driver, r, &r.place.spec);
-                        batch.counts.push(recharge(r, nodes, None));
-                    }
-                    settle(r, State::Failed, None, &reason);
-                })
-                .await;
-                return;
-            }
+            Ok(Needs::Never(reason)) => return self.in_vain(&reach, claim, &reason).await,
             Err(e) => return self.cannot_ask(claim, &e).await,
         }
         let reach = &reach;
@@ -309,6 +300,38 @@ impl Engine {
         }
     }
 
+    /// What it needs is not ready yet; where that may never be, it waits until
+    /// `end` at the latest.
+    async fn wait(&self, mut claim: Claim, end: Option<Timestamp>, reason: &str) {
+        let pause = self.pace(claim.row.record.looks);
+        let due = Due::Release(self.core.env.now().plus(pause));
+        self.write(&mut claim, due, |r, _| {
+            r.looks = r.looks.saturating_add(1);
+            if let Some(end) = end {
+                r.deadline.get_or_insert(end);
+            }
+            // What there was is known to be gone. Of what is being built that
+            // would be news.
+            let again = r.seen == State::Nothing && r.remote.is_some();
+            let state = if again { r.seen } else { State::Building };
+            see(r, state, reason);
+        })
+        .await;
+    }
+
+    /// What it needs will not be ready, and nothing was begun.
+    async fn in_vain(&self, reach: &Reach, mut claim: Claim, reason: &str) {
+        self.write(&mut claim, Due::Rest, |r, batch| {
+            if r.is_replaced() {
+                // The old one is gone and counts no more.
+                let nodes = charged(&*reach.driver, r, &r.place.spec);
+                batch.counts.push(recharge(r, nodes, None));
+            }
+            settle(r, State::Failed, None, reason);
+        })
+        .await;
+    }
+
     /// Whether what must be ready first is.
     pub(super) async fn needs(&self, r: &ResourceRecord) -> Result<Needs> {
         let mut met = BTreeMap::new();
@@ -332,10 +355,14 @@ impl Engine {
                     )));
                 }
                 Some(row) => {
-                    return Ok(Needs::NotYet(format!(
+                    let reason = format!(
                         "waits for the {} {:?}: {} {}",
                         row.record.kind, row.record.name, row.record.seen, row.record.reason
-                    )));
+                    );
+                    return Ok(match row.record.seen {
+                        State::Unknown => Needs::Unknown(reason),
+                        _ => Needs::NotYet(reason),
+                    });
                 }
                 None => {
                     return Ok(Needs::Never(format!(

@@ -91,7 +91,9 @@ impl Engine {
         }
         match self.needs(r).await? {
             Needs::Met(_) => {}
-            Needs::NotYet(why) => return Err(Error::new(ErrorKind::Unavailable, why).temporary()),
+            Needs::NotYet(why) | Needs::Unknown(why) => {
+                return Err(Error::new(ErrorKind::Unavailable, why).temporary());
+            }
             Needs::Never(why) => return Err(Error::new(ErrorKind::Failed, why)),
         }
         let cx = Cx {

@@ -126,6 +126,7 @@ impl Fault {
 pub struct Rule {
     verb: Verb,
     site: Option<String>,
+    of: Option<String>,
     skip: u64,
     times: u64,
     fault: Fault,
@@ -137,6 +138,7 @@ impl Rule {
         Self {
             verb,
             site: None,
+            of: None,
             skip: 0,
             times: 1,
             fault,
@@ -168,6 +170,19 @@ impl Rule {
     pub fn at(mut self, site: &str) -> Self {
         self.site = Some(site.to_owned());
         self
+    }
+
+    /// Only calls count that are made on something of which this is a part of
+    /// the name: see [`SimCall::what`].
+    #[must_use]
+    pub fn of(mut self, what: &str) -> Self {
+        self.of = Some(what.to_owned());
+        self
+    }
+
+    fn fits(&self, verb: Verb, site: &str, what: &str) -> bool {
+        let of = self.of.as_ref().is_none_or(|of| what.contains(of));
+        of && self.verb == verb && self.site.as_ref().is_none_or(|s| s == site)
     }
 }
 
@@ -240,7 +255,7 @@ impl Faults {
     ) -> (usize, Option<Fault>) {
         let mut fault = None;
         for rule in &mut self.rules {
-            if rule.verb != verb || rule.site.as_ref().is_some_and(|s| s != site) {
+            if !rule.fits(verb, site, &what) {
                 continue;
             }
             if rule.skip > 0 {
