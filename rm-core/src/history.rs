@@ -271,6 +271,7 @@ fn words(event: &Event) -> String {
         parts.push(match outcome.as_str() {
             "begun" => format!("{effect} begins"),
             "accepted" => format!("the site has accepted the {effect}"),
+            "refused" => format!("the site has refused the {effect}"),
             _ => format!("nobody knows what came of the {effect}"),
         });
     }

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use rm_core::ErrorKind;
+use rm_core::backend::Resize;
 use rm_core::clusters::Size;
 use rm_core::history::Told;
 use rm_core::life::{State, Wanted};
@@ -156,5 +157,27 @@ fn who_gave_it_up_and_what_failed_is_told() {
         assert_eq!(last.by.as_deref(), Some("root"));
         assert!(last.text.contains("the site is sold"), "{}", last.text);
         assert!(told.believed.unwrap().ended);
+    });
+}
+
+#[test]
+fn what_the_site_refused_is_not_told_as_if_nobody_knew() {
+    let scene = Scene::new(4);
+    scene.start_engine();
+    scene.run(async |s| {
+        s.cloud.declare(|c| c.resize = Resize::Replace);
+        let made = s.clusters().create(&s.alice, &s.own(1)).await.unwrap();
+        let id = made.cluster.id();
+        s.ready(&s.alice, id).await.unwrap();
+        let refused = Fault::Refused(ErrorKind::Forbidden);
+        s.cloud.inject(Rule::next(Verb::Destroy, refused));
+        let size = Size::To(3);
+        s.clusters().resize(&s.alice, id, size).await.unwrap();
+        s.ready(&s.alice, id).await.unwrap();
+        let told = s.door.history().of(&s.alice, id, None).await.unwrap();
+        let text: Vec<_> = told.entries.iter().map(|e| e.text.as_str()).collect();
+        let text = text.join("\n");
+        assert!(text.contains("the site has refused the replace"), "{text}");
+        assert!(!text.contains("nobody knows"), "{text}");
     });
 }
