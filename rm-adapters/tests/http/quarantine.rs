@@ -163,3 +163,46 @@ async fn a_node_alone_is_shown_in_quarantine_and_led_out_by_an_operator() {
         );
     }
 }
+
+/// The original has four words for a cluster and Heat's own beside them: of what
+/// nobody can tell whether it was made, it is not told that it would not go.
+#[tokio::test]
+async fn the_original_tells_what_is_in_quarantine_as_it_is() {
+    let s = Service::with(|policy, _| policy.destroy_tries = 1).await;
+    s.load().await;
+    let shown = async |id: &str, remote: &str| {
+        let path = format!("/lambdalink/clusters/{id}/");
+        loop {
+            let now = s.get(Who::Ann, &path).await.expect(200);
+            if now["status"] == "ERROR" {
+                assert_eq!(now["remote_status"], remote, "{now}");
+                let monitor = s.get(Who::Ann, &format!("{path}monitor/")).await;
+                assert_eq!(monitor.expect(200)["result"], "ERROR");
+                let held = s.get(Who::Ann, "/quarantine").await.expect(200);
+                let mut held = held["items"].as_array().unwrap().iter();
+                let why = &held.find(|held| held["id"] == id).unwrap()["reason"];
+                return why.as_str().unwrap().to_owned();
+            }
+            let soon = std::time::Duration::from_millis(10);
+            s.host.env().sleep(soon).await;
+        }
+    };
+    let stays = s.cluster(Who::Ann, 0).await;
+    let stays = stays["id"].as_str().unwrap();
+    while s.get(Who::Ann, &format!("/clusters/{stays}")).await.body["state"] != "ready" {
+        let soon = std::time::Duration::from_millis(10);
+        s.host.env().sleep(soon).await;
+    }
+    let fails = Rule::next(Verb::Destroy, Fault::FailsLater).always();
+    s.cloud.inject(fails);
+    let path = format!("/lambdalink/clusters/{stays}/");
+    s.call(Who::Ann, "DELETE", &path, None).await.expect(204);
+    let why = shown(stays, "DELETE_FAILED").await;
+    assert!(why.contains("will not go"), "{why}");
+
+    s.cloud.declare(|c| c.create_key = CreateKey::None);
+    s.cloud.inject(Rule::next(Verb::Create, Fault::LostBefore));
+    let lost = s.cluster(Who::Ann, 0).await;
+    let why = shown(lost["id"].as_str().unwrap(), "UNKNOWN").await;
+    assert!(why.contains("nobody can tell"), "{why}");
+}
