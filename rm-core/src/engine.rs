@@ -37,6 +37,8 @@ mod replace;
 mod watch;
 mod write;
 
+pub(crate) use orphans::found_before;
+
 /// Resources of one account are looked at together.
 type Account = (String, CatalogId, CatalogId);
 

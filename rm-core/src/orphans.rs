@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::backend::{Mark, Phase};
 use crate::caller::{Caller, Role};
 use crate::driver::Sight;
+use crate::engine::found_before;
 use crate::env::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::NewEvent;
@@ -86,6 +87,9 @@ pub struct Orphan {
     pub phase: Phase,
     /// The site's own stamp of its last change.
     pub stamp: Option<String>,
+    /// When an engine's search found it first; absent for what none has found
+    /// yet.
+    pub since: Option<Timestamp>,
     /// What is thought of it.
     pub verdict: Verdict,
     /// Why, in words.
@@ -93,10 +97,11 @@ pub struct Orphan {
 }
 
 impl Orphan {
-    /// Since its last change at the site, where the site's stamp is a moment.
+    /// Since its last change at the site, where the site's stamp is a moment;
+    /// else since an engine found it first.
     pub fn age(&self, now: Timestamp) -> Option<Duration> {
-        let at = Timestamp::parse(self.stamp.as_deref()?)?;
-        Some(now.since(at))
+        let changed = self.stamp.as_deref().and_then(Timestamp::parse);
+        changed.or(self.since).map(|at| now.since(at))
     }
 }
 
@@ -171,6 +176,10 @@ pub(crate) async fn report(core: &Core) -> Result<Report> {
         }
     }
     report.skipped = survey.skipped;
+    let found = found_before(core).await?;
+    for orphan in &mut report.orphans {
+        orphan.since = found.get(&name(&orphan.thing)).copied();
+    }
     let order = |o: &Orphan| (o.site_name.clone(), o.thing.clone());
     report.orphans.sort_by_cached_key(order);
     Ok(report)
@@ -216,6 +225,7 @@ impl Report {
                     name: sight.name,
                     phase: sight.phase,
                     stamp: sight.stamp,
+                    since: None,
                     verdict,
                     why,
                 });
@@ -393,6 +403,9 @@ fn told(thing: &Thing) -> Value {
 
 /// Things by where they are and how they are named there.
 pub(crate) fn by_name(orphans: &[Orphan]) -> BTreeMap<String, &Orphan> {
-    let name = |t: &Thing| format!("{}/{}/{}", t.manager, t.site, t.remote);
     orphans.iter().map(|o| (name(&o.thing), o)).collect()
+}
+
+fn name(t: &Thing) -> String {
+    format!("{}/{}/{}", t.manager, t.site, t.remote)
 }

@@ -138,7 +138,7 @@
 //!
 //! | call | body | answer |
 //! |---|---|---|
-//! | `GET /orphans` | | 200 `{"items": [{manager, site, credential, credential_name, id, name, installation, resource, incarnation, generation, phase, stamp?, age_seconds?, verdict, why}], "owned", "foreign", "skipped": [{manager, site, credential, credential_name, why}]}` |
+//! | `GET /orphans` | | 200 `{"items": [{manager, site, credential, credential_name, id, name, installation, resource, incarnation, generation, phase, stamp?, found?, age_seconds?, verdict, why}], "owned", "foreign", "skipped": [{manager, site, credential, credential_name, why}]}` |
 //! | `POST /orphans/reclaim` | `{manager, site, credential, id, installation, resource, incarnation, generation, unheard?}` | 202 `{"reclaimed": "accepted"}` · 200 `{"reclaimed": "gone"}` · 409 `not-an-orphan` |
 //!
 //! For operators: what bears our mark at any site and is no record's. `verdict`

@@ -31,6 +31,7 @@ fn show(o: &Orphan, now: Timestamp) -> Value {
         "phase": o.phase.as_str(), "verdict": o.verdict.as_str(), "why": o.why,
     });
     set(&mut shown, "stamp", o.stamp.as_ref());
+    set(&mut shown, "found", o.since.map(|at| at.to_string()));
     set(
         &mut shown,
         "age_seconds",

@@ -271,7 +271,7 @@ fn orphans() -> Map<String, Value> {
             "manager": text(), "site": text(), "credential": id(), "credential_name": text(),
             "id": text(), "name": text(), "installation": text(), "resource": id(),
             "incarnation": number(), "generation": number(), "stamp": text(),
-            "age_seconds": number(), "why": text(),
+            "found": time(), "age_seconds": number(), "why": text(),
             "phase": {"enum": Phase::ALL.map(Phase::as_str)},
             "verdict": {"enum": Verdict::ALL.map(Verdict::as_str)},
         })),

@@ -1,6 +1,7 @@
 //! The search for orphans, now and then: what is found is told once, and
 //! reclaimed where the policy says so.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use serde_json::json;
 use super::{Done, Engine};
 use crate::env::Timestamp;
 use crate::error::Result;
+use crate::host::Core;
 use crate::id::CatalogId;
 use crate::model::Json;
 use crate::orphans::{self, Orphan, Report, Verdict};
@@ -61,7 +63,7 @@ impl Engine {
                 "not searched for orphans"
             );
         }
-        let known = self.known().await?;
+        let known = known(core).await?;
         self.forget(&known, &report).await?;
         for (name, orphan) in orphans::by_name(&report.orphans) {
             let before = known.iter().find(|found| found.record.id == name);
@@ -88,20 +90,6 @@ impl Engine {
             ..Batch::default()
         };
         Ok(matches!(core.store.commit(batch).await?, Outcome::Done(_)))
-    }
-
-    async fn known(&self) -> Result<Vec<Versioned<Document>>> {
-        let mut known = Vec::new();
-        let mut after = None;
-        loop {
-            let store = &self.core.store;
-            let page = store.documents(FOUND, None, after.as_ref(), 200).await?;
-            known.extend(page.items);
-            after = page.next;
-            if after.is_none() {
-                return Ok(known);
-            }
-        }
     }
 
     /// Forgets what was looked for and is no orphan any more.
@@ -167,6 +155,30 @@ impl Engine {
         }
         if let Err(e) = orphans::reclaim(core, "policy", &orphan.thing, false).await {
             tracing::warn!(thing = %orphan.thing.remote, error = %e, "an orphan stays");
+        }
+    }
+}
+
+/// When each orphan that is known was found first, by its name.
+pub(crate) async fn found_before(core: &Core) -> Result<BTreeMap<String, Timestamp>> {
+    let known = known(core).await?;
+    let since = known.iter().map(|document| {
+        let found: Found = document.record.body.read()?;
+        Ok((document.record.id.clone(), found.since))
+    });
+    since.collect()
+}
+
+async fn known(core: &Core) -> Result<Vec<Versioned<Document>>> {
+    let mut known = Vec::new();
+    let mut after = None;
+    loop {
+        let page = core.store.documents(FOUND, None, after.as_ref(), 200);
+        let page = page.await?;
+        known.extend(page.items);
+        after = page.next;
+        if after.is_none() {
+            return Ok(known);
         }
     }
 }

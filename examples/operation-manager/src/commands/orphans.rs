@@ -28,11 +28,11 @@ const SKIPPED: &[Column] = &[
     ("WHY", |s| cell(&s["why"])),
 ];
 
-/// How long ago the site changed it, in its largest unit; what the site says
-/// where that is no moment.
+/// How long it is known to be there, in its largest unit: `new` where nobody
+/// has found it before.
 fn age(orphan: &Value) -> String {
     let Some(seconds) = orphan["age_seconds"].as_u64() else {
-        return cell(&orphan["stamp"]);
+        return "new".to_owned();
     };
     let units = [(86_400, "d"), (3_600, "h"), (60, "m")];
     let fits = units.into_iter().find(|(unit, _)| seconds >= *unit);
@@ -149,7 +149,6 @@ mod tests {
         for (seconds, text) in [(0, "0 s"), (59, "59 s"), (7_300, "2 h"), (259_199, "2 d")] {
             assert_eq!(age(&json!({"age_seconds": seconds, "stamp": "x"})), text);
         }
-        assert_eq!(age(&json!({"stamp": "17"})), "17", "no moment");
-        assert_eq!(age(&json!({})), "");
+        assert_eq!(age(&json!({"stamp": "1.0.running.1.256"})), "new");
     }
 }
