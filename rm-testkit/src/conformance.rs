@@ -40,8 +40,7 @@
 //! | tag only, without a list | not even Basic: nothing finds the tag |
 //! | absence by list or by tombstone | as the key says |
 //! | no evidence of absence | Safe: whether it is gone, a person must say, each time |
-//! | another size in place, or none | as the key says |
-//! | another size by replacement | Safe: the engine does not replace by itself, and says so |
+//! | another size in place, by replacement, or none | as the key says |
 //! | a list that is late, by no more than is declared | as the key says |
 //! | users that nobody tells, neither [`Eyes::users`] nor `recall` | Safe: whether they can log in, a person must see |
 //! | a create is a purchase | as the key says, and made once |
