@@ -3,10 +3,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use rm_core::backend::{Absence, Capability, CreateKey, Resize};
+use rm_core::calls::{BackendCall, WatchCalls};
 use rm_testkit::conformance::{
     Level, NodesSubject, Outcome, Scorecard, SimSubject, Subject, suite,
 };
@@ -56,6 +59,33 @@ fn a_site_that_tells_what_happens_is_exact() {
 #[test]
 fn a_site_whose_things_keep_their_owner_is_exact() {
     reaches(Some(Level::Exact), &[], |c| c.keeps_owner = true);
+}
+
+/// Which calls there were.
+#[derive(Debug, Default)]
+struct Told(Mutex<BTreeSet<&'static str>>);
+
+impl WatchCalls for Told {
+    fn called(&self, call: &BackendCall<'_>) {
+        self.0.lock().unwrap().insert(call.verb);
+    }
+}
+
+/// Every daemon counts the calls of its backends.
+#[test]
+fn a_backend_whose_calls_are_counted_guarantees_the_same() {
+    let told = Arc::new(Told::default());
+    let subject = SimSubject::new("counted").declaring(|c| {
+        c.events = true;
+        c.keeps_owner = true;
+    });
+    let card = run(subject.counted(Arc::clone(&told) as _));
+    assert!(card.checks.len() >= 100, "{}", card.checks.len());
+    card.assert(Level::Exact);
+    let verbs = [
+        "change", "create", "destroy", "note", "observe", "offers", "watch",
+    ];
+    assert_eq!(*told.0.lock().unwrap(), verbs.into());
 }
 
 #[test]

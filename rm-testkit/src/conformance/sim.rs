@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use rm_core::backend::{Backend, Capability, Serves};
+use rm_core::calls::WatchCalls;
 use rm_core::catalog::{Catalog, NewImplementation, NewSite};
 use rm_core::env::Timestamp;
 use rm_core::model::{Cluster, Node, NodeSpec, NodeUser};
@@ -22,6 +23,7 @@ pub struct SimSubject {
     name: String,
     edit: Edit,
     blind: bool,
+    calls: Option<Arc<dyn WatchCalls>>,
 }
 
 impl fmt::Debug for SimSubject {
@@ -38,6 +40,7 @@ impl SimSubject {
             name: name.to_owned(),
             edit: Box::new(|_| {}),
             blind: false,
+            calls: None,
         }
     }
 
@@ -45,6 +48,13 @@ impl SimSubject {
     #[must_use]
     pub fn declaring(mut self, edit: impl Fn(&mut Capability) + Send + Sync + 'static) -> Self {
         self.edit = Box::new(edit);
+        self
+    }
+
+    /// Told of every call, through the wrapper that a daemon has.
+    #[must_use]
+    pub fn counted(mut self, calls: Arc<dyn WatchCalls>) -> Self {
+        self.calls = Some(calls);
         self
     }
 
@@ -77,6 +87,9 @@ impl Subject for SimSubject {
             .site(NewSite::new("ground", API, "sim:ground"), secret());
         if !self.blind {
             ground = ground.eyes(Arc::new(Truth(cloud)));
+        }
+        if let Some(calls) = &self.calls {
+            ground = ground.calls(Arc::clone(calls));
         }
         Ok(ground)
     }

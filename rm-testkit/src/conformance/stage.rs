@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rm_core::backend::{Backend, Capability, Cx, Mark, Progress, Serves};
+use rm_core::calls::WatchCalls;
 use rm_core::catalog::{Catalog, Credential, NewCredential, Site};
 use rm_core::env::Env;
 use rm_core::model::{Model, Node};
@@ -66,6 +67,7 @@ pub(super) struct Stage<M: Model> {
     media: Vec<Arc<dyn Media>>,
     eyes: Option<Arc<dyn Eyes>>,
     beside: Option<Beside>,
+    calls: Option<Arc<dyn WatchCalls>>,
     helper: Helper,
     progress: Arc<Progress>,
     known: Mutex<Known>,
@@ -129,6 +131,7 @@ impl<M: Model> Stage<M> {
             media: ground.media,
             eyes: ground.eyes,
             beside: ground.beside,
+            calls: ground.calls,
             helper: Helper::default(),
             progress: Arc::default(),
             known: Mutex::default(),
@@ -152,6 +155,9 @@ impl<M: Model> Stage<M> {
             .store(Arc::clone(&self.store))
             .policy(self.policy.clone())
             .installation(&*self.installation);
+        if let Some(calls) = &self.calls {
+            builder = builder.watch_calls(Arc::clone(calls));
+        }
         let registries = builder.registries();
         for media in &self.media {
             registries.media(Arc::clone(media))?;

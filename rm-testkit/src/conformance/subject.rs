@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use rm_core::backend::{Backend, Mark, Serves};
+use rm_core::calls::WatchCalls;
 use rm_core::catalog::{Catalog, NewAppliance, NewImplementation, NewSite};
 use rm_core::env::{Env, Timestamp};
 use rm_core::model::{Cluster, ClusterSpec, Model, NodeUser};
@@ -63,6 +64,7 @@ pub struct Ground<M: Model> {
     pub(super) secret: Value,
     pub(super) eyes: Option<Arc<dyn Eyes>>,
     pub(super) beside: Option<Beside>,
+    pub(super) calls: Option<Arc<dyn WatchCalls>>,
 }
 
 /// Contributes more to the host of a check.
@@ -92,6 +94,7 @@ impl<M: Model> Ground<M> {
             secret: json!({}),
             eyes: None,
             beside: None,
+            calls: None,
         }
     }
 
@@ -134,6 +137,14 @@ impl<M: Model> Ground<M> {
         install: impl Fn(&mut Registries) -> Result<()> + Send + Sync + 'static,
     ) -> Self {
         self.beside = Some(Arc::new(install));
+        self
+    }
+
+    /// Who is told of every call, as in a daemon that counts them: the engine
+    /// then gets the backend wrapped as it is there.
+    #[must_use]
+    pub fn calls(mut self, calls: Arc<dyn WatchCalls>) -> Self {
+        self.calls = Some(calls);
         self
     }
 
