@@ -173,7 +173,8 @@ async fn the_original_tells_what_is_in_quarantine_as_it_is() {
     let shown = async |id: &str, remote: &str| {
         let path = format!("/lambdalink/clusters/{id}/");
         loop {
-            let now = s.get(Who::Ann, &path).await.expect(200);
+            // As in the original, what is going is not shown.
+            let now = s.get(Who::Ann, &path).await.body;
             if now["status"] == "ERROR" {
                 assert_eq!(now["remote_status"], remote, "{now}");
                 let monitor = s.get(Who::Ann, &format!("{path}monitor/")).await;
