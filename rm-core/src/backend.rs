@@ -333,7 +333,14 @@ pub struct Capability {
     pub list_by_owner: bool,
     /// How a thing gets another size.
     pub resize: Resize,
-    /// Whether a create cannot be undone without paying for it.
+    /// Whether a create cannot be undone without paying for it. Such a thing is
+    /// bought because somebody asked for it, and never again by the engine's own
+    /// decision: what is gone is not made again whatever the policy says
+    /// ([`Repair::Recreate`](crate::policy::Repair)); where another size would be
+    /// another purchase ([`Resize::Replace`]) it is refused; and where a repeated
+    /// create may make a second thing ([`CreateKey::TagOnly`],
+    /// [`CreateKey::None`]), one of which nobody knows what came waits for a
+    /// person. Whoever asks to try again has asked.
     pub billing_commit: bool,
     /// How many effects may be under way at once for one account.
     pub concurrency: u32,
@@ -429,7 +436,8 @@ pub enum Resize {
     InPlace,
     /// By another in its stead: the engine destroys what there is, sees it to
     /// be gone, and makes the new one. At no moment are there two. What is on
-    /// it is lost, which each offer says.
+    /// it is lost, which each offer says. Where a create is a purchase
+    /// ([`Capability::billing_commit`]), it is refused.
     Replace,
     /// Not at all: who asks for it is refused, and what there is stays.
     None,

@@ -162,8 +162,12 @@ impl<M: Model> Managed<M> {
 
     /// Who takes the offer must know what another size would cost.
     fn tell_resize(&self, site: &Site, offer: &mut Offer) {
-        if self.driver.capability(site).resize == Resize::Replace {
-            offer.why += "; it gets another size only by being made anew";
+        let cap = self.driver.capability(site);
+        if cap.resize == Resize::Replace {
+            offer.why += match cap.billing_commit {
+                true => "; it gets no other size, for that would buy another one",
+                false => "; it gets another size only by being made anew",
+            };
         }
     }
 

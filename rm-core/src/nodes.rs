@@ -194,6 +194,8 @@ impl Backend<Cluster> for NodeClusters {
             // The master first, then the others.
             patience: patience * 2,
             page: 100,
+            // It is as its nodes are.
+            billing_commit: caps().any(|c| c.billing_commit),
             // Its nodes do, and it tells them.
             keeps_owner: !self.makers.is_empty() && caps().all(|c| c.keeps_owner),
             ..Capability::new()

@@ -41,7 +41,8 @@ pub enum Repair {
     /// It has failed; somebody may ask to try again.
     #[default]
     Never,
-    /// It is made again, where it worked before.
+    /// It is made again, where it worked before and is no purchase
+    /// ([`Capability::billing_commit`](crate::backend::Capability)).
     Recreate,
 }
 

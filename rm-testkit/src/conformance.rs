@@ -43,7 +43,7 @@
 //! | another size in place, by replacement, or none | as the key says |
 //! | a list that is late, by no more than is declared | as the key says |
 //! | users that nobody tells, neither [`Eyes::users`] nor `recall` | Safe: whether they can log in, a person must see |
-//! | a create is a purchase | as the key says, and made once |
+//! | a create is a purchase | as the key says; bought once, and again only when somebody asks |
 //!
 //! What has more than one row has the lowest of them.
 //!
@@ -67,6 +67,7 @@ mod kept;
 mod life;
 mod look;
 mod nodes;
+mod paid;
 mod score;
 mod secrets;
 mod sim;

@@ -158,12 +158,27 @@ fn a_list_that_is_late_is_exact_where_that_is_declared() {
 }
 
 #[test]
-fn what_is_a_purchase_is_made_once() {
-    let purchase = |c: &mut Capability| c.billing_commit = true;
-    let card = run(SimSubject::new("shop").declaring(purchase));
-    let names: Vec<&str> = card.checks.iter().map(|c| c.about.name).collect();
-    assert!(names.contains(&"faults/others/paid-once"));
-    card.assert(Level::Exact);
+fn what_is_a_purchase_is_bought_when_somebody_asks() {
+    use {CreateKey as K, Level as L, Resize as R};
+    for (key, resize, level, checks) in [
+        (K::UniqueName, R::InPlace, L::Exact, 2),
+        (K::ClientToken, R::Replace, L::Exact, 3),
+        (K::TagOnly, R::Replace, L::Safe, 4),
+        (K::None, R::None, L::Safe, 3),
+    ] {
+        let purchase = move |c: &mut Capability| {
+            c.billing_commit = true;
+            c.create_key = key;
+            c.resize = resize;
+        };
+        reaches(Some(level), &[], purchase);
+        let of = |group| {
+            let some = suite(SimSubject::new("shop").declaring(purchase)).only(group);
+            some.into_future().now_or_never().unwrap().checks.len()
+        };
+        let made = of("faults/paid/") + of("faults/others/paid-once");
+        assert_eq!(made, checks, "{key:?} {resize:?}");
+    }
 }
 
 #[test]

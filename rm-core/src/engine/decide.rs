@@ -60,9 +60,11 @@ pub(crate) struct Own<'a> {
 
 impl Own<'_> {
     /// Whether it is made again when it is gone. Only what worked before is:
-    /// what breaks again and again is not made for ever.
+    /// what breaks again and again is not made for ever. To make a purchase
+    /// again is to buy it twice, which nobody has asked for.
     fn makes_again(&self, r: &ResourceRecord, cap: &Capability) -> bool {
         self.repair == Repair::Recreate
+            && !cap.billing_commit
             && cap.absence != Absence::None
             && matches!(r.seen, State::Ready | State::Unknown)
     }
@@ -162,6 +164,11 @@ fn absent(r: &ResourceRecord, cap: &Capability, now: Timestamp, own: &Own<'_>) -
                 State::Nothing,
                 "it is gone from the site, and not by our doing; it is made again".to_owned(),
             ),
+            _ if cap.billing_commit => Next::Failed(
+                "it is gone from the site, and not by our doing; it is paid for, and bought again \
+                 only when somebody asks to try again"
+                    .to_owned(),
+            ),
             _ => Next::Failed("it is gone from the site, and not by our doing".to_owned()),
         };
     }
@@ -198,6 +205,12 @@ fn absent(r: &ResourceRecord, cap: &Capability, now: Timestamp, own: &Own<'_>) -
         (_, key) if key == CreateKey::None || (key == CreateKey::TagOnly && !findable) => {
             Next::Quarantine("nobody can tell whether the last create took effect".to_owned())
         }
+        // A second one would be paid for, too.
+        (_, CreateKey::TagOnly) if cap.billing_commit && late <= now => Next::Quarantine(
+            "nobody can tell whether the last create took effect, and another one may be paid for \
+             twice"
+                .to_owned(),
+        ),
         _ if r.deadline.is_some_and(|d| d <= now) => {
             Next::Failed(format!("it could not be made in time: {}", r.reason))
         }

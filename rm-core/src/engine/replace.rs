@@ -78,6 +78,14 @@ impl Engine {
     /// old one is gone.
     async fn replaceable(&self, reach: &Reach, r: &ResourceRecord) -> Result<()> {
         let refused = |why: &str| Err(Error::new(ErrorKind::Unsupported, why));
+        if reach.cap.billing_commit {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "it can only be replaced, and that would buy another one",
+            )
+            .code("a-purchase")
+            .advice("delete it and ask for one of that size, if you want to pay for both"));
+        }
         if reach.cap.absence == Absence::None {
             return refused(
                 "it can only be replaced, and nothing at this site would show that the old one is gone",

@@ -39,7 +39,7 @@ impl Declared {
     }
 
     pub(super) fn replaces(&self) -> bool {
-        self.cap.resize == Resize::Replace && self.sizes
+        self.cap.resize == Resize::Replace && self.resizes()
     }
 }
 

@@ -131,7 +131,13 @@ impl Declared {
     }
 
     pub(super) fn resizes(&self) -> bool {
-        self.cap.resize != Resize::None && self.sizes
+        self.sizes
+            && match self.cap.resize {
+                Resize::InPlace => true,
+                // Nobody buys another one because a size was asked for.
+                Resize::Replace => !self.cap.billing_commit,
+                Resize::None => false,
+            }
     }
 
     pub(super) fn in_place(&self) -> bool {

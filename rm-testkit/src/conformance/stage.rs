@@ -10,7 +10,7 @@ use rm_core::calls::WatchCalls;
 use rm_core::catalog::{Catalog, Credential, NewCredential, Site};
 use rm_core::env::Env;
 use rm_core::model::{Model, Node};
-use rm_core::policy::Policy;
+use rm_core::policy::{Policy, Repair};
 use rm_core::registry::Media;
 use rm_core::secret::{Secret, Unsealed};
 use rm_core::store::{MemoryStore, Store};
@@ -116,6 +116,10 @@ impl<M: Model> Stage<M> {
         policy.slowest_look *= speed;
         policy.sweep = Duration::from_secs(20);
         policy.destroy_tries = 6;
+        if cap.billing_commit {
+            // Whatever the policy says of what is gone.
+            policy.repair = Repair::Recreate;
+        }
         let mut stage = Self {
             declared: Declared {
                 cap,

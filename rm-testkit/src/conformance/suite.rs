@@ -17,7 +17,8 @@ use super::stage::{Pace, Stage};
 use super::subject::{Subject, Time};
 use super::time::Hurried;
 use super::{
-    change, create, declared, destroy, dropped, faults, kept, look, secrets, told, troubles, users,
+    change, create, declared, destroy, dropped, faults, kept, look, paid, secrets, told, troubles,
+    users,
 };
 use crate::world::World;
 
@@ -198,6 +199,7 @@ pub(super) fn every<M: Model>() -> Vec<Check<M>> {
     all.extend(users::all());
     all.extend(secrets::all());
     all.extend(faults::all());
+    all.extend(paid::all());
     all.extend(troubles::all());
     all.extend(dropped::all());
     all

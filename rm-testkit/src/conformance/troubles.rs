@@ -34,15 +34,10 @@ pub(super) fn all<M: Model>() -> Vec<Check<M>> {
         "faults/others/destroyed-behind-our-back" (faulty) Safe I15 "xagent#779: attached to what is not there" always => vanished;
         "faults/others/a-sibling-beside-it" (faulty) Safe I4 "hermes-agent#39434: the sibling's went with it" always => sibling_beside;
         "faults/others/a-sibling-of-the-same-name" (faulty) Safe I4 "capo#668: what is not ours, under our name" always => sibling_of_the_name;
-        "faults/others/paid-once" (faulty) Safe I6 "Hostinger: a create is a purchase" billed => paid_once;
     }
 }
 
 impl Declared {
-    fn billed(&self) -> bool {
-        self.cap.billing_commit
-    }
-
     /// Not to be listed does not show that it is gone.
     fn unproven(&self) -> bool {
         self.cap.absence != Absence::NotListed
@@ -97,7 +92,7 @@ async fn released_crashed<M: Model>(s: &Stage<M>) -> Verdict {
 }
 
 /// A whole life in which these go wrong, each once.
-async fn pair<M: Model>(s: &Stage<M>, mishaps: &[(Verb, Mishap)]) -> Verdict {
+pub(super) async fn pair<M: Model>(s: &Stage<M>, mishaps: &[(Verb, Mishap)]) -> Verdict {
     for (verb, mishap) in mishaps {
         s.once(*verb, *mishap);
     }
@@ -268,7 +263,7 @@ async fn omitted_while_going<M: Model>(s: &Stage<M>) -> Verdict {
 
 /// Somebody destroys it at the site: that is told, and nothing is made in its
 /// stead that nobody asked for.
-async fn vanished<M: Model>(s: &Stage<M>) -> Verdict {
+pub(super) async fn vanished<M: Model>(s: &Stage<M>) -> Verdict {
     s.play(1, async {
         let mut life = Life::begin(s).await?;
         life.there().await?;
@@ -339,20 +334,4 @@ async fn sibling_of_the_name<M: Model>(s: &Stage<M>) -> Verdict {
         Ok(())
     })
     .await
-}
-
-/// What cannot be undone without paying is not made twice, whatever is lost.
-async fn paid_once<M: Model>(s: &Stage<M>) -> Verdict {
-    let done = pair(
-        s,
-        &[
-            (Verb::Create, Mishap::LostAfter),
-            (Verb::Observe, Mishap::LostBefore),
-            (Verb::Observe, Mishap::CrashAfter),
-        ],
-    )
-    .await;
-    let made = s.faulty.made();
-    ensure!(made.len() == 1, "asked for one, and paid for {made:?}");
-    done
 }
