@@ -23,6 +23,8 @@ pub(super) struct Site {
     pub(super) things: BTreeMap<RemoteId, Thing>,
     pub(super) images: BTreeMap<RemoteId, SimImage>,
     pub(super) late: Vec<(Timestamp, Effect)>,
+    /// When the first of the things gets where it is on its way to, or before.
+    next: Option<Timestamp>,
     /// What has happened and was not told yet.
     pub(super) happened: Vec<Happening>,
 }
@@ -92,14 +94,16 @@ impl Site {
             things: BTreeMap::new(),
             images: BTreeMap::new(),
             late: Vec::new(),
+            next: None,
             happened: Vec::new(),
         }
     }
 
     /// How many nodes more there is room for.
     pub(super) fn room(&self) -> Option<u64> {
+        let nodes = self.nodes?;
         let used: u64 = self.things.values().map(Thing::nodes).sum();
-        self.nodes.map(|nodes| nodes.saturating_sub(used))
+        Some(nodes.saturating_sub(used))
     }
 
     /// Lets everything get where it is by this time.
@@ -113,15 +117,24 @@ impl Site {
             .map(|(i, _)| i)
         {
             let (at, effect) = self.late.remove(at);
-            for thing in self.things.values_mut() {
-                thing.advance(at);
-            }
+            self.advance_things(at);
             // Nobody is there any more to be told of a refusal.
             let _ = self.apply(effect, at);
+        }
+        self.advance_things(now);
+    }
+
+    /// A site remembers what it once had, and is called far more often than
+    /// something gets anywhere.
+    fn advance_things(&mut self, now: Timestamp) {
+        if self.next.is_none_or(|next| next > now) {
+            return;
         }
         for thing in self.things.values_mut() {
             thing.advance(now);
         }
+        let ends = self.things.values().filter_map(|t| t.ends);
+        self.next = ends.map(|(at, _)| at).min();
     }
 
     pub(super) fn postpone(&mut self, until: Timestamp, effect: Effect) {
@@ -134,6 +147,9 @@ impl Site {
         let Some(thing) = self.things.get(id) else {
             return;
         };
+        if let Some((ends, _)) = thing.ends {
+            self.next = Some(self.next.map_or(ends, |next| next.min(ends)));
+        }
         let Some(mark) = thing.mark.as_ref().or(thing.marked()) else {
             return;
         };
