@@ -47,7 +47,9 @@ struct Inner {
     accounts: BTreeSet<(CatalogId, CatalogId, ResourceId)>,
     /// In quarantine: of everybody, and once more by tenant.
     held: BTreeSet<(Option<String>, ResourceId)>,
-    due: BTreeSet<Turn>,
+    /// When something can next be claimed, by its account: however much an
+    /// account has that is due, it is passed over in one step.
+    due: BTreeMap<Account, BTreeSet<Turn>>,
     ends: BTreeSet<(Timestamp, ResourceId)>,
     /// By space, then by id.
     documents: BTreeMap<String, BTreeMap<String, Versioned<Document>>>,
@@ -66,16 +68,15 @@ struct Row {
     leased: Option<Timestamp>,
 }
 
-/// When something can next be claimed, found by its account: however much an
-/// account has that is due, it is passed over in one step.
-type Turn = (CatalogId, CatalogId, Timestamp, ResourceId);
+/// When which resource can next be claimed.
+type Turn = (Timestamp, ResourceId);
 
 impl Row {
-    fn turn(&self) -> Option<Turn> {
+    fn turn(&self) -> Option<(Account, Turn)> {
         let due = self.due?;
         let at = self.leased.map_or(due, |until| due.max(until));
         let place = &self.record.place;
-        Some((place.site, place.credential, at, self.record.id))
+        Some(((place.site, place.credential), (at, self.record.id)))
     }
 }
 
@@ -209,14 +210,21 @@ impl Inner {
     }
 
     /// Puts a resource where it is found when it is due.
-    fn schedule(&mut self, before: Option<Turn>, after: Option<Turn>) {
+    fn schedule(&mut self, before: Option<(Account, Turn)>, after: Option<(Account, Turn)>) {
         if before == after {
             return;
         }
-        if let Some(turn) = before {
-            self.due.remove(&turn);
+        if let Some((account, turn)) = after {
+            self.due.entry(account).or_default().insert(turn);
         }
-        self.due.extend(after);
+        if let Some((account, turn)) = before
+            && let Some(turns) = self.due.get_mut(&account)
+        {
+            turns.remove(&turn);
+            if turns.is_empty() {
+                self.due.remove(&account);
+            }
+        }
     }
 
     fn put_document(&mut self, document: Arc<Document>) {
@@ -273,31 +281,19 @@ impl Inner {
         Some(epoch)
     }
 
-    /// Who of each account is due first, but of these accounts.
-    fn firsts(&self, except: &[Account]) -> impl Iterator<Item = Turn> {
-        let next = |(site, credential, ..): &Turn| {
-            let last = ResourceId(uuid::Uuid::max());
-            let end = (*site, *credential, Timestamp::from_millis(i64::MAX), last);
-            self.due.range((Excluded(end), Unbounded)).next().copied()
-        };
-        std::iter::successors(self.due.first().copied(), next)
-            .filter(|(site, credential, ..)| !except.contains(&(*site, *credential)))
+    /// The turns of each account, but of these accounts.
+    fn turns(&self, except: &[Account]) -> impl Iterator<Item = &BTreeSet<Turn>> {
+        let asked = self.due.iter();
+        let asked = asked.filter(|(account, _)| !except.contains(account));
+        asked.map(|(_, turns)| turns)
     }
 
     /// So many that are due, the oldest first, but of these accounts.
     fn due(&self, now: Timestamp, max: usize, except: &[Account]) -> Vec<ResourceId> {
-        let of_account = |first: Turn| {
-            let (site, credential, ..) = first;
-            self.due
-                .range((Included(first), Unbounded))
-                .take_while(move |(s, c, at, _)| (*s, *c) == (site, credential) && *at <= now)
-                .take(max)
-        };
-        let mut due: Vec<(Timestamp, ResourceId)> = self
-            .firsts(except)
-            .flat_map(of_account)
-            .map(|(.., at, id)| (*at, *id))
-            .collect();
+        let mut due: Vec<Turn> = Vec::new();
+        for turns in self.turns(except) {
+            due.extend(turns.iter().take_while(|(at, _)| *at <= now).take(max));
+        }
         due.sort_unstable();
         due.truncate(max);
         due.into_iter().map(|(_, id)| id).collect()
@@ -457,7 +453,9 @@ impl Store for MemoryStore {
     }
 
     async fn next_due(&self, except: &[Account]) -> Result<Option<Timestamp>> {
-        Ok(self.lock().firsts(except).map(|(.., at, _)| at).min())
+        let inner = self.lock();
+        let firsts = inner.turns(except).filter_map(BTreeSet::first);
+        Ok(firsts.map(|(at, _)| *at).min())
     }
 
     async fn ended(&self, now: Timestamp, limit: u32) -> Result<Vec<Versioned<ResourceRecord>>> {
