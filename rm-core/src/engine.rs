@@ -412,13 +412,15 @@ impl Engine {
         }
     }
 
-    /// Puts a claim where it belongs.
+    /// Puts a claim where it belongs. What is seldom done here is in a box: the
+    /// loop asks for work all the time, mostly for nothing, and would carry the
+    /// room for it along.
     async fn sort(&self, desks: &mut BTreeMap<Account, Desk>, claim: Claim) {
         let r = &*claim.row.record;
         let account = account_of(r);
         let cap = match self.capability(r).await {
             Ok(cap) => cap,
-            Err(e) => return self.cannot_ask(claim, &e).await,
+            Err(e) => return Box::pin(self.cannot_ask(claim, &e)).await,
         };
         let next = decide::decide(
             r,
@@ -444,7 +446,7 @@ impl Engine {
                     call: Call::Act(effect, None),
                 });
             }
-            other => self.note(claim, other, None).await,
+            other => Box::pin(self.note(claim, other, None)).await,
         }
     }
 }
