@@ -224,6 +224,8 @@ impl Engine {
             let heard = core.bell.rung();
             let now = core.env.now();
             if reap.is_some_and(|at| at <= now) {
+                // Who has nothing to do wakes up once for both questions.
+                quiet = None;
                 reap = None;
                 running.push(Box::pin(async move { Done::Reaped(self.reap().await) }));
             }
