@@ -8,11 +8,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use futures_util::future::{BoxFuture, Either, select};
 use futures_util::stream::FuturesUnordered;
+use futures_util::{StreamExt, poll};
 
 use crate::driver::Sight;
 use crate::env::Timestamp;
@@ -226,8 +227,15 @@ impl Engine {
             if reap.is_some_and(|at| at <= now) {
                 // Who has nothing to do wakes up once for both questions.
                 quiet = None;
-                reap = None;
-                running.push(Box::pin(async move { Done::Reaped(self.reap().await) }));
+                let mut reaping = Box::pin(self.reap());
+                // Mostly nothing is over, and that is known at once.
+                reap = match poll!(&mut reaping) {
+                    Poll::Ready(again) => Some(again),
+                    Poll::Pending => {
+                        running.push(Box::pin(async move { Done::Reaped(reaping.await) }));
+                        None
+                    }
+                };
             }
             if tidy <= now {
                 tidy = self.tidy().await;
