@@ -1,6 +1,6 @@
 //! Clusters as Heat stacks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,14 +14,15 @@ use rm_core::model::{Cluster, ClusterSpec, ClusterView};
 use rm_core::store::{Cursor, Page};
 use rm_core::{CatalogId, Error, ErrorKind, RemoteId, Result};
 
+use crate::blame::Blame;
 use crate::client::catalog::Service;
 use crate::client::heat::{
-    Action, CreateStack, Parameters, ResourceQuery, Stack, StackFilter, StackRef, State, Template,
-    UpdateStack,
+    Action, CreateStack, IN_ONE_CALL, Parameters, ResourceQuery, Stack, StackFilter, StackRef,
+    State, Template, UpdateStack,
 };
 use crate::client::{self, Heat, Neutron, Nova, tidy};
 use crate::config::Config;
-use crate::failure::failure;
+use crate::failure::{LOG_IN, failure};
 use crate::sessions::Sessions;
 use crate::template::TemplateInfo;
 use crate::{flavors, hosts, made_of, mark, media, recall, surroundings};
@@ -43,6 +44,7 @@ pub struct Stacks {
     config: Config,
     sessions: Arc<Sessions>,
     templates: Mutex<BTreeMap<CatalogId, Arc<TemplateInfo>>>,
+    blame: Blame,
 }
 
 impl Stacks {
@@ -53,6 +55,7 @@ impl Stacks {
             sessions,
             config,
             templates: Mutex::default(),
+            blame: Blame::default(),
         }
     }
 
@@ -72,7 +75,7 @@ impl Stacks {
         let token = session
             .token()
             .await
-            .map_err(|e| failure(&cx.site.name, "log in", e))?;
+            .map_err(|e| failure(&cx.site.name, LOG_IN, e))?;
         let project = token.project_id().unwrap_or_default().to_owned();
         Ok((Heat::new(session), project))
     }
@@ -111,26 +114,25 @@ impl Stacks {
     }
 
     async fn these(&self, cx: &Cx<'_>, targets: &[Target]) -> Result<Vec<Seen<Cluster>>> {
+        if targets.is_empty() {
+            return Ok(Vec::new());
+        }
         let (heat, project) = self.heat(cx).await?;
-        let mut by_id = StackFilter::default();
-        let mut by_name = StackFilter::default();
+        let (mut known, mut unknown) = (Vec::new(), Vec::new());
         for target in targets {
             match &target.remote {
-                Some(remote) => by_id.ids.push(stack_ref(cx, &project, remote)?.id),
-                None => by_name.names.push(target.mark.name()),
+                Some(remote) => known.push(stack_ref(cx, &project, remote)?),
+                None => unknown.push(target.mark.name()),
             }
         }
-        let mut seen = Vec::with_capacity(targets.len());
-        for filter in [by_id, by_name] {
-            if filter.ids.is_empty() && filter.names.is_empty() {
-                continue;
-            }
-            let stacks = heat
-                .list(&filter)
-                .await
-                .map_err(|e| failure(&cx.site.name, "list stacks", e))?;
-            seen.extend(stacks.iter().map(|stack| sight(&project, stack)));
-        }
+        let wanted = Wanted::of(known, unknown);
+        let stacks = heat
+            .list(&wanted.filter)
+            .await
+            .map_err(|e| failure(&cx.site.name, "list stacks", e))?;
+        let stacks: Vec<Stack> = stacks.into_iter().filter(|s| wanted.has(s)).collect();
+        let mut seen: Vec<_> = stacks.iter().map(|stack| sight(&project, stack)).collect();
+        self.blame.complete(&heat, &stacks, &mut seen).await;
         Ok(seen)
     }
 
@@ -158,6 +160,7 @@ impl Stacks {
                 nested_depth: DEPTH,
                 kind: Some("OS::Nova::Server".to_owned()),
                 with_detail: true,
+                ..ResourceQuery::default()
             };
             let resources = heat.resources(&reference, &query).await.map_err(failed)?;
             found = hosts::of_servers(&resources, &stack);
@@ -222,7 +225,7 @@ impl Backend<Cluster> for Stacks {
         cap.concurrency = self.config.concurrency;
         cap.call_timeout = Duration::from_secs(self.config.call_timeout_seconds);
         cap.patience = Duration::from_secs(self.config.patience_seconds);
-        cap.page = 100;
+        cap.page = IN_ONE_CALL;
         cap
     }
 
@@ -234,7 +237,7 @@ impl Backend<Cluster> for Stacks {
         // not prove who it is.
         let denied = |e: client::Error| {
             let untrusted = e.is_untrusted();
-            let denied = failure(&cx.site.name, "log in", e);
+            let denied = failure(&cx.site.name, LOG_IN, e);
             match untrusted {
                 true => denied.permanent(),
                 false => denied,
@@ -346,6 +349,37 @@ impl Backend<Cluster> for Stacks {
     }
 }
 
+/// The stacks of one look, so that one call lists them all.
+struct Wanted {
+    filter: StackFilter,
+    ids: BTreeSet<String>,
+    names: BTreeSet<String>,
+}
+
+impl Wanted {
+    /// By id where all have one; else by name, which what has an id has, too: Heat
+    /// lists what fits both of two filters, and not either.
+    fn of(known: Vec<StackRef>, unknown: Vec<String>) -> Self {
+        let mut filter = StackFilter::default();
+        if unknown.is_empty() {
+            filter.ids = known.iter().map(|stack| stack.id.clone()).collect();
+        } else {
+            let named = known.iter().map(|stack| stack.name.clone());
+            filter.names = named.chain(unknown.iter().cloned()).collect();
+        }
+        Self {
+            filter,
+            ids: known.into_iter().map(|stack| stack.id).collect(),
+            names: unknown.into_iter().collect(),
+        }
+    }
+
+    /// Whether it was asked for: what has an id is no other stack of its name.
+    fn has(&self, stack: &Stack) -> bool {
+        self.ids.contains(&stack.id) || self.names.contains(&stack.name)
+    }
+}
+
 /// What is said for the parameters of a template.
 fn given(
     cx: &Cx<'_>,
@@ -423,5 +457,33 @@ fn reason(stack: &Stack) -> String {
         _ if stack.status_reason.is_empty() => status.to_string(),
         // Heat's words carry addresses of its own.
         _ => format!("{status}: {}", tidy(&stack.status_reason)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stack(name: &str, id: &str) -> Stack {
+        serde_json::from_value(serde_json::json!({"stack_name": name, "id": id})).unwrap()
+    }
+
+    #[test]
+    fn one_call_lists_what_is_known_by_id_and_what_is_not() {
+        let known = || vec![StackRef::new("rm-1", "a"), StackRef::new("mine", "b")];
+        let all_known = Wanted::of(known(), Vec::new());
+        assert_eq!(all_known.filter.ids, ["a", "b"]);
+        assert!(all_known.filter.names.is_empty());
+        let mixed = Wanted::of(known(), vec!["rm-2".to_owned()]);
+        assert_eq!(mixed.filter.names, ["rm-1", "mine", "rm-2"]);
+        assert!(mixed.filter.ids.is_empty());
+        for (name, id, is_wanted) in [
+            ("rm-1", "a", true),
+            // Somebody made another one of the name since.
+            ("rm-1", "c", false),
+            ("rm-2", "d", true),
+        ] {
+            assert_eq!(mixed.has(&stack(name, id)), is_wanted, "{name} {id}");
+        }
     }
 }

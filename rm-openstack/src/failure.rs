@@ -4,9 +4,17 @@ use rm_core::{Error, ErrorKind};
 
 use crate::client;
 
+/// What is called so is a login.
+pub(crate) const LOG_IN: &str = "log in";
+
 /// Says at which site what went wrong, what became of it, and what to do.
 pub(crate) fn failure(site: &str, operation: &'static str, e: client::Error) -> Error {
-    let kind = kind(&e);
+    let kind = match kind(&e) {
+        // So Keystone says that there is no such application credential, or that a
+        // token is none; of a wrong address it says something else.
+        ErrorKind::NotFound if operation == LOG_IN && is_missing(&e) => ErrorKind::Credential,
+        kind => kind,
+    };
     let what = match e.refusal() {
         Some(refusal) if !refusal.message.is_empty() => {
             format!("{site}: {}: {}", refusal.call, refusal.message)
@@ -38,6 +46,11 @@ pub(crate) fn failure(site: &str, operation: &'static str, e: client::Error) -> 
         error = error.effect_unknown();
     }
     error.because(e)
+}
+
+fn is_missing(e: &client::Error) -> bool {
+    let refusal = e.refusal();
+    refusal.is_some_and(|refusal| refusal.message.starts_with("Could not "))
 }
 
 fn kind(e: &client::Error) -> ErrorKind {
@@ -122,6 +135,38 @@ mod tests {
                      Please delete some stacks.";
         let e = failure("here", "create", refusal(words));
         assert_eq!(e.kind(), ErrorKind::NoCapacity);
+    }
+
+    #[test]
+    fn what_keystone_does_not_find_is_a_wrong_credential() {
+        let of_keystone = "Could not find Application Credential: x.";
+        for (operation, message, kind) in [
+            (LOG_IN, of_keystone, ErrorKind::Credential),
+            (
+                LOG_IN,
+                "Could not recognize Fernet token",
+                ErrorKind::Credential,
+            ),
+            (
+                LOG_IN,
+                "The resource could not be found.",
+                ErrorKind::NotFound,
+            ),
+            ("show stack", of_keystone, ErrorKind::NotFound),
+        ] {
+            let missing = Refusal {
+                call: Call::read(Service::Identity, "log in"),
+                status: 404,
+                error_type: None,
+                message: message.to_owned(),
+                request_id: None,
+                retry_after: None,
+                effect: Effect::None,
+                hint: None,
+            };
+            let e = failure("here", operation, client::Error::Refused(Box::new(missing)));
+            assert_eq!(e.kind(), kind);
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::client::heat::Parameters;
 use crate::client::nova::{ComputeLimits, Flavor};
 use crate::client::{self, Glance, Nova, Service, Session};
-use crate::failure::failure;
+use crate::failure::{LOG_IN, failure};
 use crate::template::TemplateInfo;
 
 /// For how many servers of a template there is room; `None` where nothing
@@ -51,7 +51,7 @@ pub(crate) async fn smallest(
     let site = &*cx.site.name;
     match session.endpoint(Service::Compute).await {
         Err(client::Error::NoEndpoint { .. }) => return Ok(None),
-        Err(e) => return Err(failure(site, "log in", e)),
+        Err(e) => return Err(failure(site, LOG_IN, e)),
         Ok(_) => {}
     }
     let (mut ram, mut disk) = (0, 1);

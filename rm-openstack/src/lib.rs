@@ -9,6 +9,7 @@
 //! * [`client`]: the wire. One authenticated session, and thin typed calls on each service.
 
 pub mod backend;
+mod blame;
 pub mod client;
 pub mod config;
 mod credential;

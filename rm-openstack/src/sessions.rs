@@ -10,7 +10,7 @@ use rm_core::{CatalogId, Error, ErrorKind, Result};
 use crate::client::{Clock, HttpConfig, Interface, Session, SessionConfig};
 use crate::config::Config;
 use crate::credential::{self, Login};
-use crate::failure::failure;
+use crate::failure::{LOG_IN, failure};
 
 /// A credential has another session after its secret was rotated.
 type Key = (CatalogId, u32);
@@ -75,6 +75,6 @@ impl Sessions {
             call_timeout: cx.timeout,
             ..trust.over(&self.http)
         };
-        Session::new(config).map_err(|e| failure(&cx.site.name, "log in", e))
+        Session::new(config).map_err(|e| failure(&cx.site.name, LOG_IN, e))
     }
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::client::heat::Parameters;
 use crate::client::{self, Neutron, Service, Session};
-use crate::failure::failure;
+use crate::failure::{LOG_IN, failure};
 use crate::flavors;
 use crate::media::{HeatTemplate, meaning};
 use crate::template::TemplateInfo;
@@ -69,7 +69,7 @@ async fn network(cx: &Cx<'_>, session: &Session) -> Result<Option<String>> {
     let site = &*cx.site.name;
     match session.endpoint(Service::Network).await {
         Err(client::Error::NoEndpoint { .. }) => return Ok(None),
-        Err(e) => return Err(failure(site, "log in", e)),
+        Err(e) => return Err(failure(site, LOG_IN, e)),
         Ok(_) => {}
     }
     let networks = Neutron::new(session.clone()).networks().await;

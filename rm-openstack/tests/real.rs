@@ -13,8 +13,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rm_openstack::client::clouds::Clouds;
 use rm_openstack::client::heat::{
-    CreateStack, EventQuery, Parameters, ResourceQuery, StackFilter, StackRef, Template,
-    UpdateStack,
+    CreateStack, EventQuery, IN_ONE_CALL, Parameters, ResourceQuery, StackFilter, StackRef,
+    Template, UpdateStack,
 };
 use rm_openstack::client::{Auth, Effect, Heat, Service, Session, SessionConfig};
 use serde_json::json;
@@ -109,6 +109,24 @@ async fn life_of_a_stack() {
         assert_eq!(found[0].reference(), stack);
         assert_eq!(found[0].tags, wanted.tags);
     }
+    // As many as a look takes are one call that Heat takes.
+    let most = usize::try_from(IN_ONE_CALL).unwrap();
+    let others = |n: usize| format!("rm-00000000-0000-0000-0000-{n:012}-9999");
+    let mut names: Vec<String> = (1..most).map(others).collect();
+    names.push(name.clone());
+    let mut ids: Vec<String> = (1..most).map(|n| format!("{n:036}")).collect();
+    ids.push(stack.id.clone());
+    for (ids, names) in [(ids, Vec::new()), (Vec::new(), names)] {
+        let before = session.calls().total();
+        let filter = StackFilter {
+            ids,
+            names,
+            ..StackFilter::default()
+        };
+        let found = heat.list(&filter).await.unwrap();
+        assert_eq!(found.len(), 1, "the one that is there");
+        assert_eq!(session.calls().total() - before, 1);
+    }
     let paged = heat.list_paged(&StackFilter::default(), 1).await.unwrap();
     assert!(paged.iter().any(|found| found.id == stack.id));
 
@@ -125,6 +143,7 @@ async fn life_of_a_stack() {
         nested_depth: 3,
         kind: Some("OS::Heat::RandomString".into()),
         with_detail: true,
+        ..ResourceQuery::default()
     };
     let inside = heat.resources(&stack, &query).await.unwrap();
     assert_eq!(inside.len(), 2);

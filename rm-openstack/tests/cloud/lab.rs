@@ -95,7 +95,18 @@ impl Lab {
         Some(Self::at(&cloud.clouds(test)?, policy).await)
     }
 
+    /// One whose clusters may take so long and no longer.
+    pub(crate) async fn patient(test: &str, seconds: u64) -> Option<Self> {
+        let section = json!({"patience_seconds": seconds});
+        let clouds = Cloud::Minimal.clouds(test)?;
+        Some(Self::with(&clouds, Policy::default(), Some(&section)).await)
+    }
+
     pub(crate) async fn at(clouds: &Path, policy: Policy) -> Self {
+        Self::with(clouds, policy, None).await
+    }
+
+    async fn with(clouds: &Path, policy: Policy, section: Option<&Value>) -> Self {
         let clouds = Clouds::load(clouds).unwrap();
         let profile = clouds.cloud("oslab").unwrap();
         let now = Arc::new(|| RealEnv.now().millis());
@@ -108,7 +119,7 @@ impl Lab {
             .installation(format!("t{}", &format!("{:016x}", RealEnv.random())[..12]));
         builder
             .registries()
-            .install(&rm_openstack::PLUGIN, None)
+            .install(&rm_openstack::PLUGIN, section)
             .unwrap();
         let host = Arc::new(builder.build().unwrap());
         let engine = host.engine();

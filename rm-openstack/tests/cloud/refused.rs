@@ -55,6 +55,40 @@ async fn a_failing_resource_is_named_and_can_be_deleted() {
     assert!(lab.stacks(id).await.is_empty());
 }
 
+/// Its member takes longer than anybody waits for it.
+const STUCK: &str = "{heat_template_version: 2018-08-31, \
+    resources: {group: {type: OS::Heat::ResourceGroup, properties: {count: 1, \
+    resource_def: {type: OS::Heat::TestResource, \
+    properties: {value: x, action_wait_secs: {create: 600}}}}}}, \
+    outputs: {master_ip: {value: 10.77.0.1}}}";
+
+#[tokio::test]
+async fn what_did_not_come_in_time_is_named_although_heat_only_says_timed_out() {
+    let Some(lab) = Lab::patient("what_did_not_come_in_time_is_named", 60).await else {
+        return;
+    };
+    lab.appliance("stuck", STUCK).await;
+    let clusters = lab.host.clusters();
+    let made = clusters.create(&lab.user, &lab.another("stuck")).await;
+    let id = made.unwrap().cluster.id();
+    // Heat's own time is over a moment before or after ours.
+    let mut reason = String::new();
+    for _ in 0..200 {
+        let cluster = clusters.get(&lab.user, id).await.unwrap();
+        reason.clone_from(&cluster.record().reason);
+        if cluster.record().seen == State::Failed && reason.contains("Timed out") {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    }
+    assert!(reason.starts_with("CREATE_FAILED: "), "{reason}");
+    assert!(
+        reason.contains("resource group.0 (OS::Heat::TestResource): "),
+        "{reason}"
+    );
+    lab.delete(id).await;
+}
+
 #[tokio::test]
 async fn a_wrong_password_is_told_without_guessing_which_part_is_wrong() {
     let Some(lab) = Lab::open("a_wrong_password_is_told").await else {

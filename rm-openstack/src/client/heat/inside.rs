@@ -17,6 +17,8 @@ pub struct ResourceQuery {
     pub nested_depth: u8,
     /// Only resources of this type.
     pub kind: Option<String>,
+    /// Only resources in this state: `COMPLETE`, `FAILED`, `IN_PROGRESS`.
+    pub status: Option<String>,
     /// With their attributes, which Heat asks of each service.
     pub with_detail: bool,
 }
@@ -173,6 +175,9 @@ impl Heat {
         }
         if let Some(kind) = &query.kind {
             ask = ask.query("type", kind);
+        }
+        if let Some(status) = &query.status {
+            ask = ask.query("status", status);
         }
         if query.with_detail {
             ask = ask.query("with_detail", "True");

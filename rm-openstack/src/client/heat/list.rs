@@ -10,9 +10,12 @@ use crate::client::error::Error;
 use crate::client::lenient::or_default;
 use crate::client::wire::Ask;
 
-/// Servers and proxies refuse request lines much beyond 8 KiB; half of it leaves room for the
-/// rest of the line.
-const MAX_FILTER_BYTES: usize = 4096;
+/// Servers and proxies refuse request lines beyond 8 KiB: this leaves room for the rest of the
+/// line, and is enough for [`IN_ONE_CALL`] ids or names of ours.
+const MAX_FILTER_BYTES: usize = 6656;
+
+/// So many stacks can be asked for in one call by their ids, or by names of up to 44 bytes.
+pub const IN_ONE_CALL: u32 = 128;
 
 /// More pages than any project can fill: a server that never ends is not believed.
 const MAX_PAGES: usize = 10_000;
@@ -189,6 +192,10 @@ mod tests {
         for part in cut {
             assert!(part.iter().map(|id| encoded(id)).sum::<usize>() <= MAX_FILTER_BYTES);
         }
+        let most = usize::try_from(IN_ONE_CALL).unwrap();
+        assert_eq!(parts(&ids[..most]).len(), 1);
+        let names: Vec<String> = (0..most).map(|n| format!("rm-{n:036}-9999")).collect();
+        assert_eq!(parts(&names).len(), 1);
         assert!(parts(&[]).is_empty());
         assert_eq!(parts(&["x".repeat(9000)]).len(), 1);
     }

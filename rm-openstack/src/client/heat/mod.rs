@@ -7,7 +7,7 @@ mod stack;
 mod status;
 
 pub use inside::{Event, EventQuery, ResourceQuery, StackResource};
-pub use list::{StackFilter, StackPage};
+pub use list::{IN_ONE_CALL, StackFilter, StackPage};
 pub use request::{CreateStack, Parameters, Template, UpdateStack};
 pub use stack::{Output, Preview, PreviewResource, Stack, StackRef, Validated, ValidatedParameter};
 pub use status::{Action, StackStatus, State};

@@ -1,0 +1,192 @@
+//! Which resource a stack failed for, where Heat's reason for the stack does not
+//! say it: after a timeout, and where an engine of Heat's has died.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use futures_util::future::join_all;
+use rm_core::backend::{Phase, Seen};
+use rm_core::model::Cluster;
+
+use crate::client::heat::{Action, ResourceQuery, Stack, StackRef, StackResource, State};
+use crate::client::{Heat, tidy};
+
+/// For so many stacks of one look at most it is asked: a look must end in time.
+/// Of the others it is said at a later one.
+const ASKED_AT_ONCE: usize = 8;
+
+/// So many answers are kept.
+const KEPT: usize = 1000;
+
+/// How deep resources may be nested; Heat's own limit is 5.
+const DEPTH: u8 = 5;
+
+/// What was found out, by the id of the stack, with the stamp of the failure: it
+/// is asked for once.
+#[derive(Debug, Default)]
+pub(crate) struct Blame {
+    known: Mutex<BTreeMap<String, (Option<String>, String)>>,
+}
+
+impl Blame {
+    /// Completes what is said of stacks that failed.
+    pub(crate) async fn complete(&self, heat: &Heat, stacks: &[Stack], seen: &mut [Seen<Cluster>]) {
+        let silent: Vec<(usize, &Stack)> = stacks
+            .iter()
+            .enumerate()
+            .filter(|(at, stack)| {
+                let failed = seen.get(*at).is_some_and(|s| s.phase == Phase::Failed);
+                failed && stack.status.action != Action::Delete && !names_one(&stack.status_reason)
+            })
+            .collect();
+        let unknown = silent
+            .iter()
+            .filter(|(at, stack)| self.known(stack, &seen[*at]).is_none())
+            .take(ASKED_AT_ONCE);
+        let asked = unknown.map(|(at, stack)| async {
+            (
+                *at,
+                stack.id.clone(),
+                failed(heat, &stack.reference()).await,
+            )
+        });
+        let asked = join_all(asked).await;
+        for (at, id, found) in asked {
+            let (Some(seen), Some(found)) = (seen.get(at), found) else {
+                continue;
+            };
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            if known.len() >= KEPT {
+                known.clear();
+            }
+            known.insert(id, (seen.stamp.clone(), found));
+        }
+        for (at, stack) in silent {
+            let found = seen.get(at).and_then(|seen| self.known(stack, seen));
+            if let (Some(found), Some(seen)) = (found, seen.get_mut(at))
+                && !found.is_empty()
+            {
+                seen.reason = format!("{}: {found}", seen.reason);
+            }
+        }
+    }
+
+    fn known(&self, stack: &Stack, seen: &Seen<Cluster>) -> Option<String> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let (stamp, found) = known.get(&stack.id)?;
+        (*stamp == seen.stamp).then(|| found.clone())
+    }
+}
+
+/// Whether a reason has the path of a resource, as Heat writes it.
+fn names_one(reason: &str) -> bool {
+    reason.contains("resources.") || reason.contains("resources[")
+}
+
+/// What failed in a stack, or was under way when it did; empty where nothing was.
+/// Nothing where Heat does not answer: it is asked again.
+async fn failed(heat: &Heat, stack: &StackRef) -> Option<String> {
+    for state in ["FAILED", "IN_PROGRESS"] {
+        let query = ResourceQuery {
+            nested_depth: DEPTH,
+            status: Some(state.to_owned()),
+            ..ResourceQuery::default()
+        };
+        let found = heat.resources(stack, &query).await.ok()?;
+        let innermost = told(&found);
+        if innermost.is_some() {
+            return innermost;
+        }
+    }
+    Some(String::new())
+}
+
+/// The innermost of them, with its path and its own reason: what it is nested in
+/// failed because of it. The first by its path, so that it is always the same.
+fn told(all: &[StackResource]) -> Option<String> {
+    let stuck = |r: &&StackResource| matches!(r.status.state, State::Failed | State::InProgress);
+    let holds_another = |r: &StackResource| {
+        let nested = r.nested();
+        let mut others = all.iter().filter(stuck);
+        nested.is_some_and(|nested| others.any(|o| o.stack().is_some_and(|s| s.id == nested.id)))
+    };
+    let innermost = all.iter().filter(stuck).filter(|r| !holds_another(r));
+    let (path, one) = innermost
+        .map(|r| (path(all, r), r))
+        .min_by(|a, b| a.0.cmp(&b.0))?;
+    let why = match one.status_reason.as_str() {
+        "" => String::new(),
+        why => format!(": {}", tidy(why)),
+    };
+    Some(format!(
+        "resource {path} ({}): {}{why}",
+        one.kind, one.status
+    ))
+}
+
+/// From the outermost stack down to it.
+fn path(all: &[StackResource], of: &StackResource) -> String {
+    let mut names = vec![of.name.as_str()];
+    let mut at = of;
+    while names.len() <= usize::from(DEPTH) {
+        let within = at.stack();
+        let parent = all.iter().find(|r| {
+            r.nested().is_some()
+                && r.nested().map(|n| n.id) == within.as_ref().map(|s| s.id.clone())
+        });
+        match parent {
+            Some(parent) => {
+                names.push(&parent.name);
+                at = parent;
+            }
+            None => {
+                // What it is in is complete, or not listed: its name at least.
+                names.extend(at.parent_resource.as_deref());
+                break;
+            }
+        }
+    }
+    names.reverse();
+    names.join(".")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn resource(name: &str, stack: &str, nested: Option<&str>, status: &str) -> Value {
+        let link = |rel: &str, id: &str| json!({"rel": rel, "href": format!("http://h/v1/p/stacks/n/{id}/x")});
+        let mut links = vec![link("stack", stack)];
+        links.extend(nested.map(|id| link("nested", id)));
+        json!({
+            "resource_name": name, "resource_type": "T", "resource_status": status,
+            "resource_status_reason": format!("{name} says why"), "links": links,
+        })
+    }
+
+    #[test]
+    fn the_innermost_is_named_with_its_path_and_its_own_reason() {
+        let all: Vec<StackResource> = serde_json::from_value(json!([
+            resource("group", "top", Some("mid"), "CREATE_FAILED"),
+            resource("1", "mid", Some("low"), "CREATE_FAILED"),
+            resource("fine", "low", None, "CREATE_COMPLETE"),
+            resource("disk", "low", None, "CREATE_FAILED"),
+        ]))
+        .unwrap();
+        assert_eq!(
+            told(&all).unwrap(),
+            "resource group.1.disk (T): CREATE_FAILED: disk says why"
+        );
+        assert_eq!(told(&all[2..3]), None);
+    }
+
+    #[test]
+    fn a_reason_with_a_path_needs_no_call() {
+        assert!(names_one("Resource CREATE failed: E: resources.disk: no"));
+        assert!(names_one("E: resources[1]: no"));
+        assert!(!names_one("Timed out"));
+        assert!(!names_one("Engine went down during stack CREATE"));
+    }
+}
