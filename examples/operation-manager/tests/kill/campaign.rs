@@ -87,6 +87,8 @@ async fn campaign(ground: Ground) {
 
     let left = daemon.client().must("GET", "/clusters", None).await;
     assert_eq!(left["items"], serde_json::json!([]), "{left:#}");
+    let left = Eyes::open(&ground).left(&daemon.installation()).await;
+    assert_eq!(left, [""; 0], "left over at the site");
     let tally = tally.lock().unwrap();
     println!(
         "{kills} kills in {:.0?}: {} clusters lived, each there exactly once, none left over",

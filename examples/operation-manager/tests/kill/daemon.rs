@@ -50,7 +50,9 @@ impl Daemon {
     pub(crate) async fn first_with(folder: &Path, ground: &Ground, more: &str) -> Self {
         let port = free_port();
         let done = Self::command()
-            .args(["init", "--port", &port.to_string(), "--dir"])
+            // What it makes is told from what the daemons of other tests make.
+            .args(["init", "--installation", &installation_in(folder)])
+            .args(["--port", &port.to_string(), "--dir"])
             .arg(folder)
             .output()
             .unwrap();
@@ -69,6 +71,11 @@ impl Daemon {
     /// Another one over the same store.
     pub(crate) async fn second(&self) -> Self {
         Self::over(&self.folder, free_port(), self.ground.clone()).await
+    }
+
+    /// What its things bear in their marks.
+    pub(crate) fn installation(&self) -> String {
+        installation_in(&self.folder)
     }
 
     async fn over(folder: &Path, port: u16, ground: Ground) -> Self {
@@ -149,6 +156,14 @@ impl Daemon {
             ground: self.ground.clone(),
         }
     }
+}
+
+/// The name of the installation whose store is in this folder, which has a name
+/// that no other has.
+fn installation_in(folder: &Path) -> String {
+    let name = folder.file_name().unwrap().to_str().unwrap();
+    let plain = name.chars().filter(char::is_ascii_alphanumeric);
+    format!("k{}", plain.collect::<String>().to_lowercase())
 }
 
 /// Speaks with a daemon that may be killed and started again at any moment:

@@ -34,6 +34,26 @@ impl Eyes {
             Self::Lxc(path) => containers(path, &of.label),
         }
     }
+
+    /// What is there of an installation, whatever cluster it was of: a thing that
+    /// came to be after its cluster was gone, too. Containers are looked for by the
+    /// labels of their clusters.
+    pub(crate) async fn left(&self, installation: &str) -> Vec<String> {
+        let Self::Heat(heat) = self else {
+            return Vec::new();
+        };
+        let filter = StackFilter {
+            tags: vec!["resource-manager".to_owned()],
+            ..StackFilter::default()
+        };
+        let mark = format!("rm={installation}/");
+        let stacks = heat.list(&filter).await.unwrap().into_iter();
+        let left = stacks.filter(|stack| {
+            !stack.status.is_deleted() && stack.tags.iter().any(|tag| tag.starts_with(&mark))
+        });
+        left.map(|stack| format!("{} ({})", stack.name, stack.status))
+            .collect()
+    }
 }
 
 fn session(clouds: &Path) -> Heat {

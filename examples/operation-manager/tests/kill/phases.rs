@@ -77,5 +77,28 @@ async fn killed_anywhere_it_goes_on_with_exactly_one_stack_a_cluster() {
         );
         spread.push(format!("delete+{after:.1?}"));
     }
+
+    // A cluster is given up while it is made: when nobody knows yet what came of
+    // the create, and when Heat works on it.
+    for is_there in [false, true] {
+        let began = Instant::now();
+        let id = client.create().await;
+        tokio::time::sleep(moment(0, 4 * KILLS, create)).await;
+        while is_there && eyes.left(&daemon.installation()).await.is_empty() {
+            assert!(
+                began.elapsed() < Duration::from_secs(300),
+                "no stack of {id:?}"
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let after = began.elapsed();
+        daemon.kill_and_start().await;
+        client.delete(&id).await;
+        client.gone(&id).await;
+        spread.push(format!("create+{after:.1?} and deleted"));
+    }
+
+    let left = eyes.left(&daemon.installation()).await;
+    assert_eq!(left, [""; 0], "left over at the site");
     println!("killed at: {}", spread.join(", "));
 }
