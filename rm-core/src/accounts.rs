@@ -23,6 +23,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::host::Core;
 use crate::id::{HoldId, Kind, ResourceId};
 use crate::model::{Cluster, Json};
+use crate::nodes;
 use crate::record::{Document, ResourceRecord};
 use crate::resource::Resource;
 use crate::secret::Secret;
@@ -101,11 +102,15 @@ struct Thing {
     incarnation: u32,
     remote: String,
     address: Option<String>,
+    /// Of a cluster of nodes, which machine that is: one that was made anew may have
+    /// the address of the old one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    master: Option<(ResourceId, u32)>,
 }
 
 impl Thing {
     /// The one that there is now, if there is one.
-    fn of(cluster: &Resource<Cluster>) -> Result<Option<Self>> {
+    async fn of(core: &Core, cluster: &Resource<Cluster>) -> Result<Option<Self>> {
         let r = cluster.record();
         let Some(remote) = &r.remote else {
             return Ok(None);
@@ -114,6 +119,7 @@ impl Thing {
             incarnation: r.incarnation,
             remote: remote.0.clone(),
             address: cluster.view()?.address,
+            master: nodes::master(&*core.store, remote).await?,
         }))
     }
 
@@ -122,6 +128,7 @@ impl Thing {
     fn is(&self, now: Option<&Self>) -> bool {
         now.is_some_and(|now| {
             (self.incarnation, &self.remote) == (now.incarnation, &now.remote)
+                && self.master == now.master
                 && (now.address.is_none() || self.address == now.address)
         })
     }
@@ -144,12 +151,17 @@ impl<'a> Accounts<'a> {
         let Some(found) = self.core.store.document(SPACE, &id).await? else {
             return Ok(None);
         };
-        self.open(&id, found.record.body.read()?, cluster)
+        self.open(&id, found.record.body.read()?, cluster).await
     }
 
     /// What is kept, where it is of the thing that there is.
-    fn open(&self, id: &str, kept: Kept, cluster: &Resource<Cluster>) -> Result<Option<Account>> {
-        let now = Thing::of(cluster)?;
+    async fn open(
+        &self,
+        id: &str,
+        kept: Kept,
+        cluster: &Resource<Cluster>,
+    ) -> Result<Option<Account>> {
+        let now = Thing::of(self.core, cluster).await?;
         match (kept.thing, kept.account) {
             (Some(thing), Some(account)) if thing.is(now.as_ref()) => Ok(Some(Account {
                 username: account.username,
@@ -193,7 +205,7 @@ impl<'a> Accounts<'a> {
                 expect = Expect::Version(key(&id), found.version);
                 let mut kept: Kept = found.record.body.read()?;
                 let asking = kept.asking.take().filter(|a| a.until > env.now());
-                if let Some(account) = self.open(&id, kept, cluster)? {
+                if let Some(account) = self.open(&id, kept, cluster).await? {
                     return Ok((account, false));
                 }
                 match asking {
@@ -217,7 +229,7 @@ impl<'a> Accounts<'a> {
             }
             self.can_ask(agent, cluster)?;
             let kept = Kept {
-                thing: Thing::of(cluster)?,
+                thing: Thing::of(self.core, cluster).await?,
                 account: None,
                 asking: Some(Asking {
                     by,
@@ -283,7 +295,7 @@ impl<'a> Accounts<'a> {
             created: self.core.env.now(),
         };
         let kept = Kept {
-            thing: Thing::of(cluster)?,
+            thing: Thing::of(self.core, cluster).await?,
             account: Some(Sealed {
                 username: account.username.clone(),
                 sealed: self.core.catalog.sealer().seal(&account.password, id)?,
@@ -367,7 +379,7 @@ impl<'a> Accounts<'a> {
         };
         let cluster = Resource::<Cluster>::new(self.core, row);
         let kept: Kept = document.body.read()?;
-        let now = Thing::of(&cluster)?;
+        let now = Thing::of(self.core, &cluster).await?;
         let is_held = cluster.record().parties().contains(&user);
         let of_this = kept.thing.is_some_and(|thing| thing.is(now.as_ref()));
         Ok(is_held && of_this)

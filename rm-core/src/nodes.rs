@@ -32,6 +32,7 @@ mod whole;
 
 pub use body::MOST_NODES;
 pub use media::{MEDIA_TYPE, NodesBody};
+pub(crate) use members::master;
 pub(crate) use whole::{Anew, anew, sum};
 
 use body::{Body, Slot};

@@ -11,10 +11,12 @@ use futures_util::future::join_all;
 use rm_core::accounts::{Account, Agent, NewAccount};
 use rm_core::env::Env;
 use rm_core::model::Cluster;
+use rm_core::policy::Repair;
 use rm_core::resource::Resource;
 use rm_core::secret::Secret;
 use rm_core::{Caller, Error, ErrorKind, ResourceId, Result};
 use rm_testkit::Scene;
+use serde_json::json;
 
 /// Makes one account after the other, and takes its time.
 #[derive(Debug)]
@@ -98,6 +100,48 @@ fn a_cluster_that_was_made_anew_is_asked_anew() {
         assert_eq!(account.username, "user2");
         assert_eq!(account.password.expose(), "password2");
         assert_eq!(agent.made(), 2);
+    });
+}
+
+/// At its address there is another machine then.
+#[test]
+fn a_master_that_was_made_anew_is_asked_anew() {
+    let body = json!({
+        "roles": [{"name": "master", "count": 1, "node": {
+            "image": "debian", "vcpus": 1, "memory_mib": 128,
+        }}],
+        "master": "master",
+    });
+    let scene = Scene::builder(5)
+        .sites(&[])
+        .node_sites(&["cellar"], &body)
+        .policy(|p| p.repair = Repair::Recreate)
+        .build()
+        .unwrap();
+    scene.start_engine();
+    scene.run(async |s| {
+        let agent = Busy::new(s, Duration::ZERO);
+        let made = s.clusters().create(&s.alice, &s.request(0)).await.unwrap();
+        let id = made.cluster.id();
+        s.rest().await;
+        ask(s, &agent, &s.alice, id).await.unwrap();
+        let mut records = s.records().await;
+        records.retain(|r| r.part_of == Some(id));
+        let (master, now) = (&records[0], s.world.now());
+        s.cloud
+            .vanish("cellar", master.remote.as_ref().unwrap(), now);
+        let anew = loop {
+            s.world.sleep(Duration::from_secs(10)).await;
+            let cluster = s.clusters().get(&s.alice, id).await.unwrap();
+            let records = s.records().await;
+            let master = records.iter().find(|r| r.id == master.id).unwrap();
+            if cluster.is_ready() && master.incarnation == 2 {
+                break cluster;
+            }
+        };
+        assert_eq!(kept(s, &s.alice, &anew).await, None);
+        let account = ask(s, &agent, &s.alice, id).await.unwrap();
+        assert_eq!(account.username, "user2");
     });
 }
 

@@ -14,7 +14,7 @@ use crate::life::{State, Wanted};
 use crate::model::{Cluster, ClusterHost, Json, NodeView};
 use crate::owner::Whole;
 use crate::record::{Document, ResourceRecord};
-use crate::store::{Expect, Key, Version, Versioned};
+use crate::store::{Expect, Key, Store, Version, Versioned};
 
 /// Where the lists are kept, by the name of each mark.
 pub(super) const SPACE: &str = "cluster.nodes";
@@ -83,6 +83,20 @@ pub(super) async fn find(catalog: &Catalog, id: &RemoteId) -> Result<Option<Foun
         Some(document) => read(catalog, &document).await.map(Some),
         None => Ok(None),
     }
+}
+
+/// Which machine is the master of the cluster that is called so, where it is one of
+/// nodes: its record, and which of those begun for it.
+pub(crate) async fn master(store: &dyn Store, id: &RemoteId) -> Result<Option<(ResourceId, u32)>> {
+    let Some(document) = store.document(SPACE, &id.0).await? else {
+        return Ok(None);
+    };
+    let list: List = document.record.body.read()?;
+    let Some(first) = list.members.into_iter().find(|member| !member.leaving) else {
+        return Ok(None);
+    };
+    let row = store.resource(first.id).await?;
+    Ok(row.map(|row| (first.id, row.record.incarnation)))
 }
 
 /// The same of a document that was read already.
