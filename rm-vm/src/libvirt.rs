@@ -8,6 +8,7 @@
 mod brought;
 mod cloud;
 mod containers;
+mod define;
 mod disc;
 mod disks;
 mod events;
@@ -21,6 +22,7 @@ mod machines;
 mod metadata;
 mod read;
 mod recent;
+mod reimage;
 mod roots;
 mod size;
 mod snapshots;
@@ -50,7 +52,6 @@ use links::Links;
 use machines::Machines;
 use recent::Recent;
 use roots::Roots;
-use xml::{Boot, Drive};
 
 /// So many domains are asked about at once; the client itself sends fewer.
 const AT_ONCE: usize = 32;
@@ -206,51 +207,6 @@ impl Libvirt {
             }),
         }
     }
-
-    /// Defines what is written, unless there is a domain of this name.
-    async fn define_new(&self, new: &Definition, boot: &Boot<'_>, drives: &[Drive]) -> Result<()> {
-        let xml = xml::domain(self.kind, new, None, boot, drives)?;
-        let said = match self.client.define_xml(&xml).await {
-            Ok(handle) => {
-                self.recent.keep_on(handle, links::of(new));
-                return Ok(());
-            }
-            Err(said) => said,
-        };
-        // That the name is taken has no code of its own.
-        if said.code() == Some(Code::OPERATION_FAILED) && self.look_up(&new.name).await.is_ok() {
-            return Err(Error::Exists(new.name.clone()));
-        }
-        Err(failure(&new.name, &said))
-    }
-
-    /// Removes what was made of a machine that is not defined, and says so where
-    /// something of it is left.
-    async fn made_in_vain(&self, machines: &Machines, of: &str, e: Error) -> Error {
-        // Of two who make the same one, the other has it.
-        if matches!(e, Error::Exists(_)) || !machines.makes_volumes() {
-            return e;
-        }
-        let removed = match self.absent(of).await {
-            Ok(()) => machines.remove(of).await,
-            Err(there @ Error::Exists(_)) => return there,
-            Err(unheard) => Err(unheard),
-        };
-        match removed {
-            Ok(()) => e,
-            Err(left) => Error::Unclear(format!(
-                "{e}; and what was made of the machine may still be in the pool: {left}"
-            )),
-        }
-    }
-
-    async fn absent(&self, of: &str) -> Result<()> {
-        match self.look_up(of).await {
-            Ok(_) => Err(Error::Exists(of.to_owned())),
-            Err(Error::NotFound(_)) => Ok(()),
-            Err(e) => Err(e),
-        }
-    }
 }
 
 #[async_trait]
@@ -345,27 +301,7 @@ impl Driver for Libvirt {
     }
 
     async fn define(&self, new: &Definition) -> Result<()> {
-        name(&new.name)?;
-        self.can_link(new).await?;
-        if self.kind == Kind::Lxc {
-            return self.define_container(new).await;
-        }
-        let Some(machines) = &self.machines else {
-            return self.define_new(new, &Boot::Nothing, &[]).await;
-        };
-        if machines.makes_volumes() {
-            // Those of a machine that is there are not made anew.
-            self.absent(&new.name).await?;
-        }
-        let parts = match machines.make(new).await {
-            Ok(parts) => parts,
-            Err(e) => return Err(self.made_in_vain(machines, &new.name, e).await),
-        };
-        match self.define_new(new, &parts.boot(), parts.drives()).await {
-            Err(e @ Error::Unclear(_)) => Err(e),
-            Err(e) => Err(self.made_in_vain(machines, &new.name, e).await),
-            Ok(()) => Ok(()),
-        }
+        self.defined(new).await
     }
 
     async fn annotate(&self, of: &str, text: &str) -> Result<()> {
@@ -477,44 +413,7 @@ impl Driver for Libvirt {
     }
 
     async fn reimage(&self, new: &Definition) -> Result<()> {
-        if !self.features().reimage {
-            return Err(self.cannot("make a disk anew"));
-        }
-        let handle = self.look_up(&new.name).await?;
-        let definition = Definition {
-            metadata: self.note(&handle).await?.unwrap_or_default(),
-            ..new.clone()
-        };
-        if let Some(machines) = &self.machines {
-            // What is wrong is found before the old disk goes.
-            let begun = |e: &Error| !matches!(e, Error::Invalid(_) | Error::Image { .. });
-            let parts = machines.make(&definition).await;
-            let parts = parts.map_err(|e| partly(begun(&e), e))?;
-            let (boot, drives) = (parts.boot(), parts.drives());
-            let xml = xml::domain(self.kind, &definition, Some(handle.uuid), &boot, drives)
-                .map_err(|e| partly(true, e))?;
-            let defined = self.client.define_xml(&xml).await;
-            defined.map_err(|e| partly(true, failure(&new.name, &e)))?;
-            let forgotten = self.forget_snapshots(&handle).await;
-            return forgotten.map_err(|e| partly(true, e));
-        }
-        let of = definition.clone();
-        let anew = self.on_roots(move |roots| {
-            let prepared = roots.prepare(&of)?;
-            let init = prepared.init;
-            let placed = roots.place(prepared, &of.name);
-            placed.map_err(|e| partly(true, e))?;
-            Ok((roots.root(&of.name), init))
-        });
-        let Some((root, init)) = anew.await? else {
-            return Err(self.cannot("make a disk anew"));
-        };
-        let boot = Boot::Root { root: &root, init };
-        let xml = xml::domain(self.kind, &definition, Some(handle.uuid), &boot, &[])
-            .map_err(|e| partly(true, e))?;
-        let defined = self.client.define_xml(&xml).await;
-        let failed = |e: Said| partly(true, failure(&new.name, &e));
-        defined.map(drop).map_err(failed)
+        self.made_anew(new).await
     }
 
     fn console_hint(&self, name: &str) -> Option<String> {
