@@ -56,6 +56,9 @@ pub struct SiteConfig {
     pub storage: Option<PathBuf>,
     /// Machines of QEMU are emulated, whatever the processor could do.
     pub emulated: bool,
+    /// Consoles of libvirt's domains are left to the operators of the host:
+    /// nobody listens to them here, so that nothing is read of them either.
+    pub leave_consoles: bool,
     /// Addresses that are ours to give to nodes on this host, and nobody
     /// else's.
     pub pools: Vec<Pool>,
@@ -128,6 +131,7 @@ pub(crate) fn schema() -> Value {
             "vlans": {"type": "array", "items": vlan, "description": "the VLANs that nodes may be in, each a bridge of its own"},
             "storage": text("of containers of libvirt: the folder on this machine where they and their images are kept; of machines: the host's storage pool for what they boot, \"default\" where absent"),
             "emulated": {"type": "boolean", "description": "machines of QEMU are emulated, whatever the processor could do", "default": false},
+            "leave_consoles": {"type": "boolean", "description": "consoles of libvirt's domains are left to the operators of the host, and not listened to", "default": false},
             "pools": {"type": "array", "items": pool, "description": "addresses that are ours to give to nodes on this host"},
         },
     });

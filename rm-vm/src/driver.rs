@@ -128,7 +128,8 @@ pub trait Driver: fmt::Debug + Send + Sync + 'static {
         Err(self.cannot("change who logs in"))
     }
 
-    /// The last of what it wrote to its console, at most so many bytes.
+    /// The last of what it wrote to its console, at most so many bytes, as far
+    /// as the host or the driver has kept it.
     async fn console(&self, _name: &str, _most: usize) -> Result<Vec<u8>> {
         Err(self.cannot("read a console"))
     }

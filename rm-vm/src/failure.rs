@@ -47,6 +47,10 @@ pub(crate) fn failure(site: &str, operation: &'static str, e: driver::Error) -> 
             ErrorKind::Unavailable,
             Some("it is tried again by itself; if it lasts, look at the host"),
         ),
+        E::ConsoleInUse(_) => (
+            ErrorKind::Busy,
+            Some("ask again when that session is over; the operator of the host knows whose it is"),
+        ),
         E::Guest { advice, .. } => (ErrorKind::Failed, Some(*advice)),
         E::Failed(_) | E::Unclear(_) => (ErrorKind::Failed, Some("look at the host's own log")),
     };
@@ -56,7 +60,7 @@ pub(crate) fn failure(site: &str, operation: &'static str, e: driver::Error) -> 
     if let Some(advice) = advice {
         error = error.advice(advice);
     }
-    if matches!(e, E::NotNow { .. } | E::Unclear(_)) {
+    if matches!(e, E::NotNow { .. } | E::ConsoleInUse(_) | E::Unclear(_)) {
         error = error.temporary();
     }
     if matches!(e, E::Unclear(_)) {

@@ -7,6 +7,7 @@
 
 mod brought;
 mod cloud;
+mod consoles;
 mod containers;
 mod define;
 mod disc;
@@ -45,6 +46,7 @@ use crate::driver::{
     Definition, Domain, Driver, Error, Event, Features, Host, Image, Result, Share, Size, State,
     name,
 };
+use consoles::Consoles;
 use failure::failure;
 use kind::Kind;
 use known::{Known, Want};
@@ -72,6 +74,8 @@ pub struct Libvirt {
     recent: Arc<Recent>,
     /// Who waits for whom where links come and go.
     links: Arc<Links>,
+    /// What they write, where we are to listen.
+    consoles: Option<Arc<Consoles>>,
 }
 
 /// What a libvirt has beside its URI.
@@ -87,6 +91,8 @@ pub struct Settings {
     pub image_mib: u64,
     /// How long one call may take.
     pub call_timeout: Duration,
+    /// Consoles are left to others, and not listened to.
+    pub leave_consoles: bool,
 }
 
 /// Opens the libvirt of a site, whose address is a URI of libvirt.
@@ -97,6 +103,7 @@ pub fn open(cx: &Cx<'_>, config: &Config) -> rm_core::Result<Arc<dyn Driver>> {
         emulated: site.is_some_and(|site| site.emulated),
         image_mib: config.image_mib,
         call_timeout: Duration::from_secs(config.call_timeout_seconds),
+        leave_consoles: site.is_some_and(|site| site.leave_consoles),
     };
     let libvirt = Libvirt::at(&cx.site.url, &settings)
         .map_err(|e| crate::failure::failure(&cx.site.name, "open host", e))?;
@@ -123,6 +130,10 @@ impl Libvirt {
         let (shown, image_mib) = (uri.to_string(), settings.image_mib);
         let mut config = rm_libvirt::Config::new(uri);
         config.call_timeout = settings.call_timeout;
+        let consoles = match settings.leave_consoles {
+            true => None,
+            false => Consoles::of(kind, &config).map(Arc::new),
+        };
         let (client, connection) = Client::new(config);
         let storage = settings.storage.as_deref();
         let (mut roots, mut machines) = (None, None);
@@ -158,6 +169,7 @@ impl Libvirt {
             known: Arc::default(),
             recent: Arc::default(),
             links: Arc::default(),
+            consoles,
         })
     }
 
@@ -256,13 +268,18 @@ impl Driver for Libvirt {
             if let Some(known) = self.recent.of(name(&of)?) {
                 let found = self.look(&known).await?;
                 if found.is_some() {
+                    self.heard_if_it_runs(&known, found.as_ref());
                     return Ok(found);
                 }
                 // Somebody may have defined it anew, as another one.
                 self.recent.forget(&of);
             }
             match self.look_up(&of).await {
-                Ok(handle) => self.look(&handle).await,
+                Ok(handle) => {
+                    let found = self.look(&handle).await?;
+                    self.heard_if_it_runs(&handle, found.as_ref());
+                    Ok(found)
+                }
                 Err(Error::NotFound(_)) => Ok(None),
                 Err(e) => Err(e),
             }
@@ -376,6 +393,9 @@ impl Driver for Libvirt {
         let undefined = self.client.undefine(&handle, self.kind.undefine()).await;
         self.recent.forget(of);
         undefined.map_err(|e| failure(of, &e))?;
+        if let Some(consoles) = &self.consoles {
+            consoles.forget(&handle);
+        }
         self.sweep_links(links).await;
         Ok(())
     }
@@ -416,8 +436,12 @@ impl Driver for Libvirt {
         self.made_anew(new).await
     }
 
+    async fn console(&self, of: &str, most: usize) -> Result<Vec<u8>> {
+        self.console_of(of, most).await
+    }
+
     fn console_hint(&self, name: &str) -> Option<String> {
-        (self.kind != Kind::Test).then(|| format!("virsh -c {} console {name}", self.uri))
+        self.console_by_hand(name)
     }
 
     async fn events(&self) -> Result<BoxStream<'static, Event>> {

@@ -19,8 +19,8 @@ impl<M: Model> Resource<M> {
     /// # Errors
     ///
     /// [`ErrorKind::Forbidden`] for who holds nothing of it,
-    /// [`ErrorKind::Busy`] as long as nothing is there, and
-    /// [`ErrorKind::Unsupported`] where the site has no console to be read.
+    /// [`ErrorKind::Busy`] as long as nothing is there or somebody else reads
+    /// it at the site, and [`ErrorKind::Unsupported`] where the site has no console to be read.
     pub async fn console(&self, who: &Caller, most: usize) -> Result<Vec<u8>> {
         let core = &*self.core;
         let r = see(core, who, self.id()).await?.record;

@@ -54,6 +54,9 @@ pub enum Error {
     /// The host cannot be asked.
     #[error("the host cannot be asked: {0}")]
     Unavailable(String),
+    /// Somebody else reads its console, and is left to it.
+    #[error("somebody else has the console of {0:?}, and what it writes goes there")]
+    ConsoleInUse(String),
     /// What runs in a domain does not let it be done, until a person sees to it.
     #[error("{name:?} {why}")]
     Guest {

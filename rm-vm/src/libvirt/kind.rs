@@ -1,5 +1,7 @@
 //! What libvirt's drivers have in common and where they differ.
 
+use std::time::Duration;
+
 use rm_libvirt::{ShutdownFlags, UndefineFlags};
 
 use crate::driver::{Features, Size};
@@ -102,6 +104,18 @@ impl Kind {
         match self {
             Self::Lxc => ShutdownFlags::SIGNAL,
             _ => ShutdownFlags::default(),
+        }
+    }
+
+    /// How long after it is known to run a domain's console is listened to;
+    /// nothing where it has none. What a machine of QEMU writes to nobody is gone
+    /// at once; of others some is kept, and dom0 of Xen, where one may still be
+    /// on its way by then, has enough to do.
+    pub(super) const fn listened_after(self) -> Option<Duration> {
+        match self {
+            Self::Test => None,
+            Self::Lxc | Self::Kvm | Self::Emulated => Some(Duration::ZERO),
+            Self::Xen => Some(Duration::from_secs(10)),
         }
     }
 

@@ -101,7 +101,12 @@ impl Libvirt {
 
     async fn begin(&self, handle: &Handle) -> Result<(), Said> {
         let started = self.client.create(handle, CreateFlags::default()).await;
-        started.map(|running| self.recent.keep(running))
+        let running = started?;
+        if let Some(consoles) = &self.consoles {
+            consoles.started(&running);
+        }
+        self.recent.keep(running);
+        Ok(())
     }
 
     async fn begun(&self, handle: &Handle, started: Result<(), Said>) -> Result<()> {

@@ -206,6 +206,7 @@ pub(crate) fn settings(storage: Option<&Path>) -> Settings {
         emulated: true,
         image_mib: 256,
         call_timeout: Duration::from_secs(60),
+        leave_consoles: false,
     }
 }
 

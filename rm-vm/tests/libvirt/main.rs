@@ -11,6 +11,7 @@
 
 mod booted;
 mod conformance;
+mod consoles;
 mod containers;
 mod contract;
 mod faults;
