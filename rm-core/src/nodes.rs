@@ -26,6 +26,7 @@ mod act;
 mod body;
 mod media;
 mod members;
+mod room;
 mod software;
 mod text;
 mod whole;
@@ -37,6 +38,7 @@ pub(crate) use whole::{Anew, anew, sum};
 
 use body::{Body, Slot};
 use members::{ACCOUNT, Found, SPACE, account};
+use room::Sort;
 
 /// Makes clusters of nodes. A host has one for each type of site that has
 /// nodes, without being told.
@@ -98,25 +100,37 @@ impl NodeClusters {
         spec: &ClusterSpec,
         slots: &[Slot],
     ) -> Result<Option<Offer>> {
-        let mut roles: BTreeMap<&str, (&Slot, u32)> = BTreeMap::new();
+        let mut roles: Vec<(&Slot, u32)> = Vec::new();
+        let mut order = Vec::with_capacity(slots.len());
         for slot in slots {
-            roles.entry(&slot.role).or_insert((slot, 0)).1 += 1;
+            let known = roles.iter().position(|(of, _)| of.role == slot.role);
+            let at = known.unwrap_or(roles.len());
+            if known.is_none() {
+                roles.push((slot, 0));
+            }
+            roles[at].1 += 1;
+            order.push(at);
         }
         let mut all = Offer::room(None);
         let mut left = None;
-        for (slot, count) in roles.into_values() {
+        let mut sorts = Vec::with_capacity(roles.len());
+        for (slot, count) in &roles {
             let (_, _, driver) = self.maker(body.role(&slot.role)?.kind.as_ref())?;
             let node = act::node(cx, body, spec, slot, None).await?;
             let offers = driver.offers(cx, &Json::of(&node)?).await?;
             let Some(offer) = offers.into_iter().next() else {
                 return Ok(None);
             };
-            all.cost += offer.cost * f64::from(count);
-            // Nodes of several sizes share one room: the least of them counts.
+            all.cost += offer.cost * f64::from(*count);
+            sorts.extend(offer.nodes_left.map(|alone| Sort::of(&node, alone)));
             left = match (left, offer.nodes_left) {
                 (Some(a), Some(b)) => Some(u64::min(a, b)),
                 (a, b) => a.or(b),
             };
+        }
+        // Nodes of several sizes share one room, where all that is said is known.
+        if sorts.len() == roles.len() && left.is_some() {
+            left = Some(room::nodes(&sorts, &order));
         }
         Ok(Some(Offer {
             cost: all.cost,
