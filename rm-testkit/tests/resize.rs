@@ -317,3 +317,34 @@ fn what_cannot_get_another_size_stays_ready_as_it_is() {
         assert_eq!(s.cloud.count(Verb::Change), 0);
     });
 }
+
+#[test]
+fn a_change_of_which_nobody_ever_hears_ends_failed_and_is_told() {
+    let scene = Scene::new(3);
+    scene.start_engine();
+    scene.run(async |s| {
+        let made = s.clusters().create(&s.alice, &s.own(2)).await.unwrap();
+        let id = made.cluster.id();
+        assert!(s.ready(&s.alice, id).await.unwrap().is_ready());
+        s.cloud
+            .inject(Rule::next(Verb::Change, Fault::LostBefore).always());
+        let to = Size::To(4);
+        s.clusters().resize(&s.alice, id, to).await.unwrap();
+        s.rest().await;
+        let cluster = s.clusters().get(&s.alice, id).await.unwrap();
+        let r = cluster.record();
+        assert_eq!(r.seen, State::Failed, "{}", s.story(id).await);
+        assert!(!r.reason.is_empty());
+        let tried = s.cloud.count(Verb::Change);
+        s.world.sleep(Duration::from_secs(3600)).await;
+        assert_eq!(s.cloud.count(Verb::Change), tried, "it is over");
+        // Whoever asks again has it done.
+        s.cloud.calm();
+        cluster.retry(&s.alice).await.unwrap();
+        s.rest().await;
+        let cluster = s.clusters().get(&s.alice, id).await.unwrap();
+        assert!(cluster.is_ready(), "{}", s.story(id).await);
+        assert_eq!(s.cloud.of(id, s.world.now())[0].slaves, 4);
+        assert_eq!(s.faults().await, Vec::<String>::new());
+    });
+}

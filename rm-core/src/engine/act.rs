@@ -470,7 +470,10 @@ impl Engine {
         let held = effect == Effect::Destroy
             && (late || (refused && tries >= self.core.policy.destroy_tries));
         let makes = matches!(effect, Effect::Create | Effect::Change);
-        let give_up = makes && (refused || (late && !unknown));
+        // What is there is changed in part at most: it can be given up, and what
+        // comes of the last try is still seen.
+        let told = !unknown || effect == Effect::Change;
+        let give_up = makes && (refused || (late && told));
         let wait = self.pause_after(e, r.looks);
         let reason = e.to_string();
         tracing::info!(resource = %r.id, ?effect, error = %e, give_up, held, "a call failed");
