@@ -46,7 +46,10 @@ pub(crate) fn choose(
     // What is asked for by name is not given to another interface first.
     for interface in wanted {
         let bridge = interface.bridge.as_deref().unwrap_or_default();
+        let usual = site.bridge.as_deref().unwrap_or_default();
         for asked in &interface.addresses {
+            let on = interface.bridge.as_deref().unwrap_or(usual);
+            is_to_give(site, on, asked.ip)?;
             if !taken.take(bridge, asked.ip) {
                 return Err(is_taken(&format!("the address {}", asked.ip)));
             }
@@ -225,6 +228,22 @@ fn free<'a>(
     .advice("delete a node there, or give the host's section of the configuration more"))
 }
 
+/// Refuses what is the host's own or somebody else's in the network of a bridge: of
+/// that the pools are ours, but for the way out. What has no pools is the request's.
+fn is_to_give(site: &SiteConfig, bridge: &str, ip: IpAddr) -> Result<()> {
+    let same = |p: &&Pool| is_for(site, p, bridge) && p.first.is_ipv4() == ip.is_ipv4();
+    let pools: Vec<&Pool> = site.pools.iter().filter(same).collect();
+    let what = if pools.iter().any(|p| p.gateway == Some(ip)) {
+        "is the gateway of the nodes of this host"
+    } else if !pools.is_empty() && !pools.iter().any(|p| holds(p, ip)) {
+        "is in no pool of this host, and so not its to give"
+    } else {
+        return Ok(());
+    };
+    Err(Error::invalid(format!("the address {ip} {what}"))
+        .advice("ask for an address of a pool, or for none and take what is free"))
+}
+
 fn is_taken(what: &str) -> Error {
     Error::new(
         ErrorKind::Conflict,
@@ -253,6 +272,34 @@ mod tests {
             pools,
             ..SiteConfig::default()
         }
+    }
+
+    #[test]
+    fn what_is_the_hosts_or_somebody_elses_is_not_given_by_name() {
+        let mut pool = pool("10.0.0.1", "10.0.0.50", 24);
+        pool.gateway = Some("10.0.0.1".parse().unwrap());
+        let site = site(vec![pool]);
+        let ask = |bridge: Option<&str>, address: &str| {
+            let interface = Interface {
+                bridge: bridge.map(str::to_owned),
+                addresses: vec![address.parse().unwrap()],
+                ..Interface::default()
+            };
+            choose("n", &[interface], &site, &mut Taken::default())
+        };
+        for (bad, why) in [
+            ("10.0.0.1/24", "gateway"),
+            ("10.0.0.60/24", "in no pool"),
+            ("10.9.0.5/24", "in no pool"),
+        ] {
+            let e = ask(None, bad).unwrap_err();
+            assert_eq!(e.kind(), ErrorKind::Invalid);
+            assert!(e.to_string().contains(why) && e.next().is_some(), "{e}");
+        }
+        ask(None, "10.0.0.7/24").unwrap();
+        // A link's are the request's, and so is what no pool says anything of.
+        ask(Some("rml0123456789ab"), "10.0.0.1/24").unwrap();
+        ask(None, "fd00::7/64").unwrap();
     }
 
     #[test]
@@ -346,7 +393,7 @@ mod tests {
         choose("rm-a", &[asked("10.0.0.11")], &site, &mut taken).unwrap();
         let again = choose("rm-b", &[asked("10.0.0.11")], &site, &mut taken).unwrap_err();
         assert_eq!(again.kind(), ErrorKind::Conflict);
-        let twice = [asked("10.0.0.50"), asked("10.0.0.50")];
+        let twice = [asked("10.0.0.12"), asked("10.0.0.12")];
         let twice = choose("rm-c", &twice, &site, &mut Taken::default()).unwrap_err();
         assert_eq!(twice.kind(), ErrorKind::Conflict);
         // What a request names is not given to its other interface.

@@ -72,10 +72,15 @@ async fn who_is_in_one_vlan_reaches_nobody_in_another_one() {
     let (first, name) = p.node(both).await;
     let (second, beside) = p.node(with(&lab, vec![in_vlan(10)])).await;
     let address = p.get(first).await.view().unwrap().interfaces[1].addresses[0];
-    // In the other VLAN, and with an address of this one's network.
+    // In the other VLAN, and with an address of this one's network, which its own
+    // root takes: it is given to nobody.
+    let (third, other) = p.node(with(&lab, vec![in_vlan(20)])).await;
+    let takes = "ip address flush dev eth0; ip address add 10.76.10.251/24 dev eth0";
+    assert_eq!(lab.inside(&other, takes), "");
     let mut astray = in_vlan(20);
     astray.addresses = vec!["10.76.10.251/24".parse().unwrap()];
-    let (third, other) = p.node(with(&lab, vec![astray])).await;
+    let refused = p.ask(with(&lab, vec![astray]), false).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Invalid, "{refused}");
     let reaches = |from: &str, wait: u8| {
         let ping = format!("ping -c 1 -W {wait} {} >/dev/null 2>&1", address.ip);
         lab.inside(from, &format!("{ping} && echo yes || echo no"))
