@@ -4,7 +4,7 @@
 //! out what its function `decide` says, with one commit before an effect and one after
 //! it. It may be dropped at any await and started again anywhere.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
@@ -15,19 +15,19 @@ use futures_util::future::{BoxFuture, Either, select};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{StreamExt, poll};
 
-use crate::driver::Sight;
 use crate::env::Timestamp;
 use crate::error::{ErrorKind, Result};
 use crate::host::Core;
 use crate::id::CatalogId;
 use crate::installation;
-use crate::record::{Effect, ResourceRecord};
-use crate::store::{self, Claim};
+use crate::record::ResourceRecord;
+use crate::store::{self, Claim, Queue};
 
 mod act;
 mod change;
 mod closely;
 mod decide;
+mod desk;
 mod house;
 mod leases;
 mod look;
@@ -40,6 +40,12 @@ mod write;
 
 pub(crate) use orphans::found_before;
 
+use desk::{Call, Desk, Job, Tally};
+
+/// How long nobody asks for work at most: what another process writes is not
+/// heard of.
+const AT_MOST: Duration = Duration::from_millis(500);
+
 /// Resources of one account are looked at together.
 type Account = (String, CatalogId, CatalogId);
 
@@ -48,122 +54,15 @@ type Account = (String, CatalogId, CatalogId);
 /// others.
 const SHARE: usize = 4;
 
-/// How long an account is left alone at most while many calls are under way:
-/// what a look at all of them costs the site is missing for these.
-const BUSY: Duration = Duration::from_secs(20);
-
-/// How long at most while only looks are wanted.
-const MANY: Duration = Duration::from_secs(8);
-
-/// How long it is left alone while it has all that it gets in hand and only
-/// looks are wanted: whoever is next in line waits for this look.
-const CROWDED: Duration = Duration::from_secs(1);
-/// How long what a site tells is gathered before it is looked at again, so that
-/// a thing that never comes to rest does not keep the site busy.
-const GATHER: Duration = Duration::from_millis(50);
+/// What is only swept has so much of that beside it (a half): it never takes the
+/// place of what somebody waits for, and that never takes its place.
+const SWEEP: usize = 2;
 
 /// The engine of one host. Several, in one process or in many, may share a
 /// store; none is special.
 #[derive(Debug)]
 pub struct Engine {
     core: Arc<Core>,
-}
-
-/// One call on a real thing that is to be made.
-#[derive(Debug)]
-struct Job {
-    claim: Claim,
-    call: Call,
-}
-
-#[derive(Debug)]
-enum Call {
-    /// An effect, on what was seen just now where something was.
-    Act(Effect, Option<Box<Sight>>),
-    /// A close look at what works.
-    LookClosely(Box<Sight>),
-    /// Whose it is, written down with what works.
-    Note(Box<Sight>),
-}
-
-/// What is in hand for one account.
-#[derive(Debug, Default)]
-struct Desk {
-    /// Claims that wait for the next look.
-    looks: Vec<Claim>,
-    /// Calls that wait for a free slot.
-    jobs: VecDeque<Job>,
-    /// Whether a look is under way: at most one at a time.
-    looking: bool,
-    /// Calls under way.
-    acting: u32,
-    /// Claims in the look under way.
-    seeing: usize,
-    /// How many calls may be under way at once; known after the first claim.
-    slots: u32,
-    /// When the last look ended.
-    looked: Timestamp,
-    /// How many it saw still under way.
-    waiting: usize,
-    /// How many claims the account gets at once; known after the first one.
-    share: usize,
-    /// Whether the site tells of what happens.
-    tells: bool,
-    /// Whether somebody listens to it.
-    heard: bool,
-    /// Claims of which the site has told: they do not wait for the others.
-    told: Vec<Claim>,
-    /// Claims in the look under way at what was told: at most one at a time.
-    told_seeing: usize,
-    /// When the last of these looks ended.
-    told_looked: Timestamp,
-}
-
-impl Desk {
-    fn in_hand(&self) -> usize {
-        let acting = usize::try_from(self.acting).unwrap_or(usize::MAX);
-        let told = self.told.len() + self.told_seeing;
-        self.looks.len() + self.jobs.len() + self.seeing + acting + told
-    }
-
-    /// Not before this is looked at what was told.
-    fn next_told(&self) -> Timestamp {
-        self.told_looked.plus(GATHER)
-    }
-
-    /// Not before this is the account looked at again: the more there are
-    /// under way, the less often, so that looks stay a small part of what the
-    /// site has to do. It comes nearer as there are fewer.
-    fn next_look(&self) -> Timestamp {
-        // What is settled only has its turn of the sweep: it keeps nobody waiting.
-        let unsettled = |claim: &&Claim| !claim.row.record.seen.is_settled();
-        let waiting = self
-            .waiting
-            .max(self.looks.iter().filter(unsettled).count());
-        let under_way = u64::try_from(waiting + self.jobs.len()).unwrap_or(50);
-        // A hundred: 8 s. Ten: a quarter of a second.
-        let by_number = Duration::from_millis((under_way * under_way.isqrt() * 8).max(100));
-        // Calls keep the site busy; looking would only compete with them, and
-        // miss what they are about to make.
-        let many_calls = self.acting > 1 && self.acting > self.slots / 2;
-        let crowded = self.in_hand() >= self.share;
-        self.looked.plus(match self.jobs.is_empty() && !many_calls {
-            true if crowded => by_number.min(CROWDED),
-            true => by_number.min(MANY),
-            false => BUSY,
-        })
-    }
-
-    /// Queues calls: what works already before what must still be made, for
-    /// somebody waits for it and it takes little.
-    fn queue(&mut self, jobs: Vec<Job>) {
-        let is_look = |job: &Job| matches!(job.call, Call::LookClosely(_));
-        let (looks, effects): (Vec<_>, Vec<_>) = jobs.into_iter().partition(is_look);
-        for look in looks.into_iter().rev() {
-            self.jobs.push_front(look);
-        }
-        self.jobs.extend(effects);
-    }
 }
 
 /// What came of a piece of work.
@@ -176,6 +75,7 @@ enum Done {
     },
     Acted {
         account: Account,
+        queue: Queue,
     },
     /// Nobody listens there any more.
     Deaf {
@@ -221,6 +121,8 @@ impl Engine {
         // Until then there is nothing to claim, as long as nobody in this
         // process writes and nothing in hand is done.
         let mut quiet: Option<(u64, Timestamp)> = None;
+        // Until then there is nothing to sweep, or no hand free for it.
+        let mut sweep = core.env.now();
         loop {
             let heard = core.bell.rung();
             let now = core.env.now();
@@ -247,7 +149,7 @@ impl Engine {
             let asked = quiet.filter(|(asked, until)| *asked == heard && now < *until);
             let mut pause = match asked {
                 Some((_, until)) => until.since(now),
-                None => match self.claim(&mut desks).await {
+                None => match self.claim(&mut desks, &mut sweep).await {
                     Ok(pause) => pause,
                     Err(e) => {
                         tracing::warn!(error = %e, "the store gives no work");
@@ -261,10 +163,7 @@ impl Engine {
                 pause = pause.min(at.since(now));
             }
             for (account, desk) in &mut desks {
-                while desk.acting < desk.slots
-                    && let Some(job) = desk.jobs.pop_front()
-                {
-                    desk.acting += 1;
+                while let Some(job) = desk.next_job() {
                     running.push(Box::pin(self.call(account.clone(), job)));
                 }
                 if !desk.looks.is_empty() && !desk.looking {
@@ -272,17 +171,18 @@ impl Engine {
                     if next_look <= now {
                         desk.looking = true;
                         let claims = std::mem::take(&mut desk.looks);
-                        desk.seeing = claims.len();
+                        desk.seeing = Tally::of(&claims);
                         running.push(Box::pin(self.look(account.clone(), claims, false)));
                     } else {
                         pause = pause.min(next_look.since(now));
                     }
                 }
-                if !desk.told.is_empty() && desk.told_seeing == 0 {
+                if !desk.told.is_empty() && !desk.telling {
                     let next_told = desk.next_told();
                     if next_told <= now {
                         let claims = std::mem::take(&mut desk.told);
-                        desk.told_seeing = claims.len();
+                        desk.telling = true;
+                        desk.told_seeing = Tally::of(&claims);
                         running.push(Box::pin(self.look(account.clone(), claims, true)));
                     } else {
                         pause = pause.min(next_told.since(now));
@@ -313,9 +213,10 @@ impl Engine {
                     ..
                 }) => {
                     let desk = desks.entry(account).or_default();
-                    desk.told_seeing = 0;
+                    desk.telling = false;
                     desk.told_looked = core.env.now();
-                    desk.queue(jobs);
+                    desk.seen(desk.told_seeing, jobs);
+                    sweep = core.env.now();
                 }
                 Some(Done::Looked {
                     account,
@@ -325,14 +226,16 @@ impl Engine {
                 }) => {
                     let desk = desks.entry(account).or_default();
                     desk.looking = false;
-                    desk.seeing = 0;
-                    desk.queue(jobs);
+                    desk.seen(desk.seeing, jobs);
+                    sweep = core.env.now();
                     desk.looked = core.env.now();
                     desk.waiting = waiting;
                 }
-                Some(Done::Acted { account }) => {
-                    let desk = desks.entry(account).or_default();
-                    desk.acting = desk.acting.saturating_sub(1);
+                Some(Done::Acted { account, queue }) => {
+                    desks.entry(account).or_default().acted(queue);
+                    if queue == Queue::Sweep {
+                        sweep = core.env.now();
+                    }
                 }
                 Some(Done::Deaf { account }) => {
                     // It is tried again when something of theirs is due.
@@ -351,31 +254,53 @@ impl Engine {
         }
     }
 
-    /// How many claims one account gets at once.
-    fn share(&self) -> usize {
+    /// How many claims of a queue are in hand at once, and how many of them one
+    /// account gets.
+    fn most(&self, queue: Queue) -> (usize, usize) {
         let all = usize::try_from(self.core.policy.in_hand).unwrap_or(usize::MAX);
-        all.div_ceil(SHARE).max(1)
+        let all = match queue {
+            Queue::Awaited => all,
+            Queue::Sweep => all.div_ceil(SWEEP),
+        };
+        (all, all.div_ceil(SHARE).max(1))
     }
 
     /// Claims what is due, puts it on the desks, and answers after what time
-    /// more may be due.
-    async fn claim(&self, desks: &mut BTreeMap<Account, Desk>) -> Result<Duration> {
-        /// What another process writes is not heard of.
-        const AT_MOST: Duration = Duration::from_millis(500);
+    /// more may be due; what is only swept not before `sweep`.
+    async fn claim(
+        &self,
+        desks: &mut BTreeMap<Account, Desk>,
+        sweep: &mut Timestamp,
+    ) -> Result<Duration> {
+        let pause = self.claim_from(Queue::Awaited, desks).await?;
+        // A clock that was set back keeps nobody from it.
+        let left = sweep.since(self.core.env.now());
+        if left.is_zero() || left > AT_MOST {
+            let pause = self.claim_from(Queue::Sweep, desks).await?;
+            *sweep = self.core.env.now().plus(pause);
+        }
+        Ok(pause.min(sweep.since(self.core.env.now())))
+    }
+
+    /// The same of one queue.
+    async fn claim_from(
+        &self,
+        queue: Queue,
+        desks: &mut BTreeMap<Account, Desk>,
+    ) -> Result<Duration> {
         const BEHIND: Duration = Duration::from_millis(100);
         let core = &*self.core;
-        let all = usize::try_from(core.policy.in_hand).unwrap_or(usize::MAX);
-        let share = self.share();
-        let in_hand: usize = desks.values().map(Desk::in_hand).sum();
+        let (all, share) = self.most(queue);
+        let in_hand: usize = desks.values().map(|desk| desk.in_hand.get(queue)).sum();
         if in_hand >= all {
             return Ok(AT_MOST);
         }
         let full: Vec<store::Account> = desks
             .iter()
-            .filter(|(_, desk)| desk.in_hand() >= share)
+            .filter(|(_, desk)| desk.in_hand.get(queue) >= share)
             .map(|((_, site, credential), _)| (*site, *credential))
             .collect();
-        match core.store.next_due(&full).await? {
+        match core.store.next_due(queue, &full).await? {
             Some(due) if due <= core.env.now() => {}
             Some(due) => return Ok(due.since(core.env.now()).min(AT_MOST)),
             None => return Ok(AT_MOST),
@@ -384,7 +309,7 @@ impl Engine {
         let room = u32::try_from((all - in_hand).min(share)).unwrap_or(u32::MAX);
         let claims = core
             .store
-            .claim(core.instance, core.policy.lease, room, &full)
+            .claim(core.instance, core.policy.lease, queue, room, &full)
             .await?;
         // What is due by our clock and not by the store's is not to be asked for
         // again and again.
@@ -395,7 +320,7 @@ impl Engine {
         for claim in claims {
             self.sort(desks, claim).await;
         }
-        Ok(match core.store.next_due(&full).await? {
+        Ok(match core.store.next_due(queue, &full).await? {
             Some(due) => due.since(core.env.now()).clamp(at_least, AT_MOST),
             None => AT_MOST,
         })
@@ -441,8 +366,15 @@ impl Engine {
         );
         let desk = desks.entry(account).or_default();
         desk.slots = cap.concurrency.max(1);
-        desk.share = self.share();
+        desk.share = Tally {
+            awaited: self.most(Queue::Awaited).1,
+            sweep: self.most(Queue::Sweep).1,
+        };
         desk.tells = cap.events;
+        match next {
+            decide::Next::Look | decide::Next::Act(_) => *desk.in_hand.at(claim.queue) += 1,
+            _ => {}
+        }
         match next {
             decide::Next::Look if r.told > 0 => desk.told.push(claim),
             decide::Next::Look => desk.looks.push(claim),
@@ -451,7 +383,11 @@ impl Engine {
                     // What is begun only now is not to be seen yet.
                     desk.looked = desk.looked.max(self.core.env.now());
                 }
-                desk.jobs.push_back(Job {
+                let queue = match claim.queue {
+                    Queue::Awaited => &mut desk.jobs,
+                    Queue::Sweep => &mut desk.chores,
+                };
+                queue.push_back(Job {
                     claim,
                     call: Call::Act(effect, None),
                 });

@@ -65,7 +65,8 @@ pub struct Policy {
     pub destroy_tries: u32,
     /// How long one claim lasts.
     pub lease: Duration,
-    /// How many resources one engine works on at once.
+    /// How many resources one engine works on at once for which somebody waits;
+    /// half as many settled ones are looked at beside them.
     pub in_hand: u32,
     /// How long events are kept: those of a resource for so long after it is
     /// gone, others for so long after they happened. Four days at the least.

@@ -140,15 +140,38 @@ pub enum Expect {
     NoResource(By),
 }
 
+/// In which order work is given out: each queue has its own, and what waits in
+/// one does not wait for what is in the other.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+pub enum Queue {
+    /// Somebody waits for it: something was asked for, is under way, or was told
+    /// by a site; also where whoever had it in hand is no more.
+    #[default]
+    Awaited,
+    /// Nothing is left to do but to look again.
+    Sweep,
+}
+
+impl Queue {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Awaited, Self::Sweep];
+}
+
 /// What becomes of the claim when a resource is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Due {
-    /// Leave it as it is.
+    /// Leave it as it is, in the queue in which it is.
     Keep,
-    /// Work is wanted at this moment. Who holds the claim keeps it.
+    /// Work is wanted at this moment, and awaited. Who holds the claim keeps it.
     At(Timestamp),
-    /// The writer holds the claim, gives it back, and wants it again then.
+    /// The writer holds the claim, gives it back, and wants it again then:
+    /// something is under way.
     Release(Timestamp),
+    /// The writer holds the claim, gives it back, and nothing is left to do but
+    /// to look again then: [`Queue::Sweep`].
+    Sweep(Timestamp),
     /// The writer holds the claim, gives it back, and nothing is left to do.
     Rest,
 }
@@ -159,6 +182,8 @@ pub enum Due {
 pub struct Claim {
     /// What is claimed, as it was then.
     pub row: Versioned<ResourceRecord>,
+    /// The queue it was taken from.
+    pub queue: Queue,
     /// The fencing epoch.
     pub epoch: u64,
     /// Until when.
@@ -299,12 +324,14 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Writes a batch, or nothing of it.
     async fn commit(&self, batch: Batch) -> Result<Outcome>;
 
-    /// Claims up to `max` resources on which work is due and which nobody else
-    /// holds, oldest first; none of the accounts in `except`.
+    /// Claims up to `max` resources of a queue on which work is due and which
+    /// nobody else holds, oldest first; none of the accounts in `except`. A
+    /// claim that lapses is due in the queue in which the resource is by then.
     async fn claim(
         &self,
         owner: InstanceId,
         ttl: Duration,
+        queue: Queue,
         max: u32,
         except: &[Account],
     ) -> Result<Vec<Claim>>;
@@ -316,9 +343,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         Ok(true)
     }
 
-    /// When the next work is due: the earliest moment at which
+    /// When the next work of a queue is due: the earliest moment at which
     /// [`Store::claim`] with the same `except` may find something.
-    async fn next_due(&self, except: &[Account]) -> Result<Option<Timestamp>>;
+    async fn next_due(&self, queue: Queue, except: &[Account]) -> Result<Option<Timestamp>>;
 
     /// Resources of which a hold ends at `now` or before
     /// ([`ResourceRecord::first_end`]), the first to end first, whoever has

@@ -10,7 +10,7 @@ use rm_core::env::{Env, Timestamp};
 use rm_core::event::Event;
 use rm_core::id::{InstanceId, ResourceId};
 use rm_core::record::{Document, ResourceRecord};
-use rm_core::store::{Account, Batch, By, Claim, Cursor, Outcome, Page, Store, Versioned};
+use rm_core::store::{Account, Batch, By, Claim, Cursor, Outcome, Page, Queue, Store, Versioned};
 use rm_core::{Error, ErrorKind, Result};
 
 mod apply;
@@ -197,6 +197,7 @@ impl Store for SqliteStore {
         &self,
         owner: InstanceId,
         ttl: Duration,
+        queue: Queue,
         max: u32,
         except: &[Account],
     ) -> Result<Vec<Claim>> {
@@ -204,7 +205,8 @@ impl Store for SqliteStore {
         let locks = self.locks.clone();
         let except = except.to_vec();
         let but = except.clone();
-        let look = move |c: &rusqlite::Connection| claims::look(c, &locks, Some(owner), &but, now);
+        let me = Some(owner);
+        let look = move |c: &rusqlite::Connection| claims::look(c, &locks, me, queue, &but, now);
         let claims::Look { due, dead } = self.readers.read(look).await?;
         if max == 0 || (!due && dead.is_empty()) {
             return Ok(Vec::new());
@@ -212,6 +214,7 @@ impl Store for SqliteStore {
         let wish = claims::Wish {
             owner,
             ttl,
+            queue,
             max,
             except,
             dead,
@@ -226,17 +229,19 @@ impl Store for SqliteStore {
         self.readers.read(move |c| read::is_claimed(c, id)).await
     }
 
-    async fn next_due(&self, except: &[Account]) -> Result<Option<Timestamp>> {
+    async fn next_due(&self, queue: Queue, except: &[Account]) -> Result<Option<Timestamp>> {
         let now = self.env.now();
         let locks = self.locks.clone();
         let except = except.to_vec();
         self.readers
             .read(move |c| {
-                let next = read::next_due(c, &except)?;
+                let next = read::next_due(c, queue, &except)?;
                 // What a dead engine holds can be claimed now, whatever its
                 // leases say.
                 if next.is_some_and(|at| at > now)
-                    && !claims::look(c, &locks, None, &except, now)?.dead.is_empty()
+                    && !claims::look(c, &locks, None, queue, &except, now)?
+                        .dead
+                        .is_empty()
                 {
                     return Ok(Some(now));
                 }

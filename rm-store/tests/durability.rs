@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rm_core::event::Revision;
-use rm_core::store::{Batch, By, Count, Due, Store, Version};
+use rm_core::store::{Batch, By, Count, Due, Queue, Store, Version};
 use rm_store::SqliteStore;
 use support::{BEGIN, LEASE, TestEnv, document, done, engine, event, put, record, resource_id};
 
@@ -79,7 +79,11 @@ async fn everything_is_there_when_it_is_opened_again() {
     }
     let last = done(&store, put(record(1, "t2", &["v"]), Due::Keep)).await;
     assert_eq!(
-        store.claim(engine(1), LEASE, 4, &[]).await.unwrap().len(),
+        store
+            .claim(engine(1), LEASE, Queue::Awaited, 4, &[])
+            .await
+            .unwrap()
+            .len(),
         4
     );
     drop(store);
@@ -91,7 +95,10 @@ async fn everything_is_there_when_it_is_opened_again() {
         (row.version, &*row.record),
         (Version(2), &record(1, "t2", &["v"]))
     );
-    let claims = store.claim(engine(2), LEASE, 99, &[]).await.unwrap();
+    let claims = store
+        .claim(engine(2), LEASE, Queue::Awaited, 99, &[])
+        .await
+        .unwrap();
     assert_eq!(claims.len(), 9);
     assert_eq!(claims.iter().map(|c| c.epoch).sum::<u64>(), 9 + 4);
     assert!(done(&store, Batch::default()).await > last);

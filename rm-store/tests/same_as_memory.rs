@@ -10,8 +10,8 @@ use proptest::sample::Index;
 use rm_core::env::Env;
 use rm_core::life::State;
 use rm_core::store::{
-    Account, Batch, By, Claim, Count, Cursor, Due, Expect, Fence, Key, MemoryStore, Outcome, Store,
-    Version,
+    Account, Batch, By, Claim, Count, Cursor, Due, Expect, Fence, Key, MemoryStore, Outcome, Queue,
+    Store, Version,
 };
 use rm_store::SqliteStore;
 use support::{TestEnv, catalog_id, document, engine, event, record, resource_id};
@@ -43,13 +43,14 @@ enum Wish {
     Keep,
     At(u64),
     Release(u64),
+    Sweep(u64),
     Rest,
 }
 
 #[derive(Debug, Clone)]
 enum Step {
     Commit(Vec<Part>),
-    Claim(u128, u64, u32, Vec<u128>),
+    Claim(u128, u64, Queue, u32, Vec<u128>),
     Wait(u64),
 }
 
@@ -66,6 +67,7 @@ fn wish() -> impl Strategy<Value = Wish> {
         Just(Wish::Keep),
         (0..40_u64).prop_map(Wish::At),
         (0..40_u64).prop_map(Wish::Release),
+        (0..40_u64).prop_map(Wish::Sweep),
         Just(Wish::Rest),
     ]
 }
@@ -102,8 +104,10 @@ fn part() -> impl Strategy<Value = Part> {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         5 => prop::collection::vec(part(), 0..6).prop_map(Step::Commit),
-        2 => (0..3_u128, 1..30_u64, 0..4_u32, prop::collection::vec(0..3_u128, 0..3))
-            .prop_map(|(owner, ttl, max, but)| Step::Claim(owner, ttl, max, but)),
+        2 => (0..3_u128, 1..30_u64, 0..2_usize, 0..4_u32, prop::collection::vec(0..3_u128, 0..3))
+            .prop_map(|(owner, ttl, of, max, but)| {
+                Step::Claim(owner, ttl, Queue::ALL[of], max, but)
+            }),
         1 => (0..30_u64).prop_map(Step::Wait),
     ]
 }
@@ -144,6 +148,7 @@ fn batch(parts: Vec<Part>, claims: &[Claim], env: &TestEnv) -> Batch {
                     Wish::Keep => Due::Keep,
                     Wish::At(s) => Due::At(at(s)),
                     Wish::Release(s) => Due::Release(at(s)),
+                    Wish::Sweep(s) => Due::Sweep(at(s)),
                     Wish::Rest => Due::Rest,
                 };
                 b.resources.push((Arc::new(r), due));
@@ -209,7 +214,9 @@ async fn compare(one: &dyn Store, two: &dyn Store) -> Result<(), TestCaseError> 
         &[account(1)],
         &[account(1), account(0)],
     ] {
-        same!(one.next_due(but), two.next_due(but));
+        for of in Queue::ALL {
+            same!(one.next_due(of, but), two.next_due(of, but));
+        }
     }
     same!(one.newest(), two.newest());
     for seq in [0, 2] {
@@ -275,11 +282,12 @@ async fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
     for step in steps {
         match step {
             Step::Wait(seconds) => env.forward(Duration::from_secs(seconds)),
-            Step::Claim(owner, ttl, max, but) => {
+            Step::Claim(owner, ttl, of, max, but) => {
                 let ttl = Duration::from_secs(ttl);
                 let but: Vec<Account> = but.into_iter().map(account).collect();
-                let one = memory.claim(engine(owner), ttl, max, &but).await.unwrap();
-                let two = sqlite.claim(engine(owner), ttl, max, &but).await.unwrap();
+                let owner = engine(owner);
+                let one = memory.claim(owner, ttl, of, max, &but).await.unwrap();
+                let two = sqlite.claim(owner, ttl, of, max, &but).await.unwrap();
                 prop_assert_eq!(&one, &two);
                 claims.extend(one);
             }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rm_core::life::State;
-use rm_core::store::{Batch, By, Due, Store};
+use rm_core::store::{Batch, By, Due, Queue, Store};
 use rm_store::SqliteStore;
 use support::{BEGIN, LEASE, TestEnv, done, engine, event, put, record, resource_id};
 
@@ -74,11 +74,14 @@ async fn commits_a_second() {
     println!("a page of {found}: {:?}", begun.elapsed());
 
     let begun = Instant::now();
-    let claims = store.claim(engine(1), LEASE, 256, &[]).await.unwrap();
+    let claims = store
+        .claim(engine(1), LEASE, Queue::Awaited, 256, &[])
+        .await
+        .unwrap();
     println!("{} claims: {:?}", claims.len(), begun.elapsed());
     let begun = Instant::now();
     for _ in 0..1000 {
-        store.next_due(&[]).await.unwrap();
+        store.next_due(Queue::Awaited, &[]).await.unwrap();
     }
     println!("next_due: {:?}   {}", begun.elapsed() / 1000, resident());
     let file = std::fs::metadata(store.path()).unwrap().len();

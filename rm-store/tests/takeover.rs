@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rm_core::env::Env;
-use rm_core::store::{Due, Fence, Outcome, Refusal, Store};
+use rm_core::store::{Due, Fence, Outcome, Queue, Refusal, Store};
 use rm_store::SqliteStore;
 use support::{BEGIN, LEASE, TestEnv, done, engine, put, record, resource_id};
 
@@ -31,7 +31,10 @@ fn child() {
         .unwrap();
     runtime.block_on(async {
         let store = SqliteStore::open(path, TestEnv::new()).unwrap();
-        let claims = store.claim(engine(1), LEASE, 99, &[]).await.unwrap();
+        let claims = store
+            .claim(engine(1), LEASE, Queue::Awaited, 99, &[])
+            .await
+            .unwrap();
         println!("claimed {}", claims.len());
         std::thread::sleep(Duration::from_secs(600));
     });
@@ -102,15 +105,30 @@ async fn what_a_killed_process_held_is_claimed_at_once() {
     let end = BEGIN.plus(LEASE);
     for signal in ["-CONT", "-STOP"] {
         claimer.signal(signal);
-        assert_eq!(store.claim(engine(2), LEASE, 99, &[]).await.unwrap(), []);
-        assert_eq!(store.next_due(&[]).await.unwrap(), Some(end));
+        assert_eq!(
+            store
+                .claim(engine(2), LEASE, Queue::Awaited, 99, &[])
+                .await
+                .unwrap(),
+            []
+        );
+        assert_eq!(
+            store.next_due(Queue::Awaited, &[]).await.unwrap(),
+            Some(end)
+        );
     }
     assert_eq!(lock_files(folder.path()), 1);
     claimer.kill();
 
     let begun = Instant::now();
-    assert_eq!(store.next_due(&[]).await.unwrap(), Some(env.now()));
-    let claims = store.claim(engine(2), LEASE, 99, &[]).await.unwrap();
+    assert_eq!(
+        store.next_due(Queue::Awaited, &[]).await.unwrap(),
+        Some(env.now())
+    );
+    let claims = store
+        .claim(engine(2), LEASE, Queue::Awaited, 99, &[])
+        .await
+        .unwrap();
     assert_eq!(claims.len(), usize::try_from(MANY).unwrap());
     assert!(claims.iter().all(|c| c.epoch == 2));
     assert!(begun.elapsed() < Duration::from_secs(5));
@@ -135,8 +153,14 @@ async fn who_starts_after_a_kill_finds_the_work_free() {
     assert_eq!(lock_files(folder.path()), 1);
     let store = SqliteStore::open(&path, TestEnv::new()).unwrap();
     assert_eq!(lock_files(folder.path()), 0);
-    assert_eq!(store.next_due(&[]).await.unwrap(), Some(BEGIN));
-    let claims = store.claim(engine(2), LEASE, 99, &[]).await.unwrap();
+    assert_eq!(
+        store.next_due(Queue::Awaited, &[]).await.unwrap(),
+        Some(BEGIN)
+    );
+    let claims = store
+        .claim(engine(2), LEASE, Queue::Awaited, 99, &[])
+        .await
+        .unwrap();
     assert_eq!(claims.len(), usize::try_from(MANY).unwrap());
 }
 
@@ -149,11 +173,20 @@ async fn a_stalled_process_loses_its_work_when_the_lease_ends() {
     let claimer = Claimer::start(&path);
     claimer.signal("-STOP");
     env.forward(LEASE);
-    let claims = store.claim(engine(2), LEASE, 99, &[]).await.unwrap();
+    let claims = store
+        .claim(engine(2), LEASE, Queue::Awaited, 99, &[])
+        .await
+        .unwrap();
     assert_eq!(claims.len(), usize::try_from(MANY).unwrap());
     // What it loses when it dies later is not ours.
     claimer.kill();
-    assert_eq!(store.claim(engine(3), LEASE, 99, &[]).await.unwrap(), []);
+    assert_eq!(
+        store
+            .claim(engine(3), LEASE, Queue::Awaited, 99, &[])
+            .await
+            .unwrap(),
+        []
+    );
 }
 
 #[tokio::test]
@@ -164,9 +197,21 @@ async fn a_lock_file_that_is_missing_proves_nothing() {
     let claimer = Claimer::start(&path);
     let lock = format!("store.db.lock-{}", engine(1));
     std::fs::remove_file(folder.path().join(lock)).unwrap();
-    assert_eq!(store.claim(engine(2), LEASE, 99, &[]).await.unwrap(), []);
+    assert_eq!(
+        store
+            .claim(engine(2), LEASE, Queue::Awaited, 99, &[])
+            .await
+            .unwrap(),
+        []
+    );
     claimer.kill();
-    assert_eq!(store.claim(engine(2), LEASE, 99, &[]).await.unwrap(), []);
+    assert_eq!(
+        store
+            .claim(engine(2), LEASE, Queue::Awaited, 99, &[])
+            .await
+            .unwrap(),
+        []
+    );
 }
 
 #[tokio::test]
@@ -175,13 +220,42 @@ async fn a_store_that_is_closed_gives_back_what_it_held() {
     let path = with_work(folder.path()).await;
     let one = SqliteStore::open(&path, TestEnv::new()).unwrap();
     let two = SqliteStore::open(&path, TestEnv::new()).unwrap();
-    assert_eq!(one.claim(engine(1), LEASE, 1, &[]).await.unwrap().len(), 1);
-    assert_eq!(one.claim(engine(2), LEASE, 1, &[]).await.unwrap().len(), 1);
+    assert_eq!(
+        one.claim(engine(1), LEASE, Queue::Awaited, 1, &[])
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
+    assert_eq!(
+        one.claim(engine(2), LEASE, Queue::Awaited, 1, &[])
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
     // Two engines of one process do not take each other for dead.
-    assert_eq!(one.claim(engine(1), LEASE, 9, &[]).await.unwrap().len(), 1);
-    assert_eq!(two.claim(engine(3), LEASE, 9, &[]).await.unwrap(), []);
+    assert_eq!(
+        one.claim(engine(1), LEASE, Queue::Awaited, 9, &[])
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
+    assert_eq!(
+        two.claim(engine(3), LEASE, Queue::Awaited, 9, &[])
+            .await
+            .unwrap(),
+        []
+    );
     drop(one);
-    assert_eq!(two.claim(engine(3), LEASE, 9, &[]).await.unwrap().len(), 3);
+    assert_eq!(
+        two.claim(engine(3), LEASE, Queue::Awaited, 9, &[])
+            .await
+            .unwrap()
+            .len(),
+        3
+    );
     drop(two);
     let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
     assert_eq!(left.len(), 1, "{left:?}");

@@ -10,7 +10,7 @@ use rm_core::env::Timestamp;
 use rm_core::event::Event;
 use rm_core::id::InstanceId;
 use rm_core::record::{Document, ResourceRecord};
-use rm_core::store::{Account, Batch, By, Claim, Cursor, Outcome, Page, Store, Versioned};
+use rm_core::store::{Account, Batch, By, Claim, Cursor, Outcome, Page, Queue, Store, Versioned};
 use rm_core::{ResourceId, Result};
 
 /// What comes between a store and whoever uses it. Calls that are not named
@@ -49,10 +49,11 @@ pub trait Between: fmt::Debug + Send + Sync + 'static {
         store: &dyn Store,
         owner: InstanceId,
         ttl: Duration,
+        queue: Queue,
         max: u32,
         except: &[Account],
     ) -> Result<Vec<Claim>> {
-        store.claim(owner, ttl, max, except).await
+        store.claim(owner, ttl, queue, max, except).await
     }
 }
 
@@ -125,19 +126,22 @@ impl<B: Between> Store for Around<B> {
         &self,
         owner: InstanceId,
         ttl: Duration,
+        queue: Queue,
         max: u32,
         except: &[Account],
     ) -> Result<Vec<Claim>> {
         let store = &*self.store;
-        self.between.claim(store, owner, ttl, max, except).await
+        self.between
+            .claim(store, owner, ttl, queue, max, except)
+            .await
     }
 
     async fn is_claimed(&self, id: ResourceId) -> Result<bool> {
         self.store.is_claimed(id).await
     }
 
-    async fn next_due(&self, except: &[Account]) -> Result<Option<Timestamp>> {
-        self.store.next_due(except).await
+    async fn next_due(&self, queue: Queue, except: &[Account]) -> Result<Option<Timestamp>> {
+        self.store.next_due(queue, except).await
     }
 
     async fn ended(&self, now: Timestamp, limit: u32) -> Result<Vec<Versioned<ResourceRecord>>> {

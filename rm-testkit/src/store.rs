@@ -9,7 +9,7 @@ use rm_core::event::Event;
 use rm_core::id::InstanceId;
 use rm_core::record::{Document, ResourceRecord};
 use rm_core::store::{
-    Account, Batch, By, Claim, Cursor, Due, Key, Outcome, Page, Store, Versioned,
+    Account, Batch, By, Claim, Cursor, Due, Key, Outcome, Page, Queue, Store, Versioned,
 };
 use rm_core::{Error, ErrorKind, ResourceId, Result};
 
@@ -183,11 +183,12 @@ fn full() -> Error {
 fn purpose(batch: &Batch) -> Around {
     let removes = |key: &Key| matches!(key, Key::Resource(_));
     let begins = |(record, due): &(Arc<ResourceRecord>, Due)| {
-        *due == Due::Keep && record.attempt.as_ref().is_some_and(|a| !a.accepted)
+        matches!(due, Due::Keep | Due::At(_))
+            && record.attempt.as_ref().is_some_and(|a| !a.accepted)
     };
     if batch.delete.iter().any(removes) {
         ("before commit: gone", "after commit: gone")
-    } else if batch.resources.iter().any(begins) {
+    } else if !batch.fence.is_empty() && batch.resources.iter().any(begins) {
         ("before commit: intent", "after commit: intent")
     } else {
         ("before commit: outcome", "after commit: outcome")
@@ -263,11 +264,12 @@ impl Store for SimStore {
         &self,
         owner: InstanceId,
         ttl: Duration,
+        queue: Queue,
         max: u32,
         except: &[Account],
     ) -> Result<Vec<Claim>> {
         self.arrive("before claim", true).await?;
-        let claims = self.inner.claim(owner, ttl, max, except).await;
+        let claims = self.inner.claim(owner, ttl, queue, max, except).await;
         self.leave("after claim", claims).await
     }
 
@@ -276,9 +278,9 @@ impl Store for SimStore {
         self.read(around, self.inner.is_claimed(id)).await
     }
 
-    async fn next_due(&self, except: &[Account]) -> Result<Option<Timestamp>> {
+    async fn next_due(&self, queue: Queue, except: &[Account]) -> Result<Option<Timestamp>> {
         let around = ("before next due", "after next due");
-        self.read(around, self.inner.next_due(except)).await
+        self.read(around, self.inner.next_due(queue, except)).await
     }
 
     async fn ended(&self, now: Timestamp, limit: u32) -> Result<Vec<Versioned<ResourceRecord>>> {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rm_adapters::TokioEnv;
 use rm_core::env::Env;
 use rm_core::id::InstanceId;
-use rm_core::store::{Batch, Claim, Due, Expect, Fence, Key, Outcome, Store, Version};
+use rm_core::store::{Batch, Claim, Due, Expect, Fence, Key, Outcome, Queue, Store, Version};
 use rm_store::SqliteStore;
 use serde_json::{Value, json};
 
@@ -41,7 +41,7 @@ async fn prepare(path: &Path, many: u32) -> Result<(Arc<SqliteStore>, Vec<Claim>
     batch.resources = records.into_iter().map(|r| (r, due)).collect();
     store.commit(batch).await?;
     let claims = store
-        .claim(InstanceId::new(&*env), LEASE, many, &[])
+        .claim(InstanceId::new(&*env), LEASE, Queue::Awaited, many, &[])
         .await?;
     Ok((Arc::new(store), claims))
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rm_core::id::InstanceId;
 use rm_core::record::ResourceRecord;
-use rm_core::store::{Account, Batch, Claim, Due, Key, Outcome, Store};
+use rm_core::store::{Account, Batch, Claim, Due, Key, Outcome, Queue, Store};
 use rm_core::{ResourceId, Result};
 use rm_testkit::{Around, Between};
 
@@ -63,7 +63,7 @@ impl Written {
         let given_back = batch
             .resources
             .iter()
-            .filter(|(_, due)| matches!(due, Due::Release(_) | Due::Rest))
+            .filter(|(_, due)| matches!(due, Due::Release(_) | Due::Sweep(_) | Due::Rest))
             .map(|(r, _)| r.id);
         let deleted = batch.delete.iter().filter_map(|key| match key {
             Key::Resource(id) => Some(*id),
@@ -78,7 +78,7 @@ impl Written {
 
 /// Whether this is the intent of an effect.
 fn begins(r: &ResourceRecord, due: Due) -> bool {
-    due == Due::Keep && r.attempt.as_ref().is_some_and(|a| !a.accepted)
+    matches!(due, Due::Keep | Due::At(_)) && r.attempt.as_ref().is_some_and(|a| !a.accepted)
 }
 
 #[async_trait]
@@ -96,10 +96,11 @@ impl Between for Recorder {
         store: &dyn Store,
         owner: InstanceId,
         ttl: Duration,
+        queue: Queue,
         max: u32,
         except: &[Account],
     ) -> Result<Vec<Claim>> {
-        let claims = store.claim(owner, ttl, max, except).await?;
+        let claims = store.claim(owner, ttl, queue, max, except).await?;
         let mut written = self.written();
         for claim in &claims {
             let open = written.open.insert(claim.row.record.id, Step::default());

@@ -12,7 +12,7 @@ use rm_core::env::Env;
 use rm_core::life::State;
 use rm_core::model::Cluster;
 use rm_core::policy::{Policy, Quota};
-use rm_core::store::{By, Store};
+use rm_core::store::{By, Queue, Store};
 use rm_core::{Caller, Host, Kind};
 use rm_store::{AeadSealer, SqliteStore, generate_key};
 use rm_testkit::{MEDIA_TYPE, SimBody};
@@ -145,7 +145,7 @@ impl Station {
             // Claimed work is due when its lease ends.
             let begun = self.site.creates() >= wanted;
             let quiet = self.env.now().plus(LATER / 2);
-            match self.store.next_due(&[]).await? {
+            match self.store.next_due(Queue::Awaited, &[]).await? {
                 Some(due) if begun && due > quiet => return Ok(()),
                 _ => self.env.sleep(Duration::from_millis(20)).await,
             }

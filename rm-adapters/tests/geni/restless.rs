@@ -9,7 +9,7 @@ use rm_adapters::geni::xmlrpc::Value;
 use rm_core::env::Timestamp;
 use rm_core::id::InstanceId;
 use rm_core::record::Document;
-use rm_core::store::{Batch, Due, Expect, Fence, Key, Outcome, Store, Versioned};
+use rm_core::store::{Batch, Due, Expect, Fence, Key, Outcome, Queue, Store, Versioned};
 use rm_core::{ResourceId, Result};
 use rm_testkit::{Around, Between};
 
@@ -91,7 +91,10 @@ impl Restless {
 async fn work(store: &dyn Store) -> Result<()> {
     let engine = InstanceId(uuid::Uuid::nil());
     let minute = Duration::from_secs(60);
-    for claim in store.claim(engine, minute, 1000, &[]).await? {
+    for claim in store
+        .claim(engine, minute, Queue::Awaited, 1000, &[])
+        .await?
+    {
         let row = claim.row;
         let fence = Fence {
             resource: row.record.id,
@@ -160,7 +163,10 @@ impl Between for Restless {
             let slow = Duration::from_millis(self.slow.load(Ordering::SeqCst));
             tokio::time::sleep(slow).await;
         }
-        if let ([(_, Due::At(_))], []) = (&batch.resources[..], &batch.documents[..]) {
+        // Not by who has claimed it.
+        if let ([(_, Due::At(_))], [], []) =
+            (&batch.resources[..], &batch.documents[..], &batch.fence[..])
+        {
             self.aside.fetch_add(1, Ordering::SeqCst);
             let mut open = self.aside_is_open.subscribe();
             open.wait_for(|open| *open).await.unwrap();

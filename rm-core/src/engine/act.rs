@@ -49,6 +49,7 @@ pub(super) enum Needs {
 impl Engine {
     pub(super) async fn call(&self, account: Account, job: Job) -> Done {
         let Job { claim, call } = job;
+        let queue = claim.queue;
         match self.reach(&claim.row.record).await {
             Err(e) => self.cannot_ask(claim, &e).await,
             Ok(reach) => match call {
@@ -69,7 +70,7 @@ impl Engine {
                 Call::Note(sight) => self.note_owner(&reach, claim, *sight).await,
             },
         }
-        Done::Acted { account }
+        Done::Acted { account, queue }
     }
 
     async fn reach(&self, r: &ResourceRecord) -> Result<Reach> {
@@ -127,7 +128,8 @@ impl Engine {
             .lease
             .max(limit(reach, effect) + Duration::from_secs(30));
         let written = self
-            .write_for(claim, Due::Keep, ttl, |r, batch| {
+            // From now on it is under way, whatever it was claimed for.
+            .write_for(claim, Due::At(now), ttl, |r, batch| {
                 if r.generation != generation {
                     return;
                 }
@@ -479,7 +481,7 @@ impl Engine {
         tracing::info!(resource = %r.id, ?effect, error = %e, give_up, held, "a call failed");
         let due = match (give_up, &r.remote, &pending) {
             (true, None, None) => Due::Rest,
-            (true, ..) => Due::Release(self.next_sweep()),
+            (true, ..) => self.next_sweep(),
             (false, ..) => Due::Release(now.plus(wait)),
         };
         self.write(&mut claim, due, |r, _| {

@@ -135,7 +135,7 @@ impl Engine {
                 self.change_refused(reach, claim, there, &spec, e).await;
             }
             _ => {
-                let due = Due::Release(self.next_sweep());
+                let due = self.next_sweep();
                 self.write(&mut claim, due, |r, _| {
                     adopt(r, Some(sight));
                     settle(r, State::Failed, Some(sight), &e.to_string());

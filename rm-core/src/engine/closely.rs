@@ -31,7 +31,7 @@ impl Engine {
                 return self.cannot_ask(claim, &e).await;
             }
             Err(e) => {
-                let due = Due::Release(self.next_sweep());
+                let due = self.next_sweep();
                 self.write(&mut claim, due, |r, _| {
                     adopt(r, Some(&sight));
                     settle(r, State::Failed, Some(&sight), &e.to_string());
@@ -87,7 +87,7 @@ impl Engine {
         };
         let spec = r.place.spec.clone();
         let nodes = charged(&*reach.driver, r, &spec);
-        let due = Due::Release(self.next_sweep());
+        let due = self.next_sweep();
         self.write(&mut claim, due, |r, batch| {
             adopt(r, Some(&sight));
             r.view = Some(view.clone());

@@ -6,7 +6,7 @@ use crate::backend::Capability;
 use crate::driver::Sight;
 use crate::owner::Owner;
 use crate::record::ResourceRecord;
-use crate::store::{Claim, Due};
+use crate::store::Claim;
 
 impl Engine {
     /// Brings what the thing says of its owner up to date. It has no other
@@ -18,7 +18,7 @@ impl Engine {
         if let Err(e) = &noted {
             tracing::info!(resource = %claim.row.record.id, error = %e, "its owner is not noted");
         }
-        let due = Due::Release(self.next_sweep());
+        let due = self.next_sweep();
         self.write(&mut claim, due, |r, _| {
             if noted.is_ok() {
                 r.noted.clone_from(&reach.owner);

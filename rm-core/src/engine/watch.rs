@@ -7,7 +7,8 @@ use std::time::Duration;
 use futures_util::future::{Either, select};
 use futures_util::{StreamExt, stream};
 
-use super::{Account, Done, Engine, GATHER, account_of};
+use super::desk::GATHER;
+use super::{Account, Done, Engine, account_of};
 use crate::backend::Hint;
 use crate::env::Timestamp;
 use crate::error::{ErrorKind, Result};

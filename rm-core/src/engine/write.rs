@@ -90,8 +90,8 @@ impl Engine {
                 .extend(told(&self.core, &claim.row.record, &record));
             let due = match due {
                 Due::Keep | Due::At(_) => due,
-                Due::Release(_) | Due::Rest if is_news(&decided_for, &record) => Due::Release(now),
-                Due::Release(_) | Due::Rest => {
+                _ if is_news(&decided_for, &record) => Due::Release(now),
+                Due::Release(_) | Due::Sweep(_) | Due::Rest => {
                     record.told = 0;
                     due
                 }
@@ -166,7 +166,11 @@ impl Engine {
         let now = self.core.env.now();
         let wait = self.pause_after(e, claim.row.record.looks);
         let reason = format!("the site cannot be asked: {e}");
-        self.write(&mut claim, Due::Release(now.plus(wait)), |r, _| {
+        let due = match is_at_rest(&claim.row.record) {
+            true => Due::Sweep(now.plus(wait)),
+            false => Due::Release(now.plus(wait)),
+        };
+        self.write(&mut claim, due, |r, _| {
             if r.seen == State::Quarantined {
                 // Why it is there says more than that nobody answers now.
                 return;
@@ -192,7 +196,7 @@ impl Engine {
     pub(super) async fn note(&self, mut claim: Claim, next: Next, sight: Option<&Sight>) {
         let core = &*self.core;
         let now = core.env.now();
-        let sweep = Due::Release(self.next_sweep());
+        let sweep = self.next_sweep();
         match next {
             Next::Look | Next::Act(_) | Next::LookClosely => {
                 // Calls are queued by who decided; here is nothing to write.
@@ -274,11 +278,13 @@ impl Engine {
 
     /// When settled resources are looked at next. All of them have their turn
     /// at the same moments, so that one look serves many.
-    pub(super) fn next_sweep(&self) -> Timestamp {
+    pub(super) fn next_sweep(&self) -> Due {
         let every = i64::try_from(self.core.policy.sweep.as_millis()).unwrap_or(i64::MAX);
         let every = every.max(1);
         let turn = self.core.env.now().millis().div_euclid(every);
-        Timestamp::from_millis(turn.saturating_add(1).saturating_mul(every))
+        Due::Sweep(Timestamp::from_millis(
+            turn.saturating_add(1).saturating_mul(every),
+        ))
     }
 
     /// The pause before look number `looks` at what is under way.
@@ -335,6 +341,16 @@ fn is_news(before: &ResourceRecord, after: &ResourceRecord) -> bool {
     before.generation != after.generation
         || before.told != after.told
         || (held && after.noted.is_some())
+}
+
+/// Nobody waits for what comes of it: what was wanted is there, or will not be.
+fn is_at_rest(r: &ResourceRecord) -> bool {
+    let as_wanted = r.wanted != Wanted::Absent && r.seen_generation == r.generation;
+    match r.seen {
+        State::Quarantined => true,
+        State::Ready | State::Failed | State::Unknown => as_wanted,
+        _ => false,
+    }
 }
 
 /// Somebody asked to try again since.

@@ -3,15 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::ops::Bound::{Excluded, Included, Unbounded};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use super::{
-    Account, Batch, By, Claim, Cursor, Due, Expect, Key, Outcome, Page, Refusal, Store, Version,
-    Versioned,
+    Account, Batch, By, Claim, Cursor, Due, Expect, Key, Outcome, Page, Queue, Refusal, Store,
+    Version, Versioned,
 };
 use crate::env::{Env, Timestamp};
 use crate::error::Result;
@@ -47,9 +46,9 @@ struct Inner {
     accounts: BTreeSet<(CatalogId, CatalogId, ResourceId)>,
     /// In quarantine: of everybody, and once more by tenant.
     held: BTreeSet<(Option<String>, ResourceId)>,
-    /// When something can next be claimed, by its account: however much an
-    /// account has that is due, it is passed over in one step.
-    due: BTreeMap<Account, BTreeSet<Turn>>,
+    /// When something can next be claimed, by its queue and account: however
+    /// much an account has that is due, it is passed over in one step.
+    due: BTreeMap<Line, BTreeSet<Turn>>,
     ends: BTreeSet<(Timestamp, ResourceId)>,
     /// By space, then by id.
     documents: BTreeMap<String, BTreeMap<String, Versioned<Document>>>,
@@ -64,19 +63,23 @@ struct Row {
     version: Version,
     record: Arc<ResourceRecord>,
     due: Option<Timestamp>,
+    queue: Queue,
     epoch: u64,
     leased: Option<Timestamp>,
 }
+
+/// Who waits in the same queue for the same account.
+type Line = (Queue, CatalogId, CatalogId);
 
 /// When which resource can next be claimed.
 type Turn = (Timestamp, ResourceId);
 
 impl Row {
-    fn turn(&self) -> Option<(Account, Turn)> {
+    fn turn(&self) -> Option<(Line, Turn)> {
         let due = self.due?;
         let at = self.leased.map_or(due, |until| due.max(until));
         let place = &self.record.place;
-        Some(((place.site, place.credential), (at, self.record.id)))
+        Some(((self.queue, place.site, place.credential), (at, self.record.id)))
     }
 }
 
@@ -193,6 +196,7 @@ impl Inner {
             version: Version(0),
             record: Arc::clone(&record),
             due: None,
+            queue: Queue::default(),
             epoch: 0,
             leased: None,
         });
@@ -202,27 +206,32 @@ impl Inner {
         match due {
             Due::Keep => {}
             Due::At(at) => row.due = Some(at),
-            Due::Release(at) => (row.due, row.leased) = (Some(at), None),
+            Due::Release(at) | Due::Sweep(at) => (row.due, row.leased) = (Some(at), None),
             Due::Rest => (row.due, row.leased) = (None, None),
+        }
+        match due {
+            Due::Keep => {}
+            Due::Sweep(_) => row.queue = Queue::Sweep,
+            Due::At(_) | Due::Release(_) | Due::Rest => row.queue = Queue::Awaited,
         }
         let after = row.turn();
         self.schedule(before, after);
     }
 
     /// Puts a resource where it is found when it is due.
-    fn schedule(&mut self, before: Option<(Account, Turn)>, after: Option<(Account, Turn)>) {
+    fn schedule(&mut self, before: Option<(Line, Turn)>, after: Option<(Line, Turn)>) {
         if before == after {
             return;
         }
-        if let Some((account, turn)) = after {
-            self.due.entry(account).or_default().insert(turn);
+        if let Some((line, turn)) = after {
+            self.due.entry(line).or_default().insert(turn);
         }
-        if let Some((account, turn)) = before
-            && let Some(turns) = self.due.get_mut(&account)
+        if let Some((line, turn)) = before
+            && let Some(turns) = self.due.get_mut(&line)
         {
             turns.remove(&turn);
             if turns.is_empty() {
-                self.due.remove(&account);
+                self.due.remove(&line);
             }
         }
     }
@@ -281,17 +290,20 @@ impl Inner {
         Some(epoch)
     }
 
-    /// The turns of each account, but of these accounts.
-    fn turns(&self, except: &[Account]) -> impl Iterator<Item = &BTreeSet<Turn>> {
-        let asked = self.due.iter();
-        let asked = asked.filter(|(account, _)| !except.contains(account));
-        asked.map(|(_, turns)| turns)
+    /// The turns of each account in a queue, but of these accounts.
+    fn turns(&self, queue: Queue, except: &[Account]) -> impl Iterator<Item = &BTreeSet<Turn>> {
+        let nil = CatalogId(uuid::Uuid::nil());
+        let of_queue = self.due.range((queue, nil, nil)..);
+        let of_queue = of_queue.take_while(move |((q, ..), _)| *q == queue);
+        of_queue
+            .filter(|((_, site, credential), _)| !except.contains(&(*site, *credential)))
+            .map(|(_, turns)| turns)
     }
 
-    /// So many that are due, the oldest first, but of these accounts.
-    fn due(&self, now: Timestamp, max: usize, except: &[Account]) -> Vec<ResourceId> {
+    /// So many of a queue that are due, the oldest first, but of these accounts.
+    fn due(&self, queue: Queue, now: Timestamp, max: usize, except: &[Account]) -> Vec<ResourceId> {
         let mut due: Vec<Turn> = Vec::new();
-        for turns in self.turns(except) {
+        for turns in self.turns(queue, except) {
             due.extend(turns.iter().take_while(|(at, _)| *at <= now).take(max));
         }
         due.sort_unstable();
@@ -429,20 +441,26 @@ impl Store for MemoryStore {
         &self,
         _owner: InstanceId,
         ttl: Duration,
+        queue: Queue,
         max: u32,
         except: &[Account],
     ) -> Result<Vec<Claim>> {
         let now = self.env.now();
         let mut inner = self.lock();
         let max = usize::try_from(max).unwrap_or(usize::MAX);
-        let due = inner.due(now, max, except);
+        let due = inner.due(queue, now, max, except);
         let until = now.plus(ttl);
         Ok(due
             .into_iter()
             .filter_map(|id| {
                 let epoch = inner.lease(id, until, true)?;
                 let row = inner.versioned(id)?;
-                Some(Claim { row, epoch, until })
+                Some(Claim {
+                    row,
+                    queue,
+                    epoch,
+                    until,
+                })
             })
             .collect())
     }
@@ -452,9 +470,9 @@ impl Store for MemoryStore {
         Ok(inner.resources.get(&id).is_some_and(|r| r.leased.is_some()))
     }
 
-    async fn next_due(&self, except: &[Account]) -> Result<Option<Timestamp>> {
+    async fn next_due(&self, queue: Queue, except: &[Account]) -> Result<Option<Timestamp>> {
         let inner = self.lock();
-        let firsts = inner.turns(except).filter_map(BTreeSet::first);
+        let firsts = inner.turns(queue, except).filter_map(BTreeSet::first);
         Ok(firsts.map(|(at, _)| *at).min())
     }
 

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use rm_core::env::Timestamp;
 use rm_core::id::ResourceId;
 use rm_core::record::{Document, ResourceRecord};
-use rm_core::store::{Batch, Count, Due, Expect, Fence, Key, Refusal, Version};
+use rm_core::store::{Batch, Count, Due, Expect, Fence, Key, Queue, Refusal, Version};
 use rm_core::{Error, ErrorKind, Result};
 use rusqlite::{Connection, OptionalExtension};
 use serde::Serialize;
 
-use super::read::{blob, counter, documents, int, newest, resources, rows, unsigned};
+use super::read::{blob, counter, documents, int, newest, resources, rows, swept, unsigned};
 
 /// A batch whose bodies are text already: that is done by the caller, not by
 /// the thread that everybody waits for.
@@ -190,6 +190,7 @@ fn check_count(
 /// compared instead.
 pub(super) const REWRITE: &str = "UPDATE resource SET version = version + 1, \
      due = CASE WHEN ?3 THEN ?2 ELSE due END, \
+     swept = CASE WHEN ?3 THEN ?11 ELSE swept END, \
      leased = CASE WHEN ?4 THEN NULL ELSE leased END, \
      owner = CASE WHEN ?4 THEN NULL ELSE owner END, \
      body = ?8 \
@@ -205,8 +206,12 @@ fn put_resource(
     let (at, moves, gives_back) = match due {
         Due::Keep => (None, false, false),
         Due::At(at) => (Some(at), true, false),
-        Due::Release(at) => (Some(at), true, true),
+        Due::Release(at) | Due::Sweep(at) => (Some(at), true, true),
         Due::Rest => (None, true, true),
+    };
+    let queue = match due {
+        Due::Sweep(_) => Queue::Sweep,
+        _ => Queue::Awaited,
     };
     let id = blob(&record.id.0);
     let params = (
@@ -220,15 +225,17 @@ fn put_resource(
         body,
         record.first_end().map(Timestamp::millis),
         record.is_held().then_some(1),
+        swept(queue),
     );
     let written = conn.prepare_cached(REWRITE)?.execute(params)?;
     if written == 0 {
         conn.prepare_cached(
             "INSERT INTO resource \
-             (id, version, epoch, due, tenant, site, credential, body, ends, held) \
-             VALUES (?1, 1, 0, ?2, ?5, ?6, ?7, ?8, ?9, ?10) \
+             (id, version, epoch, due, tenant, site, credential, body, ends, held, swept) \
+             VALUES (?1, 1, 0, ?2, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
              ON CONFLICT (id) DO UPDATE SET version = version + 1, \
              due = CASE WHEN ?3 THEN excluded.due ELSE due END, \
+             swept = CASE WHEN ?3 THEN excluded.swept ELSE swept END, \
              leased = CASE WHEN ?4 THEN NULL ELSE leased END, \
              owner = CASE WHEN ?4 THEN NULL ELSE owner END, \
              tenant = excluded.tenant, site = excluded.site, \

@@ -4,18 +4,19 @@ use std::time::Duration;
 
 use rm_core::env::Timestamp;
 use rm_core::id::InstanceId;
-use rm_core::store::{Account, Claim};
+use rm_core::store::{Account, Claim, Queue};
 use rusqlite::{Connection, Row};
 use uuid::Uuid;
 
 use super::locks::{Dead, Locks};
-use super::read::{blob, each_first, id, next_due, rows, to_resource, unsigned};
+use super::read::{blob, each_first, id, next_due, rows, swept, to_resource, unsigned};
 
 /// What somebody who wants work asks for.
 #[derive(Debug)]
 pub(super) struct Wish {
     pub(super) owner: InstanceId,
     pub(super) ttl: Duration,
+    pub(super) queue: Queue,
     pub(super) max: u32,
     /// Which accounts are left alone.
     pub(super) except: Vec<Account>,
@@ -36,9 +37,10 @@ pub(super) struct Look {
 pub(super) const OWNERS: &str =
     "SELECT DISTINCT owner FROM resource WHERE owner > x'' AND leased > ?1";
 pub(super) const DUE: &str = "SELECT claimable, id FROM resource \
-     WHERE claimable <= ?1 ORDER BY claimable, id LIMIT ?2";
+     WHERE swept = ?3 AND claimable <= ?1 ORDER BY claimable, id LIMIT ?2";
 pub(super) const DUE_OF: &str = "SELECT claimable, id FROM resource \
-     WHERE site = ?3 AND credential = ?4 AND claimable <= ?1 ORDER BY claimable, id LIMIT ?2";
+     WHERE swept = ?3 AND site = ?4 AND credential = ?5 AND claimable <= ?1 \
+     ORDER BY claimable, id LIMIT ?2";
 const CLAIM: &str = "UPDATE resource SET leased = ?2, owner = ?3, epoch = epoch + 1 \
      WHERE id = ?1 RETURNING id, version, body, epoch";
 
@@ -47,10 +49,11 @@ pub(super) fn look(
     conn: &Connection,
     locks: &Locks,
     me: Option<InstanceId>,
+    queue: Queue,
     except: &[Account],
     now: Timestamp,
 ) -> rusqlite::Result<Look> {
-    let due = next_due(conn, except)?.is_some_and(|at| at <= now);
+    let due = next_due(conn, queue, except)?.is_some_and(|at| at <= now);
     let owners = rows(conn, OWNERS, [now.millis()], |row| {
         id(row, 0).map(InstanceId)
     })?;
@@ -78,23 +81,21 @@ pub(super) fn free_all_dead(conn: &Connection, locks: &Locks) -> rusqlite::Resul
     Ok(())
 }
 
-/// So many that are due, the oldest first, but of these accounts.
-fn due(
-    conn: &Connection,
-    now: Timestamp,
-    max: u32,
-    except: &[Account],
-) -> rusqlite::Result<Vec<Uuid>> {
+/// So many that are due, the oldest first.
+fn due(conn: &Connection, wish: &Wish, now: Timestamp) -> rusqlite::Result<Vec<Uuid>> {
     let found = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, id(row, 1)?));
-    let (now, most) = (now.millis(), usize::try_from(max).unwrap_or(usize::MAX));
+    let Wish { max, except, .. } = wish;
+    let (now, most) = (now.millis(), usize::try_from(*max).unwrap_or(usize::MAX));
+    let queue = swept(wish.queue);
     let mut due = Vec::new();
     if except.is_empty() {
-        due = rows(conn, DUE, (now, max), found)?;
+        due = rows(conn, DUE, (now, max, queue), found)?;
     } else {
-        each_first(conn, except, |(site, credential), first| {
+        each_first(conn, wish.queue, except, |(site, credential), first| {
             if first.millis() <= now {
                 let (site, credential) = (blob(&site.0), blob(&credential.0));
-                due.extend(rows(conn, DUE_OF, (now, max, site, credential), found)?);
+                let of = (now, max, queue, site, credential);
+                due.extend(rows(conn, DUE_OF, of, found)?);
             }
             Ok(())
         })?;
@@ -116,13 +117,14 @@ pub(super) fn claim(
     let until = now.plus(wish.ttl);
     let mut lease = conn.prepare_cached(CLAIM)?;
     let mut claims = Vec::new();
-    for id in due(conn, now, wish.max, &wish.except)? {
+    for id in due(conn, wish, now)? {
         let params = (blob(&id), until.millis(), blob(&wish.owner.0));
         let claim = lease.query_row(params, |row| {
             Ok(to_resource(row).and_then(|row_| {
                 let epoch = unsigned(row, 3)?;
                 Ok(Claim {
                     row: row_,
+                    queue: wish.queue,
                     epoch,
                     until,
                 })

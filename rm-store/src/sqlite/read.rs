@@ -7,7 +7,7 @@ use rm_core::env::Timestamp;
 use rm_core::event::Event;
 use rm_core::id::{CatalogId, ResourceId};
 use rm_core::record::{Document, ResourceRecord};
-use rm_core::store::{Account, By, Cursor, Page, Version, Versioned};
+use rm_core::store::{Account, By, Cursor, Page, Queue, Version, Versioned};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Params, Row};
 use serde::de::DeserializeOwned;
@@ -246,39 +246,48 @@ pub(super) fn counter(conn: &Connection, name: &str) -> rusqlite::Result<u64> {
         .map(Option::unwrap_or_default)
 }
 
-const NEXT_DUE: &str =
-    "SELECT claimable FROM resource WHERE claimable >= ?1 ORDER BY claimable LIMIT 1";
+/// What the column `swept` holds for a queue.
+pub(super) fn swept(queue: Queue) -> i64 {
+    i64::from(queue == Queue::Sweep)
+}
+
+const NEXT_DUE: &str = "SELECT claimable FROM resource \
+     WHERE swept = ?1 AND claimable >= ?2 ORDER BY claimable LIMIT 1";
 // Behind the last that an account can have: by the account alone SQLite would
 // begin with its first row and pass over each.
 const NEXT_ACCOUNT: &str = "SELECT site, credential, claimable FROM resource \
-     WHERE claimable IS NOT NULL \
+     WHERE swept = ?3 AND claimable IS NOT NULL \
      AND (site, credential, claimable) > (?1, ?2, 9223372036854775807) \
      ORDER BY site, credential, claimable LIMIT 1";
 
-/// When something can next be claimed, but of these accounts.
+/// When something of a queue can next be claimed, but of these accounts.
 pub(super) fn next_due(
     conn: &Connection,
+    queue: Queue,
     except: &[Account],
 ) -> rusqlite::Result<Option<Timestamp>> {
     if except.is_empty() {
         return conn
             .prepare_cached(NEXT_DUE)?
-            .query_row([i64::MIN], |row| row.get(0).map(Timestamp::from_millis))
+            .query_row([swept(queue), i64::MIN], |row| {
+                row.get(0).map(Timestamp::from_millis)
+            })
             .optional();
     }
     let mut next: Option<Timestamp> = None;
-    each_first(conn, except, |_, first| {
+    each_first(conn, queue, except, |_, first| {
         next = Some(next.map_or(first, |next| next.min(first)));
         Ok(())
     })?;
     Ok(next)
 }
 
-/// Goes from account to account, but these, with when something of it can
-/// first be claimed: however much an account has, it is passed over in one
+/// Goes from account to account that has something in a queue, but these, with
+/// when something of it can first be claimed: however much an account has, it is passed over in one
 /// step.
 pub(super) fn each_first(
     conn: &Connection,
+    queue: Queue,
     except: &[Account],
     mut each: impl FnMut(Account, Timestamp) -> rusqlite::Result<()>,
 ) -> rusqlite::Result<()> {
@@ -286,7 +295,7 @@ pub(super) fn each_first(
     let mut last = (Vec::new(), Vec::new());
     loop {
         let found = next
-            .query_row((&last.0, &last.1), |row| {
+            .query_row((&last.0, &last.1, swept(queue)), |row| {
                 let account = (CatalogId(id(row, 0)?), CatalogId(id(row, 1)?));
                 Ok((account, Timestamp::from_millis(row.get(2)?)))
             })
@@ -446,9 +455,60 @@ mod tests {
             }
             let mut next = conn.prepare(NEXT_ACCOUNT).unwrap();
             let first = [1u8; 16];
-            let site: [u8; 16] = next.query_row((first, first), |row| row.get(0)).unwrap();
+            let site: [u8; 16] = next.query_row((first, first, 0), |row| row.get(0)).unwrap();
             assert_eq!(site, [2u8; 16]);
             next.get_status(StatementStatus::VmStep)
+        };
+        assert_eq!(steps(10), steps(2_000));
+    }
+
+    /// However much is only swept, and overdue, nothing else waits for it.
+    #[test]
+    fn what_is_swept_is_no_step_on_the_way_to_what_is_awaited() {
+        let steps = |swept: u32| {
+            let conn = Connection::open_in_memory().unwrap();
+            schema::upgrade(&conn).unwrap();
+            let mut add = conn
+                .prepare(
+                    "INSERT INTO resource
+                     (id, version, epoch, due, swept, tenant, site, credential, body)
+                     VALUES (?1, 1, 0, ?2, ?3, 't', ?4, ?4, '')",
+                )
+                .unwrap();
+            let account = [1u8; 16];
+            for n in 0..=swept {
+                let id = u128::from(n).to_be_bytes();
+                add.execute((id, i64::from(n), n < swept, account)).unwrap();
+            }
+            let last = u128::from(swept).to_be_bytes();
+            let begin = [0u8; 16];
+            let mut due = conn.prepare(claims::DUE).unwrap();
+            let mut due_of = conn.prepare(claims::DUE_OF).unwrap();
+            let mut next = conn.prepare(NEXT_DUE).unwrap();
+            let mut next_account = conn.prepare(NEXT_ACCOUNT).unwrap();
+            let (now, most, awaited) = (i64::MAX, 99, self::swept(Queue::Awaited));
+            let id = |row: &Row<'_>| row.get::<_, [u8; 16]>(1);
+            let found: Vec<_> = due
+                .query_map((now, most, awaited), id)
+                .unwrap()
+                .map(Result::unwrap)
+                .collect();
+            assert_eq!(found, [last]);
+            let found: Vec<_> = due_of
+                .query_map((now, most, awaited, account, account), id)
+                .unwrap()
+                .map(Result::unwrap)
+                .collect();
+            assert_eq!(found, [last]);
+            let at: i64 = next
+                .query_row((awaited, i64::MIN), |row| row.get(0))
+                .unwrap();
+            assert_eq!(at, i64::from(swept));
+            let at: i64 = next_account
+                .query_row((begin, begin, awaited), |row| row.get(2))
+                .unwrap();
+            assert_eq!(at, i64::from(swept));
+            [due, due_of, next, next_account].map(|sql| sql.get_status(StatementStatus::VmStep))
         };
         assert_eq!(steps(10), steps(2_000));
     }

@@ -11,7 +11,7 @@ pub(super) const FORMAT: i64 = STEPS.len() as i64;
 /// One step makes of one format the next. A released step never changes.
 type Step = fn(&Connection) -> rusqlite::Result<()>;
 
-static STEPS: [Step; 4] = [first, second, third, fourth];
+static STEPS: [Step; 5] = [first, second, third, fourth, fifth];
 
 /// Brings the store to this program's format, or leaves it as it is.
 pub(super) fn upgrade(conn: &Connection) -> rusqlite::Result<()> {
@@ -174,6 +174,32 @@ fn fourth(conn: &Connection) -> rusqlite::Result<()> {
     )
 }
 
+/// What is only to be looked at again is in a queue of its own. Of what an older
+/// program has written that is so where it is at rest and as wanted: whatever
+/// cannot be read, or may be under way, counts as awaited until it is written
+/// again.
+fn fifth(conn: &Connection) -> rusqlite::Result<()> {
+    conn.execute_batch(
+        "
+        -- 1 where nothing is left to do but to look again.
+        ALTER TABLE resource ADD COLUMN swept INTEGER NOT NULL DEFAULT 0;
+        UPDATE resource SET swept = 1
+            WHERE due IS NOT NULL AND leased IS NULL AND json_valid(body)
+            AND json_extract(body, '$.seen') IN ('ready', 'failed')
+            AND json_extract(body, '$.wanted') <> 'absent'
+            AND json_extract(body, '$.seen_generation') = json_extract(body, '$.generation')
+            AND json_extract(body, '$.attempt') IS NULL;
+        DROP INDEX resource_claimable;
+        CREATE INDEX resource_claimable ON resource (swept, claimable, id)
+            WHERE claimable IS NOT NULL;
+        DROP INDEX resource_account_claimable;
+        CREATE INDEX resource_account_claimable
+            ON resource (swept, site, credential, claimable, id)
+            WHERE claimable IS NOT NULL;
+        ",
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -183,7 +209,7 @@ mod tests {
         let conn = Connection::open_in_memory().unwrap();
         upgrade(&conn).unwrap();
         let broken: Step = |conn| conn.execute_batch("DROP TABLE event; DROP TABLE nothing;");
-        assert!(upgrade_by(&conn, &[first, second, third, fourth, broken]).is_err());
+        assert!(upgrade_by(&conn, &[first, second, third, fourth, fifth, broken]).is_err());
         assert_eq!(format(&conn).unwrap(), FORMAT);
         let events: i64 = conn
             .query_row("SELECT count(*) FROM event", [], |row| row.get(0))
@@ -195,10 +221,11 @@ mod tests {
     fn an_upgrade_runs_only_the_steps_that_are_missing() {
         let conn = Connection::open_in_memory().unwrap();
         upgrade(&conn).unwrap();
-        let fifth: Step = |conn| conn.execute_batch("CREATE TABLE more (x INTEGER)");
-        upgrade_by(&conn, &[first, second, third, fourth, fifth]).unwrap();
-        upgrade_by(&conn, &[first, second, third, fourth, fifth]).unwrap();
-        assert_eq!(format(&conn).unwrap(), 5);
+        let sixth: Step = |conn| conn.execute_batch("CREATE TABLE more (x INTEGER)");
+        let steps = [first, second, third, fourth, fifth, sixth];
+        upgrade_by(&conn, &steps).unwrap();
+        upgrade_by(&conn, &steps).unwrap();
+        assert_eq!(format(&conn).unwrap(), 6);
     }
 
     #[test]
@@ -247,5 +274,53 @@ mod tests {
             .map(Result::unwrap)
             .collect();
         assert_eq!(held, [[1]]);
+    }
+
+    #[test]
+    fn what_is_only_looked_at_again_is_known_after_an_upgrade() {
+        let conn = Connection::open_in_memory().unwrap();
+        upgrade_by(&conn, &[first, second, third, fourth]).unwrap();
+        let body = |seen: &str, wanted: &str, generation: u64, rest: &str| {
+            format!(
+                r#"{{"seen": "{seen}", "wanted": "{wanted}", "generation": {generation},
+                    "seen_generation": 1{rest}}}"#
+            )
+        };
+        let begun = r#", "attempt": {"effect": "change"}"#;
+        let none = "NULL";
+        for (id, body, leased) in [
+            (1, body("ready", "running", 1, ""), none),
+            (
+                2,
+                body("failed", "running", 1, r#", "attempt": null"#),
+                none,
+            ),
+            (3, body("ready", "running", 2, ""), none),
+            (4, body("ready", "absent", 1, ""), none),
+            (5, body("building", "running", 1, ""), none),
+            (6, body("ready", "running", 1, begun), none),
+            (7, body("ready", "running", 1, ""), "99"),
+            (8, body("quarantined", "absent", 1, ""), none),
+            (9, "unreadable".to_owned(), none),
+        ] {
+            conn.execute(
+                &format!(
+                    "INSERT INTO resource \
+                     (id, version, epoch, due, leased, tenant, site, credential, body) \
+                     VALUES (?1, 1, 0, 7, {leased}, '', x'', x'', ?2)"
+                ),
+                ([id], body),
+            )
+            .unwrap();
+        }
+        upgrade(&conn).unwrap();
+        let swept: Vec<Vec<u8>> = conn
+            .prepare("SELECT id FROM resource WHERE swept = 1 ORDER BY id")
+            .unwrap()
+            .query_map([], |row| row.get(0))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        assert_eq!(swept, [[1], [2]]);
     }
 }

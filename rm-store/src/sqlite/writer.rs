@@ -293,7 +293,7 @@ mod tests {
     use futures_util::future::{BoxFuture, pending};
     use rm_core::env::Timestamp;
     use rm_core::id::InstanceId;
-    use rm_core::store::Batch;
+    use rm_core::store::{Batch, Queue};
 
     use super::*;
     use crate::Options;
@@ -334,6 +334,7 @@ mod tests {
         job(Work::Claim(Wish {
             owner: InstanceId(uuid::Uuid::nil()),
             ttl: Duration::from_secs(60),
+            queue: Queue::Awaited,
             max: 1,
             except: Vec::new(),
             dead: Vec::new(),

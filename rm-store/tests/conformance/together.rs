@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use rm_core::store::{Batch, Due, Expect, Outcome, Refusal, Version};
+use rm_core::store::{Batch, Due, Expect, Outcome, Queue, Refusal, Version};
 
 use crate::note;
 use crate::support::{self, BEGIN, LEASE, Rig, document, engine, keep, record};
@@ -77,7 +77,10 @@ pub(crate) async fn four_engines_never_claim_one_resource_twice(rig: Rig) {
             tokio::spawn(async move {
                 let mut mine = Vec::new();
                 loop {
-                    let claims = store.claim(engine(n), LEASE, 7, &[]).await.unwrap();
+                    let claims = store
+                        .claim(engine(n), LEASE, Queue::Awaited, 7, &[])
+                        .await
+                        .unwrap();
                     if claims.is_empty() {
                         return mine;
                     }

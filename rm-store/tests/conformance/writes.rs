@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rm_core::store::{Batch, By, Due, Expect, Refusal, Version};
+use rm_core::store::{Batch, By, Due, Expect, Queue, Refusal, Version};
 use serde_json::json;
 
 use crate::support::{BEGIN, LEASE, Rig, document, engine, event, keep, put, record, resource_id};
@@ -16,10 +16,15 @@ pub(crate) async fn an_empty_store_has_nothing(rig: Rig) {
     assert_eq!(ids(s, &By::All, 10).await, []);
     assert_eq!(notes(s, None, 10).await, Vec::<String>::new());
     assert_eq!(s.counter("c").await.unwrap(), 0);
-    assert_eq!(s.next_due(&[]).await.unwrap(), None);
+    assert_eq!(s.next_due(Queue::Awaited, &[]).await.unwrap(), None);
     assert_eq!(s.newest().await.unwrap(), 0);
     assert_eq!(s.since(0, None, 10).await.unwrap(), []);
-    assert_eq!(s.claim(engine(1), LEASE, 10, &[]).await.unwrap(), []);
+    assert_eq!(
+        s.claim(engine(1), LEASE, Queue::Awaited, 10, &[])
+            .await
+            .unwrap(),
+        []
+    );
 }
 
 pub(crate) async fn versions_count_the_writes(rig: Rig) {
@@ -85,7 +90,7 @@ pub(crate) async fn an_expectation_that_fails_writes_nothing(rig: Rig) {
     assert_eq!(notes(s, Some(("i", "v")), 10).await, Vec::<String>::new());
     assert_eq!(s.counter("c").await.unwrap(), 0);
     assert_eq!(s.newest().await.unwrap(), 0);
-    assert_eq!(s.next_due(&[]).await.unwrap(), None);
+    assert_eq!(s.next_due(Queue::Awaited, &[]).await.unwrap(), None);
     let good = Batch {
         expect: vec![
             Expect::Absent(key(2)),
@@ -149,7 +154,7 @@ pub(crate) async fn what_is_deleted_is_gone(rig: Rig) {
     assert_eq!(ids(s, &guest("u", ""), 9).await, []);
     assert_eq!(ids(s, &By::Tenant("t".to_owned()), 9).await, []);
     assert_eq!(notes(s, Some(("i", "v")), 9).await, Vec::<String>::new());
-    assert_eq!(s.next_due(&[]).await.unwrap(), None);
+    assert_eq!(s.next_due(Queue::Awaited, &[]).await.unwrap(), None);
     // Its versions begin anew.
     rig.done(put(record(1, "t", &["u"]), Due::Keep)).await;
     let row = s.resource(resource_id(1)).await.unwrap().unwrap();

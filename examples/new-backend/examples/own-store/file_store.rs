@@ -17,7 +17,7 @@ use rm_core::event::{Event, NewEvent};
 use rm_core::id::InstanceId;
 use rm_core::record::{Document, ResourceRecord};
 use rm_core::store::{
-    Account, Batch, By, Claim, Count, Cursor, Due, Key, MemoryStore, Outcome, Page, Store,
+    Account, Batch, By, Claim, Count, Cursor, Due, Key, MemoryStore, Outcome, Page, Queue, Store,
     Versioned,
 };
 use rm_core::{Error, ErrorKind, ResourceId, Result};
@@ -176,10 +176,11 @@ impl Store for FileStore {
         &self,
         owner: InstanceId,
         ttl: Duration,
+        queue: Queue,
         max: u32,
         except: &[Account],
     ) -> Result<Vec<Claim>> {
-        self.sound()?.claim(owner, ttl, max, except).await
+        self.sound()?.claim(owner, ttl, queue, max, except).await
     }
 
     async fn resource(&self, id: ResourceId) -> Result<Option<Versioned<ResourceRecord>>> {
@@ -213,8 +214,8 @@ impl Store for FileStore {
         self.sound()?.counter(counter).await
     }
 
-    async fn next_due(&self, except: &[Account]) -> Result<Option<Timestamp>> {
-        self.sound()?.next_due(except).await
+    async fn next_due(&self, queue: Queue, except: &[Account]) -> Result<Option<Timestamp>> {
+        self.sound()?.next_due(queue, except).await
     }
 
     async fn ended(&self, now: Timestamp, limit: u32) -> Result<Vec<Versioned<ResourceRecord>>> {

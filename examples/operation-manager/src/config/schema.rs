@@ -189,7 +189,7 @@ fn policy() -> Value {
             "claim": duration("How long one engine's claim on a piece of work lasts."),
             "slowest_look": duration("The longest pause between looks at what is under way."),
             "destroy_tries": {"type": "integer", "minimum": 1, "maximum": 4_294_967_295_u32, "description": "How often a delete that fails is tried before a person must decide."},
-            "in_hand": {"type": "integer", "minimum": 1, "maximum": 4_294_967_295_u32, "description": "How many resources one engine works on at once."},
+            "in_hand": {"type": "integer", "minimum": 1, "maximum": 4_294_967_295_u32, "description": "How many resources one engine works on at once for which somebody waits; half as many settled ones are looked at beside them."},
             "keep_events": duration("How long events are kept: those of a cluster for so long after it is gone; 30d where absent, 4d at the least."),
             "callbacks": {"type": "integer", "minimum": 0, "default": 20, "description": "Callbacks at once, per tenant."},
             "repair": {"type": "string", "enum": ["never", "recreate"], "default": "never", "description": "What is done about a cluster that worked and is gone from its site, and not by our doing."},

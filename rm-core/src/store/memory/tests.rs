@@ -13,7 +13,7 @@ use crate::id::{CatalogId, InstanceId, ResourceId};
 use crate::model::Json;
 use crate::record::{Document, Grant, ResourceRecord};
 use crate::store::{
-    Batch, By, Claim, Count, Cursor, Due, Expect, Fence, Key, Outcome, Page, Refusal, Store,
+    Batch, By, Claim, Count, Cursor, Due, Expect, Fence, Key, Outcome, Page, Queue, Refusal, Store,
     Version, Versioned,
 };
 use crate::testing::{Still, record};
@@ -70,7 +70,10 @@ async fn refused(store: &MemoryStore, batch: Batch) -> Refusal {
 
 async fn claim(store: &MemoryStore, max: u32) -> Vec<Claim> {
     let me = InstanceId(uuid::Uuid::nil());
-    store.claim(me, LEASE, max, &[]).await.unwrap()
+    store
+        .claim(me, LEASE, Queue::Awaited, max, &[])
+        .await
+        .unwrap()
 }
 
 fn ids(page: &Page<Versioned<ResourceRecord>>) -> Vec<ResourceId> {

@@ -19,7 +19,10 @@ async fn what_is_due_is_claimed_by_one_and_oldest_first() {
     assert_eq!(first[0].until, now.plus(LEASE));
     assert_eq!(claim(&store, 9).await.len(), 1);
     assert_eq!(claim(&store, 9).await, []);
-    assert_eq!(store.next_due(&[]).await.unwrap(), Some(now.plus(LEASE)));
+    assert_eq!(
+        store.next_due(Queue::Awaited, &[]).await.unwrap(),
+        Some(now.plus(LEASE))
+    );
 }
 
 #[tokio::test]
@@ -86,7 +89,7 @@ async fn what_becomes_of_a_claim_is_said_by_who_writes() {
         assert_eq!(claim(&store, 1).await.len(), 1);
         done(&store, put(&row, due)).await;
         let claimable = async || {
-            let at = store.next_due(&[]).await.unwrap();
+            let at = store.next_due(Queue::Awaited, &[]).await.unwrap();
             at.is_some_and(|at| at <= env.now())
         };
         assert_eq!(claimable().await, at_once, "{due:?}");

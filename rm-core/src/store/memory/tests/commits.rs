@@ -51,7 +51,7 @@ async fn a_batch_that_is_refused_leaves_no_trace() {
     assert_eq!(store.counter("c").await.unwrap(), 0);
     assert_eq!(store.resource(row.id).await.unwrap(), None);
     assert_eq!(store.document("toy", "d").await.unwrap(), None);
-    assert_eq!(store.next_due(&[]).await.unwrap(), None);
+    assert_eq!(store.next_due(Queue::Awaited, &[]).await.unwrap(), None);
     assert!(walk(&store, &By::All, 5).await.is_empty());
 
     done(&store, whole(absent, 2)).await;
