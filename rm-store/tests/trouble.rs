@@ -58,7 +58,7 @@ async fn a_store_of_a_newer_version_is_refused_and_not_touched() {
     for part in [
         "store.db",
         "format 99",
-        "up to 4",
+        "up to 5",
         "not touched",
         "newer version",
     ] {
