@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::Bound::{Excluded, Included, Unbounded};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -79,7 +80,10 @@ impl Row {
         let due = self.due?;
         let at = self.leased.map_or(due, |until| due.max(until));
         let place = &self.record.place;
-        Some(((self.queue, place.site, place.credential), (at, self.record.id)))
+        Some((
+            (self.queue, place.site, place.credential),
+            (at, self.record.id),
+        ))
     }
 }
 
