@@ -28,9 +28,11 @@ use crate::spec;
 
 mod bring;
 mod make;
+mod possible;
 
 use bring::Bring;
 use make::Make;
+use possible::{keeps, possible};
 
 /// Virtual machines of Xen.
 pub const XEN: Kind = Kind::from_static("vm.xen");
@@ -40,8 +42,8 @@ pub const LXC: Kind = Kind::from_static("vm.lxc");
 pub const KVM: Kind = Kind::from_static("vm.kvm");
 
 /// For so long after a call what it has begun may still come to be seen: it goes
-/// on when nobody waits for it any more. What is not begun by then is not begun
-/// at all.
+/// on when nobody waits for it any more. In its second half nothing is sent to a
+/// host any more that would make something appear there.
 const LATE: Duration = Duration::from_secs(30);
 
 /// So long after its first close look it is noted of what is new that it is
@@ -153,7 +155,7 @@ impl Backend<Node> for Nodes {
         let failed = |e| failure(&host.name, "ask for room", e);
         self.admit(&host, want).await?;
         let wanted = links::plugged(&want.interfaces, host.id, &host.site)?;
-        self.image(cx, want).await?;
+        possible(&host, &self.image(cx, want).await?, want)?;
         if cx.quick {
             return Ok(vec![Offer::room(None)]);
         }
@@ -230,6 +232,7 @@ impl Backend<Node> for Nodes {
             .bring(&image)
             .await
             .map_err(|e| failure(&host.name, "bring image", e))?;
+        possible(&host, &image, spec)?;
         let make = Make {
             host,
             image,
@@ -258,6 +261,9 @@ impl Backend<Node> for Nodes {
             Err(e) if e.kind() == ErrorKind::Invalid => None,
             Err(e) => return Err(e),
         };
+        if let Some(image) = &image {
+            keeps(&host, image, spec)?;
+        }
         let bring = Bring {
             image,
             grace: Duration::from_secs(self.hosts.config().stop_grace_seconds),
@@ -372,7 +378,8 @@ async fn rewritten(
 ) -> Result<()> {
     let failed = |e| failure(&host.name, "note on node", e);
     let found = host.driver.these(&[name.to_owned()]).await;
-    let record = only(found.map_err(failed)?).and_then(|d| Record::of(&d));
+    let domain = only(found.map_err(failed)?);
+    let record = domain.as_ref().and_then(Record::of);
     // What was changed meanwhile says of itself what is newer.
     let Some(mut record) = record.filter(|r| Some(&r.mark) == mark) else {
         return Err(not_ours(host, name));
@@ -383,8 +390,13 @@ async fn rewritten(
     if record == before {
         return Ok(());
     }
-    let metadata = record.write()?;
-    host.driver.annotate(name, &metadata).await.map_err(failed)
+    let before = domain.and_then(|d| d.metadata).unwrap_or_default();
+    let after = record.write()?;
+    let noted = host.driver.annotate_over(name, &before, &after);
+    match noted.await.map_err(failed)? {
+        true => Ok(()),
+        false => Err(not_ours(host, name)),
+    }
 }
 
 /// Stops it hard and removes it.

@@ -59,9 +59,24 @@ pub struct SiteConfig {
     /// Consoles of libvirt's domains are left to the operators of the host:
     /// nobody listens to them here, so that nothing is read of them either.
     pub leave_consoles: bool,
+    /// What machines of Xen are.
+    pub xen: XenGuest,
     /// Addresses that are ours to give to nodes on this host, and nobody
     /// else's.
     pub pools: Vec<Pool>,
+}
+
+/// How Xen runs its machines. The kernel of an image must be made for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum XenGuest {
+    /// Paravirtualized: on every host, whatever its processor can do.
+    #[default]
+    Pv,
+    /// By the processor, without any device that would be emulated.
+    Pvh,
+    /// By the processor, with the devices of a real machine.
+    Hvm,
 }
 
 /// A VLAN: a bridge of the host over that VLAN of something that leads out of
@@ -132,6 +147,7 @@ pub(crate) fn schema() -> Value {
             "storage": text("of containers of libvirt: the folder on this machine where they and their images are kept; of machines: the host's storage pool for what they boot, \"default\" where absent"),
             "emulated": {"type": "boolean", "description": "machines of QEMU are emulated, whatever the processor could do", "default": false},
             "leave_consoles": {"type": "boolean", "description": "consoles of libvirt's domains are left to the operators of the host, and not listened to", "default": false},
+            "xen": {"enum": ["pv", "pvh", "hvm"], "description": "how Xen runs its machines: paravirtualized, or by the processor, without or with emulated devices", "default": "pv"},
             "pools": {"type": "array", "items": pool, "description": "addresses that are ours to give to nodes on this host"},
         },
     });

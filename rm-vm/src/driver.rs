@@ -19,7 +19,7 @@
 //! * After an error other than [`Error::Unclear`] nothing was changed.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
@@ -65,16 +65,41 @@ pub trait Driver: fmt::Debug + Send + Sync + 'static {
         Ok(all.filter_map(|d| Some((d.name, d.metadata?))).collect())
     }
 
+    /// Refuses a domain that cannot be made, as far as that is known before its
+    /// image is brought and its interfaces are chosen, without asking the host.
+    fn check(&self, _new: &Definition) -> Result<()> {
+        Ok(())
+    }
+
+    /// Whether snapshots can be made of a domain of this image, where that is not
+    /// the same for all of them.
+    fn keeps(&self, _image: &Image) -> bool {
+        self.features().snapshots
+    }
+
     /// Brings an image to where the host needs it; done at once where it is
     /// there. Only an image whose checksum is right is ever there.
     async fn bring(&self, image: &Image) -> Result<()>;
 
     /// Makes a domain that does not run, of an image that was brought: puts the
-    /// seed into it, and shows it only when it is whole.
+    /// seed into it, and shows it only when it is whole, and not later than
+    /// [`Definition::by`].
     async fn define(&self, new: &Definition) -> Result<()>;
 
     /// Replaces the domain's metadata, in one step.
     async fn annotate(&self, name: &str, metadata: &str) -> Result<()>;
+
+    /// The same where it still has those of `before`, and false where somebody has
+    /// written others meanwhile. Nobody of this machine comes in between; on a far
+    /// host somebody may.
+    async fn annotate_over(&self, name: &str, before: &str, metadata: &str) -> Result<bool> {
+        let found = self.these(&[name.to_owned()]).await?;
+        let now = found.into_iter().next().and_then(|d| d.metadata);
+        if now.as_deref() != Some(before) {
+            return Ok(false);
+        }
+        self.annotate(name, metadata).await.map(|()| true)
+    }
 
     /// Starts it, and answers when it runs.
     async fn start(&self, name: &str) -> Result<()>;
@@ -179,6 +204,9 @@ pub struct Features {
     pub seed: bool,
     /// Who logs in to what runs can be changed.
     pub users: bool,
+    /// The most processors that one domain can have; as many as the host gives
+    /// where absent.
+    pub vcpus: Option<u32>,
 }
 
 /// What a host has and what of it is free.
@@ -289,6 +317,25 @@ pub struct Definition {
     pub seed: Seed,
     /// A text that is kept with the domain: whose it is.
     pub metadata: String,
+    /// What [`Driver::define`] has not begun to show by then it does not show at
+    /// all, for nobody looks for it any more.
+    pub by: Option<Instant>,
+}
+
+impl Definition {
+    /// Refuses to show it when it is too late.
+    pub(crate) fn in_time(&self) -> Result<()> {
+        match self.left() {
+            Some(left) if left.is_zero() => Err(Error::Late(self.name.clone())),
+            _ => Ok(()),
+        }
+    }
+
+    /// How long there is still time to show it.
+    pub(crate) fn left(&self) -> Option<Duration> {
+        let by = self.by?;
+        Some(by.saturating_duration_since(Instant::now()))
+    }
 }
 
 /// What a domain is made of.

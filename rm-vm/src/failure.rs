@@ -51,6 +51,12 @@ pub(crate) fn failure(site: &str, operation: &'static str, e: driver::Error) -> 
             ErrorKind::Busy,
             Some("ask again when that session is over; the operator of the host knows whose it is"),
         ),
+        E::Late(_) => (
+            ErrorKind::Busy,
+            Some(
+                "it is tried again by itself; if it lasts, give calls more time (call_timeout_seconds)",
+            ),
+        ),
         E::Guest { advice, .. } => (ErrorKind::Failed, Some(*advice)),
         E::Failed(_) | E::Unclear(_) => (ErrorKind::Failed, Some("look at the host's own log")),
     };
@@ -60,7 +66,10 @@ pub(crate) fn failure(site: &str, operation: &'static str, e: driver::Error) -> 
     if let Some(advice) = advice {
         error = error.advice(advice);
     }
-    if matches!(e, E::NotNow { .. } | E::ConsoleInUse(_) | E::Unclear(_)) {
+    if matches!(
+        e,
+        E::NotNow { .. } | E::ConsoleInUse(_) | E::Late(_) | E::Unclear(_)
+    ) {
         error = error.temporary();
     }
     if matches!(e, E::Unclear(_)) {

@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::driver::{Error, Result};
@@ -38,6 +38,11 @@ pub(crate) fn lock(folder: &Path) -> Result<Option<File>> {
             _ => {}
         }
     }
+}
+
+/// Lets nobody else look into a folder.
+pub(crate) fn close(folder: &Path) -> io::Result<()> {
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
 }
 
 /// Removes a folder; what is named last goes last, so that whose it is can be
@@ -116,6 +121,11 @@ impl Aside {
     /// A new one below `parent`, whose name begins with this.
     pub(crate) fn make(parent: &Path, prefix: &str) -> Result<Self> {
         Self::of_mode(parent, prefix, 0o777)
+    }
+
+    /// The same for what nobody else may look into.
+    pub(crate) fn closed(parent: &Path, prefix: &str) -> Result<Self> {
+        Self::of_mode(parent, prefix, 0o700)
     }
 
     /// The same for what nobody else may look at, in a folder that may be

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use rm_core::backend::Cx;
@@ -44,6 +44,8 @@ pub(crate) struct Hosts {
     config: Config,
     open: Open,
     known: Mutex<Known<Host>>,
+    /// Of each site, by whatever credential it is reached: a domain is one thing.
+    turns: Mutex<BTreeMap<CatalogId, Weak<Turns>>>,
 }
 
 impl fmt::Debug for Hosts {
@@ -58,11 +60,24 @@ impl Hosts {
             config,
             open,
             known: Mutex::default(),
+            turns: Mutex::default(),
         }
     }
 
     pub(crate) fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// The turns of a site's domains.
+    fn turns(&self, site: CatalogId) -> Arc<Turns> {
+        let mut all = lock(&self.turns);
+        all.retain(|_, turns| turns.strong_count() > 0);
+        if let Some(turns) = all.get(&site).and_then(Weak::upgrade) {
+            return turns;
+        }
+        let turns = Arc::default();
+        all.insert(site, Arc::downgrade(&turns));
+        turns
     }
 
     /// The host of a call.
@@ -85,7 +100,7 @@ impl Hosts {
             choosing: Turn::default(),
             promised: Mutex::default(),
             has: Mutex::default(),
-            turns: Turns::default(),
+            turns: self.turns(cx.site.id),
         });
         known.retain(|(site, credential, _), _| (*site, *credential) != (key.0, key.1));
         known.insert(key, (Arc::clone(&host), now));
@@ -109,7 +124,7 @@ pub(crate) struct Host {
     promised: Mutex<BTreeMap<String, Promised>>,
     /// What it last said that it has.
     has: Mutex<Option<(driver::Host, Instant)>>,
-    turns: Turns,
+    turns: Arc<Turns>,
 }
 
 /// What was chosen for somebody.
@@ -171,7 +186,7 @@ impl Host {
             choosing: Turn::default(),
             promised: Mutex::default(),
             has: Mutex::default(),
-            turns: Turns::default(),
+            turns: Arc::default(),
         }
     }
 
@@ -230,6 +245,17 @@ impl Host {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn who_reaches_a_host_by_another_credential_waits_for_the_same_turns() {
+        let hosts = Hosts::new(Config::default(), |_, _| Err(rm_core::Error::invalid("no")));
+        let site: CatalogId = "01a20300-2ed2-72a4-96f2-24d9f74b2bdd".parse().unwrap();
+        let (one, other) = (hosts.turns(site), hosts.turns(site));
+        let turn = one.of("n").await;
+        assert!(other.now_of("n").is_none());
+        drop(turn);
+        assert!(other.now_of("n").is_some());
+    }
 
     #[test]
     fn a_host_that_nobody_asks_any_more_is_let_go() {

@@ -113,6 +113,8 @@ impl Images {
         }
         let place = self.place(image)?;
         fs::create_dir_all(&self.folder).map_err(|e| told(&self.folder, &e))?;
+        // Programs of a guest's root among them.
+        files::close(&self.folder).map_err(|e| told(&self.folder, &e))?;
         // One at a time: who waits finds it done.
         let _turn = files::lock(&self.folder)?;
         if let Ok(root) = self.root(image) {

@@ -41,7 +41,7 @@ use rm_libvirt::{
     Affect, Client, Code, DestroyFlags, Domain as Handle, Error as Said, ListFlags, Transport, Uri,
 };
 
-use crate::config::Config;
+use crate::config::{Config, XenGuest};
 use crate::driver::{
     Definition, Domain, Driver, Error, Event, Features, Host, Image, Result, Share, Size, State,
     name,
@@ -64,6 +64,7 @@ pub struct Libvirt {
     kind: Kind,
     uri: String,
     client: Client,
+    call_timeout: Duration,
     /// Where containers are.
     roots: Option<Arc<Roots>>,
     /// What machines are made of.
@@ -87,6 +88,8 @@ pub struct Settings {
     pub storage: Option<PathBuf>,
     /// Machines of QEMU are emulated, whatever the processor could do.
     pub emulated: bool,
+    /// What machines of Xen are.
+    pub xen: XenGuest,
     /// To how many MiB an image may unpack.
     pub image_mib: u64,
     /// How long one call may take.
@@ -101,6 +104,7 @@ pub fn open(cx: &Cx<'_>, config: &Config) -> rm_core::Result<Arc<dyn Driver>> {
     let settings = Settings {
         storage: site.and_then(|site| site.storage.clone()),
         emulated: site.is_some_and(|site| site.emulated),
+        xen: site.map_or_else(XenGuest::default, |site| site.xen),
         image_mib: config.image_mib,
         call_timeout: Duration::from_secs(config.call_timeout_seconds),
         leave_consoles: site.is_some_and(|site| site.leave_consoles),
@@ -120,7 +124,7 @@ impl Libvirt {
     /// containers that are not on this machine.
     pub fn at(uri: &str, settings: &Settings) -> Result<Self> {
         let uri: Uri = uri.parse().map_err(|e: Said| failure("", &e))?;
-        let Some(kind) = Kind::of(&uri.driver, settings.emulated) else {
+        let Some(kind) = Kind::of(&uri.driver, settings.emulated, settings.xen) else {
             return Err(Error::invalid(format!(
                 "libvirt's driver {:?} is not known here; there are lxc, qemu, test and xen",
                 uri.driver
@@ -164,6 +168,7 @@ impl Libvirt {
             kind,
             uri: shown,
             client,
+            call_timeout: settings.call_timeout,
             roots,
             machines,
             known: Arc::default(),
@@ -297,6 +302,16 @@ impl Driver for Libvirt {
         let all = self.taken(Want::Notes).await?.into_iter();
         let notes = all.filter_map(|taken| Some((taken.share.name, taken.share.metadata?)));
         Ok(notes.collect())
+    }
+
+    fn check(&self, new: &Definition) -> Result<()> {
+        let machines = self.machines.as_ref();
+        machines.map_or(Ok(()), |machines| machines.check(new))
+    }
+
+    fn keeps(&self, image: &Image) -> bool {
+        let disk = self.machines.is_none() || Machines::has_disks_of(image);
+        self.features().snapshots && disk
     }
 
     async fn bring(&self, image: &Image) -> Result<()> {

@@ -79,7 +79,7 @@ impl Lxc {
                 ));
             }
         }
-        let images = Images::at(&path.join(".images"), image_mib);
+        let images = Images::at(&path.join(container::IMAGES), image_mib);
         Ok(Self {
             containers: Arc::new(Containers::at(path, images)),
         })
@@ -120,6 +120,7 @@ impl Driver for Lxc {
             delays: shaping::delays(),
             seed: true,
             users: true,
+            vcpus: None,
         }
     }
 
@@ -145,6 +146,7 @@ impl Driver for Lxc {
     }
 
     async fn bring(&self, image: &Image) -> Result<()> {
+        self.blocking(Containers::be_there).await?;
         self.containers.images().bring_from_anywhere(image).await
     }
 
@@ -157,6 +159,13 @@ impl Driver for Lxc {
     async fn annotate(&self, of: &str, metadata: &str) -> Result<()> {
         let (of, metadata) = (name(of)?.to_owned(), metadata.to_owned());
         self.blocking(move |c| c.annotate(&of, &metadata)).await
+    }
+
+    async fn annotate_over(&self, of: &str, before: &str, metadata: &str) -> Result<bool> {
+        let (of, before) = (name(of)?.to_owned(), before.to_owned());
+        let metadata = metadata.to_owned();
+        self.blocking(move |c| c.annotate_over(&of, &before, &metadata))
+            .await
     }
 
     async fn start(&self, of: &str) -> Result<()> {

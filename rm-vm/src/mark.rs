@@ -35,6 +35,10 @@ pub(crate) struct Record {
     /// came: who may be let in beside those of the spec, who may be not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) maybe: Option<Vec<NodeUser>>,
+    /// Who was let in before, as long as there are snapshots, which may have
+    /// their keys still.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) once: Vec<NodeUser>,
 }
 
 /// A request that was begun.

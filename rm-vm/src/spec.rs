@@ -143,6 +143,7 @@ pub(crate) fn possible(spec: &NodeSpec, features: Features) -> Result<()> {
         rates,
         delays,
         seed,
+        vcpus,
         ..
     } = features;
     let born =
@@ -151,6 +152,10 @@ pub(crate) fn possible(spec: &NodeSpec, features: Features) -> Result<()> {
     shapes(spec, rates, delays)?;
     let cannot = [
         (!suspend && spec.power == Power::Suspended, "suspend nodes"),
+        (
+            vcpus.is_some_and(|most| spec.vcpus > most),
+            "give a node so many processors",
+        ),
         (
             !snapshots && asks(|a| matches!(a, Action::Snapshot(_) | Action::Restore(_))),
             "keep snapshots",
@@ -370,6 +375,17 @@ mod tests {
             ..good()
         };
         assert!(possible(&plain, nothing).is_ok());
+        let few = Features {
+            vcpus: Some(2),
+            ..nothing
+        };
+        for (vcpus, can) in [(2, true), (3, false)] {
+            let spec = NodeSpec {
+                vcpus,
+                ..plain.clone()
+            };
+            assert_eq!(possible(&spec, few).is_ok(), can);
+        }
         for edit in asks {
             let mut spec = plain.clone();
             spec.interfaces = vec![Interface::default()];

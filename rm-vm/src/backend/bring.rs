@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rm_core::backend::Mark;
-use rm_core::model::{Action, NodeSpec, Power, Request};
+use rm_core::model::{Action, NodeSpec, NodeUser, Power, Request};
 use rm_core::owner::Owner;
 use rm_core::{Error, ErrorKind, Result};
 
@@ -147,10 +147,12 @@ impl Bring {
         }
         let features = self.host.driver.features();
         let others = !anew && old.users != new.users;
-        if others && !(features.users && new.power == Power::Running) {
+        // What is to stop or stand still does so, whoever logs in: that waits
+        // for the next start.
+        if others && !features.users {
             return cannot(
                 "who logs in can be changed in what runs, and not by every kind of host",
-                "start the node first, or ask for a reimage in the same change",
+                "ask for a reimage in the same change",
             );
         }
         if anew && self.image.is_none() {
@@ -221,6 +223,15 @@ fn size(spec: &NodeSpec) -> Size {
     }
 }
 
+/// Puts in of these what is not there yet.
+fn merge(users: &mut Vec<NodeUser>, others: Vec<NodeUser>) {
+    for user in others {
+        if !users.contains(&user) {
+            users.push(user);
+        }
+    }
+}
+
 /// Step by step, and what is known of the domain after each.
 struct Steps<'a> {
     of: &'a Bring,
@@ -251,12 +262,17 @@ impl Steps<'_> {
             Power::Suspended => {
                 self.run_on().await?;
                 driver.suspend(&of.name).await?;
-                self.touched = true;
+                self.moved(State::Suspended);
             }
         }
-        let others = self.record.spec.users != of.spec.users || self.record.maybe.is_some();
-        if others && self.state == State::Running {
-            self.users().await?;
+        if of.spec.power == Power::Running {
+            if self.record.spec.users != of.spec.users || self.record.maybe.is_some() {
+                self.users().await?;
+            }
+        } else if self.record.spec.users != of.spec.users {
+            // The next start lets them in, and these out again.
+            let before = self.record.spec.users.clone();
+            self.uncertain(before);
         }
         self.record.mark = of.mark.clone();
         self.record.spec = of.spec.clone();
@@ -286,6 +302,7 @@ impl Steps<'_> {
             Ok(()) => {
                 self.record.maybe = None;
                 self.touched = true;
+                self.once(&before).await?;
             }
             Err(driver::Error::Unclear(_)) => {}
             Err(_) => {
@@ -295,6 +312,26 @@ impl Steps<'_> {
             }
         }
         done
+    }
+
+    /// These may be let in beside those of the spec, or may be not.
+    fn uncertain(&mut self, users: Vec<NodeUser>) {
+        let maybe = self.record.maybe.get_or_insert_default();
+        merge(maybe, users);
+    }
+
+    /// These were let in, and snapshots may have their keys still: whoever goes
+    /// back to one knows by this whom to take out again.
+    async fn once(&mut self, users: &[NodeUser]) -> driver::Result<()> {
+        let of = self.of;
+        if !of.host.driver.features().snapshots {
+            return Ok(());
+        }
+        match of.host.driver.snapshots(&of.name).await?.is_empty() {
+            true => self.record.once.clear(),
+            false => merge(&mut self.record.once, users.to_vec()),
+        }
+        Ok(())
     }
 
     async fn carry_out(&mut self, request: &Request) -> driver::Result<()> {
@@ -335,6 +372,12 @@ impl Steps<'_> {
             Action::Snapshot(name) => driver.snapshot(&of.name, name).await?,
             Action::Restore(name) => {
                 self.stop().await?;
+                if driver.features().users {
+                    // Whom it lets in is what it did when it was kept.
+                    let once = self.record.once.clone();
+                    self.uncertain(once);
+                    self.note().await?;
+                }
                 driver.restore(&of.name, name).await?;
             }
             Action::Reimage => {
@@ -346,8 +389,11 @@ impl Steps<'_> {
                 let nics = &self.record.nics;
                 let new = definition(&of.host, &of.name, image, &of.spec, nics, String::new());
                 driver.reimage(&new).await?;
-                // A new disk has nobody but those it was made with.
-                self.record.maybe = None;
+                // A new disk has nobody but those it was made with. Its older
+                // snapshots have others.
+                let mut before = self.record.spec.users.clone();
+                merge(&mut before, self.record.maybe.take().unwrap_or_default());
+                self.once(&before).await?;
                 let NodeSpec {
                     image,
                     hostname,

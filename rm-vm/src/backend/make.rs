@@ -1,7 +1,7 @@
 //! Making a node: addresses chosen, the domain defined and started.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rm_core::backend::Mark;
 use rm_core::env::{Env, Timestamp};
@@ -41,6 +41,11 @@ impl Make {
         let name = self.mark.name();
         let _turn = self.host.turn(&name).await;
         let record = self.define(&name).await?;
+        if self.spec.power != Power::Stopped && self.left().is_zero() {
+            // It is there, and whoever looks for it brings it to its end.
+            let late = driver::Error::Late(name);
+            return Err(failure(&self.host.name, "create node", late).effect_unknown());
+        }
         if let Err(e) = self.begin(&name, &record).await {
             return Err(self.undo(&name, record, e).await);
         }
@@ -57,14 +62,9 @@ impl Make {
             // Others choose while this one is defined.
             let (nics, mut promise) = self.choose(name, &wanted, &shunned).await?;
             let record = self.record(nics);
-            let new = definition(
-                host,
-                name,
-                &self.image,
-                &self.spec,
-                &record.nics,
-                record.write()?,
-            );
+            let metadata = record.write()?;
+            let mut new = definition(host, name, &self.image, &self.spec, &record.nics, metadata);
+            new.by = Instant::now().checked_add(self.left());
             self.in_time()?;
             if let Err(e) = host.driver.define(&new).await {
                 if matches!(e, driver::Error::Unclear(_)) {
@@ -154,6 +154,7 @@ impl Make {
             done: self.spec.requests.last().map_or(0, |r| r.number),
             begun: None,
             maybe: None,
+            once: Vec::new(),
         }
     }
 
@@ -180,6 +181,13 @@ impl Make {
         .advice("it is tried again by itself")
         .site(&*self.host.name)
         .temporary())
+    }
+
+    /// How long there is still time to send a host what makes something appear
+    /// there. What is sent by then has the rest of [`LATE`] to be carried out, so
+    /// that nothing comes after who looks for it has ceased to.
+    fn left(&self) -> Duration {
+        self.until.plus(LATE / 2).since(self.env.now())
     }
 
     async fn begin(&self, name: &str, record: &Record) -> driver::Result<()> {
@@ -216,7 +224,7 @@ impl Make {
         }
         let stopped = host.driver.stop(name, Duration::ZERO).await;
         match (stopped, host.driver.undefine(name).await) {
-            (_, Ok(())) => error,
+            (_, Ok(()) | Err(driver::Error::NotFound(_))) => error,
             (_, Err(e)) => {
                 tracing::warn!(%name, error = %e, "what was made in vain is still there");
                 error.effect_unknown()
@@ -250,6 +258,7 @@ pub(super) fn definition(
             boot_commands: spec.boot_commands.clone(),
         },
         metadata,
+        by: None,
     }
 }
 

@@ -57,6 +57,9 @@ pub enum Error {
     /// Somebody else reads its console, and is left to it.
     #[error("somebody else has the console of {0:?}, and what it writes goes there")]
     ConsoleInUse(String),
+    /// It took so long that nobody waits for it any more, and was left.
+    #[error("the host took so long to make {0:?} that it was left")]
+    Late(String),
     /// What runs in a domain does not let it be done, until a person sees to it.
     #[error("{name:?} {why}")]
     Guest {

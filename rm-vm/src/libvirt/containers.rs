@@ -56,10 +56,16 @@ impl Libvirt {
         let defined = self
             .define_new(new, &Boot::Root { root: &root, init }, &[])
             .await;
-        if defined
-            .as_ref()
-            .is_err_and(|e| !matches!(e, Error::Unclear(_)))
-        {
+        // Where there is one, the root is that one's: another define of this name
+        // may have been heard of by nobody.
+        let in_vain = |e: &Error| !matches!(e, Error::Unclear(_) | Error::Exists(_));
+        if defined.as_ref().is_err_and(in_vain) {
+            if let Err(there) = self.absent(&new.name).await {
+                return Err(match there {
+                    Error::Exists(_) => there,
+                    unheard => Error::Unclear(unheard.to_string()),
+                });
+            }
             let of = new.name.clone();
             self.on_roots(move |roots| roots.remove(&of)).await?;
         }

@@ -44,7 +44,13 @@ impl Libvirt {
         drives: &[Drive],
     ) -> Result<()> {
         let xml = xml::domain(self.kind, new, None, boot, drives)?;
-        let said = match self.client.define_xml(&xml).await {
+        new.in_time()?;
+        // What waits for its turn on the connection for longer is not sent.
+        let client = match new.left() {
+            Some(left) => self.client.within(left.min(self.call_timeout)),
+            None => self.client.clone(),
+        };
+        let said = match client.define_xml(&xml).await {
             Ok(handle) => {
                 self.recent.keep_on(handle, links::of(new));
                 return Ok(());

@@ -26,6 +26,21 @@ pub(super) struct Disk {
     bytes: u64,
 }
 
+impl Disk {
+    /// How large a machine's own disk is to be, where it says so.
+    fn wanted(&self, new: &Definition) -> Result<Option<u64>> {
+        let wanted = new.disk_mib.map(|mib| mib << 20);
+        if wanted.is_some_and(|bytes| bytes < self.bytes) {
+            return Err(Error::invalid(format!(
+                "the disk of the image {:?} has {} MiB; ask for no less",
+                new.image.name,
+                self.bytes.div_ceil(1 << 20)
+            )));
+        }
+        Ok(wanted)
+    }
+}
+
 /// The images of disks that were brought to a host, by checksum.
 #[derive(Debug, Default)]
 pub(super) struct Disks {
@@ -76,18 +91,19 @@ impl Disks {
         self.brought.bring(volumes, image, bring).await
     }
 
+    /// Refuses a disk that is smaller than its image, where that was brought.
+    pub(super) fn check(&self, new: &Definition) -> Result<()> {
+        match self.brought.of(&new.image) {
+            Ok(image) => image.wanted(new).map(drop),
+            Err(_) => Ok(()),
+        }
+    }
+
     /// Makes the disk of a machine, of an image that was brought, and answers
     /// where it is. What was left under its name goes.
     pub(super) async fn make(&self, volumes: &Volumes, new: &Definition) -> Result<String> {
         let image = self.brought.of(&new.image)?;
-        let wanted = new.disk_mib.map(|mib| mib << 20);
-        if wanted.is_some_and(|bytes| bytes < image.bytes) {
-            return Err(Error::invalid(format!(
-                "the disk of the image {:?} has {} MiB; ask for no less",
-                new.image.name,
-                image.bytes.div_ceil(1 << 20)
-            )));
-        }
+        let wanted = image.wanted(new)?;
         let disk = New {
             format: QCOW2,
             bytes: wanted.unwrap_or(image.bytes),

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use super::brought::{Brought, Part, copy};
 use super::cloud;
 use super::volumes::{New, Volumes};
-use crate::driver::{Definition, Error, Image, Result};
+use crate::driver::{Definition, Error, Image, Result, Seed};
 use crate::files::{Aside, told};
 use crate::images::{Images, KERNEL, source};
 
@@ -74,13 +74,23 @@ impl Kernel {
                 "{gateway}",
                 &gateway.map(ToString::to_string).unwrap_or_default(),
             );
-        match cmdline.len() <= LONGEST {
-            true => Ok(cmdline),
-            false => Err(Error::invalid(format!(
-                "users, keys and commands make a command line of more than the {LONGEST} bytes that a kernel takes"
-            ))),
-        }
+        fits(&cmdline)?;
+        Ok(cmdline)
     }
+}
+
+fn fits(cmdline: &str) -> Result<()> {
+    match cmdline.len() <= LONGEST {
+        true => Ok(()),
+        false => Err(Error::invalid(format!(
+            "users, keys and commands make a command line of more than the {LONGEST} bytes that a kernel takes"
+        ))),
+    }
+}
+
+/// Refuses what no command line can hold.
+pub(super) fn holds(seed: &Seed) -> Result<()> {
+    fits(&cloud::on_command_line(seed))
 }
 
 /// A word `ip=` for each address, as the kernel documents it for one and what
@@ -210,7 +220,7 @@ fn open(image: &Image, most_mib: u64) -> Result<Opened> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::driver::{Nic, Seed, Size};
+    use crate::driver::{Nic, Size};
 
     fn machine(nics: &[(&str, Option<&str>)]) -> Definition {
         let nic = |(address, gateway): &(&str, Option<&str>)| Nic {
@@ -239,6 +249,7 @@ mod tests {
                 ..Seed::default()
             },
             metadata: String::new(),
+            by: None,
         }
     }
 

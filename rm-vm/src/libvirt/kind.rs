@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rm_libvirt::{ShutdownFlags, UndefineFlags};
 
+use crate::config::XenGuest;
 use crate::driver::{Features, Size};
 
 /// One of libvirt's drivers.
@@ -15,6 +16,10 @@ pub(super) enum Kind {
     Lxc,
     /// Paravirtualized machines of Xen.
     Xen,
+    /// Those of Xen that the processor runs, of which nothing is emulated.
+    XenPvh,
+    /// Those of Xen that the processor runs, with the devices of a real one.
+    XenHvm,
     /// Machines of QEMU that the processor runs.
     Kvm,
     /// Machines of QEMU that are emulated.
@@ -23,11 +28,15 @@ pub(super) enum Kind {
 
 impl Kind {
     /// By its name in a URI.
-    pub(super) fn of(driver: &str, emulated: bool) -> Option<Self> {
+    pub(super) fn of(driver: &str, emulated: bool, xen: XenGuest) -> Option<Self> {
         match driver {
             "test" => Some(Self::Test),
             "lxc" => Some(Self::Lxc),
-            "xen" => Some(Self::Xen),
+            "xen" => Some(match xen {
+                XenGuest::Pv => Self::Xen,
+                XenGuest::Pvh => Self::XenPvh,
+                XenGuest::Hvm => Self::XenHvm,
+            }),
             "qemu" if emulated => Some(Self::Emulated),
             "qemu" => Some(Self::Kvm),
             _ => None,
@@ -38,7 +47,7 @@ impl Kind {
         match self {
             Self::Test => "libvirt-test",
             Self::Lxc => "libvirt-lxc",
-            Self::Xen => "libvirt-xen",
+            Self::Xen | Self::XenPvh | Self::XenHvm => "libvirt-xen",
             Self::Kvm | Self::Emulated => "libvirt-qemu",
         }
     }
@@ -48,7 +57,7 @@ impl Kind {
         match self {
             Self::Test => "test",
             Self::Lxc => "lxc",
-            Self::Xen => "xen",
+            Self::Xen | Self::XenPvh | Self::XenHvm => "xen",
             Self::Kvm => "kvm",
             Self::Emulated => "qemu",
         }
@@ -56,6 +65,10 @@ impl Kind {
 
     pub(super) const fn is_qemu(self) -> bool {
         matches!(self, Self::Kvm | Self::Emulated)
+    }
+
+    pub(super) const fn is_xen(self) -> bool {
+        matches!(self, Self::Xen | Self::XenPvh | Self::XenHvm)
     }
 
     pub(super) const fn features(self) -> Features {
@@ -71,11 +84,17 @@ impl Kind {
             reimage: lxc || qemu,
             disk_size: qemu,
             // By libvirt's networks, which were never tried with machines of Xen.
-            links: !matches!(self, Self::Xen),
+            links: !self.is_xen(),
             rates: false,
             delays: false,
             seed: !test,
             users: false,
+            // Of the machine that libvirt takes where none is named.
+            vcpus: match self {
+                Self::Kvm | Self::Emulated => Some(255),
+                Self::XenPvh | Self::XenHvm => Some(128),
+                Self::Test | Self::Lxc | Self::Xen => None,
+            },
         }
     }
 
@@ -83,7 +102,7 @@ impl Kind {
     /// runs, for that is fixed when it starts. A machine of QEMU has all its
     /// memory until its guest gives some back, and some never do: so it can have
     /// no more than it started with.
-    pub(super) const fn most(self, size: Size) -> Size {
+    pub(super) fn most(self, size: Size) -> Size {
         Size {
             memory_mib: if self.is_qemu() {
                 size.memory_mib
@@ -91,7 +110,8 @@ impl Kind {
                 size.memory_mib.saturating_mul(4)
             },
             vcpus: if self.features().live_vcpus {
-                size.vcpus.saturating_mul(4)
+                let most = self.features().vcpus.unwrap_or(u32::MAX);
+                size.vcpus.saturating_mul(4).min(most)
             } else {
                 size.vcpus
             },
@@ -126,7 +146,27 @@ impl Kind {
                 UndefineFlags::MANAGED_SAVE | UndefineFlags::SNAPSHOTS_METADATA
             }
             Self::Lxc => UndefineFlags::default(),
-            Self::Xen => UndefineFlags::MANAGED_SAVE,
+            Self::Xen | Self::XenPvh | Self::XenHvm => UndefineFlags::MANAGED_SAVE,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_can_be_given_no_more_processors_than_libvirt_takes() {
+        let most = |kind: Kind, vcpus| {
+            let size = Size {
+                vcpus,
+                memory_mib: 64,
+            };
+            kind.most(size).vcpus
+        };
+        for kind in [Kind::Kvm, Kind::Emulated] {
+            assert_eq!([1, 63, 64, 255].map(|n| most(kind, n)), [4, 252, 255, 255]);
+        }
+        assert_eq!(most(Kind::Lxc, 100), 100);
     }
 }

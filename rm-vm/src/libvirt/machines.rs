@@ -5,7 +5,7 @@ use rm_libvirt::Client;
 
 use super::cloud;
 use super::disks::Disks;
-use super::kernels::Kernels;
+use super::kernels::{self, Kernels};
 use super::kind::Kind;
 use super::volumes::{New, Volumes};
 use super::xml::{Boot, Drive};
@@ -68,14 +68,49 @@ impl Machines {
         if !Disks::are_of(image) {
             return self.kernels.bring(volumes, image, most).await;
         }
-        match self.kind.is_qemu() {
-            true => self.disks.bring(volumes, image, most).await,
-            false => Err(Error::Image {
-                name: image.name.clone(),
-                why: format!(
-                    "is a disk, and machines of this host boot images of the format {KERNEL}"
-                ),
-            }),
+        self.can_boot(image)?;
+        self.disks.bring(volumes, image, most).await
+    }
+
+    fn can_boot(&self, image: &Image) -> Result<()> {
+        if self.kind.is_qemu() || !Disks::are_of(image) {
+            return Ok(());
+        }
+        Err(Error::Image {
+            name: image.name.clone(),
+            why: format!("is a disk, and machines of this host boot images of the format {KERNEL}"),
+        })
+    }
+
+    /// Whether a machine of this image has a disk that it writes to.
+    pub(super) fn has_disks_of(image: &Image) -> bool {
+        Disks::are_of(image)
+    }
+
+    /// Refuses a machine that cannot be made, as far as that is known: of an image
+    /// that was brought, all but what its interfaces will be.
+    pub(super) fn check(&self, new: &Definition) -> Result<()> {
+        self.can_boot(&new.image)?;
+        if Disks::are_of(&new.image) {
+            return self.disks.check(new);
+        }
+        if new.disk_mib.is_some() {
+            return Err(Error::invalid(
+                "an image of a kernel has no disk that could have a size",
+            ));
+        }
+        if self.kind.is_qemu() {
+            return Ok(());
+        }
+        if !new.seed.user_data.is_empty() {
+            return Err(Error::Unsupported {
+                driver: self.kind.name(),
+                what: "bring user data into a machine",
+            });
+        }
+        match self.kernels.of(&new.image) {
+            Ok(kernel) => kernel.cmdline(new, true).map(drop),
+            Err(_) => kernels::holds(&new.seed),
         }
     }
 
@@ -90,6 +125,7 @@ impl Machines {
     /// Makes what a machine needs that is not there yet. What was left under
     /// its name goes.
     pub(super) async fn make(&self, new: &Definition) -> Result<Parts> {
+        self.check(new)?;
         let mut parts = Parts::default();
         let by_disc = self.kind.is_qemu();
         let of_disk = Disks::are_of(&new.image);
@@ -102,11 +138,6 @@ impl Machines {
             let path = self.disks.make(&self.volumes, new).await?;
             parts.drives.push(Drive::writable(path, QCOW2));
         } else {
-            if new.disk_mib.is_some() {
-                return Err(Error::invalid(
-                    "an image of a kernel has no disk that could have a size",
-                ));
-            }
             let kernel = self.kernels.of(&new.image)?;
             let cmdline = kernel.cmdline(new, !by_disc)?;
             parts.kernel = Some((kernel.kernel, kernel.initrd, cmdline));

@@ -63,7 +63,9 @@ impl Roots {
     pub(super) fn prepare(&self, new: &Definition) -> Result<Prepared> {
         let image = self.images.root(&new.image)?;
         files::sweep(&self.folder, ASIDE).map_err(|e| told(&self.folder, &e))?;
-        let aside = Aside::make(&self.folder, ASIDE)?;
+        // A guest's programs are not for the users of this machine: one of its
+        // root's would run as this machine's.
+        let aside = Aside::closed(&self.folder, ASIDE)?;
         let root = aside.path().join("rootfs");
         let bears = aside.path().join(URI);
         fs::write(&bears, &self.uri).map_err(|e| told(&bears, &e))?;
@@ -114,6 +116,10 @@ impl Roots {
             let ours = bears.is_ok_and(|uri| uri == self.uri);
             let begun = fs::metadata(entry.path().join(URI)).and_then(|uri| uri.modified());
             let old = begun.is_ok_and(|begun| last.duration_since(begun).is_ok_and(|d| d > LATE));
+            if ours {
+                // Those of earlier versions of this program were open.
+                files::close(&entry.path()).map_err(|e| told(&entry.path(), &e))?;
+            }
             if ours && old && !name.starts_with('.') && !containers.contains(&name) {
                 self.remove(&name)?;
             }

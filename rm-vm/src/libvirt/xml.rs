@@ -111,7 +111,7 @@ pub(super) fn domain(
         xml.close("cputune");
     }
     os(&mut xml, kind, boot);
-    if kind.is_qemu() {
+    if kind.is_qemu() || kind == Kind::XenHvm {
         // By which it is asked to stop.
         xml.raw("<features><acpi/></features>");
     }
@@ -138,13 +138,16 @@ pub(super) fn domain(
 }
 
 fn os(xml: &mut Xml, kind: Kind, boot: &Boot<'_>) {
-    let word = match kind {
-        Kind::Test | Kind::Kvm | Kind::Emulated => "hvm",
-        Kind::Lxc => "exe",
-        Kind::Xen => "linux",
+    let (machine, word) = match kind {
+        Kind::Test | Kind::Kvm | Kind::Emulated => (None, "hvm"),
+        Kind::Lxc => (None, "exe"),
+        Kind::Xen => (None, "linux"),
+        Kind::XenPvh => (Some("xenpvh"), "xenpvh"),
+        Kind::XenHvm => (Some("xenfv"), "hvm"),
     };
     xml.open("os", &[]);
-    xml.text("type", &[], word);
+    let machine = machine.map(|machine| ("machine", machine));
+    xml.text("type", machine.as_slice(), word);
     match boot {
         Boot::Nothing => {}
         Boot::Root { init, .. } => xml.text("init", &[], init),
@@ -364,6 +367,7 @@ mod tests {
             }],
             seed: Seed::default(),
             metadata: "{\"a\": \"<\u{fc}&]]>\u{0}\\u0000%41\"}".to_owned(),
+            by: None,
         }
     }
 
@@ -445,6 +449,32 @@ mod tests {
             cmdline: "",
         };
         assert!(domain(Kind::Xen, &definition(), None, &boot, &[]).is_err());
+    }
+
+    /// As libvirt documents them, for no host of the tests can run the last two.
+    #[test]
+    fn machines_of_xen_are_what_the_site_says() {
+        let boot = Boot::Kernel {
+            kernel: "/k",
+            initrd: Some("/i"),
+            cmdline: "a",
+        };
+        let rest = "<kernel>/k</kernel><initrd>/i</initrd><cmdline>a</cmdline></os>";
+        for (kind, word, acpi) in [
+            (Kind::Xen, "<type>linux</type>", false),
+            (
+                Kind::XenPvh,
+                "<type machine=\"xenpvh\">xenpvh</type>",
+                false,
+            ),
+            (Kind::XenHvm, "<type machine=\"xenfv\">hvm</type>", true),
+        ] {
+            let xml = domain(kind, &definition(), None, &boot, &[]).unwrap();
+            assert!(xml.starts_with("<domain type=\"xen\">"), "{xml}");
+            assert!(xml.contains(&format!("<os>{word}{rest}")), "{xml}");
+            assert_eq!(xml.contains("<acpi/>"), acpi, "{xml}");
+            assert!(read::domain(&xml).is_ok());
+        }
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rm_core::model::NodeUser;
@@ -29,6 +29,8 @@ const MONITOR: &str = "monitor.pid";
 /// Is there from the first start on.
 const RAN: &str = "ran";
 pub(super) const CONSOLE: &str = "console.log";
+/// Where their images are kept, which is there before the first of them.
+pub(super) const IMAGES: &str = ".images";
 /// What folders that are begun aside are called.
 const ASIDE: &str = ".new-";
 
@@ -43,6 +45,8 @@ pub(super) struct Containers {
     pub(super) cgroups: Cgroups,
     running: Running,
     notes: Notes,
+    /// One of them was looked for, and nothing of any was there.
+    away: AtomicBool,
 }
 
 impl Containers {
@@ -53,6 +57,7 @@ impl Containers {
             cgroups: Cgroups::of_this_machine(),
             running: Running::default(),
             notes: Notes::default(),
+            away: AtomicBool::new(false),
         }
     }
 
@@ -76,7 +81,41 @@ impl Containers {
         let sockets = tools::Sockets::now();
         let found = names.iter().zip(ran);
         let found = found.map(|(name, ran)| self.domain(name, ran, &sockets));
-        found.filter_map(Result::transpose).collect()
+        let found: Vec<Domain> = found.filter_map(Result::transpose).collect::<Result<_>>()?;
+        if found.is_empty() && !names.is_empty() && !self.is_ours()? {
+            self.away.store(true, Ordering::Relaxed);
+            return Err(self.is_away());
+        }
+        Ok(found)
+    }
+
+    /// Whether anything says that containers are kept here: where all of them are
+    /// gone their images are still there. What belongs here and is not mounted has
+    /// neither.
+    fn is_ours(&self) -> Result<bool> {
+        if self.path.join(IMAGES).is_dir() {
+            return Ok(true);
+        }
+        let all = self.entries()?;
+        Ok(all
+            .iter()
+            .any(|name| self.path.join(name).join(RECORD).exists()))
+    }
+
+    /// Refuses to make anything where what belongs here is away: it would be
+    /// hidden below what is mounted then, and make what is away look gone.
+    pub(super) fn be_there(&self) -> Result<()> {
+        match self.away.load(Ordering::Relaxed) && !self.is_ours()? {
+            true => Err(self.is_away()),
+            false => Ok(()),
+        }
+    }
+
+    fn is_away(&self) -> Error {
+        Error::Unavailable(format!(
+            "{} has neither images nor containers, and containers of it are known: mount what belongs there, or, where all of it is gone for good, make the folder {IMAGES} in it",
+            self.path.display()
+        ))
     }
 
     /// What they take, whether they run or not: nobody need be asked for that.
@@ -107,6 +146,11 @@ impl Containers {
 
     /// The folders that may be containers.
     fn names(&self) -> Result<Vec<String>> {
+        self.be_there()?;
+        self.entries()
+    }
+
+    fn entries(&self) -> Result<Vec<String>> {
         let entries = match fs::read_dir(&self.path) {
             Ok(entries) => entries,
             // Nothing was made there yet; what is not mounted looks the same,
@@ -176,6 +220,7 @@ impl Containers {
     }
 
     pub(super) fn define(&self, new: &Definition) -> Result<()> {
+        self.be_there()?;
         let folder = self.folder(&new.name)?;
         let lower = self.images.root(&new.image)?;
         fs::create_dir_all(&self.path).map_err(|e| told(&self.path, &e))?;
@@ -192,7 +237,8 @@ impl Containers {
             .map_err(|e| told(&folder, &e))?;
         files::replace(&aside.path().join(RECORD), new.metadata.as_bytes())
             .map_err(|e| told(&folder, &e))?;
-        private(aside.path()).map_err(|e| told(&folder, &e))?;
+        files::close(aside.path()).map_err(|e| told(&folder, &e))?;
+        new.in_time()?;
         match aside.place(&folder)? {
             true => Ok(()),
             false => Err(Error::Exists(new.name.clone())),
@@ -206,6 +252,16 @@ impl Containers {
             return Err(Error::NotFound(name.to_owned()));
         }
         files::replace(&record, metadata.as_bytes()).map_err(|e| told(&record, &e))
+    }
+
+    pub(super) fn annotate_over(&self, name: &str, before: &str, metadata: &str) -> Result<bool> {
+        let (folder, _lock) = self.locked(name)?;
+        let record = folder.join(RECORD);
+        if read(&record)?.as_deref() != Some(before) {
+            return Ok(false);
+        }
+        let written = files::replace(&record, metadata.as_bytes());
+        written.map(|()| true).map_err(|e| told(&record, &e))
     }
 
     pub(super) fn start(&self, name: &str) -> Result<()> {
@@ -304,13 +360,22 @@ impl Containers {
         let file = folder.join(CONFIG);
         let text = read(&file)?.ok_or_else(|| Error::NotFound(name.to_owned()))?;
         if tools::info(&self.path, name)?.state != State::Stopped {
+            let mut touched = false;
             for (key, value) in self.cgroups.limits(size) {
                 if let Err(words) = tools::limit(&self.path, name, key, &value)? {
+                    if touched {
+                        // Of two limits one is taken: how it was is given back.
+                        let back = self.cgroups.limits(config::size(&text));
+                        for (key, value) in back {
+                            let _ = tools::limit(&self.path, name, key, &value)?;
+                        }
+                    }
                     // The next start would make it so all the same.
                     return Err(Error::Failed(format!(
                         "the limit {key} of {name:?} is not taken: {words}"
                     )));
                 }
+                touched = true;
             }
         }
         let text = config::resized(&text, size, self.cgroups);
@@ -382,10 +447,6 @@ fn has_run(folder: &Path) {
     let _ = fs::File::create(folder.join(RAN));
 }
 
-fn private(folder: &Path) -> io::Result<()> {
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -404,5 +465,37 @@ mod tests {
         assert_eq!(shares.len(), 1, "{shares:?}");
         assert_eq!((&*shares[0].name, shares[0].size.memory_mib), ("n1", 64));
         assert_eq!(shares[0].metadata.as_deref(), Some("{}"));
+    }
+
+    #[test]
+    fn what_is_not_mounted_is_away_and_not_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let below = folder.path().join("data");
+        let path = below.join("lxc");
+        let images = || Images::at(&path.join(IMAGES), 1);
+        let known = ["rm-1".to_owned()];
+        // A new place has nothing, and may be made use of.
+        fs::create_dir_all(&path).unwrap();
+        let new = Containers::at(&path, images());
+        assert_eq!(new.shares().unwrap().len(), 0);
+        new.be_there().unwrap();
+        // All of them are gone: what they were made of is there.
+        fs::create_dir(path.join(IMAGES)).unwrap();
+        let host = Containers::at(&path, images());
+        assert_eq!(host.these(&known).unwrap(), []);
+        // Unmounted, its mount point is empty, or that of what it is in.
+        for mounted in [&path, &below] {
+            fs::remove_dir_all(mounted).unwrap();
+            fs::create_dir(mounted).unwrap();
+            let host = Containers::at(&path, images());
+            let away = host.these(&known).unwrap_err();
+            assert!(matches!(away, Error::Unavailable(_)), "{away:?}");
+            assert!(away.to_string().contains("mount"), "{away}");
+            // Nothing new is made there either, which would hide that.
+            assert!(host.shares().is_err() && host.be_there().is_err());
+            fs::create_dir_all(path.join(IMAGES)).unwrap();
+            assert_eq!(host.these(&known).unwrap(), []);
+            host.be_there().unwrap();
+        }
     }
 }

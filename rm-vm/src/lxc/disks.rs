@@ -57,16 +57,22 @@ impl Containers {
             folder.join(SNAPSHOTS),
             folder.join(SNAPSHOTS).join(snapshot),
         );
+        fs::create_dir_all(&all).map_err(|e| told(&all, &e))?;
+        // What was begun and cut off.
+        files::sweep(&all, ASIDE).map_err(|e| told(&all, &e))?;
         if at.exists() {
             return Ok(());
         }
-        fs::create_dir_all(&all).map_err(|e| told(&all, &e))?;
         let state = tools::info(self.path(), name)?.state;
         let aside = Aside::make(&all, ASIDE)?;
         // While it is copied nothing is written.
         let frozen = state == State::Running;
-        if frozen {
-            let _ = tools::freeze(self.path(), name, true)?;
+        if frozen && let Err(words) = tools::freeze(self.path(), name, true)? {
+            // It may stand still in part.
+            let _ = tools::freeze(self.path(), name, false)?;
+            return Err(Error::Failed(format!(
+                "{name:?} does not stand still to be copied: {words}"
+            )));
         }
         let copied = copy(&folder.join(OVERLAY).join("delta"), aside.path());
         if frozen {

@@ -22,6 +22,11 @@ use rm_core::store::{Batch, Outcome};
 use rm_core::{Caller, Host, Kind, ResourceId, Result};
 use serde_json::{Value, json};
 
+/// A boot command after which a guest of the labs leaves the file `/told` when it
+/// is asked to stop, from its next start on.
+pub(crate) const TELLS: &str =
+    "sed -i 's:# For tests of what will not go.*:echo asked > /told:' /sbin/init";
+
 #[derive(Debug)]
 pub(crate) struct RealEnv;
 

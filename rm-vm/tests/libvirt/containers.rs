@@ -1,5 +1,6 @@
 //! Containers of libvirt that do something.
 
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use rm_vm::driver::{Definition, Driver, Error, Image, Nic};
@@ -54,7 +55,19 @@ async fn a_container_answers_at_the_address_it_was_given() {
     ];
     clear(&driver, &new.name).await;
     driver.bring(&new.image).await.unwrap();
+    let late = Definition {
+        by: Some(std::time::Instant::now()),
+        ..new.clone()
+    };
+    let refused = driver.define(&late).await.unwrap_err();
+    assert!(matches!(refused, Error::Late(_)), "{refused}");
+    assert!(!storage.path().join(&new.name).exists());
     driver.define(&new).await.unwrap();
+    // What root can do in there nobody else of this machine is to find.
+    for folder in [&new.name, ".images"] {
+        let facts = std::fs::metadata(storage.path().join(folder)).unwrap();
+        assert_eq!(facts.permissions().mode() & 0o777, 0o700, "{folder}");
+    }
     driver.start(&new.name).await.unwrap();
     let said = served(&address, "/cgi-bin/whoami").await;
     assert!(said.contains("rm-answers"), "{said}");

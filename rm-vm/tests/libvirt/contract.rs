@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use rm_vm::driver::{Definition, Driver, Error, Event, Features, Size, State};
+use rm_vm::driver::{Definition, Driver, Error, Event, Features, Image, Seed, Size, State};
 use rm_vm::libvirt::Libvirt;
 
 use crate::lab::{Lab, clear, only, settings, states_of, storage};
@@ -335,7 +335,7 @@ async fn what_a_driver_cannot_do_it_declares_and_refuses() {
                     vcpus: 1,
                     memory_mib: 1,
                 },
-                image: rm_vm::driver::Image {
+                image: Image {
                     name: "x".to_owned(),
                     source: "file:/none".to_owned(),
                     sha256: "0".repeat(64),
@@ -343,8 +343,9 @@ async fn what_a_driver_cannot_do_it_declares_and_refuses() {
                 },
                 disk_mib: None,
                 nics: Vec::new(),
-                seed: rm_vm::driver::Seed::default(),
+                seed: Seed::default(),
                 metadata: String::new(),
+                by: None,
             };
             assert!(is_refused(driver.reimage(&new).await), "{driver:?}");
         }
@@ -353,4 +354,67 @@ async fn what_a_driver_cannot_do_it_declares_and_refuses() {
         let is_test = driver.name() == "libvirt-test";
         assert_eq!(is_refused(console), is_test, "{driver:?}");
     }
+}
+
+/// Nobody is asked for that either: no such host is there.
+#[tokio::test]
+async fn what_a_machine_cannot_be_made_of_is_refused_before_it_is_brought() {
+    let at = |uri: &str| Libvirt::at(uri, &settings(None)).unwrap();
+    let (xen, qemu) = (
+        at("xen+tcp://127.0.0.1:1/"),
+        at("qemu+unix:///system?socket=/none"),
+    );
+    let image = |format: &str| Image {
+        name: "x".to_owned(),
+        source: "file:/none".to_owned(),
+        sha256: "0".repeat(64),
+        format: format.to_owned(),
+    };
+    let plain = |format: &str| Definition {
+        name: "x".to_owned(),
+        size: Size {
+            vcpus: 1,
+            memory_mib: 1,
+        },
+        image: image(format),
+        disk_mib: None,
+        nics: Vec::new(),
+        seed: Seed::default(),
+        metadata: String::new(),
+        by: None,
+    };
+    xen.check(&plain("kernel")).unwrap();
+    qemu.check(&plain("kernel")).unwrap();
+    qemu.check(&plain("qcow2")).unwrap();
+    let data = Definition {
+        seed: Seed {
+            user_data: "#cloud-config".to_owned(),
+            ..Seed::default()
+        },
+        ..plain("kernel")
+    };
+    let refused = xen.check(&data).unwrap_err();
+    assert!(matches!(refused, Error::Unsupported { .. }), "{refused}");
+    qemu.check(&data).unwrap();
+    let long = Definition {
+        seed: Seed {
+            boot_commands: vec!["x".repeat(1024)],
+            ..Seed::default()
+        },
+        ..plain("kernel")
+    };
+    let sized = Definition {
+        disk_mib: Some(1024),
+        ..plain("kernel")
+    };
+    for (driver, new) in [(&xen, &long), (&xen, &sized), (&qemu, &sized)] {
+        let refused = driver.check(new).unwrap_err();
+        assert!(matches!(refused, Error::Invalid(_)), "{refused}");
+    }
+    qemu.check(&long).unwrap();
+    let refused = xen.check(&plain("qcow2")).unwrap_err();
+    assert!(matches!(refused, Error::Image { .. }), "{refused}");
+    let keeps = ["qcow2", "raw", "kernel"].map(|format| qemu.keeps(&image(format)));
+    assert_eq!(keeps, [true, true, false]);
+    assert!(!xen.keeps(&image("kernel")));
 }

@@ -11,7 +11,7 @@ use rm_vm::libvirt::Libvirt;
 use serde_json::json;
 
 use crate::conformance::Beside;
-use crate::house::{Place, Program, hostile};
+use crate::house::{self, Place, Program, hostile};
 use crate::lab::{Lab, OwnLab, settings, storage};
 
 const SOON: Duration = Duration::from_secs(120);
@@ -154,6 +154,29 @@ async fn what_somebody_else_does_to_a_node_is_seen_and_mended_when_asked() {
     seen(&p, id, State::Failed).await;
     p.get(id).await.retry(&p.user).await.unwrap();
     p.ready(id).await;
+    p.end(id).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_guest_is_asked_to_stop_before_it_is_stopped_hard() {
+    let Some(lab) = Lab::of_this_run("a_guest_is_asked_to_stop_before") else {
+        return;
+    };
+    let folder = storage(&lab);
+    let p = Program::on(lab.place("lxc", folder.path(), [95, 99])).await;
+    let mut spec = p.place.spec();
+    spec.ready_port = Some(80);
+    spec.boot_commands = vec![house::TELLS.to_owned()];
+    let (id, name) = p.node(spec).await;
+    let told = folder.path().join(&name).join("rootfs/told");
+    p.get(id).await.stop(&p.user).await.unwrap();
+    p.ready(id).await;
+    p.get(id).await.start(&p.user).await.unwrap();
+    p.ready(id).await;
+    let _ = std::fs::remove_file(&told);
+    p.get(id).await.stop(&p.user).await.unwrap();
+    p.ready(id).await;
+    assert!(told.exists(), "it was not asked");
     p.end(id).await;
 }
 

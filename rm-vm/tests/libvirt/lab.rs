@@ -8,6 +8,7 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use rm_core::Kind;
 use rm_core::catalog::NewImage;
+use rm_vm::config::XenGuest;
 use rm_vm::driver::{Definition, Domain, Driver, Error, Event, Image, Nic, Seed, Size, State};
 use rm_vm::libvirt::{Libvirt, Settings};
 use serde_json::{Value, json};
@@ -158,6 +159,7 @@ impl Lab {
                 ..Seed::default()
             },
             metadata: format!("{{\"of\": \"{name} <&>'%\u{fc}\u{ffff}\"}}"),
+            by: None,
         }
     }
 }
@@ -204,6 +206,7 @@ pub(crate) fn settings(storage: Option<&Path>) -> Settings {
     Settings {
         storage: storage.map(Path::to_owned),
         emulated: true,
+        xen: XenGuest::Pv,
         image_mib: 256,
         call_timeout: Duration::from_secs(60),
         leave_consoles: false,

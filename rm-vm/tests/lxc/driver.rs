@@ -1,9 +1,9 @@
 //! What the driver tells by itself.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
-use rm_vm::driver::{Driver, Error, Event, State};
+use rm_vm::driver::{Definition, Driver, Error, Event, State};
 use rm_vm::lxc::Lxc;
 
 use crate::lab::{Lab, Program};
@@ -53,4 +53,57 @@ async fn names_that_mean_something_elsewhere_reach_nothing() {
     for path in ["relative", "/a b", "/a/../b", "/a\n"] {
         assert!(Lxc::at(path.as_ref(), 64).is_err(), "{path:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_made_too_late_is_not_there() {
+    let Some(lab) = Lab::find("what_is_made_too_late_is_not_there") else {
+        return;
+    };
+    let driver = Lxc::at(&lab.path, 64).unwrap();
+    let new = |name: &str, by| Definition {
+        by,
+        ..lab.definition(name)
+    };
+    driver.bring(&new("x", None).image).await.unwrap();
+    for (name, by, made) in [
+        ("rm-late", Some(Instant::now()), false),
+        (
+            "rm-soon",
+            Some(Instant::now() + Duration::from_secs(60)),
+            true,
+        ),
+    ] {
+        let done = driver.define(&new(name, by)).await;
+        let there = driver.these(&[name.to_owned()]).await.unwrap();
+        assert_eq!(there.len(), usize::from(made), "{done:?}");
+        if made {
+            driver.undefine(name).await.unwrap();
+        } else {
+            assert!(matches!(done, Err(Error::Late(_))), "{done:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_snapshot_left_goes_with_the_next_one() {
+    let Some(lab) = Lab::find("what_a_killed_snapshot_left_goes_with_the_next_one") else {
+        return;
+    };
+    let driver = Lxc::at(&lab.path, 64).unwrap();
+    let new = lab.definition("rm-kept");
+    driver.bring(&new.image).await.unwrap();
+    driver.define(&new).await.unwrap();
+    let all = lab.path.join("rm-kept/snapshots");
+    std::fs::create_dir_all(all.join(".new-1-1/delta")).unwrap();
+    let newer = "{\"a\": 1}";
+    // What somebody else has written meanwhile is not written over.
+    assert!(driver.annotate_over("rm-kept", "{}", newer).await.unwrap());
+    assert!(!driver.annotate_over("rm-kept", "{}", "{}").await.unwrap());
+    let there = driver.these(&["rm-kept".to_owned()]).await.unwrap();
+    assert_eq!(there[0].metadata.as_deref(), Some(newer));
+    driver.snapshot("rm-kept", "a").await.unwrap();
+    let left: Vec<_> = std::fs::read_dir(&all).unwrap().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+    driver.undefine("rm-kept").await.unwrap();
 }

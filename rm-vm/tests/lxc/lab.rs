@@ -7,6 +7,7 @@ use rm_core::backend::Mark;
 use rm_core::catalog::NewImage;
 use rm_core::model::NodeSpec;
 use rm_vm::backend::LXC;
+use rm_vm::driver::{Definition, Image, Seed, Size};
 use rm_vm::plugin::LXC_API;
 use serde_json::{Value, json};
 
@@ -94,6 +95,29 @@ impl Lab {
     /// A small node of the lab's image.
     pub(crate) fn spec(&self) -> NodeSpec {
         self.place().spec()
+    }
+
+    /// The same without a network, for a driver alone.
+    pub(crate) fn definition(&self, name: &str) -> Definition {
+        let image = self.place().image;
+        Definition {
+            name: name.to_owned(),
+            size: Size {
+                vcpus: 1,
+                memory_mib: 64,
+            },
+            image: Image {
+                name: image.name,
+                source: image.source,
+                sha256: image.sha256,
+                format: image.disk_format,
+            },
+            disk_mib: None,
+            nics: Vec::new(),
+            seed: Seed::default(),
+            metadata: "{}".to_owned(),
+            by: None,
+        }
     }
 
     /// A path of its own for containers of one test.

@@ -7,6 +7,7 @@ use rm_core::life::{State, Wanted};
 use rm_core::model::{Action, Interface, NodeUser, Power};
 use rm_core::{Caller, ErrorKind};
 
+use crate::house;
 use crate::lab::{Lab, Program, RealEnv};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -180,16 +181,16 @@ async fn who_logs_in_to_a_node_is_changed_while_it_runs() {
         "bob:600"
     );
     assert_eq!(lab.tool("lxc-info", &name, &["-p", "-H"]), pid);
-    // What does not run cannot be changed like that, and keeps what it has.
+    // What is to stop stops, whoever is to log in to it then.
     let stopped = |spec: &mut rm_core::model::NodeSpec| {
         spec.users = Vec::new();
         spec.power = Power::Stopped;
         Ok(())
     };
     p.get(id).await.change(&p.user, stopped).await.unwrap();
-    let node = p.settled(id).await;
-    assert!(node.record().reason.contains("who logs in"), "{node:?}");
-    assert_eq!(lab.state(&name), "RUNNING");
+    let node = p.ready(id).await;
+    assert_eq!(node.spec().unwrap().users, []);
+    assert_eq!(lab.state(&name), "STOPPED");
     p.end(id).await;
 }
 
@@ -386,5 +387,30 @@ async fn its_holder_reads_the_console_of_a_node_and_nobody_else() {
     let stranger = Caller::user("eve", "chemistry");
     let hidden = node.console(&stranger, 4096).await.unwrap_err();
     assert_eq!(hidden.kind(), ErrorKind::NotFound);
+    p.end(id).await;
+}
+
+/// A guest that ends by itself when it is asked to leaves word of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_is_asked_to_stop_before_it_is_stopped_hard() {
+    let Some(lab) = Lab::find("a_guest_is_asked_to_stop_before_it_is_stopped_hard") else {
+        return;
+    };
+    let p = Program::on(&lab).await;
+    let mut spec = lab.spec();
+    spec.ready_port = Some(80);
+    // From its second start on.
+    spec.boot_commands = vec![house::TELLS.to_owned()];
+    let (id, name) = p.node(spec).await;
+    let told = lab.path.join(&name).join("overlay/delta/told");
+    p.get(id).await.stop(&p.user).await.unwrap();
+    p.ready(id).await;
+    p.get(id).await.start(&p.user).await.unwrap();
+    p.ready(id).await;
+    let _ = std::fs::remove_file(&told);
+    p.get(id).await.stop(&p.user).await.unwrap();
+    p.ready(id).await;
+    assert_eq!(lab.state(&name), "STOPPED");
+    assert!(told.exists(), "it was not asked");
     p.end(id).await;
 }

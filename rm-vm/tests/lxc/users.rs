@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rm_core::ResourceId;
-use rm_core::model::{NodeSpec, NodeUser};
+use rm_core::model::{Action, NodeSpec, NodeUser, Power, Request};
 
 use crate::lab::{Lab, Program};
 
@@ -132,4 +132,97 @@ async fn users_of_whom_a_part_came_in_are_all_let_in_later_or_go_again() {
         assert!(!record.contains("maybe"), "{record}");
         p.end(id).await;
     }
+}
+
+/// Asks for another power, and waits until it has that.
+async fn bring(p: &Program, id: ResourceId, power: Power) {
+    let change = |spec: &mut NodeSpec| {
+        spec.power = power;
+        Ok(())
+    };
+    p.get(id).await.change(&p.user, change).await.unwrap();
+    let node = p.ready(id).await;
+    assert_eq!(node.view().unwrap().power, power);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_stops_a_node_stops_it_whoever_was_to_log_in() {
+    let Some(lab) = Lab::find("who_stops_a_node_stops_it_whoever_was_to_log_in") else {
+        return;
+    };
+    let p = Program::on(&lab).await;
+    let (id, name) = with_ann(&lab, &p).await;
+    for (power, state, old, new) in [
+        (Power::Stopped, "STOPPED", "old", "new"),
+        (Power::Suspended, "FROZEN", "new", "newer"),
+    ] {
+        // Others are wanted, and before they are let in it is to stand still.
+        let change = |spec: &mut NodeSpec| {
+            spec.users = vec![user("ann", new)];
+            spec.power = power;
+            Ok(())
+        };
+        p.get(id).await.change(&p.user, change).await.unwrap();
+        let node = p.ready(id).await;
+        assert_eq!(node.spec().unwrap().users, [user("ann", new)]);
+        assert_eq!(lab.state(&name), state);
+        // They are let in with the next start, and the others out.
+        bring(&p, id, Power::Running).await;
+        assert_eq!(keys(&lab, &name), format!("ann: {new}"), "after {old}");
+    }
+    // Of those who are half let in neither.
+    let fault = "cd /home; mkdir -p bob/.ssh; cd bob/.ssh; touch authorized_keys; \
+                 mount --bind authorized_keys authorized_keys";
+    assert_eq!(lab.inside(&name, fault), "");
+    ask(&p, id, &[user("ann", "last"), user("bob", "k3")]).await;
+    let half = async {
+        while !p.get(id).await.record().reason.contains("a part at most") {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let soon = Duration::from_secs(30);
+    tokio::time::timeout(soon, half).await.unwrap();
+    bring(&p, id, Power::Stopped).await;
+    assert_eq!(lab.state(&name), "STOPPED");
+    // What was mounted is not any more.
+    bring(&p, id, Power::Running).await;
+    assert_eq!(keys(&lab, &name), "ann: last\nbob: k3");
+    p.end(id).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_goes_back_to_a_snapshot_lets_nobody_in_again() {
+    let Some(lab) = Lab::find("who_goes_back_to_a_snapshot_lets_nobody_in_again") else {
+        return;
+    };
+    let p = Program::on(&lab).await;
+    let (id, name) = with_ann(&lab, &p).await;
+    let act = async |number, action: Action| {
+        let change = |spec: &mut NodeSpec| {
+            let action = action.clone();
+            spec.requests.push(Request { number, action });
+            Ok(())
+        };
+        p.get(id).await.change(&p.user, change).await.unwrap();
+        p.ready(id).await;
+    };
+    act(1, Action::Snapshot("s".to_owned())).await;
+    for users in [
+        vec![user("ann", "new"), user("bob", "k1")],
+        vec![user("ann", "newer")],
+    ] {
+        ask(&p, id, &users).await;
+        p.ready(id).await;
+    }
+    act(2, Action::Snapshot("t".to_owned())).await;
+    ask(&p, id, &[user("cid", "k2")]).await;
+    p.ready(id).await;
+    for (number, snapshot) in [(3, "s"), (4, "t"), (5, "s")] {
+        act(number, Action::Restore(snapshot.to_owned())).await;
+        let keys = keys(&lab, &name);
+        let all = keys.lines().map(str::trim_end);
+        let let_in: Vec<&str> = all.filter(|line| !line.ends_with(':')).collect();
+        assert_eq!(let_in, ["cid: k2"], "{snapshot}");
+    }
+    p.end(id).await;
 }

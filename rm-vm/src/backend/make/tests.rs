@@ -26,6 +26,10 @@ struct Counts {
     /// Calls and what comes of the next of each: nothing wrong, or an error. What
     /// is unclear is done all the same, but for a define.
     comes: Mutex<Vec<(&'static str, Option<driver::Error>)>>,
+    /// Until when the last one had to be defined.
+    by: Mutex<Option<Instant>>,
+    /// How long a define takes.
+    takes: Mutex<Option<(Arc<dyn Env>, Duration)>>,
 }
 
 impl Counts {
@@ -98,6 +102,11 @@ impl Driver for Counts {
             together.wait().await;
         }
         self.call("define")?;
+        *self.by.lock().unwrap() = new.by;
+        let takes = self.takes.lock().unwrap().take();
+        if let Some((env, time)) = takes {
+            env.sleep(time).await;
+        }
         let nth = self.defined.fetch_add(1, Ordering::Relaxed);
         let domain = Domain {
             name: new.name.clone(),
@@ -241,6 +250,41 @@ async fn what_nobody_waits_for_any_more_is_not_begun() {
         assert!(late.is_temporary(), "{late}");
         assert_eq!(late.effect(), rm_core::error::Effect::None);
     }
+}
+
+#[tokio::test]
+async fn who_defines_something_is_told_until_when_it_may_appear() {
+    let world = World::new(1);
+    let driver = Arc::new(Counts::default());
+    let host = Arc::new(host(&driver));
+    for (waits, left) in [(0, LATE / 2), (5000, LATE / 2 + Duration::from_secs(5))] {
+        let make = make(&host, &world, Power::Running, waits);
+        make.run().await.unwrap();
+        let by = driver.by.lock().unwrap().take().unwrap();
+        let told = by.saturating_duration_since(Instant::now());
+        assert!(left - SOON / 30 <= told && told <= left, "{told:?}");
+    }
+}
+
+#[test]
+fn what_takes_too_long_to_define_is_left_to_whoever_looks() {
+    let world = World::new(1);
+    world.block_on(async {
+        for (time, state) in [(LATE / 3, State::Running), (LATE, State::Stopped)] {
+            let driver = Arc::new(Counts::default());
+            let host = Arc::new(host(&driver));
+            let make = make(&host, &world, Power::Running, 0);
+            let goes_on = bring(&make);
+            *driver.takes.lock().unwrap() = Some((Arc::clone(&make.env), time));
+            let done = make.run().await;
+            assert_eq!(driver.all()[0].state, state);
+            let Err(late) = done else { continue };
+            assert!(late.is_temporary(), "{late}");
+            assert_eq!(late.effect(), rm_core::error::Effect::Unknown);
+            goes_on.run().await.unwrap();
+            assert_eq!(driver.all()[0].state, State::Running);
+        }
+    });
 }
 
 #[tokio::test]
