@@ -33,8 +33,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Consoles {
     config: Config,
-    /// So long after it is known to run a domain is listened to.
-    after: Duration,
     /// There when somebody listens for the first time.
     client: OnceLock<Client>,
     all: Arc<All>,
@@ -69,13 +67,15 @@ struct Ear {
 }
 
 impl Consoles {
-    /// Of domains of this kind; nothing where libvirt has no consoles of them.
+    /// Of domains of this kind; nothing where they are not listened to.
     pub(super) fn of(kind: Kind, config: &Config) -> Option<Self> {
+        if !kind.is_listened_to() {
+            return None;
+        }
         let mut config = config.clone();
         config.in_flight = OPENING;
         Some(Self {
             config,
-            after: kind.listened_after()?,
             client: OnceLock::new(),
             all: Arc::default(),
         })
@@ -128,7 +128,7 @@ impl Consoles {
             status: status.clone(),
             now: Arc::clone(&now),
         };
-        let task = tokio::spawn(listener.run(self.after)).abort_handle();
+        let task = tokio::spawn(listener.run()).abort_handle();
         Ear { status, now, task }
     }
 

@@ -90,9 +90,8 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    /// From so long after its start.
-    pub(super) async fn run(self, after: Duration) {
-        self.pause(after).await;
+    /// Until it does not run any more.
+    pub(super) async fn run(self) {
         let mut pause = FIRST;
         while let Some(said) = self.all.said(self.handle.uuid) {
             let flags = ConsoleFlags::default();
