@@ -63,8 +63,16 @@ fn what_is_wrong_with_an_rspec_is_told_by_file_line_and_element() {
     assert!(lint(&[&good]).good().out.contains("Nothing is wrong."));
     let ran = lint(&[&good, &bad]);
     assert_eq!(ran.code, 1, "{}", ran.err);
-    for word in ["bad.xml", "no client_id", "warning", "not declared"] {
-        assert!(ran.out.contains(word), "{}", ran.out);
+    // Each where it stands: what it is, its file, line and element.
+    for told in [
+        ["no client_id", "error", "bad.xml", " 2 ", "node"],
+        ["not declared", "warning", "bad.xml", " 3 ", "x"],
+    ] {
+        let mut lines = ran.out.lines();
+        let line = lines.find(|line| line.contains(told[0])).unwrap();
+        for word in told {
+            assert!(line.contains(word), "{word:?} in {line:?} of {}", ran.out);
+        }
     }
     let ran = lint(&[&worse]);
     assert_eq!(ran.code, 1, "{}", ran.err);

@@ -29,23 +29,24 @@ async fn get_version_says_what_the_acceptance_tests_want_to_hear() {
                 ("geni_ad_rspec_versions", "ad.xsd"),
             ] {
                 let entry = &value.get(list).unwrap().as_array().unwrap()[0];
-                assert_eq!(entry.get("version").unwrap().as_text(), Some("3"));
-                assert!(
-                    entry
-                        .get("schema")
-                        .unwrap()
-                        .as_text()
-                        .unwrap()
-                        .ends_with(schema)
-                );
+                let text = |name: &str| entry.get(name).and_then(Value::as_text);
+                assert_eq!(text("type"), Some("GENI"));
+                assert_eq!(text("version"), Some("3"));
+                let namespace = "http://www.geni.net/resources/rspec/3";
+                assert_eq!(text("namespace"), Some(namespace));
+                let schema = format!("{namespace}/{schema}");
+                assert_eq!(text("schema"), Some(&*schema));
                 assert!(entry.get("extensions").unwrap().as_array().is_some());
             }
-            assert!(
-                value
-                    .get("geni_credential_types")
-                    .unwrap()
-                    .as_array()
-                    .is_some()
+            let types = value.get("geni_credential_types").unwrap();
+            let types = types.as_array().unwrap().iter().map(|kind| {
+                let text = |name: &str| kind.get(name).and_then(Value::as_text).unwrap();
+                (text("geni_type"), text("geni_version"))
+            });
+            let types: Vec<_> = types.collect();
+            assert_eq!(
+                types,
+                [("geni_sfa", "2"), ("geni_sfa", "3"), ("geni_abac", "1")]
             );
             if version == 3 {
                 assert_eq!(value.get("geni_single_allocation"), Some(&Value::Int(0)));

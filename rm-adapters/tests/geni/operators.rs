@@ -63,6 +63,36 @@ async fn complaint_gram_what_cannot_be_ended_does_not_keep_others_from_ending() 
     }
 }
 
+/// Delete writes down what is wanted and is answered at once: for its owner the
+/// sliver is gone, whatever its site says. What will not go is the operator's, who
+/// sees why, and it counts as long as it is there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn complaint_gram_what_cannot_be_deleted_is_seen_by_the_operator_until_it_is_gone() {
+    let lab = lab("gram-delete").await;
+    lab.start_engine();
+    let slice = Slice::of(&lab, "s");
+    value(&slice.create(&nodes(&["a"])).await);
+    slice.comes_to("geni_ready").await;
+    let refuses = Fault::Refused(ErrorKind::Forbidden);
+    lab.cloud
+        .inject(Rule::next(Verb::Destroy, refuses).always());
+    let deleted = value(&slice.all("Delete").await);
+    assert_eq!(
+        states(&deleted),
+        super::slice::all("geni_unallocated", "geni_pending_allocation", 1)
+    );
+    refused("what was deleted", &slice.all("Status").await, 12);
+    let operator = rm_core::Caller::operator("root", "ops");
+    let held = async || {
+        let page = lab.host.quarantine().list(&operator, None, 10).await;
+        page.unwrap().items
+    };
+    lab.until("the operator sees it", async || held().await.len() == 1)
+        .await;
+    assert_eq!(lab.cloud.everything(lab.host.env().now()).len(), 1);
+    assert_eq!(super::clusters::charged(&slice).await, 1);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn complaint_gram_shutdown_can_be_called_and_what_it_stops_is_not_deleted() {
     let lab = lab("gram-shutdown").await;

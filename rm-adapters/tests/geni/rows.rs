@@ -170,6 +170,7 @@ const COMPLAINTS: [(&str, Shown); 23] = [
         By(&[
             "complaint_gram_a_renewal_outlasts_the_process_and_a_new_one_deletes_nothing",
             "complaint_gram_what_cannot_be_ended_does_not_keep_others_from_ending",
+            "complaint_gram_what_cannot_be_deleted_is_seen_by_the_operator_until_it_is_gone",
             "complaint_gram_shutdown_can_be_called_and_what_it_stops_is_not_deleted",
             "complaint_gram_failures_of_the_site_have_codes_of_their_own",
             "complaint_gram_what_a_request_says_is_one_word_of_a_command",

@@ -2,13 +2,17 @@
 
 use std::sync::atomic::Ordering;
 
+use rm_adapters::geni::register;
 use rm_adapters::geni::xmlrpc::Value;
-use rm_core::ErrorKind;
-use rm_core::backend::Resize;
-use rm_testkit::{Fault, Rule, Verb};
+use rm_core::backend::{Resize, Serves};
+use rm_core::catalog::NewSite;
+use rm_core::model::Node;
+use rm_core::registry::Registries;
+use rm_core::{Caller, ErrorKind, Kind};
+use rm_testkit::{Fault, Rule, SimCloud, SimConfig, Verb};
 
 use super::clusters::node;
-use super::lab::{code, lab, options, sfa};
+use super::lab::{code, lab, lab_of, options, sfa};
 use super::slice::{Slice, manifest, nodes, none, request, slivers, value};
 
 const KEY: &str = "ssh-ed25519 BBBB bob@x";
@@ -138,4 +142,61 @@ async fn where_one_guest_does_not_take_who_logs_in_that_is_told_and_can_be_asked
     let told = slivers(&value(&slice.comes_to("geni_ready").await));
     assert!(told.iter().all(|s| s.error.is_empty()), "{told:?}");
     assert_eq!(users(&slice).await, ["bob", "bob"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_of_who_logs_in_is_taken_back_while_it_is_under_way_and_only_then() {
+    let lab = lab("update-cancel").await;
+    lab.evening.2.store(20, Ordering::SeqCst);
+    lab.cloud.declare(|capability| capability.users = true);
+    lab.start_engine();
+    let slice = Slice::of(&lab, "s");
+    value(&slice.create(&nodes(&["a"])).await);
+    slice.comes_to("geni_ready").await;
+    let cancel = async || slice.act("geni_updating_users_cancel").await;
+    // There is nothing to take back.
+    assert_eq!(code(&cancel().await), 13);
+    let away = Fault::Refused(ErrorKind::Unavailable);
+    lab.cloud.inject(Rule::next(Verb::Change, away).times(2));
+    let updating = value(&update(&slice, bob(vec![Value::text(KEY)])).await);
+    assert_eq!(slivers(&updating)[0].operational, "geni_updating_users");
+    let told = slivers(&value(&cancel().await)).remove(0);
+    assert_ne!(told.operational, "geni_updating_users");
+    slice.comes_to("geni_ready").await;
+    assert_eq!(users(&slice).await, ["alice"]);
+    assert_eq!(code(&cancel().await), 13);
+    // Nor before it is made.
+    let slice = Slice::of(&lab, "t");
+    value(&slice.allocate(&nodes(&["a"])).await);
+    let answer = slice.act("geni_updating_users_cancel").await;
+    assert_eq!(code(&answer), 13, "{answer:?}");
+}
+
+/// What is told of a type is told of it at every component.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn that_users_can_be_changed_is_told_where_every_site_of_the_type_can() {
+    let adapters = |all: &mut Registries| {
+        register(all).unwrap();
+        let serves = Serves {
+            kind: Kind::from_static("vm.lxc"),
+            api: "simx".to_owned(),
+            media: Vec::new(),
+        };
+        let cloud = SimCloud::new(SimConfig::default());
+        all.backend::<Node>("simx", serves, cloud as _).unwrap();
+    };
+    let lab = lab_of("update-sites", adapters, |door| door).await;
+    lab.cloud.declare(|capability| capability.users = true);
+    let told = async || {
+        let mine = Value::Array(vec![sfa(&lab.user_credential(&lab.alice))]);
+        let arguments = vec![mine, options(vec![])];
+        let answer = lab.call(&lab.alice, 3, "ListResources", arguments).await;
+        let text = value(&answer).as_text().unwrap().to_owned();
+        ["geni_update_users", "geni_updating_users_cancel"].map(|word| text.contains(word))
+    };
+    assert_eq!(told().await, [true, true]);
+    let operator = Caller::operator("root", "ops");
+    let site = NewSite::new("metal", "simx", "https://metal.example.org");
+    lab.host.catalog().add_site(&operator, site).await.unwrap();
+    assert_eq!(told().await, [false, false]);
 }
