@@ -32,6 +32,7 @@ mod house;
 mod leases;
 mod look;
 mod moved;
+mod needs;
 mod note;
 mod orphans;
 mod replace;

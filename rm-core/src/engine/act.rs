@@ -6,6 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use super::moved::elsewhere;
+use super::needs::Needs;
 use super::write::{adopt, charged, see, settle};
 use super::{Account, Call, Done, Engine, Job};
 use crate::backend::{Capability, Cx, Phase, Progress};
@@ -14,7 +15,7 @@ use crate::driver::{Driver, Sight};
 use crate::env::Timestamp;
 use crate::error::{self, Error, ErrorKind, Result};
 use crate::id::RemoteId;
-use crate::life::{State, Wanted};
+use crate::life::State;
 use crate::owner::Owner;
 use crate::quota::recharge;
 use crate::record::{Attempt, Effect, ResourceRecord};
@@ -32,18 +33,6 @@ pub(super) struct Reach {
     /// Whose it is, where the thing keeps that.
     pub(super) owner: Option<Owner>,
     pub(super) progress: Arc<Progress>,
-}
-
-/// What is said of the resources that another one needs.
-pub(super) enum Needs {
-    /// All are ready: how the site names each, by its name.
-    Met(BTreeMap<String, RemoteId>),
-    /// One is on its way, which ends by itself.
-    NotYet(String),
-    /// Of one nobody can tell where it is, perhaps for ever.
-    Unknown(String),
-    /// One will not be ready.
-    Never(String),
 }
 
 impl Engine {
@@ -300,80 +289,6 @@ impl Engine {
             }
             Err(e) => self.failed(claim, Effect::Create, pending, &e).await,
         }
-    }
-
-    /// What it needs is not ready yet; where that may never be, it waits until
-    /// `end` at the latest.
-    async fn wait(&self, mut claim: Claim, end: Option<Timestamp>, reason: &str) {
-        let pause = self.pace(claim.row.record.looks);
-        let due = Due::Release(self.core.env.now().plus(pause));
-        self.write(&mut claim, due, |r, _| {
-            r.looks = r.looks.saturating_add(1);
-            if let Some(end) = end {
-                r.deadline.get_or_insert(end);
-            }
-            // What there was is known to be gone. Of what is being built that
-            // would be news.
-            let again = r.seen == State::Nothing && r.remote.is_some();
-            let state = if again { r.seen } else { State::Building };
-            see(r, state, reason);
-        })
-        .await;
-    }
-
-    /// What it needs will not be ready, and nothing was begun.
-    async fn in_vain(&self, reach: &Reach, mut claim: Claim, reason: &str) {
-        self.write(&mut claim, Due::Rest, |r, batch| {
-            if r.is_replaced() {
-                // The old one is gone and counts no more.
-                let nodes = charged(&*reach.driver, r, &r.place.spec);
-                batch.counts.push(recharge(r, nodes, None));
-            }
-            settle(r, State::Failed, None, reason);
-        })
-        .await;
-    }
-
-    /// Whether what must be ready first is.
-    pub(super) async fn needs(&self, r: &ResourceRecord) -> Result<Needs> {
-        let mut met = BTreeMap::new();
-        for id in &r.needs {
-            match self.core.store.resource(*id).await? {
-                Some(row) if row.record.seen == State::Ready => {
-                    let remote = row.record.remote.clone();
-                    met.extend(remote.map(|remote| (row.record.name.clone(), remote)));
-                }
-                Some(row)
-                    if matches!(row.record.seen, State::Failed | State::Quarantined)
-                        || row.record.wanted == Wanted::Absent =>
-                {
-                    return Ok(Needs::Never(format!(
-                        "the {} {:?} that it needs is {} at {:?}: {}",
-                        row.record.kind,
-                        row.record.name,
-                        row.record.seen,
-                        row.record.place.site_name,
-                        row.record.reason
-                    )));
-                }
-                Some(row) => {
-                    let reason = format!(
-                        "waits for the {} {:?}: {} {}",
-                        row.record.kind, row.record.name, row.record.seen, row.record.reason
-                    );
-                    return Ok(match row.record.seen {
-                        State::Unknown => Needs::Unknown(reason),
-                        _ => Needs::NotYet(reason),
-                    });
-                }
-                None => {
-                    return Ok(Needs::Never(format!(
-                        "what it needs is gone ({id}); ask for another cluster"
-                    )));
-                }
-            }
-        }
-        Ok(Needs::Met(met))
     }
 
     async fn destroy(&self, reach: &Reach, mut claim: Claim, sight: Option<Sight>) {

@@ -7,9 +7,10 @@
 //! first, and what refuses to go is kept.
 
 use super::Engine;
-use super::act::{Needs, Reach};
+use super::act::Reach;
 use super::change::full;
 use super::decide::gives_up;
+use super::needs::Needs;
 use super::write::{adopt, see};
 use crate::backend::{Absence, Cx, Phase};
 use crate::driver::Sight;
