@@ -84,7 +84,7 @@ impl Libvirt {
         }
     }
 
-    async fn absent(&self, of: &str) -> Result<()> {
+    pub(super) async fn absent(&self, of: &str) -> Result<()> {
         match self.look_up(of).await {
             Ok(_) => Err(Error::Exists(of.to_owned())),
             Err(Error::NotFound(_)) => Ok(()),
