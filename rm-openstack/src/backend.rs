@@ -132,7 +132,9 @@ impl Stacks {
             .map_err(|e| failure(&cx.site.name, "list stacks", e))?;
         let stacks: Vec<Stack> = stacks.into_iter().filter(|s| wanted.has(s)).collect();
         let mut seen: Vec<_> = stacks.iter().map(|stack| sight(&project, stack)).collect();
-        self.blame.complete(&heat, &stacks, &mut seen).await;
+        let within = cx.timeout / 4;
+        let blamed = self.blame.complete(&heat, within, &stacks, &mut seen);
+        blamed.await;
         Ok(seen)
     }
 

@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use rm_core::backend::{Phase, Seen};
 use rm_core::model::Cluster;
+use tokio::time::timeout;
 
 use crate::client::heat::{Action, ResourceQuery, Stack, StackRef, StackResource, State};
 use crate::client::{Heat, tidy};
@@ -21,16 +23,37 @@ const KEPT: usize = 1000;
 /// How deep resources may be nested; Heat's own limit is 5.
 const DEPTH: u8 = 5;
 
-/// What was found out, by the id of the stack, with the stamp of the failure: it
-/// is asked for once.
+/// So often at most it is asked for one failure: what Heat cannot tell of one
+/// keeps none of the others from being told.
+const TRIES: u32 = 3;
+
+/// What was found out, by the id of the stack.
 #[derive(Debug, Default)]
 pub(crate) struct Blame {
-    known: Mutex<BTreeMap<String, (Option<String>, String)>>,
+    known: Mutex<BTreeMap<String, Asked>>,
+}
+
+/// What came of asking for a failure.
+#[derive(Debug)]
+struct Asked {
+    /// Of the failure.
+    stamp: Option<String>,
+    /// Empty where Heat has no resource to blame, nothing where it did not
+    /// answer.
+    found: Option<String>,
+    tries: u32,
 }
 
 impl Blame {
-    /// Completes what is said of stacks that failed.
-    pub(crate) async fn complete(&self, heat: &Heat, stacks: &[Stack], seen: &mut [Seen<Cluster>]) {
+    /// Completes what is said of stacks that failed, as far as Heat tells it
+    /// within this time: what is seen does not wait for why.
+    pub(crate) async fn complete(
+        &self,
+        heat: &Heat,
+        within: Duration,
+        stacks: &[Stack],
+        seen: &mut [Seen<Cluster>],
+    ) {
         let silent: Vec<(usize, &Stack)> = stacks
             .iter()
             .enumerate()
@@ -41,25 +64,26 @@ impl Blame {
             .collect();
         let unknown = silent
             .iter()
-            .filter(|(at, stack)| self.known(stack, &seen[*at]).is_none())
+            .filter(|(at, stack)| self.is_to_be_asked(stack, &seen[*at]))
             .take(ASKED_AT_ONCE);
         let asked = unknown.map(|(at, stack)| async {
-            (
-                *at,
-                stack.id.clone(),
-                failed(heat, &stack.reference()).await,
-            )
+            let found = timeout(within, failed(heat, &stack.reference())).await;
+            (*at, stack.id.clone(), found.ok().flatten())
         });
         let asked = join_all(asked).await;
         for (at, id, found) in asked {
-            let (Some(seen), Some(found)) = (seen.get(at), found) else {
-                continue;
-            };
+            let Some(seen) = seen.get(at) else { continue };
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             if known.len() >= KEPT {
                 known.clear();
             }
-            known.insert(id, (seen.stamp.clone(), found));
+            let before = known.remove(&id).filter(|asked| asked.stamp == seen.stamp);
+            let asked = Asked {
+                stamp: seen.stamp.clone(),
+                found,
+                tries: before.map_or(1, |before| before.tries.saturating_add(1)),
+            };
+            known.insert(id, asked);
         }
         for (at, stack) in silent {
             let found = seen.get(at).and_then(|seen| self.known(stack, seen));
@@ -73,8 +97,14 @@ impl Blame {
 
     fn known(&self, stack: &Stack, seen: &Seen<Cluster>) -> Option<String> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let (stamp, found) = known.get(&stack.id)?;
-        (*stamp == seen.stamp).then(|| found.clone())
+        let asked = known.get(&stack.id).filter(|a| a.stamp == seen.stamp)?;
+        asked.found.clone()
+    }
+
+    fn is_to_be_asked(&self, stack: &Stack, seen: &Seen<Cluster>) -> bool {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let asked = known.get(&stack.id).filter(|a| a.stamp == seen.stamp);
+        asked.is_none_or(|asked| asked.found.is_none() && asked.tries < TRIES)
     }
 }
 

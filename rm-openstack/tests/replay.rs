@@ -201,7 +201,7 @@ async fn one_call_for_many_stacks() {
     };
     assert!(heat.list(&many).await.unwrap().is_empty());
     let asked = server.seen().split_off(2);
-    assert!(asked.len() > 1 && asked.iter().all(|seen| seen.target.len() < 6000));
+    assert!(asked.len() > 1 && asked.iter().all(|seen| seen.target.len() < 7500));
     let sent: usize = asked
         .iter()
         .map(|seen| seen.target.matches("id=").count())

@@ -70,9 +70,10 @@ lab_down() {
     remove_locks "$dir/containers"
 }
 
-# What a monitor that was killed left behind: only processes that have our
-# folder on their command line or, in another mount namespace than ours,
-# something of it mounted.
+# What a monitor that was killed left behind, and those who tell of changes to
+# who is no more (they would tell nobody in a folder of the same name): only
+# processes that have our folder on their command line or, in another mount
+# namespace than ours, something of it mounted.
 kill_rest() {
     local containers=$1 file pid pids=()
     while read -r file; do
@@ -80,6 +81,7 @@ kill_rest() {
         [[ $file == */mountinfo && $(readlink "/proc/$pid/ns/mnt") == $(readlink /proc/self/ns/mnt) ]] || pids+=("$pid")
     done < <(
         grep -laF "[lxc monitor] $containers " /proc/[0-9]*/cmdline 2>/dev/null
+        grep -lzxF -- "$containers" /proc/[0-9]*/cmdline 2>/dev/null
         grep -lF "$containers/" /proc/[0-9]*/mountinfo 2>/dev/null
     )
     [ ${#pids[@]} = 0 ] || kill -KILL "${pids[@]}" 2>/dev/null || true

@@ -203,7 +203,10 @@ async fn the_original_tells_what_is_in_quarantine_as_it_is() {
 
     s.cloud.declare(|c| c.create_key = CreateKey::None);
     s.cloud.inject(Rule::next(Verb::Create, Fault::LostBefore));
-    let lost = s.cluster(Who::Ann, 0).await;
-    let why = shown(lost["id"].as_str().unwrap(), "UNKNOWN").await;
+    let another = json!({"appliance": "hadoop", "slaves": 0, "reuse": "never"});
+    // Refused where it is in quarantine by the time of the answer.
+    let lost = s.post(Who::Ann, "/clusters", another).await.body;
+    let id = lost["id"].as_str().or(lost["resource"].as_str()).unwrap();
+    let why = shown(id, "UNKNOWN").await;
     assert!(why.contains("nobody can tell"), "{why}");
 }

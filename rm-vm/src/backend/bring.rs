@@ -41,8 +41,9 @@ impl Bring {
         };
         record.new = false;
         // What was left half-done is not what the record says, so that nothing
-        // can be gone back to before it is whole.
-        let half = record.maybe.is_some();
+        // can be gone back to before it is whole. In what does not run nobody is
+        // half let in: who may log in waits for its start.
+        let half = record.maybe.is_some() && domain.state == State::Running;
         let snapshots = self.snapshots(&record).await.map_err(|e| self.failed(e))?;
         match self.check(&domain, &record, snapshots) {
             Err(e) if half => return Err(e.effect_unknown().temporary()),

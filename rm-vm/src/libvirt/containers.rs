@@ -28,6 +28,7 @@ impl Libvirt {
     }
 
     pub(super) async fn define_container(&self, new: &Definition) -> Result<()> {
+        new.in_time()?;
         let definition = new.clone();
         let prepared = self
             .on_roots(move |roots| roots.prepare(&definition))

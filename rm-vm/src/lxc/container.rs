@@ -70,10 +70,21 @@ impl Containers {
     }
 
     pub(super) fn list(&self) -> Result<Vec<Domain>> {
-        self.these(&self.names()?)
+        self.found(&self.names()?)
     }
 
+    /// Those of these names that are there, which somebody knows: where none of
+    /// them is, what belongs here may be away.
     pub(super) fn these(&self, names: &[String]) -> Result<Vec<Domain>> {
+        let found = self.found(names)?;
+        if found.is_empty() && !names.is_empty() && !self.is_ours()? {
+            self.away.store(true, Ordering::Relaxed);
+            return Err(self.is_away());
+        }
+        Ok(found)
+    }
+
+    fn found(&self, names: &[String]) -> Result<Vec<Domain>> {
         // Whether one ran is asked before whether it runs: of one that is started
         // meanwhile it is not said that it ran and was stopped.
         let ran = |name: &String| self.folder(name).is_ok_and(|f| f.join(RAN).exists());
@@ -81,12 +92,7 @@ impl Containers {
         let sockets = tools::Sockets::now();
         let found = names.iter().zip(ran);
         let found = found.map(|(name, ran)| self.domain(name, ran, &sockets));
-        let found: Vec<Domain> = found.filter_map(Result::transpose).collect::<Result<_>>()?;
-        if found.is_empty() && !names.is_empty() && !self.is_ours()? {
-            self.away.store(true, Ordering::Relaxed);
-            return Err(self.is_away());
-        }
-        Ok(found)
+        found.filter_map(Result::transpose).collect()
     }
 
     /// Whether anything says that containers are kept here: where all of them are
@@ -478,6 +484,9 @@ mod tests {
         fs::create_dir_all(&path).unwrap();
         let new = Containers::at(&path, images());
         assert_eq!(new.shares().unwrap().len(), 0);
+        // What else is in it is nobody's container, and tells nothing.
+        fs::create_dir(path.join("backup")).unwrap();
+        assert_eq!(new.list().unwrap(), []);
         new.be_there().unwrap();
         // All of them are gone: what they were made of is there.
         fs::create_dir(path.join(IMAGES)).unwrap();
