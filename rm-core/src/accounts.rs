@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::caller::{Caller, Role};
 use crate::env::Timestamp;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::host::Core;
 use crate::id::{HoldId, Kind, ResourceId};
 use crate::model::{Cluster, Json};
@@ -37,6 +37,13 @@ const ASKING: Duration = Duration::from_secs(60);
 
 /// So long somebody waits for what another request of the same user asked for.
 const WAITING: Duration = Duration::from_secs(20);
+
+/// So long lists do not ask an agent again that could not be asked.
+const RESTING: Duration = Duration::from_secs(60);
+
+/// So long they do not where it may have made an account all the same: each
+/// time it could be one more.
+const DOUBTED: Duration = Duration::from_secs(3600);
 
 /// What an agent made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +85,9 @@ struct Kept {
     /// Somebody asks for an account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     asking: Option<Asking>,
+    /// The agent was asked in vain; until then no list asks it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    resting: Option<Timestamp>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -186,6 +196,31 @@ impl<'a> Accounts<'a> {
         agent: Option<&dyn Agent>,
         cluster: &Resource<Cluster>,
     ) -> Result<(Account, bool)> {
+        self.obtain(who, agent, cluster, true).await
+    }
+
+    /// The same for who reads a list, again and again: it waits for no other
+    /// request, and an agent that was asked in vain is left alone for a while.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::find_or_make`], and [`ErrorKind::Busy`] in that while.
+    pub async fn find_or_try(
+        &self,
+        who: &Caller,
+        agent: Option<&dyn Agent>,
+        cluster: &Resource<Cluster>,
+    ) -> Result<Account> {
+        Ok(self.obtain(who, agent, cluster, false).await?.0)
+    }
+
+    async fn obtain(
+        &self,
+        who: &Caller,
+        agent: Option<&dyn Agent>,
+        cluster: &Resource<Cluster>,
+        patient: bool,
+    ) -> Result<(Account, bool)> {
         let (env, of) = (&self.core.env, cluster.id());
         if !cluster.record().parties().contains(&who.user.as_str()) {
             return Err(Error::new(
@@ -205,6 +240,12 @@ impl<'a> Accounts<'a> {
                 expect = Expect::Version(key(&id), found.version);
                 let mut kept: Kept = found.record.body.read()?;
                 let asking = kept.asking.take().filter(|a| a.until > env.now());
+                let mut resting = kept.resting.take().filter(|until| *until > env.now());
+                if resting.is_some() && !patient {
+                    let now = Thing::of(self.core, cluster).await?;
+                    let same = kept.thing.as_ref().is_some_and(|t| t.is(now.as_ref()));
+                    resting = resting.filter(|_| same);
+                }
                 if let Some(account) = self.open(&id, kept, cluster).await? {
                     return Ok((account, false));
                 }
@@ -212,7 +253,7 @@ impl<'a> Accounts<'a> {
                     Some(asking) if asking.by == by => {
                         return self.ask(agent, cluster, &id, found.version).await;
                     }
-                    Some(_) if env.now() < begun.plus(WAITING) => {
+                    Some(_) if patient && env.now() < begun.plus(WAITING) => {
                         env.sleep(Duration::from_millis(200)).await;
                         continue;
                     }
@@ -226,6 +267,16 @@ impl<'a> Accounts<'a> {
                     }
                     None => {}
                 }
+                if let Some(until) = resting.filter(|_| !patient) {
+                    return Err(Error::new(
+                        ErrorKind::Busy,
+                        format!(
+                            "its agent was asked for this account in vain, and rests until {until}"
+                        ),
+                    )
+                    .advice("ask for the account itself to ask at once")
+                    .resource(of));
+                }
             }
             self.can_ask(agent, cluster)?;
             let kept = Kept {
@@ -235,6 +286,7 @@ impl<'a> Accounts<'a> {
                     by,
                     until: env.now().plus(ASKING),
                 }),
+                resting: None,
             };
             // Whoever is faster asks: what is there now is read anew.
             self.write(&id, of, &kept, expect).await?;
@@ -279,11 +331,18 @@ impl<'a> Accounts<'a> {
         let made = match agent.new_account(&address).await {
             Ok(made) => made,
             Err(e) => {
-                let mut batch = Batch::default();
-                batch.expect.push(expect);
-                batch.delete.push(key(id));
+                let rest = match e.effect() {
+                    Effect::Unknown => DOUBTED,
+                    _ => RESTING,
+                };
+                let kept = Kept {
+                    thing: Thing::of(self.core, cluster).await.unwrap_or_default(),
+                    account: None,
+                    asking: None,
+                    resting: Some(self.core.env.now().plus(rest)),
+                };
                 // Where that does not work its time runs out.
-                if let Err(e) = self.core.store.commit(batch).await {
+                if let Err(e) = self.write(id, cluster.id(), &kept, expect).await {
                     tracing::debug!(error = %e, "nobody can ask for this account for a while");
                 }
                 return Err(e.resource(cluster.id()));
@@ -302,6 +361,7 @@ impl<'a> Accounts<'a> {
                 created: account.created,
             }),
             asking: None,
+            resting: None,
         };
         if self.write(id, cluster.id(), &kept, expect).await? {
             return Ok((account, true));

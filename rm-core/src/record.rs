@@ -114,6 +114,10 @@ pub struct ResourceRecord {
     /// Until when the current change of state must have ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Timestamp>,
+    /// Until when it waits for what it needs while nobody can tell where that
+    /// is. Not to be made yet takes nothing of the time for making it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unheard: Option<Timestamp>,
     /// Who holds it.
     pub holds: Vec<Hold>,
     /// Who else may see and use it, by the owner's grant.
@@ -267,6 +271,7 @@ impl ResourceRecord {
             noted: None,
             told: 0,
             deadline: None,
+            unheard: None,
             holds: Vec::new(),
             grants: Vec::new(),
             nodes: 0,

@@ -132,9 +132,7 @@ impl Stacks {
             .map_err(|e| failure(&cx.site.name, "list stacks", e))?;
         let stacks: Vec<Stack> = stacks.into_iter().filter(|s| wanted.has(s)).collect();
         let mut seen: Vec<_> = stacks.iter().map(|stack| sight(&project, stack)).collect();
-        let within = cx.timeout / 4;
-        let blamed = self.blame.complete(&heat, within, &stacks, &mut seen);
-        blamed.await;
+        self.blame.complete(cx, &heat, &stacks, &mut seen).await;
         Ok(seen)
     }
 

@@ -6,7 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use rm_core::backend::{Phase, Seen};
+use rm_core::backend::{Cx, Phase, Seen};
+use rm_core::env::Timestamp;
 use rm_core::model::Cluster;
 use tokio::time::timeout;
 
@@ -23,9 +24,11 @@ const KEPT: usize = 1000;
 /// How deep resources may be nested; Heat's own limit is 5.
 const DEPTH: u8 = 5;
 
-/// So often at most it is asked for one failure: what Heat cannot tell of one
-/// keeps none of the others from being told.
-const TRIES: u32 = 3;
+/// How long a failure of which Heat has told nothing is not asked for: twice as
+/// long each time, up to an hour. It keeps none of the others from being told.
+const AGAIN: Duration = Duration::from_secs(5);
+
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// What was found out, by the id of the stack.
 #[derive(Debug, Default)]
@@ -42,18 +45,22 @@ struct Asked {
     /// answer.
     found: Option<String>,
     tries: u32,
+    /// Not before this it is asked again.
+    again: Timestamp,
 }
 
 impl Blame {
     /// Completes what is said of stacks that failed, as far as Heat tells it
-    /// within this time: what is seen does not wait for why.
+    /// within a quarter of the time of a call: what is seen does not wait for
+    /// why.
     pub(crate) async fn complete(
         &self,
+        cx: &Cx<'_>,
         heat: &Heat,
-        within: Duration,
         stacks: &[Stack],
         seen: &mut [Seen<Cluster>],
     ) {
+        let within = cx.timeout / 4;
         let silent: Vec<(usize, &Stack)> = stacks
             .iter()
             .enumerate()
@@ -64,7 +71,7 @@ impl Blame {
             .collect();
         let unknown = silent
             .iter()
-            .filter(|(at, stack)| self.is_to_be_asked(stack, &seen[*at]))
+            .filter(|(at, stack)| self.is_to_be_asked(stack, &seen[*at], cx.env.now()))
             .take(ASKED_AT_ONCE);
         let asked = unknown.map(|(at, stack)| async {
             let found = timeout(within, failed(heat, &stack.reference())).await;
@@ -78,10 +85,13 @@ impl Blame {
                 known.clear();
             }
             let before = known.remove(&id).filter(|asked| asked.stamp == seen.stamp);
+            let tries = before.map_or(0, |before| before.tries.saturating_add(1));
+            let wait = AGAIN.saturating_mul(1 << tries.min(10)).min(HOUR);
             let asked = Asked {
                 stamp: seen.stamp.clone(),
                 found,
-                tries: before.map_or(1, |before| before.tries.saturating_add(1)),
+                tries,
+                again: cx.env.now().plus(wait),
             };
             known.insert(id, asked);
         }
@@ -101,10 +111,10 @@ impl Blame {
         asked.found.clone()
     }
 
-    fn is_to_be_asked(&self, stack: &Stack, seen: &Seen<Cluster>) -> bool {
+    fn is_to_be_asked(&self, stack: &Stack, seen: &Seen<Cluster>, now: Timestamp) -> bool {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let asked = known.get(&stack.id).filter(|a| a.stamp == seen.stamp);
-        asked.is_none_or(|asked| asked.found.is_none() && asked.tries < TRIES)
+        asked.is_none_or(|asked| asked.found.is_none() && asked.again <= now)
     }
 }
 

@@ -222,6 +222,69 @@ impl Agent for Moody {
     }
 }
 
+/// Never answers in time.
+#[derive(Debug)]
+struct Deaf(AtomicU32);
+
+#[async_trait]
+impl Agent for Deaf {
+    async fn new_account(&self, _address: &str) -> Result<NewAccount> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Err(Error::new(ErrorKind::Timeout, "no answer").effect_unknown())
+    }
+}
+
+/// Each could leave one more account on the cluster.
+#[test]
+fn an_agent_that_does_not_answer_is_not_asked_at_each_list() {
+    let scene = Scene::new(6);
+    scene.start_engine();
+    scene.run(async |s| {
+        let id = made(s).await;
+        let deaf = Deaf(AtomicU32::new(0));
+        let cluster = s.clusters().get(&s.alice, id).await.unwrap();
+        let accounts = s.door.accounts();
+        let mut said = Vec::new();
+        for _ in 0..20 {
+            let e = accounts.find_or_try(&s.alice, Some(&deaf), &cluster).await;
+            said.push(e.unwrap_err().kind());
+            s.world.sleep(Duration::from_secs(60)).await;
+            accounts.tidy().await.unwrap();
+        }
+        assert_eq!(said[0], ErrorKind::Timeout);
+        assert_eq!(said[1..], [ErrorKind::Busy; 19]);
+        assert_eq!(deaf.0.load(Ordering::SeqCst), 1);
+        // Who asks for the account itself asks at once, and lists show it then.
+        let agent = Busy::new(s, Duration::ZERO);
+        ask(s, &agent, &s.alice, id).await.unwrap();
+        let found = accounts.find_or_try(&s.alice, None, &cluster).await;
+        assert_eq!(found.unwrap().username, "user1");
+    });
+}
+
+#[test]
+fn a_list_waits_for_no_other_request() {
+    let scene = Scene::new(7);
+    scene.start_engine();
+    scene.run(async |s| {
+        let id = made(s).await;
+        let agent = Busy::new(s, Duration::from_secs(10));
+        let cluster = s.clusters().get(&s.alice, id).await.unwrap();
+        let listed = async {
+            s.world.sleep(Duration::from_secs(1)).await;
+            let accounts = s.door.accounts();
+            let found = accounts.find_or_try(&s.alice, Some(&agent), &cluster).await;
+            (found.unwrap_err().kind(), s.world.now())
+        };
+        let begun = s.world.now();
+        let (asked, (kind, at)) =
+            futures_util::future::join(ask(s, &agent, &s.alice, id), listed).await;
+        assert_eq!(asked.unwrap().username, "user1");
+        assert_eq!((kind, at.since(begun).as_secs()), (ErrorKind::Busy, 1));
+        assert_eq!(agent.made(), 1);
+    });
+}
+
 #[test]
 fn who_failed_to_ask_or_died_while_asking_keeps_nobody_from_it() {
     let scene = Scene::new(4);

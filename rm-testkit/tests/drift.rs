@@ -48,6 +48,32 @@ fn what_is_deleted_behind_our_back_has_failed_and_is_not_made_again_unasked() {
     });
 }
 
+/// Somebody who subscribed hears once that it failed, and again if it failed
+/// for something else.
+#[test]
+fn a_look_that_tells_less_of_a_failure_takes_nothing_back_and_is_no_news() {
+    let scene = Scene::new(14);
+    scene.start_engine();
+    scene.run(async |s| {
+        let made = s.clusters().create(&s.alice, &s.request(1)).await.unwrap();
+        let id = made.cluster.id();
+        let live = s.ready(&s.alice, id).await.unwrap();
+        let remote = live.record().remote.clone().unwrap();
+        let mut told = Vec::new();
+        for why in ["it broke: disk 3 is full", "it broke", "it is lost"] {
+            s.cloud.fail("north", &remote, why, s.world.now());
+            sweep(s).await;
+            let now = s.clusters().get(&s.alice, id).await.unwrap();
+            assert_eq!(now.record().seen, State::Failed);
+            let times = events(s, id, "cluster.failed").await;
+            told.push((times, now.record().reason.clone()));
+        }
+        let full = "it broke: disk 3 is full".to_owned();
+        let expected = [(1, full.clone()), (1, full), (2, "it is lost".to_owned())];
+        assert_eq!(told, expected);
+    });
+}
+
 /// What such a look has seen was before that, and is no answer to it.
 #[test]
 fn a_retry_in_the_middle_of_a_look_is_not_forgotten() {

@@ -12,7 +12,7 @@ use rm_core::life::State;
 use rm_core::record::ResourceRecord;
 use rm_core::store::{Batch, By, Cursor, Due, Page, Store, Versioned};
 use rm_core::{Caller, ErrorKind, Host};
-use rm_testkit::{Around, Between, Fault, Rule, Scene, Verb};
+use rm_testkit::{Answer, Around, Between, Fault, Rule, Scene, Verb};
 
 #[test]
 fn what_will_not_go_is_held_counted_and_led_out_by_an_operator() {
@@ -248,6 +248,39 @@ fn an_unknown_create_is_looked_up_and_never_guessed() {
                 });
             }
         }
+    }
+}
+
+#[test]
+fn what_is_there_before_its_mark_is_waited_for_and_not_taken_for_a_strangers() {
+    for deleted in [false, true] {
+        let scene = Scene::new(12);
+        scene.cloud.mark_late("north", Duration::from_secs(9));
+        scene.start_engine();
+        scene.run(async |s| {
+            // It is there, and nobody knows under which id.
+            s.cloud.inject(Rule::next(Verb::Create, Fault::LostAfter));
+            let made = s.clusters().create(&s.alice, &s.own(1)).await.unwrap();
+            let id = made.cluster.id();
+            while s.cloud.ever_of(id).is_empty() {
+                s.world.sleep(Duration::from_millis(100)).await;
+            }
+            s.world.sleep(Duration::from_secs(4)).await;
+            if deleted {
+                made.cluster.release(&s.alice, None).await.unwrap();
+                assert!(s.gone(&s.alice, id).await.unwrap(), "{}", s.story(id).await);
+                s.world.sleep(Duration::from_secs(300)).await;
+                assert_eq!(s.cloud.of(id, s.world.now()), []);
+            } else {
+                let now = s.ready(&s.alice, id).await.unwrap();
+                assert_eq!(now.record().seen, State::Ready, "{}", s.story(id).await);
+            }
+            let looked = s.cloud.calls().iter().any(|c| {
+                c.verb == Verb::Observe && c.answer == Answer::Done && c.what == "1 things"
+            });
+            assert!(looked, "somebody looked");
+            assert_eq!(s.cloud.ever_of(id).len(), 1);
+        });
     }
 }
 

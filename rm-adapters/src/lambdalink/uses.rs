@@ -89,8 +89,8 @@ async fn with_account(
     }
     let agent = agent.map(|agent| &**agent);
     let accounts = call.host.accounts();
-    match accounts.find_or_make(call.who, agent, cluster).await {
-        Ok((account, _)) => show(used, Some(&account)),
+    match accounts.find_or_try(call.who, agent, cluster).await {
+        Ok(account) => show(used, Some(&account)),
         Err(e) => {
             // As in the original, it is filled in later.
             tracing::info!(cluster = %used.cluster, error = %e, "no account yet");

@@ -149,6 +149,7 @@ impl Engine {
                     r.put_by();
                 }
                 r.doubted = false;
+                r.unheard = None;
                 r.attempt = Some(Attempt {
                     effect,
                     generation,
@@ -219,11 +220,12 @@ impl Engine {
             Ok(Needs::NotYet(reason)) => return self.wait(claim, None, &reason).await,
             Ok(Needs::Unknown(reason)) => {
                 let now = self.core.env.now();
-                if claim.row.record.deadline.is_some_and(|d| d <= now) {
+                let end = claim.row.record.unheard;
+                let end = end.unwrap_or_else(|| now.plus(reach.cap.patience));
+                if end <= now {
                     let reason = format!("it could not be made in time: {reason}");
                     return self.in_vain(&reach, claim, &reason).await;
                 }
-                let end = now.plus(reach.cap.patience);
                 return self.wait(claim, Some(end), &reason).await;
             }
             Ok(Needs::Never(reason)) if first && !claim.row.record.fallbacks.is_empty() => {

@@ -228,6 +228,19 @@ fn found(r: &ResourceRecord, cap: &Capability, s: &Sight, now: Timestamp, own: &
         None => r.remote.as_ref() == Some(&s.id),
     };
     if !ours {
+        // A site may write a thing down before its mark (measured with Heat: a
+        // stack first, its tags after it), and somebody may look in between.
+        let bare = s.mark.is_none() && r.remote.is_none();
+        if bare && may_come(r, cap, now) {
+            let state = match r.wanted {
+                Wanted::Absent => State::Releasing,
+                _ => State::Building,
+            };
+            return Next::Wait(
+                state,
+                "what bears its name at the site has no mark yet".to_owned(),
+            );
+        }
         return Next::Quarantine(format!(
             "{} at the site bears our name and not our mark",
             s.id
@@ -302,8 +315,20 @@ fn found(r: &ResourceRecord, cap: &Capability, s: &Sight, now: Timestamp, own: &
             }
         }
         Phase::Ready => Next::LookClosely,
+        // A site may know more of a failure at one look than at the next.
+        Phase::Failed | Phase::DeleteFailed
+            if settled_failed && r.reason.starts_with(&s.reason) =>
+        {
+            Next::Failed(r.reason.clone())
+        }
         Phase::Failed | Phase::DeleteFailed => Next::Failed(s.reason.clone()),
     }
+}
+
+/// Whether a create that was begun may still take effect, or be half written.
+fn may_come(r: &ResourceRecord, cap: &Capability, now: Timestamp) -> bool {
+    let begun = r.attempt.as_ref().filter(|a| a.effect == Effect::Create);
+    begun.is_some_and(|a| now < a.at.plus(cap.late.max(cap.visibility)))
 }
 
 /// What is there is to go.

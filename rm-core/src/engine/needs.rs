@@ -27,16 +27,14 @@ pub(super) enum Needs {
 }
 
 impl Engine {
-    /// What it needs is not ready yet; where that may never be, it waits until
-    /// `end` at the latest.
+    /// What it needs is not ready yet; where nobody can tell where that is, it
+    /// waits until `end` at the latest.
     pub(super) async fn wait(&self, mut claim: Claim, end: Option<Timestamp>, reason: &str) {
         let pause = self.pace(claim.row.record.looks);
         let due = Due::Release(self.core.env.now().plus(pause));
         self.write(&mut claim, due, |r, _| {
             r.looks = r.looks.saturating_add(1);
-            if let Some(end) = end {
-                r.deadline.get_or_insert(end);
-            }
+            r.unheard = end;
             // What there was is known to be gone. Of what is being built that
             // would be news.
             let again = r.seen == State::Nothing && r.remote.is_some();
@@ -49,6 +47,7 @@ impl Engine {
     /// What it needs will not be ready, and nothing was begun.
     pub(super) async fn in_vain(&self, reach: &Reach, mut claim: Claim, reason: &str) {
         self.write(&mut claim, Due::Rest, |r, batch| {
+            r.unheard = None;
             if r.is_replaced() {
                 // The old one is gone and counts no more.
                 let nodes = charged(&*reach.driver, r, &r.place.spec);

@@ -1,13 +1,64 @@
 //! Very many clusters at once, on a cloud that has nothing else to do.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use rm_core::ResourceId;
+use rm_core::policy::Policy;
 
 use crate::own::OwnCloud;
 
 const MANY: usize = 100;
+
+/// How often Heat was asked what, as its own access log has it.
+#[derive(Debug, Default, PartialEq)]
+struct Asked {
+    creates: usize,
+    outputs: usize,
+    /// Of many at once.
+    lists: usize,
+    /// Anything else, a redirect or what was refused.
+    other: Vec<(String, String, u16)>,
+}
+
+impl Asked {
+    /// Since the log had so many lines, when all of these creates and outputs
+    /// are in it: a line is written after its answer.
+    async fn since(cloud: &OwnCloud, line: usize, each: usize) -> Self {
+        let mut asked = Self::default();
+        for _ in 0..100 {
+            asked = Self::default();
+            for call in cloud.asked().split_off(line) {
+                let (path, query) = call.1.split_once('?').unwrap_or((&call.1, ""));
+                // v1, the project, stacks, and then the stack's own names.
+                let names = path.split('/').filter(|p| !p.is_empty()).count();
+                match (call.0.as_str(), names, call.2) {
+                    ("POST", 3, 201) => asked.creates += 1,
+                    ("GET", 3, 200) => asked.lists += 1,
+                    ("GET", 5, 200) if query.is_empty() => asked.outputs += 1,
+                    _ => asked.other.push(call),
+                }
+            }
+            if asked.creates >= each && asked.outputs >= each {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        asked
+    }
+}
+
+/// How many looks there may be in so long at the most, where one alone is looked
+/// at: the first after a moment, each of the others after a pause that grows.
+fn looks_in(policy: &Policy, time: Duration) -> usize {
+    let (mut pause, mut past, mut looks) = (policy.first_look, Duration::ZERO, 1);
+    while past < time {
+        past += pause;
+        pause = pause.mul_f64(1.5).min(policy.slowest_look);
+        looks += 1;
+    }
+    looks
+}
 
 /// What costs a cloud least.
 const SMALL: &str = "{heat_template_version: 2018-08-31, \
@@ -23,6 +74,22 @@ async fn a_hundred_clusters_at_once_are_one_stack_each() {
     lab.appliance("small", SMALL).await;
     let clusters = lab.host.clusters();
     let request = lab.another("small");
+    // One, with a token in hand.
+    let first = clusters.create(&lab.user, &request).await.unwrap();
+    lab.ready(first.cluster.id()).await;
+    let (begun, at) = (Instant::now(), cloud.asked().len());
+    let one = clusters.create(&lab.user, &request).await.unwrap();
+    lab.ready(one.cluster.id()).await;
+    let at_most = looks_in(lab.host.policy(), begun.elapsed());
+    let asked = Asked::since(&cloud, at, 1).await;
+    assert_eq!((asked.creates, asked.outputs), (1, 1), "{asked:?}");
+    assert!(asked.lists <= at_most, "of {at_most}: {asked:?}");
+    assert_eq!(asked.other, [], "{asked:?}");
+    for id in [first.cluster.id(), one.cluster.id()] {
+        lab.delete(id).await;
+    }
+
+    let (begun, at) = (Instant::now(), cloud.asked().len());
     let asked = (0..MANY).map(|_| clusters.create(&lab.user, &request));
     let ids: Vec<ResourceId> = join_all(asked)
         .await
@@ -32,6 +99,12 @@ async fn a_hundred_clusters_at_once_are_one_stack_each() {
     for id in &ids {
         lab.ready(*id).await;
     }
+    // A look at many at once is one list, and seldom.
+    let at_most = 10 + usize::try_from(begun.elapsed().as_secs()).unwrap() / 8;
+    let asked = Asked::since(&cloud, at, MANY).await;
+    assert_eq!((asked.creates, asked.outputs), (MANY, MANY), "{asked:?}");
+    assert!(asked.lists <= at_most, "of {at_most}: {asked:?}");
+    assert_eq!(asked.other, [], "{asked:?}");
     assert_eq!(lab.each(&ids).await, vec![1; MANY]);
     assert_eq!(lab.marked().await.len(), MANY, "and none beside");
 

@@ -63,6 +63,21 @@ impl OwnCloud {
         );
     }
 
+    /// What Heat has been asked so far, a method and a path with its status each:
+    /// the access log of its own server.
+    pub(crate) fn asked(&self) -> Vec<(String, String, u16)> {
+        let log = std::fs::read_to_string(self.lab().join("log/heat.access.log")).unwrap();
+        let whole = log.rfind('\n').map_or("", |end| &log[..end]);
+        whole
+            .lines()
+            .map(|line| {
+                let words: Vec<&str> = line.split(' ').collect();
+                let status = words[3].parse().unwrap();
+                (words[1].to_owned(), words[2].to_owned(), status)
+            })
+            .collect()
+    }
+
     pub(crate) async fn host(&self) -> Lab {
         Lab::at(&self.lab().join("clouds.yaml"), Policy::default()).await
     }

@@ -1,10 +1,11 @@
 //! What cannot be made, and what is said about it.
 
 use rm_core::ErrorKind;
+use rm_core::env::Env;
 use rm_core::life::State;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::lab::Lab;
+use crate::lab::{Lab, RealEnv};
 
 const FAILING: &str = include_str!("../../../lab/openstack/templates/failing.yaml");
 
@@ -71,12 +72,14 @@ async fn what_did_not_come_in_time_is_named_although_heat_only_says_timed_out() 
     let clusters = lab.host.clusters();
     let made = clusters.create(&lab.user, &lab.another("stuck")).await;
     let id = made.unwrap().cluster.id();
-    // Heat's own time is over a moment before or after ours.
+    // Heat's own time is over a moment before or after ours, and what it says
+    // of the stack does not wait for what it says of the resources.
     let mut reason = String::new();
-    for _ in 0..200 {
+    for _ in 0..300 {
         let cluster = clusters.get(&lab.user, id).await.unwrap();
         reason.clone_from(&cluster.record().reason);
-        if cluster.record().seen == State::Failed && reason.contains("Timed out") {
+        let said = reason.contains("Timed out") && reason.contains("resource ");
+        if cluster.record().seen == State::Failed && said {
             break;
         }
         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
@@ -87,6 +90,71 @@ async fn what_did_not_come_in_time_is_named_although_heat_only_says_timed_out() 
         "{reason}"
     );
     lab.delete(id).await;
+}
+
+/// A token of the lab's user, and an application credential made with it: both
+/// from Keystone, by somebody else than the host.
+async fn delegated(lab: &Lab) -> (String, Value) {
+    let http = reqwest::Client::new();
+    let domain = json!({"id": "default"});
+    let user = json!({"name": "demo", "password": "oslab-user", "domain": domain});
+    let login = json!({"auth": {
+        "identity": {"methods": ["password"], "password": {"user": user}},
+        "scope": {"project": {"name": "demo", "domain": domain}},
+    }});
+    let url = format!("{}/auth/tokens", lab.url);
+    let answer = http.post(url).json(&login).send().await.unwrap();
+    let token = answer.headers()["x-subject-token"].to_str().unwrap();
+    let token = token.to_owned();
+    let answer: Value = answer.json().await.unwrap();
+    let user = answer["token"]["user"]["id"].as_str().unwrap();
+    let name = format!("of-{:016x}", RealEnv.random());
+    let url = format!("{}/users/{user}/application_credentials", lab.url);
+    let new = json!({"application_credential": {"name": name, "unrestricted": true}});
+    let asked = http.post(url).header("x-auth-token", &token).json(&new);
+    let made: Value = asked.send().await.unwrap().json().await.unwrap();
+    let made = &made["application_credential"];
+    let secret = json!({
+        "application_credential_id": made["id"],
+        "application_credential_secret": made["secret"],
+    });
+    (token, secret)
+}
+
+#[tokio::test]
+async fn what_heat_does_not_take_of_an_application_credential_is_said_and_a_token_is_enough() {
+    let Some(lab) = Lab::open("what_heat_does_not_take_of_an_application_credential").await else {
+        return;
+    };
+    let (token, delegated) = delegated(&lab).await;
+    let catalog = lab.host.catalog();
+    let rotate = async |secret: &Value| {
+        let done = catalog.rotate_credential(&lab.user, "my-lab", secret).await;
+        done.unwrap();
+    };
+    rotate(&delegated).await;
+    let clusters = lab.host.clusters();
+    let made = clusters.create(&lab.user, &lab.request(1)).await.unwrap();
+    let id = made.cluster.id();
+    let refused = lab.settled(id).await;
+    let r = refused.record();
+    assert_eq!(r.seen, State::Failed, "{}", r.reason);
+    for word in ["application credential", "trust", "password"] {
+        assert!(r.reason.contains(word), "{word}: {}", r.reason);
+    }
+    let secret = delegated["application_credential_secret"].as_str().unwrap();
+    assert!(!r.reason.contains(secret));
+    assert!(lab.stacks(id).await.is_empty());
+
+    rotate(&json!({"token": token, "project_name": "demo"})).await;
+    refused.retry(&lab.user).await.unwrap();
+    lab.ready(id).await;
+    // It can look at what is there and delete it, all the same.
+    rotate(&delegated).await;
+    let now = clusters.get(&lab.user, id).await.unwrap();
+    assert!(now.is_ready());
+    lab.delete(id).await;
+    assert!(lab.stacks(id).await.is_empty());
 }
 
 #[tokio::test]

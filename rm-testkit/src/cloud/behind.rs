@@ -87,6 +87,12 @@ impl SimCloud {
         }
     }
 
+    /// Lets a site write the mark of a thing so much later than the thing.
+    pub fn mark_late(&self, site: &str, by: Duration) {
+        let mut state = self.lock();
+        state.site(&self.config, site).marks = by;
+    }
+
     // -- behind our back ---------------------------------------------------------
 
     /// Somebody destroys a thing: it is gone at once.

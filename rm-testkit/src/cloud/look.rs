@@ -42,7 +42,7 @@ impl SimCloud {
                     items: meant(site, target, |t| t.name == target.mark.name())
                         .into_iter()
                         .filter(|t| t.account == account && t.exists())
-                        .filter_map(|t| t.shown(now, site.lag, true))
+                        .filter_map(|t| t.shown(now, site.lag, site.marks, true))
                         .collect(),
                     next: None,
                 },
@@ -84,7 +84,7 @@ fn these(
                 || (known.listed && t.mark.as_ref().is_some_and(marked))
         });
         for thing in found.into_iter().filter(|t| t.account == account) {
-            if let Some(seen) = thing.shown(now, site.lag, false)
+            if let Some(seen) = thing.shown(now, site.lag, site.marks, false)
                 && !dead(&seen, by_id)
                 && !items.iter().any(|known| known.id == seen.id)
             {
@@ -108,7 +108,7 @@ fn all(
         .values()
         .filter(|t| t.account == account && t.mark.is_some())
         .filter(|t| after.is_none_or(|c| t.id.0 > c.0))
-        .filter_map(|t| t.shown(now, site.lag, false))
+        .filter_map(|t| t.shown(now, site.lag, site.marks, false))
         .filter(|s| s.phase != Phase::Gone);
     let items: Vec<Seen<Cluster>> = marked.by_ref().take(page).collect();
     let more = marked.next().is_some();

@@ -20,6 +20,8 @@ pub(super) struct Site {
     pub(super) cost: f64,
     pub(super) down: bool,
     pub(super) lag: Duration,
+    /// How much later than a thing its mark is there.
+    pub(super) marks: Duration,
     pub(super) things: BTreeMap<RemoteId, Thing>,
     pub(super) images: BTreeMap<RemoteId, SimImage>,
     pub(super) late: Vec<(Timestamp, Effect)>,
@@ -91,6 +93,7 @@ impl Site {
             cost: config.cost,
             down: config.down,
             lag: Duration::ZERO,
+            marks: Duration::ZERO,
             things: BTreeMap::new(),
             images: BTreeMap::new(),
             late: Vec::new(),

@@ -91,11 +91,12 @@ impl Thing {
     }
 
     /// What a list that is so late shows of it; nothing where it does not show
-    /// it at all.
+    /// it at all. Its mark is there `marks` after it is.
     pub(super) fn shown(
         &self,
         now: Timestamp,
         lag: Duration,
+        marks: Duration,
         closely: bool,
     ) -> Option<Seen<Cluster>> {
         if self.created.plus(lag) > now {
@@ -105,6 +106,7 @@ impl Thing {
             Some((phase, mark)) if self.since.plus(lag) > now => (*phase, mark.clone()),
             _ => (self.phase, self.mark.clone()),
         };
+        let mark = mark.filter(|_| self.created.plus(marks) <= now);
         Some(Seen {
             id: self.id.clone(),
             name: self.name.clone(),

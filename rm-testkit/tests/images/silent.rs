@@ -63,6 +63,37 @@ fn a_cluster_that_waits_for_an_image_of_which_nobody_hears_ends_in_time() {
 }
 
 #[test]
+fn to_wait_for_an_image_takes_nothing_of_the_time_to_make_the_cluster() {
+    let scene = scene(13, &["north"]);
+    scene.start_engine();
+    scene.run(async |s| {
+        ask(s, &s.alice).await;
+        let away = Fault::Refused(ErrorKind::Unavailable);
+        s.cloud
+            .inject(Rule::next(Verb::Observe, away).of("image").always());
+        while only_copy(s).await.record().seen != State::Unknown {
+            s.world.sleep(Duration::from_secs(10)).await;
+        }
+        let made = s.clusters().create(&s.alice, &imaged(s)).await.unwrap();
+        let id = made.cluster.id();
+        s.world.sleep(Duration::from_secs(3300)).await;
+        s.cloud.calm();
+        let longer = Fault::Hangs(Duration::from_secs(1800));
+        s.cloud.inject(Rule::next(Verb::Create, longer));
+        while s.cloud.of(id, s.world.now()).is_empty() {
+            s.world.sleep(Duration::from_secs(1)).await;
+        }
+        // Longer than what was left of the hour that it may wait.
+        s.world.sleep(Duration::from_secs(1000)).await;
+        let is = s.clusters().get(&s.alice, id).await.unwrap();
+        let seen = is.record().seen;
+        assert_eq!(seen, State::Building, "{}", s.story(id).await);
+        let now = s.ready(&s.alice, id).await.unwrap();
+        assert_eq!(now.record().seen, State::Ready, "{}", s.story(id).await);
+    });
+}
+
+#[test]
 fn a_cluster_that_is_made_again_waits_for_its_image_to_be_brought_again() {
     let scene = scene(12, &["north"]);
     scene.start_engine();
