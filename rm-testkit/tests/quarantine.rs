@@ -254,7 +254,8 @@ fn an_unknown_create_is_looked_up_and_never_guessed() {
 #[test]
 fn what_is_there_before_its_mark_is_waited_for_and_not_taken_for_a_strangers() {
     for deleted in [false, true] {
-        let scene = Scene::new(12);
+        let builder = Scene::builder(12).config(|c| c.build_ms = 20_000);
+        let scene = builder.build().unwrap();
         scene.cloud.mark_late("north", Duration::from_secs(9));
         scene.start_engine();
         scene.run(async |s| {

@@ -13,6 +13,9 @@ use crate::life::{State, Wanted};
 use crate::policy::Repair;
 use crate::record::{Attempt, Effect, ResourceRecord};
 
+/// How long what has no mark yet is left alone.
+const BARE: Duration = Duration::from_secs(1);
+
 /// What the site said about one resource.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Glance {
@@ -230,16 +233,11 @@ fn found(r: &ResourceRecord, cap: &Capability, s: &Sight, now: Timestamp, own: &
     if !ours {
         // A site may write a thing down before its mark (measured with Heat: a
         // stack first, its tags after it), and somebody may look in between.
-        let bare = s.mark.is_none() && r.remote.is_none();
+        // It is taken for ours when the mark is there, and not before.
+        let bare = s.mark.is_none() && r.remote.is_none() && s.phase == Phase::Building;
         if bare && may_come(r, cap, now) {
-            let state = match r.wanted {
-                Wanted::Absent => State::Releasing,
-                _ => State::Building,
-            };
-            return Next::Wait(
-                state,
-                "what bears its name at the site has no mark yet".to_owned(),
-            );
+            let reason = "what bears its name at the site has no mark yet";
+            return Next::NotBefore(now.plus(BARE), reason.to_owned());
         }
         return Next::Quarantine(format!(
             "{} at the site bears our name and not our mark",
