@@ -6,6 +6,8 @@ packages_of() {
     libvirt) echo libvirt-daemon libvirt-daemon-driver-lxc libvirt-daemon-driver-qemu libvirt-clients \
         iproute2 iptables openssl openssh-client kmod cpio ipxe-qemu seabios "${QEMU[@]}" ;;
     xen) echo libvirt-clients iproute2 openssh-client qemu-utils ipxe-qemu seabios "${QEMU[@]}" ;;
+    # To build what the benchmarks compare our list of domains with.
+    virt) echo libvirt-dev pkg-config gcc libc6-dev ;;
     # To make the image of the Xen lab, once.
     xen-build) echo debootstrap rsync cpio e2fsprogs xz-utils zstd kmod binutils gcc python3 ;;
     esac

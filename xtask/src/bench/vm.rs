@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use crate::error::{At, Result};
 use crate::lab::{self, Guard, Kind, Lab};
@@ -55,14 +54,12 @@ pub(super) fn bench(how: &How) -> Result<()> {
 }
 
 /// The program that lists by the `virt` crate. It links the C library of
-/// libvirt, so it is no part of the workspace; where that library's headers are
-/// not installed, it is not compared.
+/// libvirt, so it is no part of the workspace; where that library's headers
+/// cannot be installed, it is not compared, and the table of goals says so.
 fn build_virt() -> Result<Option<PathBuf>> {
-    let there = Command::new("pkg-config")
-        .args(["--exists", "libvirt"])
-        .status();
-    if !there.is_ok_and(|status| status.success()) {
-        say("the virt crate is not compared: it needs the packages libvirt-dev and pkg-config");
+    let install = Run::new(paths::root().join("lab/vm/install")).arg("virt");
+    if let Err(e) = install.run() {
+        say(format!("the virt crate is not compared: {e}"));
         return Ok(None);
     }
     let target = paths::target().join("virt");
