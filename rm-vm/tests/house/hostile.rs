@@ -72,18 +72,41 @@ fn snapshot(name: &str) -> Request {
     }
 }
 
+/// What is in these folders.
+pub(crate) fn files(folders: &[&Path]) -> BTreeSet<String> {
+    let mut files = BTreeSet::new();
+    for folder in folders {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            files.insert(entry.unwrap().path().display().to_string());
+        }
+    }
+    files
+}
+
 /// Asks for all of it; the host's own lists, which are what the eyes see and
-/// what is in its folder, stay as they were.
-pub(crate) async fn nothing_comes_of_it(mut place: Place, eyes: &dyn Eyes, folder: &Path) {
-    place.section["image_mib"] = json!(24);
+/// the files where it keeps such things, stay as they were.
+pub(crate) async fn nothing_comes_of_it(
+    mut place: Place,
+    eyes: &dyn Eyes,
+    files: &dyn Fn() -> BTreeSet<String>,
+) {
+    let most = match place.image.disk_format.as_str() {
+        "rootfs" => 24,
+        // A kernel is larger than our small root.
+        _ => 128,
+    };
+    place.section["image_mib"] = json!(most);
     let p = Program::on(place).await;
     let (id, _) = p.node(p.place.spec()).await;
-    let before = lists(eyes, folder, &p).await;
+    let before = lists(eyes, files, &p).await;
     for (at, (edit, kind)) in WRONG.iter().enumerate() {
         let mut spec = p.place.spec();
         edit(&mut spec);
+        // Some kinds of host have a limit of their own for one node.
+        let limited = spec.vcpus > 1;
         let e = p.ask(spec, false).await.unwrap_err();
-        assert_eq!(e.kind(), *kind, "{at}: {e}");
+        let known = e.kind() == *kind || limited && e.kind() == ErrorKind::Unsupported;
+        assert!(known, "{at}: {e}");
         assert!(e.next().is_some(), "{at}: {e}");
         assert!(e.to_string().len() < 400, "{at}: {e}");
     }
@@ -106,32 +129,26 @@ pub(crate) async fn nothing_comes_of_it(mut place: Place, eyes: &dyn Eyes, folde
             assert!(taken.next().is_some(), "{taken}");
         }
     }
-    assert_eq!(lists(eyes, folder, &p).await, before);
-    images(&p).await;
-    assert_eq!(lists(eyes, folder, &p).await, before);
+    assert_eq!(lists(eyes, files, &p).await, before);
+    images(&p, most).await;
+    assert_eq!(lists(eyes, files, &p).await, before);
     p.end(id).await;
 }
 
-/// What the host has of this program, and in its folder.
+/// What the host has of this program, and its files.
 async fn lists(
     eyes: &dyn Eyes,
-    folder: &Path,
+    files: &dyn Fn() -> BTreeSet<String>,
     p: &Program,
 ) -> (BTreeSet<String>, BTreeSet<String>) {
     let all = eyes.everything(RealEnv.now()).await.unwrap().into_iter();
     let ours = all.filter(|real| real.mark.installation == p.installation);
-    let mut files = BTreeSet::new();
-    for folder in [folder.to_owned(), folder.join(".images")] {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            files.insert(entry.unwrap().path().display().to_string());
-        }
-    }
-    (ours.map(|real| real.id.0).collect(), files)
+    (ours.map(|real| real.id.0).collect(), files())
 }
 
 /// Nodes of images that are not what they should be fail with words that tell
 /// why.
-async fn images(p: &Program) {
+async fn images(p: &Program, most_mib: u64) {
     let files = TempDir::new().unwrap();
     let mut way_out = tar::Header::new_gnu();
     let name = b"../../escaped";
@@ -145,9 +162,10 @@ async fn images(p: &Program) {
     bomb.set_mode(0o644);
     bomb.set_cksum();
     let zeros = vec![0; 512 << 20];
+    let too_much = format!("more than the {most_mib} MiB");
     for (name, header, data, words) in [
         ("escaping", way_out, &[][..], "leads out of it"),
-        ("bomb", bomb, &zeros[..], "more than the 24 MiB"),
+        ("bomb", bomb, &zeros[..], &*too_much),
     ] {
         let path = files.path().join(name);
         let mut packed = GzEncoder::new(Vec::new(), Compression::fast());

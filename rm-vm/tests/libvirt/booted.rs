@@ -94,7 +94,7 @@ async fn ready(p: &Program, id: rm_core::ResourceId) -> String {
     tokio::time::timeout(PATIENCE, look).await.unwrap()
 }
 
-fn kernel(lab: &Lab, cmdline: &str) -> (TempDir, Image) {
+pub(crate) fn kernel(lab: &Lab, cmdline: &str) -> (TempDir, Image) {
     let files = [
         ("kernel", Path::new(lab.text("/machine/kernel"))),
         ("initrd", Path::new(lab.text("/machine/initrd"))),

@@ -1,6 +1,7 @@
 //! What goes wrong at a host of libvirt, and what must not reach it.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 
 use rm_core::life::State;
@@ -10,9 +11,11 @@ use rm_libvirt::{DestroyFlags, ListFlags};
 use rm_vm::libvirt::Libvirt;
 use serde_json::json;
 
+use crate::booted::kernel;
 use crate::conformance::Beside;
 use crate::house::{self, Place, Program, hostile};
 use crate::lab::{Lab, OwnLab, settings, storage};
+use crate::machines::archive;
 
 const SOON: Duration = Duration::from_secs(120);
 
@@ -52,7 +55,45 @@ async fn what_cannot_be_is_refused_before_anything_exists() {
     let folder = storage(&lab);
     let place = lab.place("lxc", folder.path(), [90, 94]);
     let eyes = Beside(Libvirt::at(&place.url, &settings(Some(folder.path()))).unwrap());
-    hostile::nothing_comes_of_it(place, &eyes, folder.path()).await;
+    let images = folder.path().join(".images");
+    let files = || hostile::files(&[folder.path(), &images]);
+    hostile::nothing_comes_of_it(place, &eyes, &files).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_machine_that_cannot_be_nothing_reaches_the_pool() {
+    let Some(lab) = Lab::of_this_run("of_a_machine_that_cannot_be_nothing_reaches_the_pool") else {
+        return;
+    };
+    // No other test puts anything into it.
+    let (name, folder) = (format!("rm-hostile-{}", std::process::id()), storage(&lab));
+    let somebody = lab.somebody("qemu");
+    let pool = format!(
+        "<pool type='dir'><name>{name}</name><target><path>{}</path></target></pool>",
+        folder.path().display()
+    );
+    somebody.create_pool_xml(&pool).await.unwrap();
+    let (_dir, image) = kernel(&lab, "console=ttyS0 quiet panic=-1");
+    let name = Path::new(&name);
+    let mut place = lab.place_of("qemu", name, &image, [45, 49]);
+    place.memory_mib = 256;
+    let eyes = Beside(Libvirt::at(&place.url, &settings(Some(name))).unwrap());
+    let files = || hostile::files(&[folder.path()]);
+    hostile::nothing_comes_of_it(place, &eyes, &files).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_machine_of_xen_that_cannot_be_nothing_reaches_its_host() {
+    let Some(lab) = Lab::named("RM_LAB_XEN", "of_a_machine_of_xen_that_cannot_be_nothing") else {
+        return;
+    };
+    let idle = Path::new(lab.text("/idle/kernel"));
+    let (_dir, image) = archive(&[("kernel", idle)], "{ip} {cloud-config}");
+    let pool = Path::new(lab.text("/pool"));
+    let mut place = lab.place_of("xen", pool, &image, [100, 107]);
+    place.memory_mib = 8;
+    let eyes = Beside(Libvirt::at(&place.url, &settings(Some(pool))).unwrap());
+    hostile::nothing_comes_of_it(place, &eyes, &BTreeSet::new).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -18,7 +18,9 @@ async fn what_cannot_be_is_refused_before_anything_exists() {
         return;
     };
     let lab = lab.apart("rm-hostile");
-    hostile::nothing_comes_of_it(lab.place(), &lab, &lab.path).await;
+    let images = lab.path.join(".images");
+    let files = || hostile::files(&[&lab.path, &images]);
+    hostile::nothing_comes_of_it(lab.place(), &lab, &files).await;
     let p = Program::on(&lab).await;
     let mut spec = lab.spec();
     spec.disk_gib = Some(1);
