@@ -11,6 +11,7 @@ use crate::catalog::{Catalog, Credential, Site};
 use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Kind, RemoteId, ResourceId};
+use crate::manager::Given;
 use crate::model::Model;
 use crate::owner::Owner;
 use crate::record::Place;
@@ -297,6 +298,9 @@ pub struct Offer {
     pub existing: Option<ResourceId>,
     /// Where; the manager fills it in.
     pub place: Option<Place>,
+    /// What was given away of the room there before the site was asked for it;
+    /// the manager fills it in, where the site says how much there is.
+    pub given: Option<Given>,
 }
 
 impl Offer {
@@ -312,6 +316,7 @@ impl Offer {
             there: false,
             existing: None,
             place: None,
+            given: None,
         }
     }
 }
@@ -364,6 +369,10 @@ pub struct Capability {
     /// with. It goes with [`Resize::InPlace`] alone: the engine calls `change`
     /// nowhere else.
     pub users: bool,
+    /// Whether [`Backend::offers`] has taken off what is on its way to the site
+    /// ([`crate::manager::to_come`]), whosever it is: all credentials reach the
+    /// same room there.
+    pub counts_to_come: bool,
 }
 
 impl Capability {
@@ -385,6 +394,7 @@ impl Capability {
             events: false,
             keeps_owner: false,
             users: false,
+            counts_to_come: false,
         }
     }
 }

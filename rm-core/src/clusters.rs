@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::host::Core;
 use crate::id::{CatalogId, HoldId, Kind, ResourceId};
 use crate::life::State;
-use crate::manager::Terms;
+use crate::manager::{Terms, is_room};
 use crate::model::Cluster;
 use crate::name::check_name;
 use crate::quota::over_quota;
@@ -273,6 +273,8 @@ impl<'a> Clusters<'a> {
                         considered,
                     });
                 }
+                // Others got the room: there may be some elsewhere.
+                Outcome::Refused(Refusal::Limit { counter, .. }) if is_room(&counter) => {}
                 Outcome::Refused(Refusal::Limit {
                     counter,
                     value,

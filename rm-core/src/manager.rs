@@ -28,7 +28,8 @@ mod asked;
 mod waiting;
 
 pub use asked::{Answer, Candidate, ask, ask_until};
-pub use waiting::waiting;
+pub(crate) use waiting::is_room;
+pub use waiting::{Given, to_come, waiting};
 
 /// The space of the keys by which equal requests share a resource.
 pub(crate) const KEYS: &str = "engine.key";
@@ -81,7 +82,9 @@ pub trait ResourceManager<M: Model>: fmt::Debug + Send + Sync {
 
     /// Writes the reservation of the first offer into a batch; the others are
     /// where else it could be made as long as nothing was tried. Nothing
-    /// happens before the batch is committed.
+    /// happens before the batch is committed, which is refused where the room
+    /// that the offer tells of ([`Offer::nodes_left`]: beside all that the batch
+    /// takes of it already) was given to others meanwhile.
     fn prepare(
         &self,
         who: &Caller,
@@ -151,9 +154,20 @@ impl<M: Model> Managed<M> {
             timeout: self.driver.capability(&site).call_timeout,
         };
         let place = self.place(want)?;
+        let given = match quick {
+            true => None,
+            false => {
+                let account = (site.id, credential.id);
+                let cap = self.driver.capability(&site);
+                Some(Given::read(&*core.store, &cap, account).await?)
+            }
+        };
         let call = self.driver.offers(&cx, &place.spec);
         let mut offers = core.timed("offers", cx.timeout, call).await?;
         for offer in &mut offers {
+            if offer.nodes_left.is_some() {
+                offer.given.clone_from(&given);
+            }
             self.tell_resize(&site, offer);
             offer.place = Some(place.clone());
         }
@@ -247,6 +261,12 @@ impl<M: Model> ResourceManager<M> for Managed<M> {
         };
         let hold_id = hold.id;
         into.expect.push(Expect::Absent(Key::Resource(id)));
+        let room = offers
+            .first()
+            .and_then(|o| o.given.as_ref().zip(o.nodes_left));
+        if let (Some((given, left)), true) = (room, nodes > 0) {
+            given.take(nodes, left, &mut into.counts);
+        }
         if let Some(key) = &place.key {
             into.documents.push(key_document(key, id)?);
         }

@@ -19,8 +19,9 @@ use crate::catalog::Site;
 use crate::driver::{Driver, Erased};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Kind, RemoteId};
+use crate::manager::Given;
 use crate::model::{Cluster, ClusterSpec, ClusterView, Json, Node};
-use crate::store::{Batch, Page};
+use crate::store::{Batch, Count, Page};
 
 mod act;
 mod body;
@@ -111,8 +112,9 @@ impl NodeClusters {
             roles[at].1 += 1;
             order.push(at);
         }
-        let mut all = Offer::room(None);
+        let mut cost = 0.0;
         let mut left = None;
+        let mut least: Option<Offer> = None;
         let mut sorts = Vec::with_capacity(roles.len());
         for (slot, count) in &roles {
             let (_, _, driver) = self.maker(body.role(&slot.role)?.kind.as_ref())?;
@@ -121,8 +123,12 @@ impl NodeClusters {
             let Some(offer) = offers.into_iter().next() else {
                 return Ok(None);
             };
-            all.cost += offer.cost * f64::from(*count);
+            cost += offer.cost * f64::from(*count);
             sorts.extend(offer.nodes_left.map(|alone| Sort::of(&node, alone)));
+            if slots.len() == usize::try_from(*count).unwrap_or(usize::MAX) {
+                // All of them are alike: what is short for one is for all.
+                least = Some(offer.clone());
+            }
             left = match (left, offer.nodes_left) {
                 (Some(a), Some(b)) => Some(u64::min(a, b)),
                 (a, b) => a.or(b),
@@ -132,30 +138,41 @@ impl NodeClusters {
         if sorts.len() == roles.len() && left.is_some() {
             left = Some(room::nodes(&sorts, &order));
         }
+        let alike = least.filter(|offer| offer.nodes_left == left);
+        let room = Offer::room(left);
         Ok(Some(Offer {
-            cost: all.cost,
-            ..Offer::room(left)
+            cost,
+            why: alike.map_or(room.why.clone(), |offer| offer.why),
+            ..room
         }))
     }
 
-    /// Refuses what the site has no room for.
+    /// Refuses what the site has no room for. What it has is taken by the commit
+    /// that counts what this answers: others may be given it meanwhile.
     async fn admit(
         &self,
         cx: &Cx<'_>,
         body: &Body,
         spec: &ClusterSpec,
         slots: &[Slot],
-    ) -> Result<()> {
-        let needed = slots.len();
+    ) -> Result<Vec<Count>> {
+        let needed = u64::try_from(slots.len()).unwrap_or(u64::MAX);
+        let (cap, account) = (self.capability(cx.site), (cx.site.id, cx.credential.id));
+        let given = Given::read(cx.catalog.store(), &cap, account).await?;
         let room = self.room(cx, body, spec, slots).await?;
         let left = room.map_or(Some(0), |offer| offer.nodes_left);
         match left {
-            Some(left) if usize::try_from(left).is_ok_and(|left| left < needed) => Err(Error::new(
+            Some(left) if left < needed => Err(Error::new(
                 ErrorKind::NoCapacity,
                 format!("the site has room for {left} more nodes, and {needed} are needed"),
             )
             .advice("ask for fewer, or at another site")),
-            _ => Ok(()),
+            Some(left) => {
+                let mut counts = Vec::new();
+                given.take(needed, left, &mut counts);
+                Ok(counts)
+            }
+            None => Ok(Vec::new()),
         }
     }
 
@@ -213,6 +230,7 @@ impl Backend<Cluster> for NodeClusters {
             billing_commit: caps().any(|c| c.billing_commit),
             // Its nodes do, and it tells them.
             keeps_owner: !self.makers.is_empty() && caps().all(|c| c.keeps_owner),
+            counts_to_come: !self.makers.is_empty() && caps().all(|c| c.counts_to_come),
             ..Capability::new()
         }
     }
@@ -269,7 +287,6 @@ impl Backend<Cluster> for NodeClusters {
     async fn create(&self, cx: &Cx<'_>, mark: &Mark, spec: &ClusterSpec) -> Result<RemoteId> {
         let body = self.body(cx, spec).await?;
         let slots = body.slots(spec.slaves)?;
-        self.admit(cx, &body, spec, &slots).await?;
         self.make(cx, mark, spec, &body, slots).await
     }
 

@@ -6,6 +6,7 @@ use std::fmt;
 use crate::caller::Caller;
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::Core;
+use crate::manager::is_room;
 use crate::record::ResourceRecord;
 use crate::store::{Batch, Count};
 
@@ -97,6 +98,13 @@ impl std::error::Error for OverQuota {}
 
 /// A limit that was reached, as the caller is told.
 pub(crate) fn over_quota(counter: &str, value: u64, at_most: u64) -> Error {
+    if is_room(counter) {
+        return Error::new(
+            ErrorKind::NoCapacity,
+            "others were given the room that was left there at the same moment",
+        )
+        .advice("ask again: what is left is told then");
+    }
     // What is counted as a cluster may be a node that is none's.
     let what = match counter.rsplit('/').next().unwrap_or(counter) {
         "clusters" => "resources",

@@ -16,18 +16,17 @@ use rm_core::owner::Owner;
 use rm_core::store::Page;
 use rm_core::{Error, ErrorKind, Kind, RemoteId, Result};
 
-use crate::addresses::{self, Taken};
 use crate::config::Config;
 use crate::driver::{self, Domain, Event, Image, State};
-use crate::failure::{at, failure};
+use crate::failure::failure;
 use crate::hosts::{Host, Hosts, Open};
-use crate::links;
 use crate::mark::Record;
 use crate::room::Room;
 use crate::spec;
 
 mod bring;
 mod make;
+mod offers;
 mod possible;
 
 use bring::Bring;
@@ -147,38 +146,12 @@ impl Backend<Node> for Nodes {
         cap.events = true;
         cap.keeps_owner = true;
         cap.users = self.users;
+        cap.counts_to_come = true;
         cap
     }
 
     async fn offers(&self, cx: &Cx<'_>, want: &NodeSpec) -> Result<Vec<Offer>> {
-        let host = self.hosts.of(cx)?;
-        let failed = |e| failure(&host.name, "ask for room", e);
-        self.admit(&host, want).await?;
-        let wanted = links::plugged(&want.interfaces, host.id, &host.site)?;
-        possible(&host, &self.image(cx, want).await?, want)?;
-        if cx.quick {
-            return Ok(vec![Offer::room(None)]);
-        }
-        let asked = async { tokio::try_join!(host.room(), host.driver.shares()) };
-        let (has, shares) = asked.await.map_err(failed)?;
-        let mut room = Room::of(&has, self.hosts.config().vcpus_per_cpu);
-        let mut notes = Vec::with_capacity(shares.len());
-        for share in shares {
-            room.take(share.size);
-            notes.extend(share.metadata.map(|metadata| (share.name, metadata)));
-        }
-        let mut taken = Taken::of(&notes, "");
-        let addresses = addresses::room(&wanted, &host.site, &taken);
-        let left = room.nodes(want, addresses);
-        if left == 0 {
-            let none = addresses == Some(0);
-            let pools = none.then(|| addresses::pools_for(&wanted, &host.site, &taken));
-            return Err(room.short(&host.name, want, pools.as_deref()));
-        }
-        // An address that is asked for and taken is refused now.
-        let chosen = addresses::choose("rm-offer", &wanted, &host.site, &mut taken);
-        chosen.map_err(|e| at(&host.name, e))?;
-        Ok(vec![Offer::room(Some(left))])
+        self.offered(cx, want).await
     }
 
     async fn observe(&self, cx: &Cx<'_>, look: Look<'_, NodeSpec>) -> Result<Page<Seen<Node>>> {

@@ -77,6 +77,12 @@ pub trait Driver: fmt::Debug + Send + Sync + 'static {
         self.features().snapshots
     }
 
+    /// The room for disks that domains of this image take at the least, where
+    /// they are given none of a size of their own.
+    async fn takes(&self, _image: &Image) -> Result<Disk> {
+        Ok(Disk::default())
+    }
+
     /// Brings an image to where the host needs it; done at once where it is
     /// there. Only an image whose checksum is right is ever there.
     async fn bring(&self, image: &Image) -> Result<()>;
@@ -220,6 +226,15 @@ pub struct Host {
     pub free_memory_mib: u64,
     /// Room for disks in MiB; absent where the driver does not know.
     pub free_disk_mib: Option<u64>,
+}
+
+/// What domains of an image take of the room for disks, at the least.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Disk {
+    /// The image itself in MiB, where it has still to be brought.
+    pub once_mib: u64,
+    /// Each domain in MiB.
+    pub each_mib: u64,
 }
 
 /// A domain as the host shows it.

@@ -69,6 +69,19 @@ pub(crate) fn remove(folder: &Path, last: &[&str]) -> io::Result<()> {
     }
 }
 
+/// How many bytes of the disk the files below a folder have; links are not
+/// followed, and what cannot be read counts nothing.
+pub(crate) fn bytes(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let each = entries.map(|entry| match entry.metadata() {
+        Ok(facts) if facts.is_dir() => bytes(&entry.path()),
+        // Of a file with holes, what is in it.
+        Ok(facts) if facts.is_file() => facts.len().min(facts.blocks().saturating_mul(512)),
+        _ => 0,
+    });
+    each.fold(0, u64::saturating_add)
+}
+
 /// Removes one entry, whatever it is; links are not followed.
 fn away(path: &Path, is_dir: bool) -> io::Result<()> {
     let gone = match is_dir {

@@ -3,10 +3,11 @@
 //! An image is there under its checksum and is there only whole: it is unpacked
 //! aside while its checksum is taken, and put in its place when that is right.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Seek as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_lc_rs::digest::{Context, SHA256};
 
@@ -37,6 +38,8 @@ pub struct Images {
     format: &'static str,
     /// Who fetches one.
     turns: Arc<Turns>,
+    /// How many MiB those have that somebody asked for: they never change.
+    sizes: Arc<Mutex<BTreeMap<String, u64>>>,
 }
 
 impl Images {
@@ -47,6 +50,7 @@ impl Images {
             most_mib,
             format: ROOTFS,
             turns: Arc::default(),
+            sizes: Arc::default(),
         }
     }
 
@@ -127,6 +131,27 @@ impl Images {
         self.unpack(image, &root)?;
         aside.place(&place)?;
         Ok(place.join("rootfs"))
+    }
+
+    /// What bringing an image takes of the disk at the least, in MiB: as much as
+    /// its archive has, as far as that is known; nothing where it is there.
+    pub(crate) fn to_bring_mib(&self, image: &Image) -> u64 {
+        match self.root(image).is_ok() || source::is_far(image) {
+            true => 0,
+            false => open(image).map_or(0, |(_, file)| mib(file.metadata().map_or(0, |m| m.len()))),
+        }
+    }
+
+    /// How much an image that was brought has in its files, in MiB.
+    pub(crate) fn unpacked_mib(&self, image: &Image) -> Option<u64> {
+        let root = self.root(image).ok()?;
+        let mut known = self.sizes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(mib) = known.get(&image.sha256) {
+            return Some(*mib);
+        }
+        let mib = mib(files::bytes(&root));
+        known.insert(image.sha256.clone(), mib);
+        Some(mib)
     }
 
     fn place(&self, image: &Image) -> Result<PathBuf> {
@@ -245,6 +270,11 @@ async fn blocking<T: Send + 'static>(
 
 fn cut_off() -> Error {
     Error::Failed("an image was cut off by a defect of this program".to_owned())
+}
+
+/// Every MiB that was begun.
+fn mib(bytes: u64) -> u64 {
+    bytes.div_ceil(1 << 20)
 }
 
 fn hex(bytes: &[u8]) -> String {

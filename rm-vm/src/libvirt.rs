@@ -43,8 +43,8 @@ use rm_libvirt::{
 
 use crate::config::{Config, XenGuest};
 use crate::driver::{
-    Definition, Domain, Driver, Error, Event, Features, Host, Image, Result, Share, Size, State,
-    name,
+    Definition, Disk, Domain, Driver, Error, Event, Features, Host, Image, Result, Share, Size,
+    State, name,
 };
 use consoles::Consoles;
 use failure::failure;
@@ -312,6 +312,21 @@ impl Driver for Libvirt {
     fn keeps(&self, image: &Image) -> bool {
         let disk = self.machines.is_none() || Machines::has_disks_of(image);
         self.features().snapshots && disk
+    }
+
+    async fn takes(&self, image: &Image) -> Result<Disk> {
+        let image = image.clone();
+        // Each container has a copy of the image.
+        let takes = self.on_roots(move |roots| {
+            let images = roots.images();
+            let once_mib = images.to_bring_mib(&image);
+            let copy = images.unpacked_mib(&image).unwrap_or(once_mib);
+            Ok(Disk {
+                once_mib,
+                each_mib: copy.max(1),
+            })
+        });
+        Ok(takes.await?.unwrap_or_default())
     }
 
     async fn bring(&self, image: &Image) -> Result<()> {

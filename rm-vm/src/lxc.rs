@@ -35,7 +35,8 @@ use rm_core::model::NodeUser;
 
 use crate::config::Config;
 use crate::driver::{
-    Definition, Domain, Driver, Error, Event, Features, Host, Image, Result, Share, Size, name,
+    Definition, Disk, Domain, Driver, Error, Event, Features, Host, Image, Result, Share, Size,
+    name,
 };
 use crate::images::Images;
 use container::Containers;
@@ -143,6 +144,18 @@ impl Driver for Lxc {
 
     async fn notes(&self) -> Result<Vec<(String, String)>> {
         self.blocking(Containers::notes).await
+    }
+
+    async fn takes(&self, image: &Image) -> Result<Disk> {
+        let image = image.clone();
+        // A root is an overlay: what it takes is what is changed in it.
+        self.blocking(move |c| {
+            Ok(Disk {
+                once_mib: c.images().to_bring_mib(&image),
+                each_mib: 1,
+            })
+        })
+        .await
     }
 
     async fn bring(&self, image: &Image) -> Result<()> {

@@ -3,7 +3,7 @@
 use rm_core::model::NodeSpec;
 use rm_core::{Error, ErrorKind, Result};
 
-use crate::driver::{self, Size};
+use crate::driver::{self, Disk, Size};
 
 /// What is left of a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub(crate) struct Room {
     /// What is not in use, whosever it is.
     unused_mib: u64,
     disk_mib: Option<u64>,
+    /// What nodes take of it that say nothing of it.
+    takes: Disk,
 }
 
 impl Room {
@@ -28,7 +30,15 @@ impl Room {
             memory_mib: [has.memory_mib; 2],
             unused_mib: has.free_memory_mib,
             disk_mib: has.free_disk_mib,
+            takes: Disk::default(),
         }
+    }
+
+    /// The same for nodes of an image that take so much of its disks.
+    pub(crate) fn of_image(mut self, takes: Disk) -> Self {
+        self.disk_mib = self.disk_mib.map(|mib| mib.saturating_sub(takes.once_mib));
+        self.takes = takes;
+        self
     }
 
     /// Refuses what would be too much for the host if nothing else was there.
@@ -56,20 +66,47 @@ impl Room {
         *vcpus = vcpus.saturating_sub(size.vcpus.into());
     }
 
+    /// Somebody will have so much of it, and takes nothing yet.
+    pub(crate) fn keep(&mut self, spec: &NodeSpec, takes: Disk) {
+        self.take(Size {
+            vcpus: spec.vcpus,
+            memory_mib: spec.memory_mib,
+        });
+        self.unused_mib = self.unused_mib.saturating_sub(spec.memory_mib);
+        let disk = each_mib(spec, takes).saturating_add(takes.once_mib);
+        self.disk_mib = self.disk_mib.map(|mib| mib.saturating_sub(disk));
+    }
+
     /// For how many nodes of this spec there is room, where addresses are left
     /// for so many.
     pub(crate) fn nodes(&self, want: &NodeSpec, addresses: Option<u64>) -> u64 {
-        let disks = self
-            .disk_mib
-            .zip(disk_mib(want))
-            .and_then(|(free, each)| free.checked_div(each));
-        let left = [
-            self.free_memory_mib().checked_div(want.memory_mib),
-            self.vcpus[0].checked_div(want.vcpus.into()),
-            disks,
-            addresses,
-        ];
-        left.into_iter().flatten().min().unwrap_or(0)
+        let left = self.left(want, addresses).into_iter();
+        left.filter_map(|(_, left)| left).min().unwrap_or(0)
+    }
+
+    /// The same in words, with what is short for more of them.
+    pub(crate) fn told(&self, want: &NodeSpec, addresses: Option<u64>) -> String {
+        let left = self.left(want, addresses).into_iter();
+        let least = left.filter_map(|(what, left)| Some((left?, what)));
+        match least.min_by_key(|(left, _)| *left) {
+            Some((left, what)) => format!("room for {left} more nodes, by its {what}"),
+            None => "room for 0 more nodes".to_owned(),
+        }
+    }
+
+    /// For how many nodes each thing is enough, where it is known.
+    fn left(&self, want: &NodeSpec, addresses: Option<u64>) -> [(&'static str, Option<u64>); 4] {
+        let each = each_mib(want, self.takes);
+        let disks = self.disk_mib.and_then(|free| free.checked_div(each));
+        [
+            (
+                "memory",
+                self.free_memory_mib().checked_div(want.memory_mib),
+            ),
+            ("processors", self.vcpus[0].checked_div(want.vcpus.into())),
+            ("disks", disks),
+            ("addresses", addresses),
+        ]
     }
 
     /// Why there is no room for one node of this spec; `pools` say so where
@@ -90,11 +127,18 @@ impl Room {
                 want.vcpus
             ));
         }
-        if let Some((free, each)) = self.disk_mib.zip(disk_mib(want))
-            && free < each
-        {
+        let each = each_mib(want, self.takes);
+        if let Some(free) = self.disk_mib.filter(|free| *free < each) {
+            let why = match want.disk_gib {
+                Some(_) => "are asked for",
+                None => "are taken by a node of this image at the least",
+            };
+            let image = match self.takes.once_mib {
+                0 => String::new(),
+                once => format!(" beside the {once} of the image itself"),
+            };
             short.push(format!(
-                "{free} MiB of disk are free and {each} are asked for"
+                "{free} MiB of disk are free{image} and {each} {why}"
             ));
         }
         short.extend(pools.map(str::to_owned));
@@ -115,8 +159,10 @@ impl Room {
     }
 }
 
-fn disk_mib(want: &NodeSpec) -> Option<u64> {
-    want.disk_gib.map(|gib| gib.saturating_mul(1024))
+/// What a node takes of the room for disks.
+fn each_mib(want: &NodeSpec, takes: Disk) -> u64 {
+    let asked = want.disk_gib.map(|gib| gib.saturating_mul(1024));
+    asked.unwrap_or(takes.each_mib)
 }
 
 #[cfg(test)]
@@ -155,6 +201,52 @@ mod tests {
         });
         assert_eq!(room.nodes(&want(100, 1, None), None), 1);
         assert_eq!(room.nodes(&want(501, 1, None), None), 0);
+    }
+
+    #[test]
+    fn a_disk_counts_for_who_says_nothing_of_it_and_so_does_the_image() {
+        let takes = Disk {
+            once_mib: 2000,
+            each_mib: 1000,
+        };
+        let mut of_image = room().of_image(takes);
+        let want = want(100, 1, None);
+        assert_eq!(of_image.nodes(&want, None), 3);
+        assert_eq!(
+            of_image.told(&want, None),
+            "room for 3 more nodes, by its disks"
+        );
+        let brought = Disk {
+            once_mib: 0,
+            ..takes
+        };
+        of_image.keep(&want, brought);
+        of_image.keep(&want, brought);
+        of_image.keep(&want, brought);
+        assert_eq!(of_image.nodes(&want, None), 0);
+        let told = of_image.short("north", &want, None).what().to_owned();
+        assert!(
+            told.contains("0 MiB of disk are free beside the 2000 of the image itself and 1000 are taken by a node of this image at the least"),
+            "{told}"
+        );
+        let full = room().of_image(Disk {
+            once_mib: 5000,
+            each_mib: 1,
+        });
+        assert_eq!(full.nodes(&want, None), 0);
+    }
+
+    #[test]
+    fn what_is_to_come_has_its_room_whatever_is_in_use_yet() {
+        let mut room = room();
+        let big = want(500, 1, Some(4));
+        room.keep(&big, Disk::default());
+        // 400 MiB of what is not in use are left.
+        assert_eq!(room.nodes(&want(100, 1, None), None), 4);
+        assert_eq!(room.nodes(&want(401, 1, None), None), 0);
+        assert_eq!(room.nodes(&want(1, 1, Some(1)), None), 0);
+        assert_eq!(room.nodes(&want(1, 8, None), None), 0);
+        assert_eq!(room.nodes(&want(1, 7, None), None), 1);
     }
 
     #[test]

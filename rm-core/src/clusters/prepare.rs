@@ -8,7 +8,7 @@ use futures_util::{StreamExt, stream};
 use serde_json::Value;
 
 use super::{Candidate, ClusterRequest, Clusters, Considered, Reuse};
-use crate::backend::Offer;
+use crate::backend::{Capability, Offer};
 use crate::caller::{Caller, Role};
 use crate::catalog::{Implementation, Site};
 use crate::copies::needed_at;
@@ -215,7 +215,14 @@ impl Clusters<'_> {
             };
             let spec: ClusterSpec = place.spec.read()?;
             let nodes = Cluster::nodes(&spec);
-            if !self.fits(offer, place, nodes, waiting, into).await? {
+            let mut candidates = shape.candidates.iter();
+            let Some(candidate) = candidates.find(|c| c.want.site.id == place.site) else {
+                continue;
+            };
+            let cap = candidate.manager.capability(&candidate.want.site);
+            let here = (place, &cap);
+            let offer = self.beside(offer, here, waiting, into).await?;
+            if offer.nodes_left.is_some_and(|left| left < nodes) {
                 continue;
             }
             let needed = match needed_at(self.core, &who.tenant, place, into).await {
@@ -225,10 +232,6 @@ impl Clusters<'_> {
                     refused = e.site(place.site_name.clone());
                     continue;
                 }
-            };
-            let mut candidates = shape.candidates.iter();
-            let Some(candidate) = candidates.find(|c| c.want.site.id == place.site) else {
-                continue;
             };
             let catalog = &self.core.catalog;
             let still = catalog
@@ -248,9 +251,10 @@ impl Clusters<'_> {
                 needs: needed.ids,
                 reserve: terms.reserve,
             };
-            let put = candidate
-                .manager
-                .prepare(who, std::slice::from_ref(offer), &called, into)?;
+            let put =
+                candidate
+                    .manager
+                    .prepare(who, std::slice::from_ref(&offer), &called, into)?;
             if let Some(waiting) = waiting.get_mut(&(place.site, place.credential)) {
                 *waiting = waiting.saturating_add(nodes);
             }
@@ -259,30 +263,31 @@ impl Clusters<'_> {
         Err(refused)
     }
 
-    /// Whether there is room for so many nodes beside all that waits to be made
+    /// The offer with what is left of its room beside all that waits to be made
     /// there.
-    async fn fits(
+    async fn beside(
         &self,
         offer: &Offer,
-        place: &Place,
-        nodes: u64,
+        (place, cap): (&Place, &Capability),
         waiting: &mut Waiting,
         batch: &Batch,
-    ) -> Result<bool> {
+    ) -> Result<Offer> {
+        let mut offer = offer.clone();
         let Some(left) = offer.nodes_left else {
-            return Ok(true);
+            return Ok(offer);
         };
         let account = (place.site, place.credential);
         let taken = match waiting.get(&account) {
             Some(taken) => *taken,
             None => {
                 let store = &*self.core.store;
-                let taken = manager::waiting(store, account.0, account.1, batch).await?;
+                let taken = manager::waiting(store, cap, account, batch).await?;
                 waiting.insert(account, taken);
                 taken
             }
         };
-        Ok(nodes.saturating_add(taken) <= left)
+        offer.nodes_left = Some(left.saturating_sub(taken));
+        Ok(offer)
     }
 
     /// What a cluster was made by, for who gives it another size or users in a

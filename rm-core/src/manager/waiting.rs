@@ -1,39 +1,45 @@
-//! What has its place at a site and is not there yet: the site does not know of
-//! it when it says how much room there is.
+//! What has its place at a site and is not there yet, of which the site does not
+//! know when it says how much room there is; and what others are given of that
+//! room at the same moment.
 
+use crate::backend::{Capability, Cx};
 use crate::error::Result;
-use crate::id::CatalogId;
+use crate::id::{CatalogId, Kind, ResourceId};
 use crate::life::Wanted;
+use crate::model::NodeSpec;
 use crate::record::ResourceRecord;
-use crate::store::{Batch, By, Store};
+use crate::store::{Batch, By, Count, Store};
 
 /// So many rows are read at once.
 const PAGE: u32 = 200;
 
+/// What counters of what was given away are called.
+const ROOM: &str = "room/";
+
 /// How many nodes wait to be made by a credential at a site, whosever they are:
-/// those in the store, and those in a batch that is being written.
+/// those in the store, and those in a batch that is being written. Of what the
+/// site has taken off already ([`Capability::counts_to_come`]) only the latter.
 ///
 /// # Errors
 ///
 /// Where the store cannot be asked.
 pub async fn waiting(
     store: &dyn Store,
-    site: CatalogId,
-    credential: CatalogId,
+    cap: &Capability,
+    (site, credential): (CatalogId, CatalogId),
     batch: &Batch,
 ) -> Result<u64> {
     let here = |r: &ResourceRecord| (r.place.site, r.place.credential) == (site, credential);
     let written = batch.resources.iter().map(|(record, _)| &**record);
     let mut nodes: u64 = written.filter(|r| here(r)).map(not_there).sum();
+    // The nodes of a cluster that was not begun are known to nobody else.
+    let counts = |r: &ResourceRecord| !cap.counts_to_come || r.kind == Kind::CLUSTER;
     let mut after = None;
     loop {
         let by = By::Account(site, credential);
         let page = store.resources(&by, after.as_ref(), PAGE).await?;
-        nodes += page
-            .items
-            .iter()
-            .map(|row| not_there(&row.record))
-            .sum::<u64>();
+        let records = page.items.iter().map(|row| &*row.record);
+        nodes += records.filter(|r| counts(r)).map(not_there).sum::<u64>();
         after = page.next;
         if after.is_none() {
             return Ok(nodes);
@@ -48,5 +54,127 @@ fn not_there(r: &ResourceRecord) -> u64 {
         // The cluster is charged with it, and is there as soon as it is begun.
         (_, None, Some(_)) => 1,
         (_, None, None) => r.nodes,
+    }
+}
+
+/// The nodes that are to be made at the site of a call and may not be there yet,
+/// by whatever credential: those whose place is only kept, and those that are
+/// being made. Who asks for this first and for what the site shows then overlooks
+/// none, and may see one in both.
+///
+/// # Errors
+///
+/// Where the store cannot be asked.
+pub async fn to_come(cx: &Cx<'_>) -> Result<Vec<(ResourceId, NodeSpec)>> {
+    let mut nodes = Vec::new();
+    let mut credentials = None;
+    loop {
+        let page = cx.catalog.all_credentials(credentials.as_ref(), PAGE);
+        let page = page.await?;
+        for credential in page.items.iter().filter(|c| c.site == cx.site.id) {
+            let by = By::Account(cx.site.id, credential.id);
+            let mut after = None;
+            loop {
+                let store = cx.catalog.store();
+                let page = store.resources(&by, after.as_ref(), PAGE).await?;
+                let records = page.items.iter().map(|row| &*row.record);
+                let records = records.filter(|r| r.kind != Kind::CLUSTER && not_there(r) > 0);
+                nodes.extend(records.filter_map(|r| Some((r.id, r.place.spec.read().ok()?))));
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
+        credentials = page.next;
+        if credentials.is_none() {
+            return Ok(nodes);
+        }
+    }
+}
+
+/// How much of a site's room was given away when it was asked what is left of it.
+///
+/// It is counted in nodes and only ever grows. So whoever takes some of what the
+/// site said writes that down in the same commit, with as much as may have been
+/// given to others meanwhile: of two who are told of the last room at the same
+/// moment, one gets it. Where more is left nobody is in anybody's way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Given {
+    counter: String,
+    stood: u64,
+}
+
+impl Given {
+    /// As of now, before the site is asked.
+    pub(crate) async fn read(
+        store: &dyn Store,
+        cap: &Capability,
+        (site, credential): (CatalogId, CatalogId),
+    ) -> Result<Self> {
+        let counter = match cap.counts_to_come {
+            true => format!("{ROOM}{site}"),
+            false => format!("{ROOM}{site}/{credential}"),
+        };
+        let stood = store.counter(&counter).await?;
+        Ok(Self { counter, stood })
+    }
+
+    /// Takes so many nodes of what is left beside what the same batch takes, and
+    /// leaves what is over to others.
+    pub(crate) fn take(&self, nodes: u64, left: u64, counts: &mut Vec<Count>) {
+        let others = self.stood.saturating_add(left.saturating_sub(nodes));
+        // One step for all of a batch, and the last one: ten thousand nodes need
+        // not look for it.
+        let known = counts.iter().rposition(|c| c.counter == self.counter);
+        let known = known.map(|at| counts.swap_remove(at));
+        let unsigned = |n: i64| u64::try_from(n).unwrap_or(0);
+        let (before, others) = known.map_or((0, others), |c| {
+            let by = unsigned(c.by);
+            let may = c.at_most.map_or(others, |most| most.saturating_sub(by));
+            (by, may.min(others))
+        });
+        let all = before.saturating_add(nodes);
+        counts.push(Count {
+            counter: self.counter.clone(),
+            by: i64::try_from(all).unwrap_or(i64::MAX),
+            at_most: Some(others.saturating_add(all)),
+        });
+    }
+}
+
+/// Whether it is such a counter.
+pub(crate) fn is_room(counter: &str) -> bool {
+    counter.starts_with(ROOM)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_of_a_batch_is_one_step_that_leaves_to_others_the_least_of_what_is_over() {
+        let given = Given {
+            counter: "room/a".to_owned(),
+            stood: 5,
+        };
+        let quota = Count {
+            counter: "quota/a/nodes".to_owned(),
+            by: 1,
+            at_most: None,
+        };
+        let mut counts = vec![quota.clone()];
+        // 7 are over after the first, 2 after the second, 9 of another size after
+        // the third.
+        for (nodes, left) in [(1, 8), (2, 4), (1, 10)] {
+            given.take(nodes, left, &mut counts);
+            counts.push(quota.clone());
+        }
+        let room: Vec<&Count> = counts.iter().filter(|c| is_room(&c.counter)).collect();
+        let [room] = room[..] else {
+            panic!("{counts:?}");
+        };
+        assert_eq!((room.by, room.at_most), (4, Some(5 + 2 + 4)));
+        assert_eq!(counts.len(), 5);
     }
 }

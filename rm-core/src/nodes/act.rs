@@ -47,8 +47,10 @@ impl NodeClusters {
         let id = RemoteId(mark.name());
         let key = Key::Document(members::SPACE.to_owned(), id.0.clone());
         for _ in 0..TRIES {
+            let room = self.admit(cx, body, spec, &slots).await?;
             let owner = owner(cx, mark, spec).await?;
             let mut batch = Batch::default();
+            batch.counts.extend(room);
             batch.expect.push(owner.expect.clone());
             batch.expect.push(Expect::Absent(key.clone()));
             let mut list = List {
@@ -78,8 +80,8 @@ impl NodeClusters {
                         format!("there is a cluster {id} already"),
                     ));
                 }
-                // Somebody wrote to the cluster's record: look again whether
-                // it is wanted still.
+                // Somebody wrote to the cluster's record, or got the room: look
+                // again whether it is wanted still, and whether some is left.
                 Outcome::Refused(_) => {}
             }
         }
@@ -121,13 +123,15 @@ impl NodeClusters {
                 })
                 .cloned()
                 .collect();
-            if !missing.is_empty() {
-                self.admit(cx, body, spec, &missing).await?;
-            }
+            let room = match missing.is_empty() {
+                true => Vec::new(),
+                false => self.admit(cx, body, spec, &missing).await?,
+            };
             let owner = owner(cx, mark, spec).await?;
-            let batch = self
+            let mut batch = self
                 .change_to(cx, (mark, &owner), (body, spec), &found, &slots)
                 .await?;
+            batch.counts.extend(room);
             if let Outcome::Done(_) = commit(cx, batch).await? {
                 return Ok(());
             }

@@ -292,6 +292,44 @@ async fn two_managers_on_one_host_take_nothing_from_each_other() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_room_of_a_host_is_not_given_to_two_at_one_moment() {
+    let Some(lab) = Lab::find("the_last_room_of_a_host_is_not_given_to_two_at_one_moment") else {
+        return;
+    };
+    let lab = lab.apart("rm-room");
+    let p = Program::on(lab.place().with_last([8, 9])).await;
+    let facts = std::fs::read_to_string("/proc/meminfo").unwrap();
+    let free = facts.lines().find(|l| l.starts_with("MemAvailable"));
+    let kib: u64 = free
+        .unwrap()
+        .split_whitespace()
+        .nth(1)
+        .unwrap()
+        .parse()
+        .unwrap();
+    // There is room for one of these, and not for two.
+    let spec = NodeSpec {
+        memory_mib: kib / 1024 / 10 * 7,
+        ..lab.spec()
+    };
+    let asks = [(); 4].map(|()| p.ask(spec.clone(), true));
+    let asked = futures_util::future::join_all(asks).await;
+    let (got, refused): (Vec<_>, Vec<_>) = asked.into_iter().partition(Result::is_ok);
+    let got: Vec<_> = got.into_iter().map(Result::unwrap).collect();
+    assert_eq!(got.len(), 1, "so many were promised it");
+    for e in refused.into_iter().map(Result::unwrap_err) {
+        assert_eq!(e.kind(), ErrorKind::NoCapacity, "{e}");
+    }
+    // Nothing is there yet, and its room is taken all the same.
+    let late = p.ask(spec.clone(), false).await.unwrap_err();
+    assert!(late.what().contains("of memory are free"), "{late}");
+    assert_eq!(lab.marked().len(), 0);
+    p.end(got[0]).await;
+    let again = p.ask(spec, true).await.unwrap();
+    p.end(again).await;
+}
+
 /// A file system of its own, which goes with this.
 struct Small(std::path::PathBuf);
 
@@ -322,13 +360,18 @@ async fn a_full_disk_is_told_and_nothing_half_made_stays() {
     let _small = Small::mount(&lab.path);
     let p = Program::on(lab.place().with_last([6, 7])).await;
     let (first, name) = p.node(lab.spec()).await;
+    // It has its place, and is made when there is no room for it any more.
+    let id = p.ask(lab.spec(), true).await.unwrap();
     let filler = lab.path.join("filler");
     let full = std::io::copy(
         &mut std::io::repeat(1),
         &mut std::fs::File::create(&filler).unwrap(),
     );
     assert_eq!(full.unwrap_err().kind(), std::io::ErrorKind::StorageFull);
-    let id = p.ask(lab.spec(), false).await.unwrap();
+    let refused = p.ask(lab.spec(), false).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::NoCapacity, "{refused}");
+    assert!(refused.what().contains("MiB of disk are free"), "{refused}");
+    p.get(id).await.start(&p.user).await.unwrap();
     let told = async {
         loop {
             let reason = p.get(id).await.record().reason.clone();

@@ -223,7 +223,11 @@ impl Room<'_> {
             let here = |key: &String| {
                 let roomy = |o: &Offer| o.nodes_left.is_none_or(|left| taken + count <= left);
                 let mut offers = of(key).iter().filter(|(p, o)| p == place && roomy(o));
-                offers.next().map(|(_, offer)| offer.clone())
+                let mut offer = offers.next()?.1.clone();
+                // One of these, and so many as others may be given meanwhile.
+                let spare = |left: u64| left - (taken + count) + 1;
+                offer.nodes_left = offer.nodes_left.map(spare);
+                Some(offer)
             };
             if let Some(offers) = each.iter().map(here).collect::<Option<Vec<Offer>>>() {
                 let place = *place;
@@ -324,8 +328,11 @@ impl Room<'_> {
                     let limited = offers.iter().skip(first).any(|o| o.nodes_left.is_some());
                     if limited && !self.taken.contains_key(&at) {
                         let (store, credential) = (&**self.call.host.store(), &place.credential);
-                        let there = (place.site.id, credential.id);
-                        let nodes = waiting(store, there.0, there.1, self.others).await?;
+                        let (there, cap) = (
+                            (place.site.id, credential.id),
+                            place.manager.capability(&place.site),
+                        );
+                        let nodes = waiting(store, &cap, there, self.others).await?;
                         not_there.insert(at, nodes);
                     }
                 }

@@ -371,22 +371,28 @@ async fn forget(host: &Host, document: &Document) -> Result<bool> {
     Ok(forgotten && matches!(written, Outcome::Done(_)))
 }
 
-/// Each counter once: ten thousand nodes are one step of it.
+/// Each counter once: ten thousand nodes are one step of it. What it may be after
+/// each of its steps is kept to: the least that any of them leaves to others.
 fn folded(counts: Vec<Count>) -> Vec<Count> {
-    let mut sums: BTreeMap<String, (i64, Option<u64>)> = BTreeMap::new();
+    let mut sums: BTreeMap<String, (i64, Option<i64>)> = BTreeMap::new();
     for count in counts {
-        let (by, at_most) = sums.entry(count.counter).or_insert((0, None));
+        let (by, before) = sums.entry(count.counter).or_insert((0, None));
         *by = by.saturating_add(count.by);
-        *at_most = match (*at_most, count.at_most) {
+        let may = count
+            .at_most
+            .map(|most| i64::try_from(most).unwrap_or(i64::MAX));
+        let may = may.map(|most| most.saturating_sub(*by));
+        *before = match (*before, may) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
     }
+    let may = |by: i64, before: i64| u64::try_from(before.saturating_add(by)).unwrap_or(0);
     sums.into_iter()
-        .map(|(counter, (by, at_most))| Count {
+        .map(|(counter, (by, before))| Count {
             counter,
             by,
-            at_most,
+            at_most: before.map(|before| may(by, before)),
         })
         .collect()
 }
@@ -421,4 +427,24 @@ impl Tries {
 pub(super) fn busy() -> Error {
     Error::new(ErrorKind::Busy, "too much happens to this slice at once")
         .advice("call again in a few seconds")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_counted_together_keeps_to_what_each_step_leaves_to_others() {
+        let count = |counter: &str, by, at_most| Count {
+            counter: counter.to_owned(),
+            by,
+            at_most,
+        };
+        // Each of these fits in its turn; after the second 7 more would.
+        let steps = [(1, Some(9)), (2, Some(10)), (3, None), (4, Some(18))];
+        let mut all: Vec<Count> = steps.map(|(by, most)| count("a", by, most)).into();
+        all.push(count("b", 5, None));
+        let folded = folded(all);
+        assert_eq!(folded, [count("a", 10, Some(17)), count("b", 5, None)]);
+    }
 }
