@@ -1,13 +1,20 @@
-//! Containers of libvirt that do something.
+//! Containers of libvirt that do something, and hosts that are reached in other
+//! ways than the usual one.
 
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::Duration;
 
+use rm_core::ErrorKind;
+use rm_core::model::{NodeSpec, Power};
 use rm_vm::driver::{Definition, Driver, Error, Image, Nic};
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::lab::{Lab, clear, storage};
+use crate::house::Program;
+use crate::lab::{Lab, clear, pool, storage};
+use crate::machines::archive;
 
 /// What the guest serves at this path, once it does.
 pub(crate) async fn served(address: &str, path: &str) -> String {
@@ -124,4 +131,71 @@ async fn a_bad_image_leaves_nothing() {
         []
     );
     assert!(!storage.path().join("rm-wrong").exists());
+}
+
+/// What a site may have of addresses, as it is at no other place here.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_container_has_an_address_of_each_family_from_the_pools() {
+    let Some(lab) = Lab::of_this_run("a_container_has_an_address_of_each_family") else {
+        return;
+    };
+    let folder = storage(&lab);
+    let mut place = lab.place("lxc", folder.path(), [40, 44]);
+    let pools = place.section["sites"]["lab"]["pools"].as_array_mut();
+    let six = lab.text("/ipv6/first");
+    pools.unwrap().push(json!({
+        "first": six, "last": six, "prefix": 64, "gateway": lab.text("/ipv6/host"),
+    }));
+    let p = Program::on(place).await;
+    let mut spec = p.place.spec();
+    spec.boot_commands = vec!["ip -6 address show dev eth0 > /srv/www/six".to_owned()];
+    let (id, _) = p.node(spec).await;
+    let given = p.get(id).await.view().unwrap().interfaces[0]
+        .addresses
+        .clone();
+    assert_eq!(given.len(), 2);
+    let six: std::net::IpAddr = six.parse().unwrap();
+    assert_eq!((given[1].ip, given[1].prefix), (six, 64));
+    let said = served(&given[0].ip.to_string(), "/six").await;
+    assert!(said.contains(&given[1].to_string()), "{said}");
+    // There is no second one of version 6, so there is none.
+    let full = p.ask(p.place.spec(), false).await.unwrap_err();
+    assert_eq!(full.kind(), ErrorKind::NoCapacity, "{full}");
+    p.end(id).await;
+}
+
+/// The manager itself reaches a host by TLS, with the certificates that the
+/// site's address names.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_site_is_reached_by_tls() {
+    let Some(lab) = Lab::of_this_run("a_site_is_reached_by_tls") else {
+        return;
+    };
+    pool(&lab).await;
+    let kernel = Path::new(lab.text("/machine/kernel"));
+    let (_dir, image) = archive(&[("kernel", kernel)], "");
+    let url = |who: &str| {
+        let host = lab.text("/uris/test_tls").split("//").nth(1).unwrap();
+        let host = host.split('/').next().unwrap();
+        format!("qemu+tls://{host}/system?pkipath={}", lab.text(who))
+    };
+    let mut place = lab.place_of("qemu", Path::new("rm-test"), &image, [36, 38]);
+    place.url = url("/pki");
+    let p = Program::on(place).await;
+    let spec = || NodeSpec {
+        power: Power::Stopped,
+        ..p.place.spec()
+    };
+    let id = p.ask(spec(), false).await.unwrap();
+    let name = p.ready(id).await.view().unwrap().name;
+    let beside = lab.somebody("qemu");
+    beside.domain_by_name(&name).await.unwrap();
+    p.end(id).await;
+    assert!(beside.domain_by_name(&name).await.is_err());
+
+    let mut stranger = lab.place_of("qemu", Path::new("rm-test"), &image, [39, 39]);
+    stranger.url = url("/pki_stranger");
+    let p = Program::on(stranger).await;
+    let refused = p.ask(p.place.spec(), false).await.unwrap_err();
+    assert!(refused.to_string().contains("certificate"), "{refused}");
 }

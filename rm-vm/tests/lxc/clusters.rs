@@ -5,13 +5,13 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use rm_core::ResourceId;
-use rm_core::catalog::{NewAppliance, NewImplementation, Script};
+use rm_core::catalog::{NewAppliance, NewCredential, NewImplementation, NewSite, Script};
 use rm_core::clusters::{ClusterRequest, Reuse, Size};
 use rm_core::life::State;
 use rm_core::model::ClusterView;
 use rm_core::nodes::MEDIA_TYPE;
 use rm_core::store::By;
+use rm_core::{ErrorKind, ResourceId};
 use rm_vm::plugin::LXC_API;
 use serde_json::{Value, json};
 
@@ -287,4 +287,67 @@ async fn scripts_run_in_containers_with_the_environment_that_the_software_declar
     let cluster = clusters.get(&program.user, id).await.unwrap();
     cluster.release(&program.user, None).await.unwrap();
     assert!(clusters.gone(&program.user, id, MINUTE).await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_hosts_the_one_with_room_is_chosen_and_none_is_given_away_twice() {
+    let Some(lab) = Lab::find("of_two_hosts_the_one_with_room_is_chosen") else {
+        return;
+    };
+    // One address here, and three at the other.
+    let (here, there) = (lab.apart("rm-here"), lab.apart("rm-there"));
+    let mut place = here.place().with_last([251, 251]);
+    let other = there.place().with_last([252, 254]);
+    place.section["sites"]["there"] = other.section["sites"]["lab"].clone();
+    let program = Program::on(place).await;
+    let catalog = program.host.catalog();
+    let site = NewSite::new("there", LXC_API, &other.url);
+    catalog.add_site(&program.operator, site).await.unwrap();
+    let means = NewCredential::new("there", "there", json!({}));
+    catalog.add_credential(&program.user, means).await.unwrap();
+    load(&program).await;
+
+    let clusters = program.host.clusters();
+    let ask = async |slaves: u32| {
+        let request = ClusterRequest {
+            reuse: Reuse::Never,
+            ..ClusterRequest::of("web", slaves)
+        };
+        clusters.create(&program.user, &request).await
+    };
+    let two = ask(1).await.unwrap();
+    let told = &two.considered;
+    assert_eq!(told[0].site, "there", "{told:?}");
+    let passed = told.iter().find(|c| c.site == "lab").unwrap();
+    assert_eq!(passed.verdict, "refused", "{told:?}");
+    assert!(passed.why.contains("room for 1"), "{told:?}");
+    let two = two.cluster.id();
+    ready(&program, two).await;
+
+    // One more finds room at each, whichever is asked first.
+    let (first, second) = tokio::join!(ask(0), ask(0));
+    let mut all = vec![two];
+    let mut at = Vec::new();
+    for one in [first.unwrap(), second.unwrap()] {
+        let id = one.cluster.id();
+        ready(&program, id).await;
+        let record = clusters.get(&program.user, id).await.unwrap();
+        at.push(record.record().place.site_name.clone());
+        all.push(id);
+    }
+    at.sort_unstable();
+    assert_eq!(at, ["lab", "there"]);
+    let full = ask(0).await.unwrap_err();
+    assert_eq!(full.kind(), ErrorKind::NoCapacity, "{full}");
+    assert_eq!((here.marked().len(), there.marked().len()), (1, 3));
+    for id in all {
+        let cluster = clusters.get(&program.user, id).await.unwrap();
+        cluster.release(&program.user, None).await.unwrap();
+    }
+    let gone = async {
+        while here.marked().len() + there.marked().len() > 0 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(MINUTE, gone).await.unwrap();
 }
