@@ -43,9 +43,16 @@ impl Containers {
     pub(super) fn snapshots(&self, name: &str) -> Result<Vec<String>> {
         let folder = self.folder(name)?.join(SNAPSHOTS);
         let mut snapshots = Vec::new();
-        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let mut begun = false;
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
             let name = entry.file_name().into_string().ok();
+            begun |= name.as_ref().is_some_and(|name| name.starts_with(ASIDE));
             snapshots.extend(name.filter(|name| crate::driver::name(name).is_ok()));
+        }
+        // What was begun and cut off is as large as the disk, and nobody may ever
+        // make another one.
+        if begun && let Err(e) = files::sweep(&folder, ASIDE) {
+            tracing::warn!(%name, error = %e, "a copy of a disk that was cut off is left");
         }
         snapshots.sort_unstable();
         Ok(snapshots)

@@ -105,5 +105,59 @@ async fn what_a_killed_snapshot_left_goes_with_the_next_one() {
     driver.snapshot("rm-kept", "a").await.unwrap();
     let left: Vec<_> = std::fs::read_dir(&all).unwrap().collect();
     assert_eq!(left.len(), 1, "{left:?}");
+    // Or as soon as somebody asks for them, but for one that is being made.
+    let [cut_off, at_work] = [".new-1-1", ".new-1-2"].map(|name| all.join(name));
+    for copy in [&cut_off, &at_work] {
+        std::fs::create_dir_all(copy.join("delta")).unwrap();
+    }
+    let maker = std::fs::File::open(&at_work).unwrap();
+    maker.lock().unwrap();
+    assert_eq!(driver.snapshots("rm-kept").await.unwrap(), ["a"]);
+    assert!(!cut_off.exists() && at_work.exists());
     driver.undefine("rm-kept").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_was_cut_off_on_its_way_is_there_when_it_is_done_once_more() {
+    let Some(lab) = Lab::find("a_disk_that_was_cut_off_on_its_way_is_there") else {
+        return;
+    };
+    let driver = Lxc::at(&lab.path, 64).unwrap();
+    let name = "rm-cut-off";
+    let mut new = lab.definition(name);
+    new.seed.boot_commands = vec!["echo first > /kept".to_owned()];
+    driver.bring(&new.image).await.unwrap();
+    driver.define(&new).await.unwrap();
+    let kept = async |wanted: &str| {
+        driver.start(name).await.unwrap();
+        let soon = async {
+            while lab.inside(name, "cat /kept") != wanted {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let seen = tokio::time::timeout(Duration::from_secs(20), soon).await;
+        assert!(seen.is_ok(), "{}", lab.inside(name, "cat /kept"));
+    };
+    kept("first").await;
+    driver.snapshot(name, "a").await.unwrap();
+    lab.inside(name, "echo later > /kept");
+    let folder = lab.path.join(name);
+    // Killed when the old disk was gone, and the new one not in its place.
+    let cut_off = async || {
+        driver.stop(name, Duration::ZERO).await.unwrap();
+        std::fs::remove_dir_all(folder.join("overlay")).unwrap();
+        std::fs::create_dir_all(folder.join(".new-1-1/delta")).unwrap();
+    };
+    cut_off().await;
+    driver.restore(name, "a").await.unwrap();
+    assert!(!folder.join(".new-1-1").exists());
+    kept("first").await;
+    cut_off().await;
+    new.seed.boot_commands = vec!["echo anew > /kept".to_owned()];
+    driver.reimage(&new).await.unwrap();
+    assert!(!folder.join(".new-1-1").exists());
+    kept("anew").await;
+    driver.stop(name, Duration::ZERO).await.unwrap();
+    driver.undefine(name).await.unwrap();
+    assert!(!folder.exists());
 }
