@@ -1,5 +1,7 @@
 //! RSpecs: what is wrong with them.
 
+use std::fs::File;
+use std::io::BufReader;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -36,10 +38,10 @@ pub(super) fn run(command: &RspecCommand, out: Output) -> Result<ExitCode> {
 /// What is wrong with one document; where it cannot be read, just that.
 fn lint(file: &Path, aggregate: Option<&str>) -> Result<Vec<Value>> {
     let shown = file.display().to_string();
-    let text = std::fs::read_to_string(file).map_err(|e| {
+    let opened = File::open(file).map_err(|e| {
         Failure::refused(format!("cannot read {shown}")).detail(e.kind().to_string())
     })?;
-    let rspec = match Rspec::parse(&text) {
+    let rspec = match Rspec::read_from(BufReader::new(opened)) {
         Ok(rspec) => rspec,
         Err(e) => {
             return Ok(vec![json!({

@@ -24,12 +24,14 @@
 //! |---|---|
 //! | what there is in a document | [`Rspec`], `model.rs`, `parts.rs` |
 //! | how a part is read and printed | `part.rs` |
+//! | how a long one is read from a stream and written into one | `stream.rs` |
 //! | what is wrong with a request | [`faults`], `check.rs` |
 
 mod check;
 mod model;
 mod part;
 mod parts;
+mod stream;
 mod whose;
 
 pub(crate) use check::prefix_of;

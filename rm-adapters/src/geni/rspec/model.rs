@@ -119,12 +119,16 @@ impl Rspec {
     /// document type, exceeds a limit or is no RSpec; the message names line
     /// and element.
     pub fn parse(text: &str) -> Result<Self> {
-        let mut pull = Pull::new(text, Limits::USUAL)?;
+        Self::pulled(&mut Pull::new(text, Limits::USUAL)?)
+    }
+
+    /// Reads all of a document.
+    pub(super) fn pulled(pull: &mut Pull<'_>) -> Result<Self> {
         let Item::Start(tag) = pull.next()? else {
             return Err(pull.wrong("there is no element in this document"));
         };
-        let version = Self::version_of(&pull, &tag)?;
-        let mut rspec = Self::read(&mut pull, &tag, version.namespace())?;
+        let version = Self::version_of(pull, &tag)?;
+        let mut rspec = Self::read(pull, &tag, version.namespace())?;
         rspec.version = version;
         // What follows the root must be nothing.
         pull.next()?;
@@ -152,15 +156,17 @@ impl Rspec {
 
     /// The document as text, in ASCII, indented.
     pub fn print(&self) -> String {
-        let mut out = Writer::new();
-        out.line(Self::NAME);
-        out.default_namespace(&Arc::from(self.version.namespace()));
-        self.print_into(&mut out);
+        let mut out = self.begin();
+        Part::print(self, &mut out);
         out.finish()
     }
 
-    fn print_into(&self, out: &mut Writer) {
-        Part::print(self, out);
+    /// What is printed first.
+    pub(super) fn begin(&self) -> Writer {
+        let mut out = Writer::new();
+        out.line(Self::NAME);
+        out.default_namespace(&Arc::from(self.version.namespace()));
+        out
     }
 }
 

@@ -1,8 +1,11 @@
 //! How a part of a document is read and printed: known attributes and elements
 //! into fields, everything else into [`Extra`].
 
+use std::convert::Infallible;
+
 use rm_core::Result;
 
+use super::stream::joined;
 use crate::geni::xml::{
     Attribute, Content, Declared, Element, Manner, Pull, Tag, Writer, keep_attribute,
 };
@@ -61,6 +64,13 @@ impl Extra {
 
     fn kept(&mut self) -> &mut Kept {
         self.0.get_or_insert_default()
+    }
+
+    /// Adds what was said further on of the same.
+    pub(super) fn go_on(&mut self, more: Self) {
+        if let Some(more) = more.0.filter(|more| !more.children.is_empty()) {
+            joined(&mut self.kept().children, more.children);
+        }
     }
 
     pub(super) fn declares(&mut self, pull: &Pull<'_>, tag: &Tag<'_>) {
@@ -145,8 +155,18 @@ pub(super) trait Part: Sized {
     const NAME: &'static str;
     /// Reads the rest of it.
     fn read(pull: &mut Pull<'_>, tag: &Tag<'_>, namespace: &str) -> Result<Self>;
-    /// Prints its attributes and what is in it, and ends it.
-    fn print(&self, out: &mut Writer);
+    /// Prints its attributes and what is in it, and ends it; `each` is called
+    /// behind each of its own parts.
+    fn print_with<E>(
+        &self,
+        out: &mut Writer,
+        each: &mut impl FnMut(&mut Writer) -> std::result::Result<(), E>,
+    ) -> std::result::Result<(), E>;
+
+    /// The same.
+    fn print(&self, out: &mut Writer) {
+        let Ok(()) = self.print_with(out, &mut |_: &mut Writer| Ok::<(), Infallible>(()));
+    }
 }
 
 /// Declares a part: its attributes by field and name, the parts in it by field
@@ -213,16 +233,23 @@ macro_rules! part {
                 }
             }
 
-            fn print(&self, out: &mut Writer) {
+            fn print_with<E>(
+                &self,
+                out: &mut Writer,
+                #[allow(unused_variables, reason = "not all have parts")]
+                each: &mut impl FnMut(&mut Writer) -> std::result::Result<(), E>,
+            ) -> std::result::Result<(), E> {
                 self.extra.print_start(out);
                 $( out.attribute($written, self.$attribute.as_deref()); )*
                 out.attributes(self.extra.attributes());
                 $( for part in &self.$part {
                     out.line(<$Part as Part>::NAME);
                     part.print(out);
+                    each(out)?;
                 } )*
                 out.kept(self.extra.children());
                 out.end($element, true);
+                Ok(())
             }
         }
     };

@@ -131,6 +131,21 @@ impl<'a> Pull<'a> {
     ///
     /// Where it is too large or has characters that XML does not know.
     pub(crate) fn new(text: &'a str, limits: Limits) -> Result<Self> {
+        Self::going_on(text, limits, 1, 0)
+    }
+
+    /// A pass over what a document goes on with at this line, behind so many
+    /// elements.
+    ///
+    /// # Errors
+    ///
+    /// As for [`new`](Self::new).
+    pub(crate) fn going_on(
+        text: &'a str,
+        limits: Limits,
+        line: u32,
+        elements: usize,
+    ) -> Result<Self> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         if text.len() > limits.bytes {
             return Err(
@@ -148,10 +163,10 @@ impl<'a> Pull<'a> {
             depth: limits.depth,
             ending: false,
             seen_root: false,
-            elements: 0,
+            elements,
             counted: 0,
-            line: 1,
-            here: 1,
+            line,
+            here: line,
         };
         if let Some(at) = text.bytes().position(illegal_byte) {
             pull.here = pull.line_at(at);
@@ -162,6 +177,11 @@ impl<'a> Pull<'a> {
             return Err(pull.wrong("the character U+FFFE or U+FFFF, which XML does not allow"));
         }
         Ok(pull)
+    }
+
+    /// How many elements there were so far.
+    pub(crate) fn elements(&self) -> usize {
+        self.elements
     }
 
     /// An error about what came last: names its line and the element it is in.

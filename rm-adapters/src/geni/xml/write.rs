@@ -2,6 +2,7 @@
 //! read them; only names are as they came.
 
 use std::fmt::Write as _;
+use std::io;
 use std::sync::Arc;
 
 use super::tree::{Attribute, Content, Declared, Element, Name};
@@ -34,6 +35,16 @@ impl Writer {
     pub(crate) fn finish(mut self) -> String {
         self.out.push('\n');
         self.out
+    }
+
+    /// Gives away what is printed so far, where that is so much and no start tag is
+    /// open: that may still get declarations.
+    pub(crate) fn pour(&mut self, much: usize, to: &mut impl io::Write) -> io::Result<()> {
+        if self.out.len() >= much && !self.started {
+            to.write_all(self.out.as_bytes())?;
+            self.out.clear();
+        }
+        Ok(())
     }
 
     /// Begins an element in the default namespace, on a line of its own.
