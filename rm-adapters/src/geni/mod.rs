@@ -19,10 +19,12 @@
 //! | in which state a sliver is, and what can be done then | [`states`] |
 //! | names of users, slices, slivers, authorities | [`Urn`] |
 //! | where long work is done, so that no line waits for another's | `bench.rs` |
+//! | how calls are read, that none keeps another from being read | `body.rs` |
 //! | how documents are read, whatever is in them | `xml` |
 
 mod aggregate;
 mod bench;
+mod body;
 mod clusters;
 mod codes;
 mod component;

@@ -9,26 +9,22 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::BoxError;
 use axum::body::Body;
 use axum::http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use axum::serve::Listener;
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, Limited};
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use rm_core::{Host, Result};
-use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_rustls::TlsAcceptor;
 
 use super::Urn;
 use super::aggregate::Aggregate;
 use super::bench::Bench;
+use super::body::{Large, Unread};
 use super::credentials::{CredentialVerifier, Remembering, Roots, XmlVerifier};
 use super::rpc::{Rpc, Version};
 use super::slice;
 use super::tls::{self, Client};
-use super::xml::Limits;
 use super::xmlrpc::{Call, Fault};
 use crate::door::lines::{self, LineLimits};
 
@@ -38,12 +34,6 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 const TIDY: Duration = Duration::from_secs(600);
 /// How long a body may take to arrive.
 const BODY: Duration = Duration::from_secs(60);
-/// How large a call may be.
-const LARGEST: usize = Limits::USUAL.bytes;
-/// Up to which size there are as many at once as lines, in bytes.
-const SMALL: u64 = 256 * 1024;
-/// How many there are at once that are larger, or do not say.
-const LARGE_ONES: usize = 8;
 
 /// A door through which a host serves GENI's aggregate manager API.
 #[derive(Clone)]
@@ -51,7 +41,7 @@ pub struct GeniDoor {
     rpc: Arc<Rpc>,
     acceptor: TlsAcceptor,
     limits: LineLimits,
-    large: Arc<Semaphore>,
+    large: Large,
 }
 
 impl std::fmt::Debug for GeniDoor {
@@ -89,7 +79,7 @@ impl GeniDoor {
                 header_time: Duration::from_secs(30),
                 grace: Duration::from_secs(10),
             },
-            large: Arc::new(Semaphore::new(LARGE_ONES)),
+            large: Large::default(),
         })
     }
 
@@ -120,7 +110,7 @@ impl GeniDoor {
     ) {
         let open = |io| {
             let (rpc, acceptor) = (Arc::clone(&self.rpc), self.acceptor.clone());
-            let large = Arc::clone(&self.large);
+            let large = self.large.clone();
             async move {
                 let line = tokio::time::timeout(HANDSHAKE, acceptor.accept(io)).await;
                 let line = line.ok()?.ok()?;
@@ -128,7 +118,7 @@ impl GeniDoor {
                 let client = Arc::new(Client::of(leaf, above).ok()?);
                 let service = service_fn(move |request| {
                     let (rpc, client) = (Arc::clone(&rpc), Arc::clone(&client));
-                    let large = Arc::clone(&large);
+                    let large = large.clone();
                     async move { Ok::<_, Infallible>(respond(&rpc, &client, &large, request).await) }
                 });
                 Some((line, service))
@@ -163,7 +153,7 @@ impl GeniDoor {
 async fn respond(
     rpc: &Rpc,
     client: &Client,
-    large: &Semaphore,
+    large: &Large,
     request: Request<Incoming>,
 ) -> Response<Body> {
     let refuse = |status, text| refused(rpc, client, status, text);
@@ -191,9 +181,16 @@ async fn respond(
             "nothing is at this path; there are /xmlrpc/am/2.0 and /xmlrpc/am/3.0",
         );
     };
-    let (_place, body) = match tokio::time::timeout(BODY, read(request.into_body(), large)).await {
+    let name = client.certificate.urn().map(Urn::as_str);
+    let reading = large.read(name.unwrap_or_default(), request.into_body());
+    let (_place, body) = match tokio::time::timeout(BODY, reading).await {
         Ok(Ok(read)) => read,
-        Ok(Err(_)) => return refuse(StatusCode::PAYLOAD_TOO_LARGE, "the call is too large"),
+        Ok(Err(Unread::TooLarge)) => {
+            return refuse(StatusCode::PAYLOAD_TOO_LARGE, "the call is too large");
+        }
+        Ok(Err(Unread::Broken)) => {
+            return refuse(StatusCode::BAD_REQUEST, "the call broke off");
+        }
         Err(_) => return refuse(StatusCode::REQUEST_TIMEOUT, "the call took too long"),
     };
     let text = match rpc.bench.take(move || Call::parse(&body)).await {
@@ -206,22 +203,6 @@ async fn respond(
         .headers_mut()
         .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/xml"));
     response
-}
-
-/// A body, and the place that it takes among the large ones until its call is
-/// answered.
-async fn read(
-    body: Incoming,
-    large: &Semaphore,
-) -> std::result::Result<(Option<SemaphorePermit<'_>>, Bytes), BoxError> {
-    let small = body.size_hint().upper().is_some_and(|n| n <= SMALL);
-    let place = if small {
-        None
-    } else {
-        Some(large.acquire().await?)
-    };
-    let body = Limited::new(body, LARGEST).collect().await?;
-    Ok((place, body.to_bytes()))
 }
 
 /// A refusal that is no XML-RPC, with a number by which an operator finds it in the

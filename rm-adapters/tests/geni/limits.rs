@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::{StreamExt as _, stream};
 use rm_adapters::geni::credentials::{
     Anchors, Certificate, Credential, CredentialVerifier, SpeaksFor, XmlVerifier,
 };
@@ -170,6 +171,38 @@ async fn while_a_credential_is_verified_others_are_answered() {
     };
     let (listed, other) = tokio::join!(listed, others);
     assert_eq!((code(&listed), code(&other)), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_calls_that_do_not_come_to_an_end_keep_no_other_client_out() {
+    let lab = lab("stalls").await;
+    let client = |party| lab.client(Some(party), reqwest::tls::Version::TLS_1_3);
+    let alice = client(&lab.alice);
+    let (stalled, mut has_stalled) = tokio::sync::mpsc::unbounded_channel();
+    let mut sending = tokio::task::JoinSet::new();
+    for _ in 0..16 {
+        let stalled = stalled.clone();
+        let some = stream::iter([Ok::<_, std::io::Error>(vec![b' '; 300 * 1024])]);
+        let no_more = stream::once(async move {
+            stalled.send(()).unwrap();
+            std::future::pending().await
+        });
+        let call = alice.post(format!("{}/3", lab.base));
+        let call = call.body(reqwest::Body::wrap_stream(some.chain(no_more)));
+        sending.spawn(async move { call.send().await.is_ok() });
+    }
+    for _ in 0..16 {
+        has_stalled.recv().await.unwrap();
+    }
+    let large = format!("{}{}", request("GetVersion", vec![]), " ".repeat(1 << 20));
+    for _ in 0..5 {
+        let call = client(&lab.bob).post(format!("{}/3", lab.base));
+        let answer = call.body(large.clone()).send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), 200);
+    }
+    // What is short is answered to who stalls, too.
+    let answer = lab.call(&lab.alice, 3, "GetVersion", vec![]).await;
+    assert_eq!(code(&answer), 0);
 }
 
 /// An adapter with a defect.
