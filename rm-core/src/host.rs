@@ -28,7 +28,7 @@ use crate::orphans::Orphans;
 use crate::outbox::Outbox;
 use crate::policy::{CheapestThenRoomiest, Placement, Policy};
 use crate::quarantine::Quarantine;
-use crate::quota::over_quota;
+use crate::quota::{allows, over_quota};
 use crate::rebuild::Rebuild;
 use crate::record::ResourceRecord;
 use crate::registry::{AdapterRegistry, Registries, ResourceManagerRegistry};
@@ -277,6 +277,23 @@ impl Host {
             }) => Err(over_quota(&counter, value, at_most)),
             outcome => Ok(outcome),
         }
+    }
+
+    /// Refuses what the caller's quota does not allow as things stand, with what is
+    /// in the batch already: for who would ask sites before anything is written.
+    /// The commit decides, for others are charged meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Quota`], and where the store cannot be asked.
+    pub async fn allows(
+        &self,
+        who: &Caller,
+        resources: u64,
+        nodes: u64,
+        with: &Batch,
+    ) -> Result<()> {
+        allows(&self.core, who, (resources, nodes), with).await
     }
 
     /// How offers are ranked.

@@ -38,6 +38,18 @@ pub trait Between: fmt::Debug + Send + Sync + 'static {
         store.document(space, id).await
     }
 
+    /// [`Store::documents`] of the store inside.
+    async fn documents(
+        &self,
+        store: &dyn Store,
+        space: &str,
+        index: Option<(&str, &str)>,
+        after: Option<&Cursor>,
+        limit: u32,
+    ) -> Result<Page<Versioned<Document>>> {
+        store.documents(space, index, after, limit).await
+    }
+
     /// [`Store::commit`] of the store inside.
     async fn commit(&self, store: &dyn Store, batch: Batch) -> Result<Outcome> {
         store.commit(batch).await
@@ -111,7 +123,10 @@ impl<B: Between> Store for Around<B> {
         after: Option<&Cursor>,
         limit: u32,
     ) -> Result<Page<Versioned<Document>>> {
-        self.store.documents(space, index, after, limit).await
+        let store = &*self.store;
+        self.between
+            .documents(store, space, index, after, limit)
+            .await
     }
 
     async fn counter(&self, counter: &str) -> Result<u64> {

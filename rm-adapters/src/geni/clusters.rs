@@ -27,7 +27,7 @@ use rm_core::store::Batch;
 use rm_core::{Call, Caller, CatalogId, Error, ErrorKind, Kind, Result};
 
 use super::Urn;
-use super::component::{self, PAGE, named};
+use super::component::{self, Components, PAGE, named};
 use super::fresh::Fresh;
 use super::rspec::{Node, Rspec, SliverType};
 use super::sliver::{GeniSliver, Joined, Refusal, Sliver, SliverTerms};
@@ -224,8 +224,7 @@ impl GeniSliver for ClusterSlivers {
     async fn advertise(
         &self,
         call: &Call<'_>,
-        aggregate: &Urn,
-        means: &Caller,
+        components: &Components,
         available: bool,
         into: &mut Rspec,
     ) -> Result<()> {
@@ -236,15 +235,15 @@ impl GeniSliver for ClusterSlivers {
         let managers = managers.serving::<model::Cluster>(&Kind::CLUSTER)?;
         let mut all = offered(call).await?;
         if available {
-            let ask = said_of(call, means, &all);
-            let mut said = self.now.answer(call, means, ask).await?;
+            let ask = said_of(call, &components.means, &all);
+            let mut said = self.now.answer(call, &components.means, ask).await?;
             for offered in &mut all {
                 offered.now = Some(said.remove(&offered.appliance.id).unwrap_or_default());
             }
         }
         let catalog = call.host.catalog();
         let mut any = false;
-        for site in component::sites(call.host).await? {
+        for site in &components.sites {
             let here = managers.iter().filter(|m| m.serves().api == site.api);
             let media: Vec<&str> = here
                 .flat_map(|m| &m.serves().media)
@@ -252,7 +251,7 @@ impl GeniSliver for ClusterSlivers {
                 .collect();
             let mut there = Vec::new();
             for offered in &all {
-                if let Some((by, lacks)) = offered.at(&site, &media) {
+                if let Some((by, lacks)) = offered.at(site, &media) {
                     let slaves = catalog.default_slaves(by);
                     there.push(told::appliance(&offered.appliance, by, slaves, lacks));
                 }
@@ -261,7 +260,7 @@ impl GeniSliver for ClusterSlivers {
                 continue;
             }
             any = true;
-            let node = component::advertised(call.host, means, aggregate, &site, into).await?;
+            let node = components.advertised(site, into)?;
             node.sliver_types.push(SliverType {
                 name: Some(TYPE.into()),
                 ..SliverType::default()
@@ -269,7 +268,7 @@ impl GeniSliver for ClusterSlivers {
             there.into_iter().for_each(|one| node.extra.add(one));
         }
         if any {
-            let told = states::extension(aggregate, [TYPE], Family::CLUSTERS);
+            let told = states::extension(&components.aggregate, [TYPE], Family::CLUSTERS);
             into.extra.add(told);
         }
         Ok(())

@@ -1,8 +1,11 @@
-//! Components: what RSpecs call a site, and which of them a node of a request
-//! may be at.
+//! Components: what RSpecs call a site, by whose means it is used, and which of
+//! them a node of a request may be at.
 
-use rm_core::catalog::Site;
-use rm_core::{Caller, Error, ErrorKind, Host, Result};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rm_core::catalog::{Credential, Site};
+use rm_core::{Caller, CatalogId, Error, ErrorKind, Host, Result};
 
 use super::Urn;
 use super::rspec::{Available, HardwareType, Node, Rspec};
@@ -33,45 +36,94 @@ pub(super) async fn sites(host: &Host) -> Result<Vec<Site>> {
     }
 }
 
-/// The component of an advertisement that a site is: the one that is there, or
-/// another one. It can be had where there are means for it.
-pub(super) async fn advertised<'a>(
+/// By what each site can be used by these means: by the caller's own credential
+/// before those of others, the oldest first. All of them are read at once, and not
+/// site by site: there may be many sites.
+pub(super) async fn usable(
     host: &Host,
     means: &Caller,
-    aggregate: &Urn,
-    site: &Site,
-    into: &'a mut Rspec,
-) -> Result<&'a mut Node> {
-    let urn = component(aggregate, &site.name);
-    let named = |node: &Node| node.component_id.as_deref() == Some(urn.as_str());
-    let at = match into.nodes.iter().position(named) {
-        Some(at) => at,
-        None => {
-            let means = host.catalog().credentials_for(means, site.id).await?;
-            let now = match means.is_empty() {
-                true => "false",
-                false => "true",
-            };
-            into.nodes.push(Node {
-                component_id: Some(urn.as_str().into()),
-                component_manager_id: Some(aggregate.as_str().into()),
-                component_name: Some(site.name.as_str().into()),
-                exclusive: Some("false".into()),
-                available: vec![Available {
-                    now: Some(now.into()),
-                    ..Available::default()
-                }],
-                hardware_types: vec![HardwareType {
-                    name: Some(HARDWARE.into()),
-                    ..HardwareType::default()
-                }],
-                ..Node::default()
-            });
-            into.nodes.len() - 1
+) -> Result<BTreeMap<CatalogId, Arc<Credential>>> {
+    let mut usable: BTreeMap<CatalogId, Arc<Credential>> = BTreeMap::new();
+    let mut after = None;
+    loop {
+        let page = host
+            .catalog()
+            .credentials(means, after.as_ref(), PAGE)
+            .await?;
+        for one in page.items {
+            let own = one.user == means.user;
+            let better = |had: &Arc<Credential>| own && had.user != means.user;
+            if usable.get(&one.site).is_none_or(better) {
+                usable.insert(one.site, Arc::new(one));
+            }
         }
-    };
-    let node = into.nodes.get_mut(at);
-    node.ok_or_else(|| Error::new(ErrorKind::Internal, "a component is lost"))
+        after = page.next;
+        if after.is_none() {
+            return Ok(usable);
+        }
+    }
+}
+
+/// All components there are, read once for whoever tells of them.
+#[derive(Debug, Clone)]
+pub struct Components {
+    /// The aggregate, after which they are named.
+    pub aggregate: Urn,
+    /// By whose credentials their sites are used.
+    pub means: Caller,
+    /// Their sites.
+    pub sites: Vec<Site>,
+    pub(super) usable: BTreeMap<CatalogId, Arc<Credential>>,
+}
+
+impl Components {
+    /// Those of an aggregate that uses sites by these means.
+    ///
+    /// # Errors
+    ///
+    /// Where the catalog cannot be read.
+    pub async fn read(host: &Host, aggregate: &Urn, means: Caller) -> Result<Self> {
+        Ok(Self {
+            aggregate: aggregate.clone(),
+            sites: sites(host).await?,
+            usable: usable(host, &means).await?,
+            means,
+        })
+    }
+
+    /// The component of an advertisement that a site is: the one that is there, or
+    /// another one. It can be had where there are means for it.
+    pub(super) fn advertised<'a>(&self, site: &Site, into: &'a mut Rspec) -> Result<&'a mut Node> {
+        let urn = component(&self.aggregate, &site.name);
+        let named = |node: &Node| node.component_id.as_deref() == Some(urn.as_str());
+        let at = match into.nodes.iter().position(named) {
+            Some(at) => at,
+            None => {
+                let now = match self.usable.contains_key(&site.id) {
+                    true => "true",
+                    false => "false",
+                };
+                into.nodes.push(Node {
+                    component_id: Some(urn.as_str().into()),
+                    component_manager_id: Some(self.aggregate.as_str().into()),
+                    component_name: Some(site.name.as_str().into()),
+                    exclusive: Some("false".into()),
+                    available: vec![Available {
+                        now: Some(now.into()),
+                        ..Available::default()
+                    }],
+                    hardware_types: vec![HardwareType {
+                        name: Some(HARDWARE.into()),
+                        ..HardwareType::default()
+                    }],
+                    ..Node::default()
+                });
+                into.nodes.len() - 1
+            }
+        };
+        let node = into.nodes.get_mut(at);
+        node.ok_or_else(|| Error::new(ErrorKind::Internal, "a component is lost"))
+    }
 }
 
 /// Whether a node may be at this site: it names no component, or this one.

@@ -15,7 +15,7 @@
 //! | what each version does with slices | [`SliceV2`], [`SliceV3`] |
 //! | what the adapters of kinds do for it | [`GeniSliver`], [`NodeSlivers`], [`ClusterSlivers`] |
 //! | what a slice is, and what is kept of it | `slice` |
-//! | which site is which component | `component.rs` |
+//! | which site is which component, and what there is of them | `component.rs`, [`Components`] |
 //! | in which state a sliver is, and what can be done then | [`states`] |
 //! | names of users, slices, slivers, authorities | [`Urn`] |
 //! | where long work is done, so that no line waits for another's | `bench.rs` |
@@ -50,6 +50,7 @@ use rm_core::registry::Registries;
 pub use aggregate::Aggregate;
 pub use clusters::{CLUSTER, ClusterSlivers};
 pub use codes::Code;
+pub use component::Components;
 pub use nodes::NodeSlivers;
 pub use rpc::Version;
 pub use serve::GeniDoor;

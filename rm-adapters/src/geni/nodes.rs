@@ -10,10 +10,10 @@ use rm_core::model;
 use rm_core::record::ResourceRecord;
 use rm_core::registry::Adapter;
 use rm_core::store::Batch;
-use rm_core::{Call, Caller, CatalogId, ErrorKind, Kind, Result};
+use rm_core::{Call, CatalogId, ErrorKind, Kind, Result};
 
 use super::Urn;
-use super::component::{self, PAGE};
+use super::component::{Components, PAGE};
 use super::fresh::Fresh;
 use super::rspec::{DiskImage, Node, Rspec, SliverType};
 use super::sliver::{GeniSliver, Joined, Refusal, Sliver, SliverTerms, Unfit};
@@ -114,11 +114,11 @@ impl GeniSliver for NodeSlivers {
     async fn advertise(
         &self,
         call: &Call<'_>,
-        aggregate: &Urn,
-        means: &Caller,
+        there: &Components,
         available: bool,
         into: &mut Rspec,
     ) -> Result<()> {
+        let aggregate = &there.aggregate;
         let managers = self.managers(call)?;
         let known = images(call).await?;
         let images: Vec<DiskImage> = known
@@ -132,15 +132,15 @@ impl GeniSliver for NodeSlivers {
         // Whoever asks for what can be had asks for room, too.
         let roomy = match available {
             true => {
-                let ask = roomy(&managers, call, means, aggregate, &known);
-                Some(self.roomy.answer(call, means, ask).await?)
+                let ask = roomy(&managers, call, there, &known);
+                Some(self.roomy.answer(call, &there.means, ask).await?)
             }
             false => None,
         };
         // Of which types it can be changed who logs in, wherever they are listed:
         // what is told of a type is told of it at every component.
         let (mut with_users, mut without) = (BTreeSet::new(), BTreeSet::new());
-        for site in component::sites(call.host).await? {
+        for site in &there.sites {
             let here = managers.iter().filter(|(_, m)| m.serves().api == site.api);
             let here: Vec<&(&str, Manager)> = here.collect();
             let types: BTreeSet<&str> = here.iter().map(|(name, _)| *name).collect();
@@ -148,12 +148,12 @@ impl GeniSliver for NodeSlivers {
                 continue;
             }
             for (name, manager) in here {
-                match held::changes_users(&manager.capability(&site)) {
+                match held::changes_users(&manager.capability(site)) {
                     true => with_users.insert(*name),
                     false => without.insert(*name),
                 };
             }
-            let node = component::advertised(call.host, means, aggregate, &site, into).await?;
+            let node = there.advertised(site, into)?;
             node.sliver_types
                 .extend(types.iter().map(|name| SliverType {
                     name: Some((*name).into()),

@@ -18,6 +18,7 @@ use rm_core::store::Batch;
 use rm_core::{Call, Caller, Error, ErrorKind, HoldId, ResourceId, Result};
 
 use super::Urn;
+use super::component::Components;
 use super::rspec::{Host, Link, Login, Node, Rspec, Services};
 use super::states::{Family, Standing};
 use super::xmlrpc::Value;
@@ -25,9 +26,9 @@ use super::xmlrpc::Value;
 /// A translator of some kinds to slivers and back.
 #[async_trait]
 pub trait GeniSliver: Adapter {
-    /// Adds what there is of its kinds to an advertisement, and tells of each
-    /// whether it can be had by these means; without what cannot be had now, where
-    /// that is wanted.
+    /// Adds what there is of its kinds at these components to an advertisement, and
+    /// tells of each whether it can be had by the aggregate's means; without what
+    /// cannot be had now, where that is wanted.
     ///
     /// # Errors
     ///
@@ -35,8 +36,7 @@ pub trait GeniSliver: Adapter {
     async fn advertise(
         &self,
         call: &Call<'_>,
-        aggregate: &Urn,
-        means: &Caller,
+        there: &Components,
         available: bool,
         into: &mut Rspec,
     ) -> Result<()>;

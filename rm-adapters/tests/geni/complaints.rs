@@ -171,9 +171,19 @@ async fn complaint_547_561_606_696_801_what_is_short_is_told_with_how_much_there
     for answer in [slice.create(&five).await, slice.allocate(&five).await] {
         let hint = refused("five linked nodes", &answer, 26);
         assert_eq!(hint.get("requested"), Some(&Value::Int(5)));
-        assert_eq!(hint.get("available"), Some(&Value::Int(0)));
+        assert_eq!(hint.get("available"), Some(&Value::Int(4)));
         assert_eq!(reason(&answer), "no-capacity");
     }
+    // What a pair has of it is not there for the three.
+    let pair = |a: &str, b: &str| link(&format!("{a}{b}"), &[&format!("{a}:0"), &format!("{b}:0")]);
+    let six: String = ["a", "b", "c", "d", "e", "f"]
+        .map(|n| format!("<node client_id=\"{n}\"><interface client_id=\"{n}:0\"/></node>"))
+        .concat();
+    let three = link("three", &["d:0", "e:0", "f:0"]);
+    let rspec = request(&format!("{six}{}{three}", pair("a", "b")));
+    let hint = refused("a pair and three", &slice.allocate(&rspec).await, 26);
+    assert_eq!(hint.get("requested"), Some(&Value::Int(6)));
+    assert_eq!(hint.get("available"), Some(&Value::Int(4)));
     let five = nodes(&["a", "b", "c", "d", "e"]);
     for answer in [slice.create(&five).await, slice.allocate(&five).await] {
         let hint = refused("five nodes", &answer, 26);

@@ -8,12 +8,13 @@ use rm_adapters::geni::rspec::{Node, Rspec};
 use rm_adapters::geni::states::Standing;
 use rm_adapters::geni::xmlrpc::Value;
 use rm_adapters::geni::{
-    GeniSliver, Joined, NodeSlivers, Refusal, Sliver, SliverTerms, Urn, register, register_with,
+    Components, GeniSliver, Joined, NodeSlivers, Refusal, Sliver, SliverTerms, Urn, register,
+    register_with,
 };
 use rm_core::record::ResourceRecord;
 use rm_core::registry::{Adapter, Registries};
 use rm_core::store::{Batch, By};
-use rm_core::{Call, Caller, Error, ErrorKind, Kind, Result};
+use rm_core::{Call, Error, ErrorKind, Kind, Result};
 use tokio::sync::Barrier;
 
 use super::lab::{code, lab, lab_of};
@@ -38,8 +39,7 @@ impl GeniSliver for Full {
     async fn advertise(
         &self,
         _call: &Call<'_>,
-        _aggregate: &Urn,
-        _means: &Caller,
+        _there: &Components,
         _available: bool,
         _into: &mut Rspec,
     ) -> Result<()> {
@@ -126,14 +126,11 @@ impl GeniSliver for Together {
     async fn advertise(
         &self,
         call: &Call<'_>,
-        aggregate: &Urn,
-        means: &Caller,
+        there: &Components,
         available: bool,
         into: &mut Rspec,
     ) -> Result<()> {
-        self.nodes
-            .advertise(call, aggregate, means, available, into)
-            .await
+        self.nodes.advertise(call, there, available, into).await
     }
 
     fn sliver_types(&self, call: &Call<'_>) -> Vec<&'static str> {

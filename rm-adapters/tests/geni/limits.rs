@@ -13,12 +13,12 @@ use rm_adapters::geni::credentials::{
 use rm_adapters::geni::rspec::{Node, Rspec};
 use rm_adapters::geni::states::Standing;
 use rm_adapters::geni::xmlrpc::Value;
-use rm_adapters::geni::{self, GeniSliver, Joined, Refusal, Sliver, SliverTerms, Urn};
+use rm_adapters::geni::{self, Components, GeniSliver, Joined, Refusal, Sliver, SliverTerms, Urn};
 use rm_core::env::Timestamp;
 use rm_core::record::ResourceRecord;
 use rm_core::registry::{Adapter, Registries};
 use rm_core::store::Batch;
-use rm_core::{Caller, Kind, Result};
+use rm_core::{Kind, Result};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
@@ -224,8 +224,7 @@ impl GeniSliver for Broken {
     async fn advertise(
         &self,
         _call: &rm_core::Call<'_>,
-        _aggregate: &Urn,
-        _means: &Caller,
+        _there: &Components,
         _available: bool,
         _into: &mut Rspec,
     ) -> Result<()> {

@@ -39,6 +39,7 @@ mod older;
 mod operators;
 mod passed;
 mod places;
+mod reads;
 mod remembered;
 mod restless;
 mod ring;

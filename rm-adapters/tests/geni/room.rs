@@ -2,7 +2,7 @@
 
 use rm_adapters::geni::register;
 use rm_adapters::geni::xmlrpc::Value;
-use rm_testkit::SimConfig;
+use rm_testkit::{SimConfig, Verb};
 
 use super::lab::{code, lab, lab_at};
 use super::slice::{Slice, nodes, slivers, value};
@@ -39,7 +39,10 @@ async fn row_more_than_the_quota_allows_is_told_with_the_counts() {
     value(&slice.allocate(&nodes(&["here"])).await);
     let names: Vec<String> = (0..1000).map(|n| format!("n{n}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let asked = lab.cloud.count(Verb::Offers);
     let answer = slice.allocate(&nodes(&names)).await;
+    // No site is asked for what may not be had.
+    assert_eq!(lab.cloud.count(Verb::Offers), asked);
     assert_eq!(code(&answer), 6, "{answer:?}");
     let told = answer.get("value").unwrap();
     assert_eq!(told.get("limit"), Some(&Value::Int(1000)));

@@ -10,7 +10,7 @@ use rm_core::manager::{Answer, Candidate, Terms, Want, ask_until, waiting};
 use rm_core::model::{self, Json, NodeSpec, Power};
 use rm_core::record::ResourceRecord;
 use rm_core::store::Batch;
-use rm_core::{Call, Caller, CatalogId, Error, ErrorKind, Result};
+use rm_core::{Call, CatalogId, Error, ErrorKind, Result};
 
 use super::{Manager, fit, images, linked, shape};
 use crate::geni::component::{self, may_be_at, named};
@@ -42,10 +42,12 @@ pub(super) async fn prepare(
         resources: into.resources.clone(),
         ..Batch::default()
     };
+    let sites = component::sites(call.host).await?;
+    let usable = component::usable(call.host, terms.means).await?;
     let mut room = Room {
         call,
         types: managers.iter().map(|(name, _)| *name).collect(),
-        places: places(managers, call, terms.means).await?,
+        places: places(&managers, &sites, &usable),
         terms,
         links,
         nodes: u64::try_from(nodes.len()).unwrap_or(u64::MAX),
@@ -60,7 +62,7 @@ pub(super) async fn prepare(
         taken: BTreeMap::new(),
     };
     let mut found: BTreeMap<usize, (NodeSpec, usize, Offer)> = BTreeMap::new();
-    let mut why = None;
+    let (mut why, mut beside) = (None, 0);
     for group in groups {
         let mut wanted = Vec::with_capacity(group.len());
         for at in group {
@@ -76,11 +78,14 @@ pub(super) async fn prepare(
                 let all = wanted.into_iter().zip(offers);
                 found.extend(all.map(|((at, _, spec), offer)| (at, (spec, place, offer))));
             }
-            None => why = why.or_else(|| wanted.first().map(|(_, node, _)| named(node))),
+            None => {
+                beside += room.some_of(&wanted).await?;
+                why = why.or_else(|| wanted.first().map(|(_, node, _)| named(node)));
+            }
         }
     }
     if let Some(first) = why {
-        return Err(no_room(nodes.len(), found.len(), &first));
+        return Err(no_room(nodes.len(), found.len() + beside, &first));
     }
     room.still(into).await?;
     let mut made = Vec::with_capacity(nodes.len());
@@ -153,28 +158,25 @@ fn no_room(asked: usize, had: usize, first: &str) -> Refusal {
 
 /// Every site that makes one of these types, with the aggregate's means to use
 /// it; those without means are left out.
-pub(super) async fn places(
-    managers: Vec<(&'static str, Manager)>,
-    call: &Call<'_>,
-    means: &Caller,
-) -> Result<Vec<Place>> {
-    let catalog = call.host.catalog();
+pub(super) fn places(
+    managers: &[(&'static str, Manager)],
+    sites: &[Site],
+    usable: &BTreeMap<CatalogId, Arc<Credential>>,
+) -> Vec<Place> {
     let mut places = Vec::new();
-    for site in component::sites(call.host).await? {
-        for (sliver_type, manager) in &managers {
-            if manager.serves().api != site.api {
-                continue;
-            }
-            let credentials = catalog.credentials_for(means, site.id).await?;
-            places.extend(credentials.into_iter().next().map(|credential| Place {
-                sliver_type,
-                manager: Arc::clone(manager),
-                site: site.clone(),
-                credential,
-            }));
-        }
+    for site in sites {
+        let Some(credential) = usable.get(&site.id) else {
+            continue;
+        };
+        let here = managers.iter().filter(|(_, m)| m.serves().api == site.api);
+        places.extend(here.map(|(sliver_type, manager)| Place {
+            sliver_type,
+            manager: Arc::clone(manager),
+            site: site.clone(),
+            credential: Arc::clone(credential),
+        }));
     }
-    Ok(places)
+    places
 }
 
 /// What is left at the sites, of what they said when they were asked.
@@ -236,6 +238,37 @@ impl Room<'_> {
             }
         }
         Ok(None)
+    }
+
+    /// For how many of these there is room together at the site that has most, where
+    /// there is none for all of them; they take it, so that it is counted once.
+    async fn some_of(&mut self, wanted: &[(usize, &Node, NodeSpec)]) -> Result<usize> {
+        let mut each = Vec::with_capacity(wanted.len());
+        for (_, node, spec) in wanted {
+            each.push(self.offers(node, spec).await?);
+        }
+        // Of each place: how many of them it makes, and how many it has room for.
+        let mut at: BTreeMap<usize, (u64, u64)> = BTreeMap::new();
+        for key in &each {
+            let mut here = BTreeSet::new();
+            for (place, offer) in self.asked.get(key).map_or(&[][..], Vec::as_slice) {
+                if !here.insert(*place) {
+                    continue;
+                }
+                let taken = self.taken.get(place).copied().unwrap_or(0);
+                let left = offer.nodes_left.unwrap_or(u64::MAX).saturating_sub(taken);
+                let (makes, room) = at.entry(*place).or_insert((0, u64::MAX));
+                (*makes, *room) = (*makes + 1, left.min(*room));
+            }
+        }
+        let best = at
+            .into_iter()
+            .map(|(place, (n, room))| (n.min(room), place));
+        let Some((some, place)) = best.max() else {
+            return Ok(0);
+        };
+        *self.taken.entry(place).or_insert(0) += some;
+        Ok(usize::try_from(some).unwrap_or(usize::MAX))
     }
 
     /// The type of sliver that a node is to be: the first that there is a place

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use rm_core::catalog::Image;
 use rm_core::manager::{Candidate, Want, ask};
 use rm_core::model;
-use rm_core::{Call, Caller, CatalogId, Result};
+use rm_core::{Call, CatalogId, Result};
 
 use super::place::places;
 use super::{Manager, fit};
-use crate::geni::Urn;
+use crate::geni::component::Components;
 use crate::geni::rspec::{DiskImage, Node, SliverType};
 
 /// The sites that say that there is room for a node; one that does not answer
@@ -18,8 +18,7 @@ use crate::geni::rspec::{DiskImage, Node, SliverType};
 pub(super) async fn roomy(
     managers: &[(&'static str, Manager)],
     call: &Call<'_>,
-    means: &Caller,
-    aggregate: &Urn,
+    there: &Components,
     images: &[Image],
 ) -> Result<BTreeSet<CatalogId>> {
     let Some(image) = images.first() else {
@@ -35,9 +34,8 @@ pub(super) async fn roomy(
         }],
         ..Node::default()
     };
-    let spec = fit::spec(&any, images, aggregate)?;
-    let candidates: Vec<Candidate<model::Node>> = places(managers.to_vec(), call, means)
-        .await?
+    let spec = fit::spec(&any, images, &there.aggregate)?;
+    let candidates: Vec<Candidate<model::Node>> = places(managers, &there.sites, &there.usable)
         .into_iter()
         .map(|place| Candidate {
             manager: place.manager,

@@ -1,15 +1,14 @@
 //! ListResources: what there is.
 
-use std::io::Write as _;
-
-use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use base64::write::EncoderStringWriter;
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
 use rm_core::{Error, ErrorKind, Result};
 
 use super::arguments::{Options, bad, credentials, only_in};
 use super::{Answer, Rpc, Urn, Value, Version};
+use crate::geni::component::Components;
 use crate::geni::credentials::Certificate;
 use crate::geni::rspec::{Kind, Rspec};
 use crate::geni::sliver::{GeniSliver, Refusal};
@@ -47,12 +46,13 @@ impl Rpc {
         let caller = Self::caller(&user)?;
         let call = self.host.call(&caller);
         let means = self.aggregate.means();
+        let all = Components::read(&self.host, &self.aggregate.urn, means).await?;
         let mut there = Rspec::new(Kind::Advertisement);
         let now = self.host.env().now();
         there.generated = Some(now.to_string().into());
         for adapter in self.host.adapters().all::<dyn GeniSliver>() {
             adapter
-                .advertise(&call, &self.aggregate.urn, &means, available, &mut there)
+                .advertise(&call, &all, available, &mut there)
                 .await?;
         }
         Ok(document(&there, compressed)?.into())
@@ -61,16 +61,15 @@ impl Rpc {
 
 /// A document as its text, or compressed: base64 of RFC 1950.
 pub(super) fn document(rspec: &Rspec, compressed: bool) -> Result<Value> {
-    let text = rspec.print();
     if !compressed {
-        return Ok(Value::Text(text));
+        return Ok(Value::Text(rspec.print()));
     }
-    let mut packed = ZlibEncoder::new(Vec::new(), Compression::default());
-    let packed = packed
-        .write_all(text.as_bytes())
-        .and_then(|()| packed.finish())
-        .map_err(|e| {
-            Error::new(ErrorKind::Internal, "the answer cannot be compressed").because(e)
-        })?;
-    Ok(Value::Text(BASE64_STANDARD.encode(packed)))
+    // The plain text of it is never there as a whole.
+    let text = EncoderStringWriter::new(&BASE64_STANDARD);
+    let mut packed = ZlibEncoder::new(text, Compression::default());
+    let packed = rspec.write_to(&mut packed).and_then(|()| packed.finish());
+    let packed = packed.map_err(|e| {
+        Error::new(ErrorKind::Internal, "the answer cannot be compressed").because(e)
+    })?;
+    Ok(Value::Text(packed.into_inner()))
 }

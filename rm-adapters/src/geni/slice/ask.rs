@@ -188,6 +188,10 @@ impl Wish {
             split.entry(makes).or_default().push(at);
         }
         let mut links = self.links(&**host.env(), &split)?;
+        // Each is a resource of one node at the least. No site is asked for what
+        // the slice may not have anyway.
+        let least = u64::try_from(self.nodes.len()).unwrap_or(u64::MAX);
+        host.allows(&slice.owner, least, least, into).await?;
         let mut made = BTreeMap::new();
         for (which, places) in split {
             let Some(adapter) = adapters.get(which) else {
