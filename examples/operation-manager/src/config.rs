@@ -14,7 +14,7 @@ mod schema;
 mod sections;
 
 #[cfg(feature = "geni")]
-pub(crate) use geni::{GeniSection, SliverName};
+pub(crate) use geni::{AllocateName, GeniSection, SliverName};
 pub(crate) use load::{find, load};
 pub(crate) use schema::schema;
 pub(crate) use sections::{LogFormat, Sections, TokenSection};

@@ -5,6 +5,27 @@ use rm_core::{Caller, Tenant};
 use super::Urn;
 use super::slice::Lifetimes;
 
+/// Whether a slice of version 3 that has slivers can ask for more.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Allocating {
+    /// Not before they are all deleted, as in version 2.
+    Single,
+    /// As often as it likes, for what has nothing to do with what it has.
+    #[default]
+    Disjoint,
+}
+
+impl Allocating {
+    /// GENI's word. There is no third one here, `geni_many`: a link never ends at
+    /// a node that is made already.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Single => "geni_single",
+            Self::Disjoint => "geni_disjoint",
+        }
+    }
+}
+
 /// What a host says of itself to GENI.
 #[derive(Debug, Clone)]
 pub struct Aggregate {
@@ -16,6 +37,11 @@ pub struct Aggregate {
     pub open_v2: bool,
     /// The same for version 3.
     pub open_v3: bool,
+    /// How often a slice can ask for something, by version 3.
+    pub allocating: Allocating,
+    /// Whether slivers of a slice that have come as far as each other are looked
+    /// into, provisioned, renewed and deleted together or not at all, by version 3.
+    pub single_allocation: bool,
     /// How long slivers are left as they are.
     pub lifetimes: Lifetimes,
     /// By whose credentials sites are used for slices: the catalog's for this
@@ -35,6 +61,8 @@ impl Aggregate {
             base: base.into(),
             open_v2: true,
             open_v3: false,
+            allocating: Allocating::default(),
+            single_allocation: false,
             lifetimes: Lifetimes::default(),
         }
     }

@@ -47,7 +47,7 @@ use std::sync::Arc;
 use rm_core::Result;
 use rm_core::registry::Registries;
 
-pub use aggregate::Aggregate;
+pub use aggregate::{Aggregate, Allocating};
 pub use clusters::{CLUSTER, ClusterSlivers};
 pub use codes::Code;
 pub use component::Components;

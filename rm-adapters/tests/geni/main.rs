@@ -35,6 +35,7 @@ mod limits;
 mod links;
 #[path = "../shared/log.rs"]
 mod log;
+mod modes;
 mod older;
 mod operators;
 mod passed;

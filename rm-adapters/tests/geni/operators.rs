@@ -41,6 +41,47 @@ async fn complaint_gram_a_renewal_outlasts_the_process_and_a_new_one_deletes_not
     assert_eq!(lab.cloud.count(Verb::Destroy), 0);
 }
 
+/// The host was started again while the aggregate was away: of two things one is
+/// not there any more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn complaint_gram_what_is_not_as_it_is_known_after_a_restart_costs_nothing_else() {
+    let mut lab = lab("gram-mismatch").await;
+    lab.start_engine();
+    let before = {
+        let slice = Slice::of(&lab, "s");
+        value(&slice.create(&nodes(&["a", "b"])).await);
+        slice.comes_to("geni_ready").await;
+        slivers(&value(&slice.all("Status").await))
+    };
+    let now = lab.host.env().now();
+    let things = lab.cloud.things("rack", now);
+    let (lost, stays) = (&things[0], &things[1]);
+    lab.stop.send_replace(true);
+    lab.cloud.vanish("rack", &lost.id, now);
+    lab.restart().await;
+    lab.start_engine();
+    let slice = Slice::of(&lab, "s");
+    lab.later(Duration::from_secs(120));
+    // What is lost is told to be, and the other is let alone.
+    let told = async || {
+        let mut told = slivers(&value(&slice.all("Status").await));
+        assert_eq!(told.len(), 2, "{told:?}");
+        told.sort_by(|a, b| a.operational.cmp(&b.operational));
+        told
+    };
+    lab.until("one is told to have failed", async || {
+        told().await[0].operational == "geni_failed"
+    })
+    .await;
+    let after = told().await;
+    assert!(!after[0].error.is_empty(), "{after:?}");
+    assert_eq!(after[1].operational, "geni_ready");
+    assert!(before.contains(&after[1]), "{after:?}");
+    let now = lab.cloud.things("rack", lab.host.env().now());
+    assert!(now.iter().any(|thing| thing.id == stays.id), "{now:?}");
+    assert_eq!(lab.cloud.count(Verb::Destroy), 0);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn complaint_gram_what_cannot_be_ended_does_not_keep_others_from_ending() {
     let lab = lab("gram-expiry").await;
@@ -63,11 +104,11 @@ async fn complaint_gram_what_cannot_be_ended_does_not_keep_others_from_ending() 
     }
 }
 
-/// Delete writes down what is wanted and is answered at once: for its owner the
-/// sliver is gone, whatever its site says. What will not go is the operator's, who
-/// sees why, and it counts as long as it is there.
+/// Delete writes down what is wanted and is answered at once: it is no sliver any
+/// more. What will not go is told by Status, which says why, and to the operator,
+/// and it counts as long as it is there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn complaint_gram_what_cannot_be_deleted_is_seen_by_the_operator_until_it_is_gone() {
+async fn complaint_gram_what_cannot_be_deleted_is_seen_by_all_it_concerns_until_it_is_gone() {
     let lab = lab("gram-delete").await;
     lab.start_engine();
     let slice = Slice::of(&lab, "s");
@@ -91,6 +132,51 @@ async fn complaint_gram_what_cannot_be_deleted_is_seen_by_the_operator_until_it_
         .await;
     assert_eq!(lab.cloud.everything(lab.host.env().now()).len(), 1);
     assert_eq!(super::clusters::charged(&slice).await, 1);
+
+    // Its owner sees it, by both versions, of the slice and by its name.
+    let urn = slivers(&deleted)[0].urn.clone();
+    let by_name = vec![
+        Value::Array(vec![Value::text(urn.as_str())]),
+        slice.proof(),
+        none(),
+    ];
+    for answer in [
+        slice.all("Status").await,
+        slice.call(3, "Status", by_name.clone()).await,
+    ] {
+        let told = slivers(&value(&answer));
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert_eq!(told[0].urn, urn);
+        assert_eq!(told[0].allocation, "geni_unallocated");
+        assert_eq!(told[0].operational, "geni_failed");
+        let error = &told[0].error;
+        assert!(error.contains("deleted and does not go"), "{error}");
+        assert!(error.contains("an operator"), "{error}");
+    }
+    let status = vec![slice.urn(), slice.proof(), none()];
+    let told = value(&slice.call(2, "SliverStatus", status).await);
+    assert_eq!(told.get("geni_status"), Some(&Value::text("failed")));
+    // It is nothing that anything can be done with, and keeps no name.
+    refused("Delete again", &slice.all("Delete").await, 12);
+    refused(
+        "Delete by name",
+        &slice.call(3, "Delete", by_name.clone()).await,
+        12,
+    );
+    value(&slice.create(&nodes(&["a"])).await);
+    let told = slivers(&value(&slice.all("Status").await));
+    assert_eq!((told.len(), &told[1].urn), (2, &urn));
+    // Another slice's is told to nobody else.
+    let other = Slice::of(&lab, "t");
+    refused("another slice", &other.all("Status").await, 12);
+    // When the operator has ended it, it is gone for all of them.
+    let id = held().await[0].id;
+    let quarantine = lab.host.quarantine();
+    quarantine.abandon(&operator, id, "by hand").await.unwrap();
+    let gone = async || slivers(&value(&slice.all("Status").await)).len() == 1;
+    lab.until("it is gone", gone).await;
+    let answer = slice.call(3, "Status", by_name).await;
+    refused("what is gone", &answer, 12);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

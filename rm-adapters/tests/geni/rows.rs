@@ -169,8 +169,9 @@ const COMPLAINTS: [(&str, Shown); 23] = [
         "GRAM [read]",
         By(&[
             "complaint_gram_a_renewal_outlasts_the_process_and_a_new_one_deletes_nothing",
+            "complaint_gram_what_is_not_as_it_is_known_after_a_restart_costs_nothing_else",
             "complaint_gram_what_cannot_be_ended_does_not_keep_others_from_ending",
-            "complaint_gram_what_cannot_be_deleted_is_seen_by_the_operator_until_it_is_gone",
+            "complaint_gram_what_cannot_be_deleted_is_seen_by_all_it_concerns_until_it_is_gone",
             "complaint_gram_shutdown_can_be_called_and_what_it_stops_is_not_deleted",
             "complaint_gram_failures_of_the_site_have_codes_of_their_own",
             "complaint_gram_what_a_request_says_is_one_word_of_a_command",
@@ -182,6 +183,10 @@ const COMPLAINTS: [(&str, Shown); 23] = [
         By(&[
             "complaint_docker_am_a_component_manager_that_is_mistyped_is_named",
             "complaint_docker_am_what_was_asked_for_outlasts_the_process",
+            // A host that was started again.
+            "complaint_gram_what_is_not_as_it_is_known_after_a_restart_costs_nothing_else",
+            // Another configuration over the same data.
+            "slivers_of_a_kind_that_is_not_offered_any_more_are_still_their_slices",
         ]),
     ),
     (

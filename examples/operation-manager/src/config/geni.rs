@@ -38,8 +38,21 @@ pub(crate) struct GeniSection {
     /// Versions that list to who brings no credential.
     #[serde(default = "open")]
     pub(crate) open: Vec<u8>,
+    #[serde(default)]
+    pub(crate) allocate: AllocateName,
+    #[serde(default)]
+    pub(crate) single_allocation: bool,
     #[serde(default = "connections")]
     pub(crate) connections: u32,
+}
+
+/// How often a slice can ask for something, by version 3.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum AllocateName {
+    Single,
+    #[default]
+    Disjoint,
 }
 
 /// What RSpecs call what there is.
@@ -103,6 +116,8 @@ pub(super) fn schema() -> Value {
             "tenant": {"type": "string", "description": "By whose credentials of the catalog sites are used for slices: this tenant's; where absent, that of the name of the aggregate's authority."},
             "slivers": {"type": "array", "items": {"type": "string", "enum": ["lxc", "xen", "kvm", "cluster"]}, "minItems": 1, "default": ["lxc", "xen", "kvm", "cluster"], "description": "Which kinds of nodes are offered, by the names of their types of sliver, and whether clusters are; what is there of others is served all the same."},
             "open": {"type": "array", "items": {"type": "integer", "minimum": 2, "maximum": 3}, "default": [2], "description": "The versions in which ListResources answers clients without a credential."},
+            "allocate": {"type": "string", "enum": ["single", "disjoint"], "default": "disjoint", "description": "Whether a slice that has slivers can ask for more by version 3 (geni_allocate): not at all, or for what has nothing to do with them."},
+            "single_allocation": {"type": "boolean", "default": false, "description": "Whether version 3 describes, provisions, renews and deletes slivers of a slice that have come as far as each other together only (geni_single_allocation)."},
             "connections": {"type": "integer", "minimum": 4, "maximum": 65535, "default": 1024, "description": "How many connections there are at once."},
         }),
     );

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use rm_adapters::TokioEnv;
 use rm_adapters::geni::credentials::{Certificate, Roots};
-use rm_adapters::geni::{self, Aggregate, ClusterSlivers, GeniDoor, GeniSliver, NodeSlivers, Urn};
+use rm_adapters::geni::{
+    self, Aggregate, Allocating, ClusterSlivers, GeniDoor, GeniSliver, NodeSlivers, Urn,
+};
 use rm_core::Host;
 use rm_core::caller::Tenant;
 use rm_core::env::{Env, Timestamp};
@@ -13,7 +15,7 @@ use rm_core::registry::Registries;
 
 use super::address;
 use super::beside::Beside;
-use crate::config::{Config, GeniSection, SliverName};
+use crate::config::{AllocateName, Config, GeniSection, SliverName};
 use crate::failure::{Failure, Result};
 use crate::files;
 
@@ -115,6 +117,11 @@ pub(super) fn door(
     let aggregate = Aggregate {
         open_v2: section.open.contains(&2),
         open_v3: section.open.contains(&3),
+        allocating: match section.allocate {
+            AllocateName::Single => Allocating::Single,
+            AllocateName::Disjoint => Allocating::Disjoint,
+        },
+        single_allocation: section.single_allocation,
         tenant: section.tenant.clone().map_or(usual.tenant.clone(), Tenant),
         ..usual
     };

@@ -39,8 +39,10 @@ pub(super) fn get_version(rpc: &Rpc, version: Version) -> Value {
         ("geni_credential_types", credentials()),
     ];
     if version == Version::V3 {
-        members.push(("geni_single_allocation", Value::Int(0)));
-        members.push(("geni_allocate", Value::text("geni_disjoint")));
+        let single = i64::from(aggregate.single_allocation);
+        members.push(("geni_single_allocation", Value::Int(single)));
+        let allocating = aggregate.allocating.as_str();
+        members.push(("geni_allocate", Value::text(allocating)));
     }
     Value::of(members)
 }

@@ -94,7 +94,7 @@ pub trait SliceV2: Adapter {
         users: &[NodeUser],
     ) -> Result<Described, Refusal>;
 
-    /// How the slivers stand.
+    /// How the slivers stand, and what was deleted of the slice and does not go.
     ///
     /// # Errors
     ///
@@ -174,7 +174,7 @@ pub trait SliceV3: Adapter {
         how: &Provision,
     ) -> Result<Described, Refusal>;
 
-    /// How slivers stand.
+    /// How slivers stand, and what was deleted of the slice and does not go.
     ///
     /// # Errors
     ///

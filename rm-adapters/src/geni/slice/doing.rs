@@ -67,6 +67,23 @@ impl Done {
         Self::of(have, Arc::new(have.sliver.record().clone()), error)
     }
 
+    /// One that was deleted and has not gone.
+    pub(super) fn gone(adapter: &Arc<dyn GeniSliver>, record: Arc<ResourceRecord>) -> Self {
+        Self {
+            client_id: record.name.clone(),
+            request: 0,
+            adapter: Arc::clone(adapter),
+            until: None,
+            record,
+            error: None,
+            changes_users: false,
+        }
+    }
+
+    pub(super) fn id(&self) -> ResourceId {
+        self.record.id
+    }
+
     /// What was granted just now.
     fn all(granted: &Prepared) -> Vec<Self> {
         let listed = granted.asked.slivers.iter().zip(&granted.slivers);
@@ -84,10 +101,19 @@ impl Done {
     }
 
     fn told(&self, aggregate: &Urn) -> SliverTold {
-        let standing = self.adapter.standing(&self.record);
+        let mut standing = self.adapter.standing(&self.record);
+        let held = self.record.seen == State::Quarantined;
+        if held && standing.allocation == Allocation::Unallocated {
+            standing.operational = Operational::Failed;
+        }
         let error = match &self.error {
             Some(e) => e.to_string(),
-            None if self.record.seen == State::Quarantined => format!(
+            None if held && standing.allocation == Allocation::Unallocated => format!(
+                "it was deleted and does not go; it is in quarantine, where an operator of this \
+                 aggregate must look at it: {}",
+                self.record.reason
+            ),
+            None if held => format!(
                 "it is in quarantine, where an operator of this aggregate must look at it: {}",
                 self.record.reason
             ),
@@ -176,8 +202,34 @@ impl SliceCall<'_> {
     ) -> Result<(Opened, Vec<Done>), Refusal> {
         let choose = |opened: &Opened| {
             opened.is_open()?;
+            let chosen = self.chosen(opened, about)?;
+            self.is_all(opened, about)?;
+            Ok(chosen)
+        };
+        self.changed(choose, best_effort, deed).await
+    }
+
+    /// The same with what is asked of each sliver apart, whatever the aggregate says
+    /// of the others.
+    pub(super) async fn change_some<'d>(
+        &self,
+        about: &About,
+        best_effort: bool,
+        deed: impl Fn(&Have) -> Result<Option<Deed<'d>>, Refusal> + Send + Sync,
+    ) -> Result<(Opened, Vec<Done>), Refusal> {
+        let choose = |opened: &Opened| {
+            opened.is_open()?;
             self.chosen(opened, about)
         };
+        self.changed(choose, best_effort, deed).await
+    }
+
+    async fn changed<'d>(
+        &self,
+        choose: impl Fn(&Opened) -> Result<Vec<usize>>,
+        best_effort: bool,
+        deed: impl Fn(&Have) -> Result<Option<Deed<'d>>, Refusal> + Send + Sync,
+    ) -> Result<(Opened, Vec<Done>), Refusal> {
         let (opened, parts) = self.with(choose, best_effort, &deed).await?;
         let done = parts.into_iter().filter_map(|part| {
             let have = opened.slivers.get(part.at)?;
@@ -219,16 +271,47 @@ impl SliceCall<'_> {
         Ok(chosen)
     }
 
+    /// Refuses some of the slivers that have come as far as each other, where the
+    /// aggregate says that they belong together.
+    pub(super) fn is_all(&self, opened: &Opened, about: &About) -> Result<()> {
+        let About::Slivers(urns) = about else {
+            return Ok(());
+        };
+        if !self.aggregate.single_allocation {
+            return Ok(());
+        }
+        let ours = &self.aggregate.urn;
+        let named: BTreeSet<ResourceId> = urns
+            .iter()
+            .filter_map(|urn| resource_of(ours, urn))
+            .collect();
+        let (in_it, out): (Vec<&Have>, Vec<&Have>) =
+            opened.slivers.iter().partition(|h| named.contains(&h.id()));
+        let far: BTreeSet<Allocation> = in_it.iter().map(|h| h.standing().allocation).collect();
+        let mut out = out.iter().map(|h| h.standing().allocation);
+        if !out.any(|allocation| far.contains(&allocation)) {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Unsupported,
+            "these are not all slivers of the slice that have come as far",
+        )
+        .code("single-allocation")
+        .advice("name the slice, or all of them: GetVersion says geni_single_allocation"))
+    }
+
     /// Looks at slivers of a slice, and changes nothing.
     pub(super) async fn look(&self, about: &About) -> Result<(Opened, Vec<Done>)> {
         let opened = Opened::read(self.host, self.bench, self.slice).await?;
-        let done = self
-            .chosen(&opened, about)?
-            .into_iter()
-            .filter_map(|at| opened.slivers.get(at))
-            .map(|have| Done::as_is(have, None))
-            .collect();
+        let done = self.seen(&opened, about)?;
         Ok((opened, done))
+    }
+
+    /// The slivers that a call is about, as they are.
+    pub(super) fn seen(&self, opened: &Opened, about: &About) -> Result<Vec<Done>> {
+        let chosen = self.chosen(opened, about)?.into_iter();
+        let have = chosen.filter_map(|at| opened.slivers.get(at));
+        Ok(have.map(|have| Done::as_is(have, None)).collect())
     }
 
     /// Of slivers that are to be made for these users, those whose hosts can never

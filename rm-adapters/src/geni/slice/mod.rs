@@ -14,6 +14,7 @@
 //! | how something is done with its slivers while the engine is at work on them | `change.rs` |
 //! | until when a sliver may be | `ends.rs` |
 //! | how all that happens in one is ended | `end.rs` |
+//! | what was deleted and does not go | `stuck.rs` |
 //! | which slices were shut down, and how one is opened again | `shut.rs` |
 //! | what is told of it as a document | `manifest.rs` |
 //! | what becomes of a request | `ask.rs`, `names.rs` |
@@ -35,6 +36,7 @@ mod kept;
 mod manifest;
 mod names;
 mod shut;
+mod stuck;
 mod v2;
 mod v3;
 

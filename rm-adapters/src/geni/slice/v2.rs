@@ -46,8 +46,7 @@ impl SliceV2 for SlicesV2 {
     }
 
     async fn status(&self, call: &SliceCall<'_>) -> Result<SliceTold> {
-        let (opened, slivers) = call.look(&all(call)).await?;
-        Ok(call.told(&opened, &slivers))
+        call.standing(&all(call)).await
     }
 
     async fn describe(&self, call: &SliceCall<'_>) -> Result<Described> {

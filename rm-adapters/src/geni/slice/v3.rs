@@ -10,9 +10,9 @@ use rm_core::{Error, ErrorKind, Kind, ResourceId, Result};
 use super::contract::{About, Act, Described, Provision, Renewal, SliceCall, SliceTold, SliceV3};
 use super::doing::Grant;
 use super::{Have, sliver_urn};
-use crate::geni::Urn;
 use crate::geni::sliver::{Deed, Refusal, Unfit};
 use crate::geni::states::{Action, Allocation, Operational};
+use crate::geni::{Allocating, Urn};
 
 /// Slices as version 3 has them: slivers one by one, reserved, made, and started
 /// when they are asked to.
@@ -42,7 +42,7 @@ impl SliceV3 for SlicesV3 {
             to: Allocation::Allocated,
             users: &[],
             end,
-            once: false,
+            once: call.aggregate.allocating == Allocating::Single,
         };
         call.grant(rspec, grant).await
     }
@@ -79,12 +79,12 @@ impl SliceV3 for SlicesV3 {
     }
 
     async fn status(&self, call: &SliceCall<'_>, about: &About) -> Result<SliceTold> {
-        let (opened, slivers) = call.look(about).await?;
-        Ok(call.told(&opened, &slivers))
+        call.standing(about).await
     }
 
     async fn describe(&self, call: &SliceCall<'_>, about: &About) -> Result<Described> {
         let (opened, slivers) = call.look(about).await?;
+        call.is_all(&opened, about)?;
         call.described(&opened, &slivers).await
     }
 
@@ -98,7 +98,7 @@ impl SliceV3 for SlicesV3 {
         // What an action lacks is told where it could be done, and of all slivers.
         let best_effort = act.best_effort && deed(act).is_ok();
         let (opened, done) = call
-            .change(about, best_effort, |have| {
+            .change_some(about, best_effort, |have| {
                 is_possible(aggregate, have, act.action)?;
                 Ok(Some(deed(act)?))
             })
