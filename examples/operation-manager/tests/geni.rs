@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use rm_adapters::TokioEnv;
+use rm_core::env::Env as _;
 use support::{Daemon, Home, program, run};
 
 /// A home whose daemon has a door for GENI, and the authority beside it.
@@ -215,12 +217,12 @@ fn on_slice(home: &Home, method: &str, more: &[String]) -> String {
     call(method, &params)
 }
 
-#[test]
-fn an_appliance_of_the_catalog_is_asked_for_as_a_sliver() {
+/// A daemon with a site that makes an appliance, by the means of the aggregate, and
+/// where its door is.
+fn stage() -> (support::Stage, String) {
     let home = home();
     let (daemon, url) = serve(&home);
     let stage = support::Stage { home, daemon };
-    let home = &stage.home;
     stage
         .operator(&["site", "add", "here", "--api", "sim", "--url", "sim:here"])
         .good();
@@ -239,26 +241,86 @@ fn an_appliance_of_the_catalog_is_asked_for_as_a_sliver() {
         .operator_reading(&means, "{\"password\": \"right\"}")
         .good();
     stage.appliance("hadoop", "simulated.json");
+    (stage, url)
+}
+
+/// A request for it with so many slaves.
+fn hadoop(slaves: &str) -> String {
+    text(&format!(
+        "<rspec type=\"request\" xmlns=\"http://www.geni.net/resources/rspec/3\">\
+         <node client_id=\"c\"><sliver_type name=\"cluster\"/>\
+         <cluster xmlns=\"urn:resource-manager:rspec:ext:cluster:1\" appliance=\"hadoop\" \
+         slaves=\"{slaves}\"/></node></rspec>"
+    ))
+}
+
+/// CreateSliver of it.
+fn create(home: &Home, slaves: &str) -> String {
+    let users = "<value><array><data></data></array></value>".to_owned();
+    on_slice(home, "CreateSliver", &[hadoop(slaves), users, options()])
+}
+
+fn options() -> String {
+    "<value><struct></struct></value>".to_owned()
+}
+
+#[test]
+fn slivers_whose_end_comes_while_the_daemon_is_away_are_over_when_it_is_back() {
+    let (stage, url) = stage();
+    let home = &stage.home;
+    let alice = Client::new(home, &url, "alice");
+    let (code, created) = alice.coded(2, create(home, "1"));
+    assert_eq!(code, "0", "{created}");
+    let env = TokioEnv::new();
+    let end = env.now().plus(Duration::from_secs(10));
+    let renew = on_slice(home, "RenewSliver", &[text(&end.to_string()), options()]);
+    let (code, renewed) = alice.coded(2, renew);
+    assert_eq!(code, "0", "{renewed}");
+    let status = |client: &Client| client.coded(2, on_slice(home, "SliverStatus", &[options()]));
+    let (code, told) = status(&alice);
+    assert_eq!(code, "0", "{told}");
+    assert!(told.contains(&end.to_string()), "{told}");
+    drop(stage.daemon);
+    // It was killed, and has not taken them away.
+    for told in ["daemon.address", "geni.address"] {
+        std::fs::remove_file(home.path(told)).unwrap();
+    }
+    while env.now() <= end {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let (daemon, url) = serve(home);
+    let alice = Client::new(home, &url, "alice");
+    let (code, told) = status(&alice);
+    assert_eq!(code, "12", "{told}");
+    // Nobody has to ask: what was made goes by itself.
+    let stage = support::Stage {
+        home: stage.home,
+        daemon,
+    };
+    let begun = Instant::now();
+    loop {
+        let clusters = stage.operator(&["cluster", "list", "--all", "--json"]);
+        let clusters = clusters.good().out;
+        if !clusters.contains("slice+demo") {
+            break;
+        }
+        assert!(begun.elapsed() < support::PATIENCE, "{clusters}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn an_appliance_of_the_catalog_is_asked_for_as_a_sliver() {
+    let (stage, url) = stage();
+    let home = &stage.home;
     let alice = Client::new(home, &url, "alice");
     let hers = home.read("box/users/alice/credential.xml");
     let (code, listed) = alice.coded(3, list(&[hers]));
     assert_eq!(code, "0", "{listed}");
     assert!(listed.contains("hadoop"), "{listed}");
 
-    let options = || "<value><struct></struct></value>".to_owned();
-    let rspec = |slaves: &str| {
-        text(&format!(
-            "<rspec type=\"request\" xmlns=\"http://www.geni.net/resources/rspec/3\">\
-             <node client_id=\"c\"><sliver_type name=\"cluster\"/>\
-             <cluster xmlns=\"urn:resource-manager:rspec:ext:cluster:1\" appliance=\"hadoop\" \
-             slaves=\"{slaves}\"/></node></rspec>"
-        ))
-    };
-    let users = || "<value><array><data></data></array></value>".to_owned();
-    let create =
-        |slaves: &str| on_slice(home, "CreateSliver", &[rspec(slaves), users(), options()]);
-    assert_eq!(alice.coded(2, create("some")).0, "1");
-    let (code, created) = alice.coded(2, create("2"));
+    assert_eq!(alice.coded(2, create(home, "some")).0, "1");
+    let (code, created) = alice.coded(2, create(home, "2"));
     assert_eq!(code, "0", "{created}");
     let status = || {
         alice

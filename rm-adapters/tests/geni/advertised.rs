@@ -36,6 +36,8 @@ async fn appliances_are_advertised_where_they_are_made() {
     let lab = with_web("cluster-ad").await;
     for more in [vec![], vec![("geni_available", Value::Bool(true))]] {
         let text = listed(&lab, more).await;
+        // Told of both types, each by an element of its own.
+        assert_eq!(text.matches("<opstate:rspec_opstate").count(), 2, "{text}");
         fits("cluster-advertised", "ad.xsd", &text);
         let there = Rspec::parse(&text).unwrap();
         assert_eq!(there.kind(), Some(Kind::Advertisement));

@@ -1,5 +1,6 @@
 //! Credentials: the recorded ones, and those of an authority of our own.
 
+use std::ops::Range;
 use std::path::Path;
 use std::process::Command;
 
@@ -115,31 +116,42 @@ fn a_recorded_credential_does_not_verify_when_a_byte_of_it_is_changed() {
         return;
     };
     let anchors = Anchors::new(certificates(&folder, "ch-cert.pem"));
-    let xml = recorded(&folder, "slice-credential.xml");
-    let meant = format!("{:?}", verify(&xml, &anchors, now()).unwrap());
-    let signed = [
-        ("<credential ", "</credential>"),
-        ("<SignedInfo>", "</SignedInfo>"),
-        ("<SignatureValue>", "</SignatureValue>"),
-    ]
-    .map(|(from, to)| (xml.find(from).unwrap(), xml.find(to).unwrap()));
-    let mut tried = 0;
-    for (at, was) in xml.bytes().enumerate().step_by(7) {
-        let mut bytes = xml.clone().into_bytes();
-        bytes[at] = if was == b'x' { b'y' } else { b'x' };
-        let Ok(changed) = String::from_utf8(bytes) else {
-            continue;
-        };
-        tried += 1;
-        // What is not signed may change, if what is said remains the same.
-        if let Ok(read) = verify(&changed, &anchors, now()) {
-            assert_eq!(format!("{read:?}"), meant, "byte {at}");
-            for (from, to) in signed {
-                assert!(!(from..to).contains(&at), "byte {at} of what is signed");
+    for (file, statements) in [
+        ("slice-credential.xml", 1),
+        ("user-credential.xml", 1),
+        ("delegated-slice-credential.xml", 2),
+    ] {
+        let xml = recorded(&folder, file);
+        let meant = format!("{:?}", verify(&xml, &anchors, now()).unwrap());
+        // All that is signed of all statements, and the signatures.
+        let all = xml.find("<credential ").unwrap()..xml.rfind("</credential>").unwrap();
+        let mut signed: Vec<Range<usize>> = Vec::from([all]);
+        for (from, to) in [
+            ("<SignedInfo>", "</SignedInfo>"),
+            ("<SignatureValue>", "</SignatureValue>"),
+        ] {
+            let ends = xml.match_indices(to).map(|(at, _)| at);
+            let begins = xml.match_indices(from).map(|(at, _)| at);
+            signed.extend(begins.zip(ends).map(|(from, to)| from..to));
+        }
+        assert_eq!(signed.len(), 1 + 2 * statements, "{file}");
+        let mut tried = 0;
+        for (at, was) in xml.bytes().enumerate().step_by(7) {
+            let mut bytes = xml.clone().into_bytes();
+            bytes[at] = if was == b'x' { b'y' } else { b'x' };
+            let Ok(changed) = String::from_utf8(bytes) else {
+                continue;
+            };
+            tried += 1;
+            // What is not signed may change, if what is said remains the same.
+            if let Ok(read) = verify(&changed, &anchors, now()) {
+                assert_eq!(format!("{read:?}"), meant, "{file}: byte {at}");
+                let of_it = signed.iter().any(|part| part.contains(&at));
+                assert!(!of_it, "{file}: byte {at} of what is signed");
             }
         }
+        assert!(tried > 1000, "{file}: {tried}");
     }
-    assert!(tried > 1000, "{tried}");
 }
 
 #[test]

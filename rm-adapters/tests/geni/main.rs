@@ -22,6 +22,7 @@ mod corpus;
 mod credentials;
 mod defects;
 mod door;
+mod effort;
 mod ends;
 mod foreign;
 mod geni_lib;

@@ -41,12 +41,6 @@ impl Rpc {
         let told = slices.status(&self.on(&slice, &by)).await?;
         let slivers = &told.slivers;
         let all: Vec<&str> = slivers.iter().map(|s| s.standing.status()).collect();
-        let overall = match &all[..] {
-            some if some.contains(&"failed") => "failed",
-            some if some.contains(&"unknown") => "unknown",
-            some if some.iter().all(|s| *s == "ready") => "ready",
-            _ => "configuring",
-        };
         let resources = slivers.iter().map(|sliver| {
             Value::of([
                 ("geni_urn", Value::text(sliver.urn.as_str())),
@@ -57,7 +51,7 @@ impl Rpc {
         let expires = end(&told).map(|end| end.to_string()).unwrap_or_default();
         Ok(Value::of([
             ("geni_urn", Value::text(slice.as_str())),
-            ("geni_status", Value::text(overall)),
+            ("geni_status", Value::text(overall(&all))),
             ("geni_expires", Value::Text(expires)),
             ("geni_resources", Value::Array(resources.collect())),
         ])
@@ -117,7 +111,32 @@ impl Rpc {
     }
 }
 
+/// The word for all slivers of a slice: the worst of theirs.
+fn overall(all: &[&'static str]) -> &'static str {
+    let worst = ["failed", "unknown", "configuring"];
+    let found = worst.into_iter().find(|word| all.contains(word));
+    found.unwrap_or("ready")
+}
+
 /// When the first of them ends.
 fn end(told: &SliceTold) -> Option<Timestamp> {
     told.slivers.iter().filter_map(|sliver| sliver.until).min()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slice_is_as_the_worst_of_its_slivers() {
+        for (all, wanted) in [
+            (&["ready", "failed", "unknown", "configuring"][..], "failed"),
+            (&["ready", "unknown", "configuring"], "unknown"),
+            (&["unknown", "ready"], "unknown"),
+            (&["ready", "configuring", "ready"], "configuring"),
+            (&["ready", "ready"], "ready"),
+        ] {
+            assert_eq!(overall(all), wanted, "{all:?}");
+        }
+    }
 }
