@@ -35,6 +35,9 @@ const TO_BARE: f64 = 1.5;
 const FASTER_THAN_GENI_LIB: f64 = 20.0;
 /// Memory over the length of the document.
 const MEMORY: f64 = 8.0;
+/// What a node costs among the most, over what it costs among a tenth of them: one
+/// where growth is linear, and ten where it is with the square.
+const GROWTH: f64 = 2.0;
 /// Milliseconds of the server's processor for a call with a credential.
 const AUTHORISED: f64 = 2.0;
 /// Calls in a second of the server's processor.
@@ -144,16 +147,30 @@ fn run(options: &Options) -> Result<()> {
             TO_BARE,
             largest.advertisement.ratio(&largest.bare),
         ),
-        Goal::at_most("memory / document", MEMORY, largest.memory),
-    ];
-    if let Some(theirs) = &largest.geni_lib {
-        goals.push(Goal::at_least(
+        Goal::at_most(
+            format!(
+                "advertisement of {} nodes: memory / document",
+                largest.nodes
+            ),
+            MEMORY,
+            largest.memory,
+        ),
+        Goal::at_most(
+            format!("request of {} nodes: memory / document", largest.nodes),
+            MEMORY,
+            largest.memory_of_request,
+        ),
+        // What was not compared is not met.
+        Goal::at_least(
             "advertisement: geni-lib / ours",
             FASTER_THAN_GENI_LIB,
-            theirs.median() / largest.advertisement.median(),
-        ));
-    }
+            largest.geni_lib.as_ref().map_or(f64::NAN, |theirs| {
+                theirs.median() / largest.advertisement.median()
+            }),
+        ),
+    ];
     goals.extend(of_calls(&calls));
+    goals.extend(of_growth(&sizes, &calls));
     let json = json!({
         "suite": "geni",
         "machine": machine(),
@@ -172,6 +189,33 @@ fn run(options: &Options) -> Result<()> {
     println!("{}", table(&goal::rows(&goals)));
     println!("load before: {before}; after: {}", load());
     Ok(())
+}
+
+/// How much more a node costs where there are ten times as many.
+fn of_growth(sizes: &[reading::Size], calls: &Calls) -> Vec<Goal> {
+    let of = |what: &str, each: Vec<(u32, f64)>| {
+        let a_node = |(nodes, ms): &(u32, f64)| ms / f64::from(*nodes);
+        let ratio = match &each[..] {
+            [.., less, most] => a_node(most) / a_node(less),
+            _ => f64::NAN,
+        };
+        Goal::at_most(
+            format!("{what}: a node of the largest / of the one before"),
+            GROWTH,
+            ratio,
+        )
+    };
+    let read = sizes.iter();
+    let read = read.map(|size| (size.nodes, size.advertisement.median()));
+    let asked = sizes.iter();
+    let asked = asked.map(|size| (size.nodes, size.request.median()));
+    let created = calls.created.iter();
+    let created = created.map(|made| (made.nodes, made.cpu.median()));
+    vec![
+        of("advertisement, parse", read.collect()),
+        of("request, parse", asked.collect()),
+        of("CreateSliver, server CPU", created.collect()),
+    ]
 }
 
 fn of_calls(calls: &Calls) -> Vec<Goal> {

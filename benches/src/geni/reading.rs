@@ -28,6 +28,8 @@ pub(super) struct Size {
     pub(super) geni_lib: Option<Samples>,
     /// The most memory that reading took, with the document, over its length.
     pub(super) memory: f64,
+    /// The same of the request.
+    pub(super) memory_of_request: f64,
 }
 
 pub(super) fn measure(folder: &Path, options: &Options) -> Result<Vec<Size>> {
@@ -54,6 +56,7 @@ fn one_size(folder: &Path, options: &Options, nodes: u32) -> Result<Size> {
         printed: Samples::default(),
         geni_lib: None,
         memory: f64::NAN,
+        memory_of_request: f64::NAN,
     };
     // Short documents are read as often as makes as long a time as a large one.
     let times = (10_000 / nodes).clamp(1, 200);
@@ -73,6 +76,10 @@ fn one_size(folder: &Path, options: &Options, nodes: u32) -> Result<Size> {
     }
     let most: f64 = serde_json::from_str(&this(&file)?)?;
     size.memory = most / size.bytes;
+    let asked = folder.join(format!("request-{nodes}.xml"));
+    fs::write(&asked, &request)?;
+    let most: f64 = serde_json::from_str(&this(&asked)?)?;
+    size.memory_of_request = most / f64::from(u32::try_from(request.len())?);
     if let Some(python) = &options.python {
         size.geni_lib = Some(by_geni_lib(python, &file)?);
     }
@@ -156,6 +163,7 @@ impl Size {
             "print_ms": self.printed,
             "geni_lib_ms": self.geni_lib,
             "memory_to_document": self.memory,
+            "memory_to_request": self.memory_of_request,
         })
     }
 }
@@ -171,6 +179,7 @@ pub(super) fn rows(sizes: &[Size]) -> Vec<Vec<String>> {
         "request, ms",
         "geni-lib, ms",
         "memory / document",
+        "memory / request",
     ];
     let rows = sizes.iter().map(|size| {
         vec![
@@ -186,6 +195,7 @@ pub(super) fn rows(sizes: &[Size]) -> Vec<Vec<String>> {
                 |theirs| format!("{:.1}", theirs.median()),
             ),
             format!("{:.1}", size.memory),
+            format!("{:.1}", size.memory_of_request),
         ]
     });
     std::iter::once(head.map(str::to_owned).to_vec())
