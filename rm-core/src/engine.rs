@@ -36,6 +36,7 @@ mod needs;
 mod note;
 mod orphans;
 mod replace;
+mod restore;
 mod watch;
 mod write;
 

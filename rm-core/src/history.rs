@@ -258,6 +258,7 @@ fn words(event: &Event) -> String {
         "adopted" => format!("{} at the site is taken for it", text("remote")),
         "moved" => format!("moved from {} to {}", text("from"), text("to")),
         "drifted" => "changed behind our back".to_owned(),
+        "repairing" => format!("to be as it was again, for time {}", number("times")),
         "abandoned" => "given up, whatever is left of it at the site".to_owned(),
         "restored" => format!("found at {} when the store was made anew", text("site")),
         "gone" => "seen to be gone".to_owned(),

@@ -34,16 +34,23 @@ impl Default for Quota {
     }
 }
 
-/// What is done about what is gone from its site, and not by our doing.
+/// What is done about what is not as it was at its site, and not by our doing.
+/// A purchase ([`Capability::billing_commit`](crate::backend::Capability)) is
+/// never repaired: nobody asked to pay for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Repair {
-    /// It has failed; somebody may ask to try again.
+    /// It is told; what is gone or does not run has failed, and somebody may ask
+    /// to try again.
     #[default]
     Never,
-    /// It is made again, where it worked before and is no purchase
-    /// ([`Capability::billing_commit`](crate::backend::Capability)).
+    /// What is gone is made again, where it worked before.
     Recreate,
+    /// What is gone is made again, what was stopped is started, and what was
+    /// changed is changed back, where it worked before. Whoever does so again
+    /// and again is not fought: it is done ever later, and after five times no
+    /// more until it has worked for a day or somebody asks.
+    Restore,
 }
 
 /// What the host's operator decides.
@@ -73,7 +80,8 @@ pub struct Policy {
     pub keep_events: Duration,
     /// How many callbacks a tenant may have.
     pub callbacks: u64,
-    /// What is done about what is gone from its site, and not by our doing.
+    /// What is done about what is not as it was at its site, and not by our
+    /// doing.
     pub repair: Repair,
     /// How often all sites are searched for orphans; never where absent.
     pub orphan_scan: Option<Duration>,

@@ -111,6 +111,9 @@ pub struct ResourceRecord {
     /// number of times.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub told: u32,
+    /// How often it was brought back since it worked for long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repairs: Option<Repairs>,
     /// Until when the current change of state must have ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Timestamp>,
@@ -154,6 +157,18 @@ pub struct Place {
     /// not be shared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+}
+
+/// How often something was brought back by policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repairs {
+    /// So often.
+    pub times: u32,
+    /// The last time.
+    pub last: Timestamp,
+    /// It works, and was changed once more since: it waits for its turn.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub waits: bool,
 }
 
 /// A change that the site refused. It was taken back by a generation of its
@@ -270,6 +285,7 @@ impl ResourceRecord {
             looks: 0,
             noted: None,
             told: 0,
+            repairs: None,
             deadline: None,
             unheard: None,
             holds: Vec::new(),
@@ -285,6 +301,7 @@ impl ResourceRecord {
     pub(crate) fn renew_intent(&mut self) {
         self.generation += 1;
         self.fits_from = self.generation;
+        self.repairs = None;
     }
 
     /// The last change was refused: what is there, which bears the generation

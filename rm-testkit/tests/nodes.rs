@@ -187,7 +187,7 @@ fn a_lease_that_ends_takes_the_nodes_with_it() {
 
 #[test]
 fn a_node_destroyed_behind_our_back_shows_and_is_made_again_where_the_policy_says_so() {
-    for repair in [Repair::Never, Repair::Recreate] {
+    for repair in [Repair::Never, Repair::Recreate, Repair::Restore] {
         let scene = builder(&body())
             .policy(|p| p.repair = repair)
             .build()
@@ -214,6 +214,10 @@ fn a_node_destroyed_behind_our_back_shows_and_is_made_again_where_the_policy_say
                 Repair::Recreate => {
                     let events = s.truth.since(0, Some(id), 1000).await.unwrap();
                     assert!(events.iter().any(|e| e.event.what == "cluster.drifted"));
+                }
+                Repair::Restore => {
+                    let events = s.truth.since(0, Some(id), 1000).await.unwrap();
+                    assert!(events.iter().any(|e| e.event.what == "cluster.repairing"));
                 }
             }
             let cluster = s.clusters().get(&s.alice, id).await.unwrap();

@@ -6,6 +6,7 @@ use serde_json::json;
 use super::Engine;
 use super::act::Reach;
 use super::change::refusal;
+use super::restore::{Turn, restore};
 use super::write::{adopt, charged, see, settle};
 use crate::backend::Look;
 use crate::driver::Sight;
@@ -81,13 +82,21 @@ impl Engine {
             && !open
             && r.stamp.is_some()
             && r.stamp != sight.stamp;
+        let decided = r.generation;
+        let mending = match behind_our_back {
+            true => self.own().mending(r, &reach.cap, core.env.now()),
+            false => Turn::Never,
+        };
         let generation = match &sight.mark {
             Some(mark) if !r.fits(mark.generation) => mark.generation,
             _ => r.generation,
         };
         let spec = r.place.spec.clone();
         let nodes = charged(&*reach.driver, r, &spec);
-        let due = self.next_sweep();
+        let due = match mending {
+            Turn::Now => Due::Release(core.env.now()),
+            Turn::At(_) | Turn::Never => self.next_sweep(),
+        };
         self.write(&mut claim, due, |r, batch| {
             adopt(r, Some(&sight));
             r.view = Some(view.clone());
@@ -114,6 +123,18 @@ impl Engine {
                 String::new()
             };
             settle(r, State::Ready, Some(&sight), &told);
+            match mending {
+                Turn::Now if r.generation == decided => {
+                    restore(core, r, batch, State::Changing, &told);
+                }
+                Turn::At(at) => {
+                    if let Some(repairs) = &mut r.repairs {
+                        repairs.waits = true;
+                    }
+                    r.reason = format!("{told}; it is not changed back before {at}");
+                }
+                Turn::Now | Turn::Never => {}
+            }
         })
         .await;
     }

@@ -40,6 +40,8 @@ pub(crate) enum Next {
     Wait(State, String),
     /// Not before this moment.
     NotBefore(Timestamp, String),
+    /// It is not as it was, and not by our doing: it is brought back.
+    Restore(State, String),
     /// It is broken, or gone without our doing.
     Failed(String),
     /// Seen to be gone, as wanted.
@@ -167,6 +169,10 @@ fn absent(r: &ResourceRecord, cap: &Capability, now: Timestamp, own: &Own<'_>) -
                 State::Nothing,
                 "it is gone from the site, and not by our doing; it is made again".to_owned(),
             ),
+            _ if own.remakes(r, cap, now) => Next::Restore(
+                State::Nothing,
+                "it is gone from the site, and not by our doing; it is made again".to_owned(),
+            ),
             _ if cap.billing_commit => Next::Failed(
                 "it is gone from the site, and not by our doing; it is paid for, and bought again \
                  only when somebody asks to try again"
@@ -289,6 +295,11 @@ fn found(r: &ResourceRecord, cap: &Capability, s: &Sight, now: Timestamp, own: &
             "it is being deleted at the site, and not by our doing; it is made again then"
                 .to_owned(),
         ),
+        Phase::Gone | Phase::Deleting if own.remakes(r, cap, now) => Next::Restore(
+            State::Nothing,
+            "it is being deleted at the site, and not by our doing; it is made again then"
+                .to_owned(),
+        ),
         Phase::Gone | Phase::Deleting => {
             Next::Failed("it is being deleted at the site, and not by our doing".to_owned())
         }
@@ -312,7 +323,14 @@ fn found(r: &ResourceRecord, cap: &Capability, s: &Sight, now: Timestamp, own: &
                 Next::Act(Effect::Change)
             }
         }
+        Phase::Ready if r.repairs.is_some_and(|r| r.waits) && own.mends(r, cap, now) => {
+            Next::Restore(State::Changing, r.reason.clone())
+        }
         Phase::Ready => Next::LookClosely,
+        // A part is tried again by the whole, which counts how often.
+        Phase::Failed if r.part_of.is_none() && own.mends(r, cap, now) => {
+            Next::Restore(State::Changing, format!("it is brought back: {}", s.reason))
+        }
         // A site may know more of a failure at one look than at the next.
         Phase::Failed | Phase::DeleteFailed
             if settled_failed && r.reason.starts_with(&s.reason) =>

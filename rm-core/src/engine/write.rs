@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::Engine;
 use super::decide::Next;
+use super::restore::restore;
 use crate::backend::{Capability, Mark};
 use crate::driver::{Driver, Sight};
 use crate::env::Timestamp;
@@ -231,6 +232,17 @@ impl Engine {
                 self.write(&mut claim, Due::Release(at), |r, _| {
                     let seen = r.seen;
                     see(r, seen, &reason);
+                })
+                .await;
+            }
+            Next::Restore(meanwhile, reason) => {
+                let decided = claim.row.record.generation;
+                self.write(&mut claim, Due::Release(now), |r, batch| {
+                    // Somebody may want something else since.
+                    if r.generation == decided {
+                        adopt(r, sight);
+                        restore(core, r, batch, meanwhile, &reason);
+                    }
                 })
                 .await;
             }

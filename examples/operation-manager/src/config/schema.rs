@@ -192,7 +192,7 @@ fn policy() -> Value {
             "in_hand": {"type": "integer", "minimum": 1, "maximum": 4_294_967_295_u32, "description": "How many resources one engine works on at once for which somebody waits; half as many settled ones are looked at beside them."},
             "keep_events": duration("How long events are kept: those of a cluster for so long after it is gone; 30d where absent, 4d at the least."),
             "callbacks": {"type": "integer", "minimum": 0, "default": 20, "description": "Callbacks at once, per tenant."},
-            "repair": {"type": "string", "enum": ["never", "recreate"], "default": "never", "description": "What is done about a cluster that worked and is gone from its site, and not by our doing."},
+            "repair": {"type": "string", "enum": ["never", "recreate", "restore"], "default": "never", "description": "What is done about what worked and is not as it was at its site, and not by our doing: nothing; what is gone is made again; or that, and what was stopped is started and what was changed is changed back."},
             "orphan_scan": often("How often all sites are searched for orphans; 1h where absent."),
             "reclaim_orphans_after": often("Destroys what has been an orphan for so long; never where absent."),
             "tenants": {"type": "object", "additionalProperties": tenant, "description": "What single tenants may have, by their names."},

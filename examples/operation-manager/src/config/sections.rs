@@ -361,6 +361,7 @@ mod tests {
         let two_days = Duration::from_secs(2 * 24 * 3600);
         assert_eq!(other.reclaim_orphans_after, Some(two_days));
         assert_eq!(other.repair, Repair::Recreate);
+        assert_eq!(read("repair = \"restore\"").repair, Repair::Restore);
         assert!(toml::from_str::<PolicySection>("orphan_scan = \"0s\"").is_err());
     }
 }
