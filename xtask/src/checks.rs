@@ -60,5 +60,12 @@ pub(crate) fn release() -> Result<()> {
         .run()
 }
 
-/// The daemon as it is released.
-pub(crate) const RELEASED: [&str; 3] = ["--package", "operation-manager", "--no-default-features"];
+/// The daemon as it is released: with every door and every backend, and
+/// without the simulated sites.
+pub(crate) const RELEASED: [&str; 5] = [
+    "--package",
+    "operation-manager",
+    "--no-default-features",
+    "--features",
+    "geni,vm",
+];
