@@ -21,6 +21,7 @@ mod locks;
 mod read;
 mod readers;
 mod schema;
+mod sum;
 mod writer;
 
 use locks::Locks;

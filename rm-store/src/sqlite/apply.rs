@@ -12,6 +12,7 @@ use rusqlite::{Connection, OptionalExtension};
 use serde::Serialize;
 
 use super::read::{blob, counter, documents, int, newest, resources, rows, swept, unsigned};
+use super::sum::Of;
 
 /// A batch whose bodies are text already: that is done by the caller, not by
 /// the thread that everybody waits for.
@@ -20,8 +21,8 @@ pub(super) struct Write {
     /// What is left of the batch beside the lists below.
     batch: Batch,
     resources: Vec<(Arc<ResourceRecord>, Due, String)>,
-    /// With their indexes as text.
-    documents: Vec<(Arc<Document>, String)>,
+    /// With their indexes and bodies as text.
+    documents: Vec<(Arc<Document>, String, String)>,
     events: Vec<(Option<ResourceId>, String)>,
 }
 
@@ -29,15 +30,24 @@ impl Write {
     pub(super) fn prepare(mut batch: Batch) -> Result<Self> {
         let resources = std::mem::take(&mut batch.resources)
             .into_iter()
-            .map(|(record, due)| text(&*record).map(|body| (record, due, body)))
+            .map(|(record, due)| {
+                let body = text(&*record)?;
+                let body = Of::Resource(record.id.0.as_bytes()).summed(&body);
+                Ok((record, due, body))
+            })
             .collect::<Result<_>>()?;
         let documents = std::mem::take(&mut batch.documents)
             .into_iter()
-            .map(|document| text(&document.indexes).map(|indexes| (document, indexes)))
+            .map(|document| {
+                let (space, id) = (&document.space, &document.id);
+                let indexes = Of::Indexes(space, id).summed(&text(&document.indexes)?);
+                let body = Of::Document(space, id).summed(document.body.as_str());
+                Ok((document, indexes, body))
+            })
             .collect::<Result<_>>()?;
         let events = std::mem::take(&mut batch.events)
             .into_iter()
-            .map(|event| text(&event).map(|body| (event.resource, body)))
+            .map(|event| text(&event).map(|body| (event.resource, Of::Event(0).summed(&body))))
             .collect::<Result<_>>()?;
         Ok(Self {
             batch,
@@ -66,19 +76,20 @@ pub(super) fn apply(
     for (record, due, body) in &write.resources {
         put_resource(conn, record, *due, body)?;
     }
-    for (document, indexes) in &write.documents {
-        put_document(conn, document, indexes)?;
+    for (document, indexes, body) in &write.documents {
+        put_document(conn, document, indexes, body)?;
     }
     for key in &write.batch.delete {
         delete(conn, key)?;
     }
     for count in &write.batch.counts {
         let value = counter(conn, &count.counter)?.saturating_add_signed(count.by);
+        let sum = Of::Counter(&count.counter).beside(int(value));
         conn.prepare_cached(
-            "INSERT INTO counter (name, value) VALUES (?1, ?2) \
-             ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            "INSERT INTO counter (name, value, sum) VALUES (?1, ?2, ?3) \
+             ON CONFLICT (name) DO UPDATE SET value = excluded.value, sum = excluded.sum",
         )?
-        .execute((&count.counter, int(value)))?;
+        .execute((&count.counter, int(value), sum))?;
     }
     for (fence, ttl) in &write.batch.prolong {
         conn.prepare_cached("UPDATE resource SET leased = ?2 WHERE id = ?1")?
@@ -281,7 +292,12 @@ fn forget(conn: &Connection, events: &[u64]) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn put_document(conn: &Connection, document: &Document, indexes: &str) -> rusqlite::Result<()> {
+fn put_document(
+    conn: &Connection,
+    document: &Document,
+    indexes: &str,
+    body: &str,
+) -> rusqlite::Result<()> {
     let Document { space, id, .. } = document;
     let old: Option<String> = conn
         .prepare_cached("SELECT indexes FROM document WHERE space = ?1 AND id = ?2")?
@@ -292,7 +308,7 @@ fn put_document(conn: &Connection, document: &Document, indexes: &str) -> rusqli
          ON CONFLICT (space, id) DO UPDATE SET version = version + 1, \
          indexes = excluded.indexes, body = excluded.body",
     )?
-    .execute((space, id, indexes, document.body.as_str()))?;
+    .execute((space, id, indexes, body))?;
     if old.as_deref() == Some(indexes) {
         return Ok(());
     }
@@ -316,7 +332,8 @@ fn unindex(
     id: &str,
     indexes: Option<&str>,
 ) -> rusqlite::Result<()> {
-    let old: Vec<(String, String)> = match indexes.map(serde_json::from_str) {
+    let indexes = indexes.map(|kept| Of::Indexes(space, id).text(kept));
+    let old: Vec<(String, String)> = match indexes.transpose()?.map(serde_json::from_str) {
         None => Vec::new(),
         Some(Ok(old)) => old,
         Some(Err(e)) => {

@@ -5,6 +5,8 @@ use std::path::Path;
 use rm_core::{Error, ErrorKind};
 use rusqlite::ErrorCode;
 
+use super::sum::Damaged;
+
 /// Nothing that is kept is ever in SQLite's messages: every value is bound, so
 /// they name tables and columns only.
 pub(super) fn explain(path: &Path, e: &rusqlite::Error) -> Error {
@@ -37,6 +39,9 @@ pub(super) fn explain(path: &Path, e: &rusqlite::Error) -> Error {
         }
         Some(ErrorCode::TooBig) => Error::invalid("a record is too long for the store"),
         _ => match e {
+            rusqlite::Error::FromSqlConversionFailure(_, _, why) if why.is::<Damaged>() => {
+                changed(&name, &why.to_string())
+            }
             rusqlite::Error::FromSqlConversionFailure(..)
             | rusqlite::Error::IntegralValueOutOfRange(..)
             | rusqlite::Error::InvalidColumnType(..)
@@ -76,6 +81,20 @@ fn damaged(name: &str) -> Error {
     Error::new(ErrorKind::Corrupt, format!("the store {name} is damaged")).advice(
         "stop every program that uses it, keep a copy of the file and of those beside it, and \
          put back the newest copy for which `PRAGMA integrity_check` says ok",
+    )
+}
+
+/// One thing in it is not what was written; the others can be read.
+fn changed(name: &str, what: &str) -> Error {
+    Error::new(
+        ErrorKind::Corrupt,
+        format!("the store {name} is damaged: {what}"),
+    )
+    .code("store-damaged")
+    .advice(
+        "stop every program that uses it, keep a copy of the file and of those beside it, and put \
+         back the newest copy; without one, `operation-manager store rebuild` makes a new store \
+         of what the sites tell",
     )
 }
 

@@ -13,6 +13,8 @@ use rusqlite::{Connection, OptionalExtension, Params, Row};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
+use super::sum::Of;
+
 /// What the column holds for an id.
 pub(super) fn blob(id: &Uuid) -> &[u8] {
     id.as_bytes()
@@ -51,16 +53,16 @@ impl fmt::Display for Unreadable {
 
 impl std::error::Error for Unreadable {}
 
-/// A body out of a column.
+/// A body out of a column, if it is what was written.
 pub(super) fn body<T: DeserializeOwned>(
     row: &Row<'_>,
     column: usize,
-    what: impl FnOnce() -> String,
+    of: Of<'_>,
 ) -> rusqlite::Result<T> {
-    let text = row.get_ref(column)?.as_str()?;
+    let text = of.text(row.get_ref(column)?.as_str()?)?;
     serde_json::from_str(text).map_err(|e| {
         let why = Unreadable {
-            what: what(),
+            what: of.to_string(),
             line: e.line(),
             column: e.column(),
         };
@@ -73,18 +75,17 @@ pub(super) fn to_resource(row: &Row<'_>) -> rusqlite::Result<Versioned<ResourceR
     let id = id(row, 0)?;
     Ok(Versioned {
         version: Version(unsigned(row, 1)?),
-        record: Arc::new(body(row, 2, || format!("resource {id}"))?),
+        record: Arc::new(body(row, 2, Of::Resource(id.as_bytes()))?),
     })
 }
 
 /// Columns: space, id, version, indexes, body.
 fn to_document(row: &Row<'_>) -> rusqlite::Result<Versioned<Document>> {
     let (space, id): (String, String) = (row.get(0)?, row.get(1)?);
-    let what = || format!("document {id} of {space}");
     let (version, indexes, body) = (
         Version(unsigned(row, 2)?),
-        body(row, 3, what)?,
-        body(row, 4, what)?,
+        body(row, 3, Of::Indexes(&space, &id))?,
+        body(row, 4, Of::Document(&space, &id))?,
     );
     Ok(Versioned {
         version,
@@ -240,8 +241,14 @@ pub(super) fn documents(
 }
 
 pub(super) fn counter(conn: &Connection, name: &str) -> rusqlite::Result<u64> {
-    conn.prepare_cached("SELECT value FROM counter WHERE name = ?1")?
-        .query_row([name], |row| unsigned(row, 0))
+    conn.prepare_cached("SELECT value, sum FROM counter WHERE name = ?1")?
+        .query_row([name], |row| {
+            let of = Of::Counter(name);
+            match of.beside(row.get(0)?) == row.get::<_, i64>(1)? {
+                true => unsigned(row, 0),
+                false => Err(of.damaged().into()),
+            }
+        })
         .optional()
         .map(Option::unwrap_or_default)
 }
@@ -348,7 +355,7 @@ pub(super) fn since(
 ) -> rusqlite::Result<Vec<Event>> {
     let to_event = |row: &Row<'_>| {
         let seq = unsigned(row, 0)?;
-        let event = body(row, 1, || format!("event {seq}"))?;
+        let event = body(row, 1, Of::Event(seq))?;
         Ok(Event { seq, event })
     };
     let seq = int(seq);

@@ -1,6 +1,8 @@
 //! The tables, and how a store of an older version becomes one of this.
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, Row, Transaction, TransactionBehavior};
+
+use super::sum::Of;
 
 /// Marks the file as ours, for this program and for `file(1)`: "rmst".
 pub(super) const APPLICATION: i64 = 0x726d_7374;
@@ -11,7 +13,7 @@ pub(super) const FORMAT: i64 = STEPS.len() as i64;
 /// One step makes of one format the next. A released step never changes.
 type Step = fn(&Connection) -> rusqlite::Result<()>;
 
-static STEPS: [Step; 5] = [first, second, third, fourth, fifth];
+static STEPS: [Step; 6] = [first, second, third, fourth, fifth, sixth];
 
 /// Brings the store to this program's format, or leaves it as it is.
 pub(super) fn upgrade(conn: &Connection) -> rusqlite::Result<()> {
@@ -200,16 +202,71 @@ fn fifth(conn: &Connection) -> rusqlite::Result<()> {
     )
 }
 
+/// Everything has a sum by which a byte that changed on the disk is noticed: a
+/// text before it, a number beside it. What was changed before is not known.
+fn sixth(conn: &Connection) -> rusqlite::Result<()> {
+    conn.execute_batch("ALTER TABLE counter ADD COLUMN sum INTEGER NOT NULL DEFAULT 0")?;
+    let mut numbers = conn.prepare("SELECT name, value FROM counter")?;
+    let numbers: Vec<(String, i64)> = numbers
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut put = conn.prepare("UPDATE counter SET sum = ?2 WHERE name = ?1")?;
+    for (name, value) in &numbers {
+        put.execute((name, Of::Counter(name).beside(*value)))?;
+    }
+    // By their numbers and one at a time: there may be more than memory holds.
+    let each =
+        |table: &str, columns: &str, sum: &mut dyn FnMut(i64, &Row<'_>) -> rusqlite::Result<()>| {
+            let mut next = conn.prepare(&format!(
+                "SELECT rowid, {columns} FROM {table} WHERE rowid > ?1 ORDER BY rowid LIMIT 1"
+            ))?;
+            let mut last = i64::MIN;
+            loop {
+                let mut rows = next.query([last])?;
+                let Some(row) = rows.next()? else {
+                    return rusqlite::Result::Ok(());
+                };
+                last = row.get(0)?;
+                sum(last, row)?;
+            }
+        };
+    let mut put = conn.prepare("UPDATE resource SET body = ?2 WHERE rowid = ?1")?;
+    each("resource", "id, body", &mut |at, row| {
+        // What has no id of ours was never readable, and stays so.
+        if let Ok(id) = row.get::<_, [u8; 16]>(1) {
+            let body: String = row.get(2)?;
+            put.execute((at, Of::Resource(&id).summed(&body)))?;
+        }
+        Ok(())
+    })?;
+    let mut put = conn.prepare("UPDATE document SET indexes = ?2, body = ?3 WHERE rowid = ?1")?;
+    each("document", "space, id, indexes, body", &mut |at, row| {
+        let (space, id): (String, String) = (row.get(1)?, row.get(2)?);
+        let (indexes, body): (String, String) = (row.get(3)?, row.get(4)?);
+        let indexes = Of::Indexes(&space, &id).summed(&indexes);
+        let body = Of::Document(&space, &id).summed(&body);
+        put.execute((at, indexes, body))?;
+        Ok(())
+    })?;
+    let mut put = conn.prepare("UPDATE event SET body = ?2 WHERE seq = ?1")?;
+    each("event", "body", &mut |at, row| {
+        let body: String = row.get(1)?;
+        put.execute((at, Of::Event(0).summed(&body)))?;
+        Ok(())
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sqlite::read;
 
     #[test]
     fn an_upgrade_that_fails_leaves_the_store_as_it_was() {
         let conn = Connection::open_in_memory().unwrap();
         upgrade(&conn).unwrap();
         let broken: Step = |conn| conn.execute_batch("DROP TABLE event; DROP TABLE nothing;");
-        assert!(upgrade_by(&conn, &[first, second, third, fourth, fifth, broken]).is_err());
+        assert!(upgrade_by(&conn, &[first, second, third, fourth, fifth, sixth, broken]).is_err());
         assert_eq!(format(&conn).unwrap(), FORMAT);
         let events: i64 = conn
             .query_row("SELECT count(*) FROM event", [], |row| row.get(0))
@@ -221,11 +278,11 @@ mod tests {
     fn an_upgrade_runs_only_the_steps_that_are_missing() {
         let conn = Connection::open_in_memory().unwrap();
         upgrade(&conn).unwrap();
-        let sixth: Step = |conn| conn.execute_batch("CREATE TABLE more (x INTEGER)");
-        let steps = [first, second, third, fourth, fifth, sixth];
+        let more: Step = |conn| conn.execute_batch("CREATE TABLE more (x INTEGER)");
+        let steps = [first, second, third, fourth, fifth, sixth, more];
         upgrade_by(&conn, &steps).unwrap();
         upgrade_by(&conn, &steps).unwrap();
-        assert_eq!(format(&conn).unwrap(), 6);
+        assert_eq!(format(&conn).unwrap(), 7);
     }
 
     #[test]
@@ -322,5 +379,25 @@ mod tests {
             .map(Result::unwrap)
             .collect();
         assert_eq!(swept, [[1], [2]]);
+    }
+
+    #[test]
+    fn what_an_older_program_wrote_has_its_sums_after_an_upgrade() {
+        let conn = Connection::open_in_memory().unwrap();
+        upgrade_by(&conn, &[first, second, third, fourth, fifth]).unwrap();
+        conn.execute_batch(
+            r#"INSERT INTO counter (name, value) VALUES ('nodes:physics', 7), ('none', 0);
+            INSERT INTO document (space, id, version, indexes, body)
+                VALUES ('s', 'a', 1, '[["i","v"]]', '"one"'), ('s', 'b', 1, '[]', '"two"');
+            INSERT INTO document_index (space, name, value, id) VALUES ('s', 'i', 'v', 'a');"#,
+        )
+        .unwrap();
+        upgrade(&conn).unwrap();
+        assert_eq!(read::counter(&conn, "nodes:physics").unwrap(), 7);
+        assert_eq!(read::counter(&conn, "none").unwrap(), 0);
+        for (id, body) in [("a", "one"), ("b", "two")] {
+            let found = read::document(&conn, "s", id).unwrap().unwrap();
+            assert_eq!(found.record.body.read::<String>().unwrap(), body);
+        }
     }
 }

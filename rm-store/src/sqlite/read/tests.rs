@@ -129,10 +129,14 @@ fn what_is_swept_is_no_step_on_the_way_to_what_is_awaited() {
 #[test]
 fn an_unreadable_body_is_named_and_not_quoted() {
     let conn = Connection::open_in_memory().unwrap();
-    let read = conn.query_row("SELECT '{\"canary\": 1}'", [], |row| {
-        body::<Document>(row, 0, || "document x".to_owned())
-    });
-    let text = read.unwrap_err().to_string();
-    assert!(text.contains("document x"), "{text}");
-    assert!(!text.contains("canary"), "{text}");
+    let of = Of::Document("s", "x");
+    let summed = of.summed("{\"canary\": 1}");
+    // As it was written, and with a sum that is another's.
+    for (kept, why) in [(&summed[..], "at line 1"), ("00000000canary", "written")] {
+        let read = conn.query_row("SELECT ?1", [kept], |row| body::<Document>(row, 0, of));
+        let text = read.unwrap_err().to_string();
+        assert!(text.contains("document \"x\""), "{text}");
+        assert!(text.contains(why), "{text}");
+        assert!(!text.contains("canary"), "{text}");
+    }
 }
