@@ -20,6 +20,9 @@ use crate::id::{CatalogId, InstanceId, ResourceId};
 use crate::record::{Document, ResourceRecord};
 
 mod pages;
+mod queues;
+
+use queues::{Line, Turn};
 
 /// Everything in maps behind one lock; a batch is applied in one go.
 pub struct MemoryStore {
@@ -67,24 +70,6 @@ struct Row {
     queue: Queue,
     epoch: u64,
     leased: Option<Timestamp>,
-}
-
-/// Who waits in the same queue for the same account.
-type Line = (Queue, CatalogId, CatalogId);
-
-/// When which resource can next be claimed.
-type Turn = (Timestamp, ResourceId);
-
-impl Row {
-    fn turn(&self) -> Option<(Line, Turn)> {
-        let due = self.due?;
-        let at = self.leased.map_or(due, |until| due.max(until));
-        let place = &self.record.place;
-        Some((
-            (self.queue, place.site, place.credential),
-            (at, self.record.id),
-        ))
-    }
 }
 
 impl MemoryStore {
@@ -222,24 +207,6 @@ impl Inner {
         self.schedule(before, after);
     }
 
-    /// Puts a resource where it is found when it is due.
-    fn schedule(&mut self, before: Option<(Line, Turn)>, after: Option<(Line, Turn)>) {
-        if before == after {
-            return;
-        }
-        if let Some((line, turn)) = after {
-            self.due.entry(line).or_default().insert(turn);
-        }
-        if let Some((line, turn)) = before
-            && let Some(turns) = self.due.get_mut(&line)
-        {
-            turns.remove(&turn);
-            if turns.is_empty() {
-                self.due.remove(&line);
-            }
-        }
-    }
-
     fn put_document(&mut self, document: Arc<Document>) {
         let old = self.take_document(&document.space, &document.id);
         let version = Version(old.map_or(0, |old| old.0) + 1);
@@ -280,39 +247,6 @@ impl Inner {
                 self.take_document(space, id);
             }
         }
-    }
-
-    fn lease(&mut self, id: ResourceId, until: Timestamp, claimed: bool) -> Option<u64> {
-        let row = self.resources.get_mut(&id)?;
-        let before = row.turn();
-        row.leased = Some(until);
-        if claimed {
-            row.epoch += 1;
-        }
-        let (epoch, after) = (row.epoch, row.turn());
-        self.schedule(before, after);
-        Some(epoch)
-    }
-
-    /// The turns of each account in a queue, but of these accounts.
-    fn turns(&self, queue: Queue, except: &[Account]) -> impl Iterator<Item = &BTreeSet<Turn>> {
-        let nil = CatalogId(uuid::Uuid::nil());
-        let of_queue = self.due.range((queue, nil, nil)..);
-        let of_queue = of_queue.take_while(move |((q, ..), _)| *q == queue);
-        of_queue
-            .filter(|((_, site, credential), _)| !except.contains(&(*site, *credential)))
-            .map(|(_, turns)| turns)
-    }
-
-    /// So many of a queue that are due, the oldest first, but of these accounts.
-    fn due(&self, queue: Queue, now: Timestamp, max: usize, except: &[Account]) -> Vec<ResourceId> {
-        let mut due: Vec<Turn> = Vec::new();
-        for turns in self.turns(queue, except) {
-            due.extend(turns.iter().take_while(|(at, _)| *at <= now).take(max));
-        }
-        due.sort_unstable();
-        due.truncate(max);
-        due.into_iter().map(|(_, id)| id).collect()
     }
 
     fn newest(&self) -> u64 {
