@@ -9,8 +9,9 @@
 //! | what goes wrong | [`Kind`] |
 //! | what must never come of it | [`Harm`] |
 //! | many schedules by chance | [`random`], [`replay`] |
-//! | all there are, for one cluster | [`exhaustive`] |
+//! | all there are, for one cluster | [`exhaustive`], [`replay_trial`] |
 
+mod again;
 mod exhaustive;
 mod harm;
 mod judge;
@@ -23,6 +24,7 @@ mod setting;
 mod sibling;
 mod trial;
 
+pub use again::replay_trial;
 pub use exhaustive::{Class, Exhaustive, exhaustive};
 pub use harm::{Found, Harm};
 pub use kind::{KINDS, Kind, Suffered};

@@ -23,6 +23,9 @@ pub(crate) struct Options {
     /// One random schedule again, with its whole story
     #[arg(long, value_name = "S", conflicts_with = "exhaustive")]
     seed: Option<u64>,
+    /// One trial of the enumeration again, by the words that were printed for it
+    #[arg(long, value_name = "T", conflicts_with_all = ["schedules", "seed", "exhaustive"])]
+    trial: Option<String>,
     /// Every fault and pair of faults at every boundary, and nothing else
     #[arg(long)]
     exhaustive: bool,
@@ -38,6 +41,9 @@ pub(crate) fn simulate(options: &Options) -> Result<()> {
         if let Some(number) = number {
             run = run.arg(name).arg(number.to_string());
         }
+    }
+    if let Some(trial) = &options.trial {
+        run = run.arg("--trial").arg(trial.clone());
     }
     for (name, given) in [
         ("--exhaustive", options.exhaustive),

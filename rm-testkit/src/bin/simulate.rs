@@ -4,6 +4,7 @@
 //! simulate                    every fault and pair of faults, then 1,000,000 random schedules
 //! simulate --schedules N      N random schedules
 //! simulate --seed S           one random schedule again, with its whole story
+//! simulate --trial 'T'        one trial of the enumeration again, by its printed words
 //! simulate --exhaustive       every fault and pair of faults only
 //! simulate --single           every fault only, and no pairs
 //! simulate ... --json         the result as JSON, and progress to standard error
@@ -12,7 +13,7 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use rm_testkit::simulate::{exhaustive, random, replay};
+use rm_testkit::simulate::{exhaustive, random, replay, replay_trial};
 use serde_json::{Value, json};
 
 /// A quarter of a world's time is memory that is taken and given back.
@@ -30,6 +31,7 @@ const EVERY: Duration = Duration::from_secs(10);
 struct Options {
     schedules: Option<u64>,
     seed: Option<u64>,
+    trial: Option<String>,
     exhaustive: bool,
     single: bool,
     json: bool,
@@ -39,6 +41,10 @@ impl Options {
     fn read(mut args: impl Iterator<Item = String>) -> Result<Self, String> {
         let mut options = Self::default();
         while let Some(arg) = args.next() {
+            if arg == "--trial" {
+                options.trial = Some(args.next().ok_or("--trial needs a trial")?);
+                continue;
+            }
             let mut number = || {
                 let value = args.next().and_then(|n| n.parse().ok());
                 value.ok_or_else(|| format!("{arg} needs a number"))
@@ -95,7 +101,15 @@ fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|_| {}));
     let mut result = json!({});
     let mut sound = true;
-    if let Some(seed) = options.seed {
+    if let Some(trial) = &options.trial {
+        match one_trial(trial, &options, &mut result) {
+            Ok(found) => sound = found,
+            Err(e) => {
+                eprintln!("simulate: {e}");
+                return ExitCode::FAILURE;
+            }
+        }
+    } else if let Some(seed) = options.seed {
         let all = replay(seed, !options.json);
         sound = all.failed.is_empty();
         result["random"] = all.to_json();
@@ -121,6 +135,21 @@ fn show(options: &Options, text: impl FnOnce() -> String) {
     if !options.json {
         println!("{}", text());
     }
+}
+
+/// One trial of the enumeration again.
+fn one_trial(words: &str, options: &Options, result: &mut Value) -> Result<bool, String> {
+    let found = replay_trial(words)?;
+    let lines = found
+        .iter()
+        .map(|f| format!("{}: {}", f.harm.as_str(), f.text));
+    let lines: Vec<String> = lines.collect();
+    result["trial"] = json!({"trial": words, "found": lines});
+    show(options, || match lines.is_empty() {
+        true => "no harm".to_owned(),
+        false => lines.join("\n"),
+    });
+    Ok(found.is_empty())
 }
 
 /// Every fault and every pair of faults.

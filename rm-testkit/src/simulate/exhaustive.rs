@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
+use super::again::words;
 use super::harm::{Found, Harm};
 use super::trial::{At, Part, Ran, Setting, is_backend, trial, troubles};
 use crate::world::{Boundary, PENDING, TaskId};
@@ -75,7 +76,8 @@ pub struct Exhaustive {
     /// First faults after whose part something else was there than without it,
     /// so that second ones in later parts were tried as well.
     pub carried: u64,
-    /// What did harm, and the faults that led to it.
+    /// What did harm, and the words with which that trial alone is made again
+    /// (see [`replay_trial`](super::replay_trial)).
     pub failed: Vec<(String, Vec<Found>)>,
 }
 
@@ -103,16 +105,21 @@ impl Exhaustive {
     }
 
     fn judge(&mut self, setting: Setting, faults: &[At], ran: &Ran) {
-        let mut broken = ran.broken.clone();
-        if ran.struck < faults.len() {
-            let text = format!("only {} of {} faults happened", ran.struck, faults.len());
-            broken.push(Found::new(Harm::Broken, text));
-        }
+        let broken = harms(faults, ran);
         if !broken.is_empty() {
-            self.failed
-                .push((format!("{setting:?} {faults:?}"), broken));
+            self.failed.push((words(setting, faults), broken));
         }
     }
+}
+
+/// What harm a trial did; one in which a fault had no place proves nothing.
+pub(super) fn harms(faults: &[At], ran: &Ran) -> Vec<Found> {
+    let mut broken = ran.broken.clone();
+    if ran.struck < faults.len() {
+        let text = format!("only {} of {} faults happened", ran.struck, faults.len());
+        broken.push(Found::new(Harm::Broken, text));
+    }
+    broken
 }
 
 /// The boundaries from number `after` on that differ from each other, counted
@@ -164,7 +171,7 @@ pub fn exhaustive(pairs: bool, tell: &mut dyn FnMut(usize, usize, u64)) -> Exhau
             for (n, at) in found {
                 let class = Class::of(at.name);
                 all.coverage.entry((part, class)).or_default().0 += 1;
-                let here = troubles(&at).into_iter().map(|t| (part, n, t));
+                let here = troubles(at.name).into_iter().map(|t| (part, n, t));
                 firsts.extend(here.map(|first| (setting, sound.rests.clone(), first)));
             }
         }
@@ -229,7 +236,7 @@ fn from(setting: Setting, rests: &[String; 3], first: At, pairs: bool) -> Exhaus
             _ => continue,
         };
         for (m, at) in distinct(trace, after).0 {
-            for trouble in troubles(&at) {
+            for trouble in troubles(at.name) {
                 let faults = [first, (later, m, trouble)];
                 all.judge(setting, &faults, &guarded(setting, &faults));
                 *all.pairs.entry(part).or_default() += 1;
@@ -240,7 +247,7 @@ fn from(setting: Setting, rests: &[String; 3], first: At, pairs: bool) -> Exhaus
 }
 
 /// A trial that panics is told as one that did harm.
-fn guarded(setting: Setting, faults: &[At]) -> Ran {
+pub(super) fn guarded(setting: Setting, faults: &[At]) -> Ran {
     let broken = |text: String| Ran {
         broken: vec![Found::new(Harm::Broken, text)],
         struck: faults.len(),
@@ -250,5 +257,35 @@ fn guarded(setting: Setting, faults: &[At]) -> Ran {
         Ok(Ok(ran)) => ran,
         Ok(Err(e)) => broken(e.to_string()),
         Err(panic) => broken(super::many::words(panic)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::simulate::replay_trial;
+    use crate::world::Trouble;
+
+    #[test]
+    fn a_trial_that_did_harm_is_made_again_by_its_words_alone() {
+        let setting = Setting {
+            seed: 1,
+            lags: true,
+            replaces: false,
+        };
+        // There is no such boundary: the crash cannot happen, which is harm.
+        let faults = [(Part::Resize, 1_000_000, Trouble::Crash)];
+        let mut all = Exhaustive::default();
+        all.judge(setting, &faults, &guarded(setting, &faults));
+        let (words, broken) = all.failed.pop().unwrap();
+        assert_eq!(words, "1 lags: resize 1000000 Crash");
+        assert_eq!(replay_trial(&words), Ok(broken));
+    }
+
+    #[test]
+    fn a_trial_without_harm_stays_without_when_it_is_made_again() {
+        assert_eq!(replay_trial("0: create 3 Crash"), Ok(Vec::new()));
     }
 }

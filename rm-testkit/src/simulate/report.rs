@@ -151,7 +151,11 @@ impl fmt::Display for Exhaustive {
         }
         writeln!(f)?;
         for (faults, found) in self.failed.iter().take(TOLD) {
-            tell(f, faults, found)?;
+            tell(
+                f,
+                &format!("`cargo xtask simulate --trial '{faults}'`"),
+                found,
+            )?;
         }
         if self.failed.len() > TOLD {
             writeln!(f, "... and {} more", self.failed.len() - TOLD)?;
@@ -186,7 +190,7 @@ impl Exhaustive {
         };
         let failed = self.failed.iter().map(|(faults, found)| {
             let found = found.iter().map(harm).collect::<Vec<_>>();
-            json!({"faults": faults, "found": found})
+            json!({"trial": faults, "found": found})
         });
         json!({
             "coverage": coverage.collect::<Vec<_>>(),

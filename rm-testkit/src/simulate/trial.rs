@@ -74,7 +74,7 @@ pub(super) struct Ran {
 }
 
 /// What can happen at a boundary, from its name.
-pub(super) fn troubles(at: &Boundary) -> Vec<Trouble> {
+pub(super) fn troubles(at: &str) -> Vec<Trouble> {
     let mut all = vec![
         Trouble::Crash,
         Trouble::Stall(Some(STALL)),
@@ -83,7 +83,7 @@ pub(super) fn troubles(at: &Boundary) -> Vec<Trouble> {
     ];
     let seconds = Duration::from_secs;
     let call = |faults: &[Fault]| faults.iter().map(|f| Trouble::Call(*f)).collect::<Vec<_>>();
-    let verb = |verb: Verb| at.name.strip_prefix("before ") == Some(verb.as_str());
+    let verb = |verb: Verb| at.strip_prefix("before ") == Some(verb.as_str());
     let any = [
         Fault::LostBefore,
         Fault::Slow(seconds(8)),
@@ -108,13 +108,13 @@ pub(super) fn troubles(at: &Boundary) -> Vec<Trouble> {
         if !verb(Verb::Create) {
             all.extend(call(&[Fault::Twice(seconds(3))]));
         }
-    } else if is_backend(at.name) || at.name == PENDING {
+    } else if is_backend(at) || at == PENDING {
         // After a call there is nothing left to go wrong with it.
-    } else if at.name.starts_with("after ") {
+    } else if at.starts_with("after ") {
         all.push(Trouble::Store(StoreFault::OutcomeLost));
     } else {
         all.push(Trouble::Store(StoreFault::Unavailable));
-        if at.name.starts_with("before commit") || at.name == "before claim" {
+        if at.starts_with("before commit") || at == "before claim" {
             all.push(Trouble::Store(StoreFault::Full));
         }
     }
