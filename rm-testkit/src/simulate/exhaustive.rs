@@ -288,4 +288,54 @@ mod tests {
     fn a_trial_without_harm_stays_without_when_it_is_made_again() {
         assert_eq!(replay_trial("0: create 3 Crash"), Ok(Vec::new()));
     }
+
+    const USUAL: Setting = Setting {
+        seed: 0,
+        lags: false,
+        replaces: false,
+    };
+
+    #[test]
+    fn only_what_repeats_while_nothing_else_happens_is_left_out() {
+        let sound = guarded(USUAL, &[]);
+        for trace in &sound.traces {
+            let (found, left) = distinct(trace, 0);
+            let kept: BTreeSet<u64> = found.iter().map(|(n, _)| *n).collect();
+            assert_eq!(kept.len() as u64 + left, trace.len() as u64);
+            for (n, at) in (1_u64..).zip(trace).filter(|(n, _)| !kept.contains(n)) {
+                assert!(IDLE.contains(&at.name), "{n} {}", at.name);
+                // Walking back over idle boundaries alone comes to a kept one
+                // of the same engine.
+                let before = (1..).zip(trace).take(usize::try_from(n - 1).unwrap());
+                let before: Vec<(u64, &Boundary)> = before.collect();
+                let idle = before
+                    .iter()
+                    .rev()
+                    .take_while(|(_, b)| IDLE.contains(&b.name));
+                let same = |(m, b): &(u64, &Boundary)| {
+                    kept.contains(m) && (b.task, b.name) == (at.task, at.name)
+                };
+                assert!(idle.clone().any(same), "{n} {}", at.name);
+            }
+        }
+    }
+
+    #[test]
+    fn an_engine_crashes_at_every_boundary_of_one_order_without_harm() {
+        let sound = guarded(USUAL, &[]);
+        let mut all = Exhaustive::default();
+        for (part, trace) in Part::ALL.into_iter().zip(&sound.traces) {
+            for (n, at) in distinct(trace, 0).0 {
+                let class = Class::of(at.name);
+                all.coverage.entry((part, class)).or_default().0 += 1;
+                let crash = (part, n, Trouble::Crash);
+                all.merge(from(USUAL, &sound.rests, crash, false));
+            }
+            for class in Class::ALL {
+                let (there, _) = all.coverage[&(part, class)];
+                assert!(there >= 4, "{there} {} of {part:?}", class.as_str());
+            }
+        }
+        assert!(all.failed.is_empty() && all.is_covered(), "{all}");
+    }
 }
