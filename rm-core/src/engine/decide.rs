@@ -188,7 +188,7 @@ fn absent(r: &ResourceRecord, cap: &Capability, now: Timestamp, own: &Own<'_>) -
     // its way through the site, and a site that refuses a second thing of one
     // name may not do so for two requests that it works on at once (measured
     // with Heat): so the name alone does not make a second create harmless.
-    let late = attempt.at.plus(cap.late.max(cap.visibility));
+    let late = comes_until(attempt, cap);
     let may_come = "an earlier create may still take effect".to_owned();
     // Where nothing is found without its id, not to find it proves nothing.
     let findable = cap.list_by_owner
@@ -241,7 +241,8 @@ fn found(r: &ResourceRecord, cap: &Capability, s: &Sight, now: Timestamp, own: &
         // stack first, its tags after it), and somebody may look in between.
         // It is taken for ours when the mark is there, and not before.
         let bare = s.mark.is_none() && r.remote.is_none() && s.phase == Phase::Building;
-        if bare && may_come(r, cap, now) {
+        let begun = r.attempt.as_ref().filter(|a| a.effect == Effect::Create);
+        if bare && begun.is_some_and(|a| now < comes_until(a, cap)) {
             let reason = "what bears its name at the site has no mark yet";
             return Next::NotBefore(now.plus(BARE), reason.to_owned());
         }
@@ -341,10 +342,9 @@ fn found(r: &ResourceRecord, cap: &Capability, s: &Sight, now: Timestamp, own: &
     }
 }
 
-/// Whether a create that was begun may still take effect, or be half written.
-fn may_come(r: &ResourceRecord, cap: &Capability, now: Timestamp) -> bool {
-    let begun = r.attempt.as_ref().filter(|a| a.effect == Effect::Create);
-    begun.is_some_and(|a| now < a.at.plus(cap.late.max(cap.visibility)))
+/// How long a create that was begun may still take effect, or be half written.
+fn comes_until(attempt: &Attempt, cap: &Capability) -> Timestamp {
+    attempt.at.plus(cap.late.max(cap.visibility))
 }
 
 /// What is there is to go.

@@ -60,6 +60,8 @@ impl std::fmt::Debug for Outgoing {
 struct Waiting {
     serial: u32,
     calls: HashMap<u32, Call>,
+    /// From the call on that opens it, for a server may send what the stream
+    /// has, and even that it has ended, before it answers.
     streams: HashMap<u32, (Procedure, Output)>,
     ended: Option<Arc<Down>>,
 }
@@ -71,8 +73,6 @@ struct Call {
     /// Whether it may have been seen by the server.
     sent: bool,
     answer: oneshot::Sender<Result<Vec<u8>>>,
-    /// Where what follows the answer goes, if the call opens a stream.
-    output: Option<Output>,
     /// The server works on it, whether somebody still waits for it or not.
     _permit: OwnedSemaphorePermit,
 }
@@ -152,10 +152,11 @@ impl Session {
             procedure,
             sent: false,
             answer,
-            output,
             _permit: permit,
         };
         waiting.calls.insert(serial, call);
+        let stream = output.map(|output| (serial, (procedure, output)));
+        waiting.streams.extend(stream);
         drop(waiting);
         Ok(Answer {
             serial,
@@ -330,11 +331,10 @@ impl Session {
             Status::Continue => return Err(Malformed("an answer goes on")),
         };
         let call = call.remove();
-        let opened = call.output.filter(|_| answer.is_ok());
-        let is_stream = opened.is_some();
-        if let Some(output) = opened {
-            streams.insert(header.serial, (procedure, output));
+        if answer.is_err() {
+            streams.remove(&header.serial);
         }
+        let is_stream = streams.contains_key(&header.serial);
         drop(waiting);
         if call.answer.send(answer).is_err() && is_stream {
             self.end_stream(header.serial, header.procedure, Status::Error);

@@ -180,7 +180,11 @@ async fn what_somebody_else_does_to_a_node_is_seen_and_mended_when_asked() {
     // What the host tells must do: nobody lists what is there before an hour.
     let place = lab.place("lxc", folder.path(), [80, 84]);
     let p = Program::sweeping(place, Duration::from_secs(3600)).await;
-    let (id, name) = p.node(p.place.spec()).await;
+    // Ready is who can be asked to end: the first process of a container never
+    // hears of a signal that comes before it says what is to be done then.
+    let mut spec = p.place.spec();
+    spec.ready_port = Some(80);
+    let (id, name) = p.node(spec).await;
     let somebody = lab.somebody("lxc");
     let domain = somebody.domain_by_name(&name).await.unwrap();
     let end = somebody.destroy(&domain, DestroyFlags::default());

@@ -43,6 +43,11 @@ impl Open {
 }
 
 async fn open() -> (Client, Open, Console) {
+    open_after(&[]).await
+}
+
+/// Opened by an answer that comes after these pieces.
+async fn open_after(pieces: &[&[u8]]) -> (Client, Open, Console) {
     let server = Server::start().await;
     let client = server.client();
     let mut line = server.welcome().await;
@@ -50,12 +55,17 @@ async fn open() -> (Client, Open, Console) {
     let serve = async {
         let call = line.call(OPEN_CONSOLE).await;
         assert_eq!(call.payload, [domain("guest"), words(&[0, 1])].concat());
-        line.write(&call.answer(OK, &[])).await;
-        call.serial()
+        let serial = call.serial();
+        let mut open = Open { line, serial };
+        for piece in pieces {
+            open.send(CONTINUE, piece).await;
+        }
+        open.line.write(&call.answer(OK, &[])).await;
+        open
     };
     let opened = client.open_console(&guest, None, ConsoleFlags::FORCE);
-    let (console, serial) = tokio::join!(opened, serve);
-    (client, Open { line, serial }, console.unwrap())
+    let (console, open) = tokio::join!(opened, serve);
+    (client, open, console.unwrap())
 }
 
 #[tokio::test]
@@ -72,6 +82,43 @@ async fn output_comes_in_pieces_until_its_end() {
     assert_eq!(console.read().await.unwrap().unwrap(), b" Linux");
     assert_eq!(console.read().await.unwrap(), None);
     assert_eq!(console.read().await.unwrap(), None);
+    open.after_this(&client).await;
+}
+
+#[tokio::test]
+async fn what_comes_before_the_console_is_said_to_be_open_is_not_lost() {
+    let (client, mut open, mut console) = open_after(&[b"Booting"]).await;
+    open.send(CONTINUE, b" Linux").await;
+    assert_eq!(console.read().await.unwrap().unwrap(), b"Booting");
+    assert_eq!(console.read().await.unwrap().unwrap(), b" Linux");
+    open.after_this(&client).await;
+
+    // Nor is its end, or a reader would wait for more without end.
+    let (_client, mut open, mut console) = open_after(&[b"Bye", b""]).await;
+    open.hears(OK).await;
+    assert_eq!(console.read().await.unwrap().unwrap(), b"Bye");
+    assert_eq!(console.read().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_console_that_is_refused_leaves_nothing_behind() {
+    let server = Server::start().await;
+    let client = server.client();
+    let mut line = server.welcome().await;
+    let guest = Domain::new("guest", Uuid([7; 16]));
+    let serve = async {
+        let call = line.call(OPEN_CONSOLE).await;
+        let serial = call.serial();
+        line.write(&call.answer(ERROR, &error(55, "not running")))
+            .await;
+        Open { line, serial }
+    };
+    let opened = client.open_console(&guest, None, ConsoleFlags::default());
+    let (refused, mut open) = tokio::join!(opened, serve);
+    let code = refused.unwrap_err().code();
+    assert_eq!(code.map(|code| code.0), Some(55));
+    // What comes for it now is nobody's.
+    open.send(CONTINUE, b"").await;
     open.after_this(&client).await;
 }
 
