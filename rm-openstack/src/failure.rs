@@ -65,6 +65,9 @@ fn kind(e: &client::Error) -> ErrorKind {
     if e.is_over_limit() {
         return ErrorKind::NoCapacity;
     }
+    if e.is_of_its_own() {
+        return ErrorKind::Unavailable;
+    }
     match e {
         E::Refused(refusal) => match refusal.status {
             401 | 403 => ErrorKind::Credential,
@@ -135,6 +138,40 @@ mod tests {
                      Please delete some stacks.";
         let e = failure("here", "create", refusal(words));
         assert_eq!(e.kind(), ErrorKind::NoCapacity);
+    }
+
+    #[test]
+    fn what_heat_falls_over_by_itself_is_tried_again_and_a_template_is_not() {
+        let fell = |call: Call| {
+            client::Error::Refused(Box::new(Refusal {
+                call,
+                status: 400,
+                error_type: Some("AttributeError".to_owned()),
+                message: String::new(),
+                request_id: None,
+                retry_after: None,
+                effect: Effect::None,
+                hint: None,
+            }))
+        };
+        for (call, kind) in [
+            (
+                Call::write(Service::Orchestration, "delete stack"),
+                ErrorKind::Unavailable,
+            ),
+            (
+                Call::read(Service::Orchestration, "show stack"),
+                ErrorKind::Unavailable,
+            ),
+            (
+                Call::write(Service::Orchestration, "create stack"),
+                ErrorKind::Invalid,
+            ),
+        ] {
+            let e = failure("here", call.operation, fell(call));
+            assert_eq!(e.kind(), kind, "{e}");
+            assert_eq!(e.is_temporary(), kind == ErrorKind::Unavailable, "{e}");
+        }
     }
 
     #[test]

@@ -304,6 +304,18 @@ impl Error {
         self.error_type() == Some("RequestLimitExceeded") || self.status() == Some(413)
     }
 
+    /// The service fell over something of its own, although it says that the
+    /// request is wrong. Measured with Heat: a delete between the end of another
+    /// one and the moment at which the stack is forgotten is answered by 400 and
+    /// the name of Python's exception. Of a request with a template that may be
+    /// the template's fault.
+    pub fn is_of_its_own(&self) -> bool {
+        let fell = self.status() == Some(400) && self.error_type() == Some("AttributeError");
+        fell && self
+            .call()
+            .is_some_and(|call| call.reads || call.operation == "delete stack")
+    }
+
     /// Nobody could be logged in with what was given, or the login is not enough.
     pub fn is_unauthorized(&self) -> bool {
         self.status() == Some(401)
@@ -317,6 +329,7 @@ impl Error {
     pub fn is_temporary(&self) -> bool {
         match self {
             Self::Transport { .. } => true,
+            Self::Refused(_) if self.is_of_its_own() => true,
             Self::Refused(refusal) => {
                 matches!(refusal.status, 408 | 425 | 429)
                     || (refusal.status >= 500 && !matches!(refusal.status, 501 | 505))
