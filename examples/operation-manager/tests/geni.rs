@@ -272,7 +272,7 @@ fn slivers_whose_end_comes_while_the_daemon_is_away_are_over_when_it_is_back() {
     let (code, created) = alice.coded(2, create(home, "1"));
     assert_eq!(code, "0", "{created}");
     let env = TokioEnv::new();
-    let end = env.now().plus(Duration::from_secs(10));
+    let end = env.now().plus(Duration::from_secs(20));
     let renew = on_slice(home, "RenewSliver", &[text(&end.to_string()), options()]);
     let (code, renewed) = alice.coded(2, renew);
     assert_eq!(code, "0", "{renewed}");

@@ -149,6 +149,10 @@ async fn complaint_gram_what_cannot_be_deleted_is_seen_by_all_it_concerns_until_
         assert_eq!(told[0].urn, urn);
         assert_eq!(told[0].allocation, "geni_unallocated");
         assert_eq!(told[0].operational, "geni_failed");
+        assert!(
+            told[0].expires.ends_with('Z'),
+            "clients read a date: {told:?}"
+        );
         let error = &told[0].error;
         assert!(error.contains("deleted and does not go"), "{error}");
         assert!(error.contains("an operator"), "{error}");

@@ -120,9 +120,9 @@ async fn a_hundred_clusters_at_once_are_one_stack_each() {
     let asked = Asked::since(&cloud, at, MANY).await;
     assert_eq!((asked.creates, asked.outputs), (MANY, MANY), "{asked:?}");
     assert!(asked.lists <= at_most, "of {at_most}: {asked:?}");
-    // A cloud may stumble under so many, but sends nobody elsewhere.
-    let redirects = asked.other.iter().filter(|call| call.2 / 100 == 3);
-    assert_eq!(redirects.count(), 0, "{asked:?}");
+    // A cloud may stumble under so many, but nothing was asked amiss.
+    let amiss = asked.other.iter().filter(|call| call.2 < 500);
+    assert_eq!(amiss.count(), 0, "{asked:?}");
     assert_eq!(lab.each(&ids).await, vec![1; MANY]);
     assert_eq!(lab.marked().await.len(), MANY, "and none beside");
 

@@ -490,6 +490,7 @@ impl Drop for Answer {
             .is_some_and(|call| !call.sent)
         {
             waiting.calls.remove(&self.serial);
+            waiting.streams.remove(&self.serial);
         }
     }
 }

@@ -73,7 +73,8 @@ impl Done {
             client_id: record.name.clone(),
             request: 0,
             adapter: Arc::clone(adapter),
-            until: None,
+            // Clients read a date there, and its lease went with the delete.
+            until: Some(record.updated),
             record,
             error: None,
             changes_users: false,
