@@ -8,7 +8,7 @@ use rm_core::catalog::{Credential, Site};
 use rm_core::{Caller, CatalogId, Error, ErrorKind, Host, Result};
 
 use super::Urn;
-use super::rspec::{Available, HardwareType, Node, Rspec};
+use super::rspec::{Available, HardwareType, Node, Rspec, Text};
 use super::xml::short;
 
 /// How many entries of the catalog, and how many resources, are read at once.
@@ -128,7 +128,7 @@ impl Components {
 
 /// Whether a node may be at this site: it names no component, or this one.
 pub(super) fn may_be_at(node: &Node, site: &str, aggregate: &Urn) -> bool {
-    let said = |text: &Option<Box<str>>| {
+    let said = |text: &Text| {
         text.as_deref()
             .map(str::trim)
             .unwrap_or_default()
@@ -144,7 +144,7 @@ pub(super) fn may_be_at(node: &Node, site: &str, aggregate: &Urn) -> bool {
 
 /// Whether a node names the component that it is to be at.
 pub(super) fn is_placed(node: &Node) -> bool {
-    let said = |text: &Option<Box<str>>| text.as_deref().is_some_and(|t| !t.trim().is_empty());
+    let said = |text: &Text| text.as_deref().is_some_and(|t| !t.trim().is_empty());
     said(&node.component_id) || said(&node.component_name)
 }
 

@@ -2,14 +2,16 @@
 //! makes nobody fall.
 
 use proptest::prelude::*;
-use rm_adapters::geni::rspec::{DiskImage, Interface, Ip, Kind, Node, Rspec, SliverType, faults};
+use rm_adapters::geni::rspec::{
+    DiskImage, Interface, Ip, Kind, Node, Rspec, SliverType, Text, faults,
+};
 use rm_adapters::geni::{Attribute, Element, Name};
 
 use super::ring::ring;
 use super::rspec::request;
 
-fn text() -> impl Strategy<Value = Option<Box<str>>> {
-    proptest::option::of("[ -~\u{e4}\u{4e16}\u{1f600}\t\n]{0,12}".prop_map(String::into_boxed_str))
+fn text() -> impl Strategy<Value = Text> {
+    proptest::option::of("[ -~\u{e4}\u{4e16}\u{1f600}\t\n]{0,12}".prop_map(Into::into))
 }
 
 fn name() -> impl Strategy<Value = Name> {

@@ -7,7 +7,7 @@ use rm_adapters::geni::rspec::{
 
 /// A document of this many nodes in a ring, as a request or an advertisement.
 pub(crate) fn ring(kind: Kind, nodes: usize) -> Rspec {
-    let some = |text: String| Some(text.into_boxed_str());
+    let some = |text: String| Some(text.into());
     let mut rspec = Rspec::new(kind);
     for n in 0..nodes {
         let named = |end: usize| some(format!("node-{n}:if{end}"));

@@ -81,6 +81,49 @@ fn a_character_that_cannot_be_written_is_not_read() {
 }
 
 #[test]
+fn nothing_is_said_twice_of_one_element() {
+    let many = |count: usize, last: &str| {
+        let some: String = (0..count).map(|n| format!(" a{n}='{n}'")).collect();
+        Rspec::parse(&request(&format!("<node client_id='x'{some} {last}/>")))
+    };
+    for count in [0, 1, 14, 15, 16, 17, 40] {
+        let kept = many(count, "b='1'").unwrap();
+        assert_eq!(kept.nodes[0].extra.attributes().len(), count + 1);
+        for again in ["client_id='y'", "b='1' b='1'", "q:b='1' q:b='2'"] {
+            let refused = many(count, again).unwrap_err();
+            assert_eq!(refused.stable_code(), "malformed-xml", "{count} {again}");
+        }
+    }
+    let refused = many(3, "xmlns:o='urn:1' xmlns:o='urn:1'").unwrap_err();
+    assert!(refused.to_string().contains("declared twice"), "{refused}");
+}
+
+#[test]
+fn what_xml_does_not_know_is_found_wherever_it_stands() {
+    for before in [0, 1, 200, 255, 256, 300, 1000] {
+        let space = "\n".repeat(before);
+        let with =
+            |text: &str| Rspec::parse(&request(&format!("{space}<node client_id='{text}'/>")));
+        // What begins as they do.
+        let read = with("\u{fb01}\u{ff01}\u{fffd}").unwrap();
+        assert_eq!(
+            read.nodes[0].client_id.as_deref(),
+            Some("\u{fb01}\u{ff01}\u{fffd}")
+        );
+        let line = read.nodes[0].line.0;
+        assert_eq!(line as usize, before + 2);
+        for text in ["\u{fffe}", "\u{fb01}\u{ffff}", "\u{1}", "\u{b}", "\u{1f}"] {
+            let refused = with(text).unwrap_err().to_string();
+            assert!(
+                refused.contains(&format!("line {line}")),
+                "{before}: {refused}"
+            );
+        }
+        assert!(with("\u{7f}\u{85}").is_ok());
+    }
+}
+
+#[test]
 fn what_is_wrong_is_told_in_few_words_however_long_it_is() {
     let long = "b".repeat(100_000);
     for text in [

@@ -14,7 +14,7 @@ use rm_core::{Call, CatalogId, Error, ErrorKind, Result};
 
 use super::{Manager, fit, images, linked, shape};
 use crate::geni::component::{self, may_be_at, named};
-use crate::geni::rspec::Node;
+use crate::geni::rspec::{Node, Text};
 use crate::geni::sliver::{Joined, Refusal, SliverTerms};
 use crate::geni::xml::short;
 use crate::geni::xmlrpc::Value;
@@ -291,7 +291,7 @@ impl Room<'_> {
     async fn offers(&mut self, node: &Node, spec: &NodeSpec) -> Result<String> {
         let wanted = self.wanted(node);
         let shape = shape(spec);
-        let said = |text: &Option<Box<str>>| text.as_deref().unwrap_or_default().to_owned();
+        let said = |text: &Text| text.as_deref().unwrap_or_default().to_owned();
         let key = [
             wanted.to_owned(),
             said(&node.component_id),

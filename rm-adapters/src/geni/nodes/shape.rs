@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     fn property(capacity: &str, latency: &str, loss: &str) -> Property {
-        let said = |text: &str| (!text.is_empty()).then(|| Box::from(text));
+        let said = |text: &str| (!text.is_empty()).then(|| text.into());
         Property {
             capacity: said(capacity),
             latency: said(latency),

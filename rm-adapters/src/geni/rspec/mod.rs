@@ -34,6 +34,7 @@ mod parts;
 mod stream;
 mod whose;
 
+pub use arcstr::Substr;
 pub(crate) use check::prefix_of;
 pub use check::{Fault, Severity, faults};
 pub use model::{Interface, Kind, Link, Node, Rspec, Version};

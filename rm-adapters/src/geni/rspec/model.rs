@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use arcstr::ArcStr;
 use rm_core::{Error, Result};
 
 use super::NAMESPACE;
@@ -119,7 +120,8 @@ impl Rspec {
     /// document type, exceeds a limit or is no RSpec; the message names line
     /// and element.
     pub fn parse(text: &str) -> Result<Self> {
-        Self::pulled(&mut Pull::new(text, Limits::USUAL)?)
+        let whole = ArcStr::from(text);
+        Self::pulled(&mut Pull::sharing(&whole, Limits::USUAL)?)
     }
 
     /// Reads all of a document.

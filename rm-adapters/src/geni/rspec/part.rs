@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 
+use arcstr::Substr;
 use rm_core::Result;
 
 use super::stream::joined;
@@ -10,8 +11,9 @@ use crate::geni::xml::{
     Attribute, Content, Declared, Element, Manner, Pull, Tag, Writer, keep_attribute,
 };
 
-/// The value of an attribute, where it is there.
-pub type Text = Option<Box<str>>;
+/// The value of an attribute, where it is there. What was read of one document
+/// shares its memory.
+pub type Text = Option<Substr>;
 
 /// What was said beside what the schema knows. It is printed again as it was,
 /// with namespaces declared where they are needed.
@@ -133,11 +135,18 @@ pub(super) struct Said {
 
 impl Said {
     pub(super) fn add(&mut self, text: &str) {
+        let text = match self.piece.is_empty() {
+            true => text.trim_start(),
+            false => text,
+        };
         self.piece.push_str(text);
     }
 
     /// An element comes.
     pub(super) fn pause(&mut self) {
+        if self.piece.is_empty() {
+            return;
+        }
         let piece = self.piece.trim();
         if !piece.is_empty() {
             if !self.all.is_empty() {
@@ -211,12 +220,12 @@ macro_rules! part {
             ) -> Result<Self> {
                 let mut this = Self { line: Line(tag.line), ..Self::default() };
                 this.extra.declares(pull, tag);
-                pull.attributes(tag, |prefix, local, value| match (prefix, local) {
+                pull.attributes(|prefix, local, value| match (prefix, local) {
                     $( ("", $written) => {
-                        this.$attribute = Some(value.into());
+                        this.$attribute = Some(pull.kept(value));
                         Ok(())
                     } )*
-                    _ => this.extra.keep_attribute(pull, prefix, local, &value),
+                    _ => this.extra.keep_attribute(pull, prefix, local, value),
                 })?;
                 let mut said = Said::default();
                 loop {

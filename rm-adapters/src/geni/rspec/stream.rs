@@ -3,6 +3,7 @@
 
 use std::io::{self, BufRead};
 
+use arcstr::ArcStr;
 use quick_xml::events::Event;
 use quick_xml::reader::Reader;
 use rm_core::{Error, ErrorKind, Result};
@@ -133,6 +134,7 @@ impl<R: BufRead> Pieces<io::Take<R>> {
         let raw = String::from_utf8(raw).map_err(|e| self.unreadable(e))?;
         text.push_str(&raw);
         text.push_str(end);
+        let text = ArcStr::from(text);
         let mut pull = Pull::going_on(&text, Limits::USUAL, self.line, self.elements)?;
         let more = Rspec::pulled(&mut pull)?;
         // The root is there once, however often it is repeated.

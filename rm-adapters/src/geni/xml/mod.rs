@@ -4,12 +4,14 @@
 //! Nothing that a document names is ever fetched: there are no document types,
 //! no entities but the five of XML, no schemas.
 
+mod letters;
 mod pull;
 mod tree;
 mod write;
 
+pub(crate) use letters::{is_name, short};
+pub(crate) use pull::UNDECLARED;
 pub(crate) use pull::{Item, Limits, Pull, Tag};
-pub(crate) use pull::{UNDECLARED, is_name, short};
 pub use tree::{Attribute, Content, Element, Line, Name};
 pub(crate) use tree::{Declared, Manner, keep_attribute};
 pub(crate) use write::{Writer, escape};

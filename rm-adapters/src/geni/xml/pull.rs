@@ -1,18 +1,21 @@
 //! One pass over a document: elements, attributes and texts, with namespaces
 //! and lines, within limits.
 
+mod attributes;
+
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
+use arcstr::{ArcStr, Substr};
 use quick_xml::Reader;
-use quick_xml::XmlVersion;
 use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::Event;
-use quick_xml::events::attributes::{Attribute, Attributes};
 use rm_core::{Error, Result};
 
 use super::XML;
+use super::letters::{illegal_byte, is_name, legal, short, shortened, suspect};
+use attributes::Given;
 
 /// How large a document may be.
 #[derive(Debug, Clone, Copy)]
@@ -33,13 +36,6 @@ impl Limits {
     };
 }
 
-/// Prefixes that may be declared at one place of a document.
-const PREFIXES: usize = 128;
-/// Attributes of one element.
-const ATTRIBUTES: usize = 256;
-/// Bytes of the name of a namespace. It is written again wherever it is needed,
-/// so what a document becomes would grow with the square of its length.
-const NAMESPACE: usize = 256;
 /// Elements of a document: as a tree each takes many times its text.
 const ELEMENTS: usize = 500_000;
 
@@ -101,8 +97,13 @@ struct Binding<'a> {
 /// A pass over a document.
 pub(crate) struct Pull<'a> {
     text: &'a str,
+    /// What the text is in, where that which is kept of it is to share its
+    /// memory.
+    whole: Option<&'a ArcStr>,
     reader: Reader<&'a [u8]>,
     bindings: Vec<Binding<'a>>,
+    /// Of the element that began last.
+    given: Vec<Given<'a>>,
     nothing: Arc<str>,
     open: Vec<&'a str>,
     depth: usize,
@@ -131,21 +132,36 @@ impl<'a> Pull<'a> {
     ///
     /// Where it is too large or has characters that XML does not know.
     pub(crate) fn new(text: &'a str, limits: Limits) -> Result<Self> {
-        Self::going_on(text, limits, 1, 0)
+        Self::over(text, limits, 1, 0)
     }
 
-    /// A pass over what a document goes on with at this line, behind so many
+    /// A pass over a document of which much is kept: it shares its memory.
+    ///
+    /// # Errors
+    ///
+    /// As for [`new`](Self::new).
+    pub(crate) fn sharing(whole: &'a ArcStr, limits: Limits) -> Result<Self> {
+        Self::going_on(whole, limits, 1, 0)
+    }
+
+    /// The same over what a document goes on with at this line, behind so many
     /// elements.
     ///
     /// # Errors
     ///
     /// As for [`new`](Self::new).
     pub(crate) fn going_on(
-        text: &'a str,
+        whole: &'a ArcStr,
         limits: Limits,
         line: u32,
         elements: usize,
     ) -> Result<Self> {
+        let mut pull = Self::over(whole, limits, line, elements)?;
+        pull.whole = Some(whole);
+        Ok(pull)
+    }
+
+    fn over(text: &'a str, limits: Limits, line: u32, elements: usize) -> Result<Self> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         if text.len() > limits.bytes {
             return Err(
@@ -156,8 +172,10 @@ impl<'a> Pull<'a> {
         }
         let mut pull = Self {
             text,
+            whole: None,
             reader: Reader::from_str(text),
             bindings: Vec::new(),
+            given: Vec::new(),
             nothing: Arc::from(""),
             open: Vec::new(),
             depth: limits.depth,
@@ -168,6 +186,11 @@ impl<'a> Pull<'a> {
             line,
             here: line,
         };
+        // Without a way out of its middle a block is looked at in a few steps.
+        let none = |block: &[u8]| !block.iter().fold(false, |found, b| found | suspect(*b));
+        if text.as_bytes().chunks(256).all(none) {
+            return Ok(pull);
+        }
         if let Some(at) = text.bytes().position(illegal_byte) {
             pull.here = pull.line_at(at);
             return Err(pull.wrong("a control character, which XML does not allow"));
@@ -287,52 +310,11 @@ impl<'a> Pull<'a> {
         }
     }
 
-    /// Calls back for each attribute that is no declaration: its prefix, its
-    /// local name, its value.
-    ///
-    /// # Errors
-    ///
-    /// Where the attributes are not well-formed, or the callback fails.
-    pub(crate) fn attributes(
-        &self,
-        tag: &Tag<'a>,
-        mut each: impl FnMut(&'a str, &'a str, Cow<'a, str>) -> Result<()>,
-    ) -> Result<()> {
-        for (n, attribute) in Attributes::new(tag.content, tag.name).enumerate() {
-            let attribute = attribute.map_err(|e| self.wrong(e))?;
-            if n >= ATTRIBUTES {
-                return Err(self.too_many(format!("more than {ATTRIBUTES} attributes")));
-            }
-            let key = attribute.key.0;
-            let (prefix, local) = match key.split_once(':') {
-                Some(("xmlns", _)) => continue,
-                // Without one, or with one that could not be declared, it would
-                // be another attribute where it is printed.
-                Some((prefix, _)) if !is_name(prefix) => {
-                    return Err(self.wrong(format!("{:?} is no name of an attribute", short(key))));
-                }
-                Some(parts) => parts,
-                None if key == "xmlns" => continue,
-                None => ("", key),
-            };
-            each(prefix, local, self.value(&attribute)?)?;
-        }
-        Ok(())
-    }
-
-    /// What an attribute says, or to which namespace a prefix is bound.
-    fn value(&self, attribute: &Attribute<'a>) -> Result<Cow<'a, str>> {
-        let value = attribute
-            .normalized_value(XmlVersion::Explicit1_0)
-            .map_err(|e| self.wrong(e))?;
-        // A reference may stand for what could not be written there.
-        match &value {
-            Cow::Owned(text) => match text.chars().find(|c| !legal(*c)) {
-                Some(c) => Err(self.wrong(format!("the character U+{:04X}", u32::from(c)))),
-                None => Ok(value),
-            },
-            Cow::Borrowed(_) => Ok(value),
-        }
+    /// A piece of the document, to be kept.
+    pub(crate) fn kept(&self, piece: &str) -> Substr {
+        self.whole
+            .and_then(|whole| whole.try_substr_from(piece))
+            .unwrap_or_else(|| Substr::from(piece))
     }
 
     /// The namespace that a prefix stands for here; a made-up one where the
@@ -346,6 +328,11 @@ impl<'a> Pull<'a> {
             None if prefix.is_empty() => Arc::clone(&self.nothing),
             None => Arc::from(format!("{UNDECLARED}{prefix}")),
         }
+    }
+
+    /// The namespace of attributes that have no prefix.
+    pub(crate) fn nothing(&self) -> Arc<str> {
+        Arc::clone(&self.nothing)
     }
 
     /// The declarations of an element: prefix and namespace. To be asked
@@ -379,11 +366,9 @@ impl<'a> Pull<'a> {
         if self.elements > ELEMENTS {
             return Err(self.too_many(format!("more than {ELEMENTS} elements")));
         }
-        let colon = qualified.find(':');
+        let colon = qualified.bytes().position(|b| b == b':');
         let before = self.bindings.len();
-        if content.contains("xmlns") {
-            self.declare(content, name)?;
-        }
+        self.given(content, name)?;
         let tag = Tag {
             content,
             name,
@@ -398,49 +383,6 @@ impl<'a> Pull<'a> {
         }
         self.ending = empty;
         Ok(Item::Start(tag))
-    }
-
-    fn declare(&mut self, content: &'a str, name: usize) -> Result<()> {
-        for (n, attribute) in Attributes::new(content, name).enumerate() {
-            let attribute = attribute.map_err(|e| self.wrong(e))?;
-            if n >= ATTRIBUTES {
-                return Err(self.too_many(format!("more than {ATTRIBUTES} attributes")));
-            }
-            let key = attribute.key.0;
-            let prefix = match key.split_once(':') {
-                Some(("xmlns", prefix)) => prefix,
-                None if key == "xmlns" => "",
-                _ => continue,
-            };
-            let uri = self.value(&attribute)?;
-            if prefix == "xml" && uri == XML {
-                continue;
-            }
-            if matches!(prefix, "xml" | "xmlns")
-                || uri == XML
-                || (uri.is_empty() && !prefix.is_empty())
-                || !(prefix.is_empty() && key == "xmlns" || is_name(prefix))
-            {
-                return Err(self.wrong(format!(
-                    "the prefix {:?} cannot stand for that",
-                    short(prefix)
-                )));
-            }
-            if self.bindings.len() >= PREFIXES {
-                let what = format!("more than {PREFIXES} prefixes are declared here");
-                return Err(self.too_many(what));
-            }
-            if uri.len() > NAMESPACE {
-                let what = format!("the name of a namespace has more than {NAMESPACE} bytes");
-                return Err(self.too_many(what));
-            }
-            self.bindings.push(Binding {
-                prefix,
-                uri: Arc::from(&*uri),
-                depth: self.open.len(),
-            });
-        }
-        Ok(())
     }
 
     fn close(&mut self) {
@@ -482,31 +424,3 @@ impl<'a> Pull<'a> {
 
 /// What the made-up namespace of an undeclared prefix begins with.
 pub(crate) const UNDECLARED: &str = "urn:undeclared-prefix:";
-
-fn illegal_byte(b: u8) -> bool {
-    b < 0x20 && !matches!(b, b'\t' | b'\n' | b'\r')
-}
-
-fn legal(c: char) -> bool {
-    matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{fffd}' | '\u{10000}'..)
-}
-
-/// Whether this may be a name without a prefix.
-pub(crate) fn is_name(text: &str) -> bool {
-    let mut chars = text.chars();
-    chars.next().is_some_and(|c| c.is_alphabetic() || c == '_')
-        && chars.all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '\u{b7}'))
-}
-
-/// So much of a text from outside as belongs into a message.
-pub(crate) fn short(text: &str) -> Cow<'_, str> {
-    shortened(text, 80)
-}
-
-/// So many characters of a text.
-fn shortened(text: &str, most: usize) -> Cow<'_, str> {
-    match text.char_indices().nth(most) {
-        Some((at, _)) => Cow::Owned(format!("{}...", text.get(..at).unwrap_or_default())),
-        None => Cow::Borrowed(text),
-    }
-}

@@ -3,9 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+use arcstr::{ArcStr, Substr};
 use rm_core::Result;
 
-use super::pull::{Item, Limits, Pull, Tag, UNDECLARED, is_name, short};
+use super::letters::{is_name, short};
+use super::pull::{Item, Limits, Pull, Tag, UNDECLARED};
 
 /// A name with its namespace.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -13,9 +15,9 @@ pub struct Name {
     /// The namespace; empty where it has none.
     pub namespace: Arc<str>,
     /// What stood for the namespace; empty where it was the default.
-    pub prefix: Box<str>,
+    pub prefix: Substr,
     /// The name in the namespace.
-    pub local: Box<str>,
+    pub local: Substr,
 }
 
 impl Name {
@@ -23,8 +25,8 @@ impl Name {
     pub fn new(namespace: &str, prefix: &str, local: &str) -> Self {
         Self {
             namespace: Arc::from(namespace),
-            prefix: Box::from(prefix),
-            local: Box::from(local),
+            prefix: Substr::from(prefix),
+            local: Substr::from(local),
         }
     }
 
@@ -40,7 +42,7 @@ pub struct Attribute {
     /// Its name.
     pub name: Name,
     /// Its value, with all references resolved.
-    pub value: Box<str>,
+    pub value: Substr,
 }
 
 /// What is inside of an element.
@@ -49,7 +51,7 @@ pub enum Content {
     /// Another one.
     Element(Element),
     /// Text, with all references resolved.
-    Text(Box<str>),
+    Text(Substr),
 }
 
 /// The line something was read at; 0 where it was not read. Two things are the
@@ -115,7 +117,7 @@ impl Element {
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.attributes.push(Attribute {
             name: Name::new("", "", name),
-            value: Box::from(value),
+            value: Substr::from(value),
         });
         self
     }
@@ -130,7 +132,7 @@ impl Element {
     /// With a text in it.
     #[must_use]
     pub fn saying(mut self, text: &str) -> Self {
-        self.children.push(Content::Text(Box::from(text)));
+        self.children.push(Content::Text(Substr::from(text)));
         self
     }
 
@@ -171,16 +173,16 @@ impl Element {
         let mut element = Self {
             name: Name {
                 namespace: Arc::clone(&tag.namespace),
-                prefix: Box::from(tag.prefix()),
-                local: Box::from(tag.local()),
+                prefix: pull.kept(tag.prefix()),
+                local: pull.kept(tag.local()),
             },
             attributes: Vec::new(),
             children: Vec::new(),
             line: Line(tag.line),
             declared: Declared::read(pull, tag),
         };
-        pull.attributes(tag, |prefix, local, value| {
-            keep_attribute(pull, prefix, local, &value, &mut element.attributes)
+        pull.attributes(|prefix, local, value| {
+            keep_attribute(pull, prefix, local, value, &mut element.attributes)
         })?;
         if manner == Manner::Strict {
             let mut names = element
@@ -214,14 +216,15 @@ impl Element {
 
     fn add(&mut self, text: &mut String) {
         if !text.is_empty() {
-            self.children.push(Content::Text(Box::from(&**text)));
+            self.children.push(Content::Text(Substr::from(&**text)));
             text.clear();
         }
     }
 
     /// Reads a whole document.
     pub(crate) fn document(text: &str, limits: Limits, manner: Manner) -> Result<Self> {
-        let mut pull = Pull::new(text, limits)?;
+        let whole = ArcStr::from(text);
+        let mut pull = Pull::sharing(&whole, limits)?;
         let root = match pull.next()? {
             Item::Start(tag) => Self::read(&mut pull, &tag, manner)?,
             _ => return Err(pull.wrong("there is no element in this document")),
@@ -265,12 +268,12 @@ pub(crate) fn keep_attribute(
     }
     let name = Name {
         namespace: if prefix.is_empty() {
-            Arc::from("")
+            pull.nothing()
         } else {
             pull.resolve(prefix)
         },
-        prefix: Box::from(prefix),
-        local: Box::from(local),
+        prefix: pull.kept(prefix),
+        local: pull.kept(local),
     };
     // Two prefixes may stand for one namespace.
     if !prefix.is_empty() && into.iter().any(|a| a.name.is(&name.namespace, local)) {
@@ -278,7 +281,7 @@ pub(crate) fn keep_attribute(
     }
     into.push(Attribute {
         name,
-        value: Box::from(value),
+        value: pull.kept(value),
     });
     Ok(())
 }
