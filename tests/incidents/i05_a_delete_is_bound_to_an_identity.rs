@@ -1,9 +1,9 @@
 //! I5: a delete means one thing, not whatever bears its name by now.
 
-use rm_core::backend::Mark;
+use rm_core::backend::{Absence, Mark};
 use rm_core::clusters::Size;
 use rm_core::life::State;
-use rm_testkit::{Fault, Verb};
+use rm_testkit::{Fault, SimCall, Verb};
 
 use crate::support::{goes, have, is_there, let_go, next, scene, secs, sound};
 
@@ -81,21 +81,40 @@ fn omnigent_6127() {
 /// its id still answers.
 #[test]
 fn heat_name_reuse_after_delete_complete() {
-    let scene = scene(1);
-    scene.run(async |s| {
-        next(s, Verb::Create, Fault::FailsLater);
-        let id = crate::support::ask(s, 1).await;
-        let failed = s.ready(&s.alice, id).await.unwrap();
-        assert_eq!(failed.record().seen, State::Failed);
-        let first = s.cloud.of(id, s.world.now()).remove(0);
-        s.cloud.vanish("north", &first.id, s.world.now());
-        s.world.sleep(secs(120)).await;
-        failed.retry(&s.alice).await.unwrap();
-        is_there(s, id, 1).await;
-        let second = s.cloud.of(id, s.world.now()).remove(0);
-        assert_ne!(second.id, first.id);
-        let_go(s, &s.alice, id).await;
-        goes(s, id).await;
-        sound(s).await;
-    });
+    for tried_again in [true, false] {
+        let scene = scene(1);
+        scene.cloud.declare(|c| c.absence = Absence::Tombstone);
+        scene.run(async |s| {
+            let id = have(s, 1).await;
+            let first = s.cloud.of(id, s.world.now()).remove(0);
+            // Somebody deletes it, and makes another of that name.
+            s.cloud.vanish("north", &first.id, s.world.now());
+            let theirs = s
+                .cloud
+                .plant("north", "physics", &first.name, None, s.world.now());
+            s.world.sleep(secs(120)).await;
+            let dead = s.clusters().get(&s.alice, id).await.unwrap();
+            assert_eq!(dead.record().seen, State::Failed);
+            // Only what still answers says that it is being deleted.
+            let why = &dead.record().reason;
+            assert!(why.contains("being deleted at the site"), "{why}");
+            let mut ours = first.id.clone();
+            if tried_again {
+                dead.retry(&s.alice).await.unwrap();
+                is_there(s, id, 1).await;
+                ours = s.cloud.of(id, s.world.now()).remove(0).id;
+                assert!(ours != first.id && ours != theirs);
+            }
+            let_go(s, &s.alice, id).await;
+            goes(s, id).await;
+            let mut calls = s.cloud.calls();
+            calls.retain(|call| call.verb == Verb::Destroy);
+            let destroyed = |call: &SimCall| call.what == ours.0;
+            assert!(calls.iter().all(destroyed), "{calls:#?}");
+            let left = s.cloud.things("north", s.world.now());
+            assert_eq!(left.len(), 1);
+            assert_eq!((&left[0].id, left[0].stamp), (&theirs, 1), "untouched");
+            sound(s).await;
+        });
+    }
 }

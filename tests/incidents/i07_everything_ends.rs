@@ -3,10 +3,10 @@
 use rm_core::ErrorKind;
 use rm_core::clusters::ClusterRequest;
 use rm_core::life::State;
-use rm_testkit::{Fault, Scene, Verb};
+use rm_testkit::{Fault, Rule, Scene, Verb};
 
 use crate::support::{
-    always, ask, goes, have, is_there, let_go, next, scene, secs, seen, sound, with,
+    always, ask, goes, have, is_there, let_go, next, orphans, scene, secs, seen, sound, with,
 };
 
 /// <https://github.com/kunobi-ninja/kobe/issues/150>: an expired lease was tried
@@ -55,19 +55,35 @@ fn fabric_examples_18() {
     let scene = with(Scene::builder(1).policy(|p| p.destroy_tries = 2));
     scene.run(async |s| {
         let stuck = have(s, 1).await;
-        next(s, Verb::Destroy, Fault::Refused(ErrorKind::Forbidden));
-        next(s, Verb::Destroy, Fault::Refused(ErrorKind::Forbidden));
+        let real = s.cloud.of(stuck, s.world.now()).remove(0);
+        let refused = Rule::next(Verb::Destroy, Fault::Refused(ErrorKind::Forbidden));
+        s.cloud.inject(refused.of(&real.id.0).always());
         let_go(s, &s.alice, stuck).await;
+        assert!(!s.gone(&s.alice, stuck).await.unwrap());
+        assert_eq!(seen(s, stuck).await, State::Quarantined);
+        // What comes after it is made and goes as ever.
         let other = have(s, 1).await;
         let_go(s, &s.alice, other).await;
         goes(s, other).await;
+        assert_eq!(seen(s, stuck).await, State::Quarantined, "it waits");
         // A person ends it, and says why.
-        assert!(!s.gone(&s.alice, stuck).await.unwrap() || seen_none(s, stuck).await);
+        let held = s.clusters().get(&s.operator, stuck).await.unwrap();
+        let why = "the site's own operators remove it";
+        held.abandon(&s.operator, why).await.unwrap();
+        assert!(s.gone(&s.alice, stuck).await.unwrap());
+        assert_eq!(s.counter("quota/physics/clusters").await, 0);
+        let story = s.story(stuck).await;
+        assert!(
+            story.contains("cluster.abandoned") && story.contains(why),
+            "{story}"
+        );
+        // What is left at the site is told until they have.
+        let told = orphans(s).await.orphans;
+        assert_eq!(told.len(), 1, "{told:#?}");
+        s.cloud.vanish("north", &real.id, s.world.now());
+        assert_eq!(orphans(s).await.orphans, []);
+        sound(s).await;
     });
-}
-
-async fn seen_none(s: &Scene, id: rm_core::ResourceId) -> bool {
-    s.clusters().get(&s.alice, id).await.is_err()
 }
 
 /// <https://github.com/fp7-ofelia/ocf/issues/198>: a machine in a state that no
@@ -76,18 +92,19 @@ async fn seen_none(s: &Scene, id: rm_core::ResourceId) -> bool {
 fn ocf_198() {
     let scene = scene(1);
     scene.run(async |s| {
-        next(s, Verb::Create, Fault::FailsLater);
-        let id = ask(s, 1).await;
-        let failed = s.ready(&s.alice, id).await.unwrap();
-        assert_eq!(failed.record().seen, State::Failed);
         // Both ways lead out: try again, or let it go.
-        failed.retry(&s.alice).await.unwrap();
-        let again = s.ready(&s.alice, id).await.unwrap();
-        if again.is_ready() {
-            is_there(s, id, 1).await;
+        for tried_again in [true, false] {
+            next(s, Verb::Create, Fault::FailsLater);
+            let id = ask(s, 1).await;
+            let failed = s.ready(&s.alice, id).await.unwrap();
+            assert_eq!(failed.record().seen, State::Failed);
+            if tried_again {
+                failed.retry(&s.alice).await.unwrap();
+                is_there(s, id, 1).await;
+            }
+            let_go(s, &s.alice, id).await;
+            goes(s, id).await;
         }
-        let_go(s, &s.alice, id).await;
-        goes(s, id).await;
         sound(s).await;
     });
 }
