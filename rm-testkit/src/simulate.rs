@@ -16,6 +16,7 @@ mod exhaustive;
 mod harm;
 mod judge;
 mod kind;
+mod lasted;
 mod many;
 mod mischief;
 mod report;

@@ -130,6 +130,8 @@ pub struct Rule {
     skip: u64,
     times: u64,
     fault: Fault,
+    /// Which one it is of all that were added.
+    number: u64,
 }
 
 impl Rule {
@@ -142,6 +144,7 @@ impl Rule {
             skip: 0,
             times: 1,
             fault,
+            number: 0,
         }
     }
 
@@ -212,6 +215,8 @@ pub struct SimCall {
     pub fault: Option<Fault>,
     /// How it ended.
     pub answer: Answer,
+    /// Which rule brought the fault; several calls may suffer one.
+    pub(crate) rule: Option<u64>,
 }
 
 /// How many calls are kept.
@@ -223,6 +228,8 @@ type Chaos = (Rng, u64, Vec<(Verb, Fault)>);
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     rules: Vec<Rule>,
+    /// How many rules there ever were.
+    added: u64,
     chaos: Option<Chaos>,
     pub(super) calls: Vec<SimCall>,
     pub(super) counts: BTreeMap<(String, Verb), u64>,
@@ -233,7 +240,11 @@ pub(super) struct Faults {
 
 impl Faults {
     pub(super) fn add(&mut self, rule: Rule) {
-        self.rules.push(rule);
+        self.added += 1;
+        self.rules.push(Rule {
+            number: self.added,
+            ..rule
+        });
     }
 
     pub(super) fn clear(&mut self) {
@@ -253,7 +264,7 @@ impl Faults {
         verb: Verb,
         what: String,
     ) -> (usize, Option<Fault>) {
-        let mut fault = None;
+        let (mut fault, mut by) = (None, None);
         for rule in &mut self.rules {
             if !rule.fits(verb, site, &what) {
                 continue;
@@ -262,7 +273,7 @@ impl Faults {
                 rule.skip -= 1;
             } else if fault.is_none() && rule.times > 0 {
                 rule.times = rule.times.saturating_sub(1);
-                fault = Some(rule.fault);
+                (fault, by) = (Some(rule.fault), Some(rule.number));
             }
         }
         self.rules.retain(|r| r.times > 0);
@@ -291,6 +302,7 @@ impl Faults {
             what,
             fault,
             answer: Answer::Open,
+            rule: by,
         });
         (self.calls.len() - 1, fault)
     }

@@ -1,15 +1,17 @@
 //! What goes wrong in a random schedule: how each kind of fault is brought
 //! about, and whether it was suffered.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rm_core::backend::{CreateKey, Mark};
 use rm_core::env::Timestamp;
-use rm_core::{ErrorKind, RemoteId, ResourceId};
+use rm_core::{Caller, ErrorKind, RemoteId, ResourceId};
 use serde_json::json;
 
 use super::kind::{Kind, REORDERED, Suffered};
+use super::lasted::Lasted;
 use super::sibling::Sibling;
 use crate::cloud::{Fault, Rule, Verb};
 use crate::rng::Rng;
@@ -40,7 +42,8 @@ enum Window {
     Expired(usize),
     Rotated(usize),
     CannotDelete(usize),
-    Store(Kind, Vec<EngineTask>),
+    /// Which engines cannot reach it, and how often they could not before.
+    Store(Kind, Vec<EngineTask>, u64),
 }
 
 /// The faults of one schedule.
@@ -49,7 +52,13 @@ pub(super) struct Mischief {
     rng: Rng,
     sites: &'static [&'static str],
     key: CreateKey,
-    windows: Vec<(Timestamp, Window)>,
+    /// Until when, and under which number it is counted.
+    windows: Vec<(Timestamp, Option<usize>, Window)>,
+    lasted: Lasted,
+    /// Sites that lagged and do not any more.
+    caught_up: BTreeSet<String>,
+    /// Tenants that ran into their quota.
+    at_quota: BTreeSet<String>,
     /// How often the password of each account was changed.
     words: [u32; 2],
     planted: Vec<(&'static str, RemoteId)>,
@@ -72,6 +81,9 @@ impl Mischief {
             sites,
             key,
             windows: Vec::new(),
+            lasted: Lasted::default(),
+            caught_up: BTreeSet::new(),
+            at_quota: BTreeSet::new(),
             words: [0; 2],
             planted: Vec::new(),
             siblings: Vec::new(),
@@ -133,11 +145,11 @@ impl Mischief {
             }
             Kind::Away => {
                 s.cloud.down(site, true);
-                self.open(s, lasts, Window::Away(site.to_owned()));
+                self.open_at(s, lasts, kind, Some(site), Window::Away(site.to_owned()));
             }
             Kind::SiteFull => {
                 s.cloud.room(site, Some(0));
-                self.open(s, lasts, Window::Full(site.to_owned()));
+                self.open_at(s, lasts, kind, Some(site), Window::Full(site.to_owned()));
             }
             // It lags from the beginning: see `Plan::scene`.
             Kind::Lag => {
@@ -146,16 +158,16 @@ impl Mischief {
             }
             Kind::Expired => {
                 s.cloud.password(ACCOUNTS[account], "expired");
-                self.open(s, lasts, Window::Expired(account));
+                self.open_at(s, lasts, kind, None, Window::Expired(account));
             }
             Kind::Rotated => {
                 self.words[account] += 1;
                 s.cloud.password(ACCOUNTS[account], &self.word(account));
-                self.open(s, lasts, Window::Rotated(account));
+                self.open_at(s, lasts, kind, None, Window::Rotated(account));
             }
             Kind::CannotDelete => {
                 s.cloud.forbid(ACCOUNTS[account], Verb::Destroy, true);
-                self.open(s, lasts * 3, Window::CannotDelete(account));
+                self.open_at(s, lasts * 3, kind, None, Window::CannotDelete(account));
             }
             Kind::NameTaken => self.take_name(s).await,
             Kind::Sibling => self.sibling(s, site, ACCOUNTS[account]).await,
@@ -171,7 +183,8 @@ impl Mischief {
                     let until = s.world.now().plus(lasts);
                     self.cut.push((engine.label.clone(), s.world.now(), until));
                 }
-                self.open(s, lasts, Window::Store(kind, engines));
+                let before = refused(&engines);
+                self.open(s, lasts, Window::Store(kind, engines, before));
             }
             Kind::StoreLost => {
                 let engines = s.engines();
@@ -200,10 +213,13 @@ impl Mischief {
     pub(super) async fn end(&mut self, s: &Scene, all: bool) {
         let now = s.world.now();
         let windows = std::mem::take(&mut self.windows);
-        for (until, window) in windows {
+        for (until, counted, window) in windows {
             if now < until && !all {
-                self.windows.push((until, window));
+                self.windows.push((until, counted, window));
                 continue;
+            }
+            if let Some(number) = counted {
+                self.lasted.end(number, now);
             }
             match window {
                 Window::Away(site) => s.cloud.down(&site, false),
@@ -211,7 +227,8 @@ impl Mischief {
                 Window::Lag(site, seen) => {
                     s.cloud.lag(&site, Duration::ZERO, false);
                     let looks = s.cloud.count(Verb::Observe) - seen;
-                    self.suffered.add(Kind::Lag, looks.min(1));
+                    let first = self.caught_up.insert(site);
+                    self.suffered.add(Kind::Lag, u64::from(first && looks > 0));
                 }
                 Window::Expired(account) => {
                     s.cloud.password(ACCOUNTS[account], &self.word(account));
@@ -220,11 +237,12 @@ impl Mischief {
                 Window::CannotDelete(account) => {
                     s.cloud.forbid(ACCOUNTS[account], Verb::Destroy, false);
                 }
-                Window::Store(kind, engines) => {
+                Window::Store(kind, engines, before) => {
+                    let met = refused(&engines) > before;
+                    self.suffered.add(kind, u64::from(met));
                     for engine in engines {
                         engine.store.away(false);
                         engine.store.full(false);
-                        self.suffered.add(kind, engine.store.refused().min(1));
                     }
                 }
             }
@@ -238,14 +256,11 @@ impl Mischief {
         }
     }
 
-    /// What was suffered, all together.
+    /// What was suffered, all together. What lasts for a while is one fault,
+    /// and none where nobody met it.
     pub(super) fn suffered(&self, s: &Scene) -> Suffered {
         let mut all = self.suffered;
-        s.cloud.each_call(|call| {
-            if let Some(kind) = Kind::of(call) {
-                all.add(kind, 1);
-            }
-        });
+        all.merge(&self.lasted.suffered(s));
         for (_, trouble, _) in s.world.strikes() {
             match trouble {
                 Trouble::Crash => all.add(Kind::Crash, 1),
@@ -253,8 +268,9 @@ impl Mischief {
                 Trouble::Clock(_) | Trouble::Store(_) | Trouble::Call(_) => {}
             }
         }
-        for engine in &self.commits_lost {
-            all.add(Kind::StoreLost, engine.store.suffered().min(1));
+        let lost = self.commits_lost.iter().map(|e| (&e.label, &e.store));
+        for store in lost.collect::<BTreeMap<_, _>>().into_values() {
+            all.add(Kind::StoreLost, store.suffered());
         }
         all
     }
@@ -264,9 +280,18 @@ impl Mischief {
         self.suffered.of(Kind::Clock) > 0
     }
 
-    /// The schedule saw somebody refused.
-    pub(super) fn saw(&mut self, kind: Kind) {
-        self.suffered.add(kind, 1);
+    /// Somebody was refused for the quota of a tenant, which counts once: what
+    /// is asked for by chance is refused again and again while it is used up.
+    pub(super) fn refused(&mut self, who: &Caller) {
+        if self.at_quota.insert(who.tenant.0.clone()) {
+            self.suffered.add(Kind::Quota, 1);
+        }
+    }
+
+    /// More was asked for at once, on purpose, than there is of it.
+    pub(super) fn crowded(&mut self, who: &Caller) {
+        self.at_quota.insert(who.tenant.0.clone());
+        self.suffered.add(Kind::Quota, 1);
     }
 
     /// Whether everything of others is as they left it.
@@ -286,7 +311,22 @@ impl Mischief {
     }
 
     fn open(&mut self, s: &Scene, lasts: Duration, window: Window) {
-        self.windows.push((s.world.now().plus(lasts), window));
+        let until = s.world.now().plus(lasts);
+        self.windows.push((until, None, window));
+    }
+
+    /// The same of something that calls run into, at a site or at all.
+    fn open_at(
+        &mut self,
+        s: &Scene,
+        lasts: Duration,
+        kind: Kind,
+        site: Option<&str>,
+        window: Window,
+    ) {
+        let now = s.world.now();
+        let counted = self.lasted.begin(kind, site, now);
+        self.windows.push((now.plus(lasts), Some(counted), window));
     }
 
     fn site(&mut self) -> &'static str {
@@ -315,6 +355,7 @@ impl Mischief {
         let name = ACCOUNTS[account];
         let owner = [&s.alice, &s.carol][account];
         let secret = json!({"account": name, "password": self.word(account)});
+        let mut done = false;
         for site in self.sites {
             let credential = format!("{name}-{site}");
             let rotated = s
@@ -322,8 +363,9 @@ impl Mischief {
                 .catalog()
                 .rotate_credential(owner, &credential, &secret)
                 .await;
-            self.suffered.add(Kind::Rotated, u64::from(rotated.is_ok()));
+            done |= rotated.is_ok();
         }
+        self.suffered.add(Kind::Rotated, u64::from(done));
     }
 
     /// Somebody makes a thing under the name of one of ours; where ours is
@@ -403,4 +445,9 @@ impl Mischief {
         clock.step(wrong - clock.wrong());
         self.suffered.add(Kind::Clock, 1);
     }
+}
+
+/// How often the store refused these engines something.
+fn refused(engines: &[EngineTask]) -> u64 {
+    engines.iter().map(|engine| engine.store.refused()).sum()
 }

@@ -293,7 +293,7 @@ impl<'a> Run<'a> {
                     .as_ref()
                     .is_err_and(|e| e.kind() == ErrorKind::Quota)
                 {
-                    self.mischief.saw(Kind::Quota);
+                    self.mischief.refused(who);
                 }
                 resized.map(drop)
             }
@@ -312,7 +312,7 @@ impl<'a> Run<'a> {
                 self.told.resources += u64::from(!made.reused);
                 self.judge.holds(made.cluster.record());
             }
-            Err(e) if e.kind() == ErrorKind::Quota => self.mischief.saw(Kind::Quota),
+            Err(e) if e.kind() == ErrorKind::Quota => self.mischief.refused(who),
             // No site is up, or the credential is not accepted.
             Err(_) => {}
         }
@@ -330,6 +330,7 @@ impl<'a> Run<'a> {
         };
         let clusters = s.clusters();
         let asked = (0..=most).map(|_| clusters.create(who, &request));
+        let mut refused = false;
         for answer in join_all(asked).await {
             self.told.operations += 1;
             match answer {
@@ -337,9 +338,11 @@ impl<'a> Run<'a> {
                     self.told.resources += 1;
                     self.judge.holds(made.cluster.record());
                 }
-                Err(e) if e.kind() == ErrorKind::Quota => self.mischief.saw(Kind::Quota),
-                Err(_) => {}
+                Err(e) => refused |= e.kind() == ErrorKind::Quota,
             }
+        }
+        if refused {
+            self.mischief.crowded(who);
         }
         self.told.broken.extend(Judge::overrun(s));
     }
