@@ -19,6 +19,7 @@ mod kind;
 mod lasted;
 mod many;
 mod mischief;
+mod others;
 mod report;
 mod schedule;
 mod setting;

@@ -15,7 +15,7 @@ mod boundary;
 mod env;
 mod inner;
 
-pub(crate) use boundary::{Boundary, PENDING, Trouble};
+pub(crate) use boundary::{Boundary, Deed, PENDING, Trouble};
 pub use env::{Points, SimEnv};
 use inner::{Inner, Turn};
 
@@ -173,6 +173,13 @@ impl World {
     /// The same beside what was ordered already.
     pub(crate) fn trouble_also_at(&self, label: &str, n: u64, trouble: Trouble) {
         self.inner.boundaries(|b| b.order_also(label, n, trouble));
+    }
+
+    /// The next deed that was ordered and is due, and the task that waits for it
+    /// at its boundary: whoever does it, which is the main task, resumes that
+    /// one. The main task is woken for it.
+    pub(crate) fn deed(&self) -> Option<(TaskId, Deed)> {
+        self.inner.boundaries(boundary::Boundaries::deed)
     }
 
     /// Forgets what was ordered and what has happened.

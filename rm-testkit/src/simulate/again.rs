@@ -2,7 +2,7 @@
 
 use super::exhaustive::{guarded, harms};
 use super::harm::Found;
-use super::trial::{At, Part, Setting, troubles};
+use super::trial::{At, Part, Setting, lone, troubles};
 use crate::cloud::Verb;
 use crate::world::{PENDING, Trouble};
 
@@ -74,7 +74,14 @@ fn every_trouble() -> Vec<Trouble> {
     let calls = Verb::ALL.map(|verb| format!("before {}", verb.as_str()));
     let others = ["before commit", "after commit", PENDING].map(str::to_owned);
     let names = calls.iter().chain(&others);
-    names.flat_map(|name| troubles(name)).collect()
+    // Whatever is done anywhere is done where things are replaced.
+    let replaces = Setting {
+        seed: 0,
+        lags: false,
+        replaces: true,
+    };
+    let both = |name: &String| [troubles(name), lone(replaces, Part::Resize, name)].concat();
+    names.flat_map(both).collect()
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::thread;
 
 use super::again::words;
 use super::harm::{Found, Harm};
-use super::trial::{At, Part, Ran, Setting, is_backend, trial, troubles};
+use super::trial::{At, Part, Ran, Setting, is_backend, lone, trial, troubles};
 use crate::world::{Boundary, PENDING, TaskId};
 
 /// What is asked of the store again and again while there is nothing to do.
@@ -76,6 +76,9 @@ pub struct Exhaustive {
     /// First faults after whose part something else was there than without it,
     /// so that second ones in later parts were tried as well.
     pub carried: u64,
+    /// Trials in which an operation was refused, failed or was put into
+    /// quarantine, and ended well when somebody asked again.
+    pub asked_again: u64,
     /// What did harm, and the words with which that trial alone is made again
     /// (see [`replay_trial`](super::replay_trial)).
     pub failed: Vec<(String, Vec<Found>)>,
@@ -96,6 +99,7 @@ impl Exhaustive {
             *self.pairs.entry(part).or_default() += n;
         }
         self.carried += other.carried;
+        self.asked_again += other.asked_again;
         self.failed.extend(other.failed);
     }
 
@@ -106,6 +110,7 @@ impl Exhaustive {
 
     fn judge(&mut self, setting: Setting, faults: &[At], ran: &Ran) {
         let broken = harms(faults, ran);
+        self.asked_again += u64::from(ran.asked_again && broken.is_empty());
         if !broken.is_empty() {
             self.failed.push((words(setting, faults), broken));
         }
@@ -148,7 +153,8 @@ fn distinct(trace: &[Boundary], after: u64) -> (Vec<(u64, Boundary)>, u64) {
 /// how many first faults are done, of how many, and how many trials there were.
 pub fn exhaustive(pairs: bool, tell: &mut dyn FnMut(usize, usize, u64)) -> Exhaustive {
     let mut all = Exhaustive::default();
-    let mut firsts: Vec<(Setting, [String; 3], At)> = Vec::new();
+    // Whether there are second ones behind it, too.
+    let mut firsts: Vec<(Setting, [String; 3], At, bool)> = Vec::new();
     let usual = |seed| Setting {
         seed,
         lags: false,
@@ -171,8 +177,14 @@ pub fn exhaustive(pairs: bool, tell: &mut dyn FnMut(usize, usize, u64)) -> Exhau
             for (n, at) in found {
                 let class = Class::of(at.name);
                 all.coverage.entry((part, class)).or_default().0 += 1;
-                let here = troubles(at.name).into_iter().map(|t| (part, n, t));
-                firsts.extend(here.map(|first| (setting, sound.rests.clone(), first)));
+                // One order of the two engines is enough for pairs.
+                let pairs = pairs && setting == usual(0);
+                let paired = troubles(at.name).into_iter().map(|t| (t, pairs));
+                let alone = lone(setting, part, at.name).into_iter().map(|t| (t, false));
+                firsts.extend(paired.chain(alone).map(|(trouble, pairs)| {
+                    let first = (part, n, trouble);
+                    (setting, sound.rests.clone(), first, pairs)
+                }));
             }
         }
     }
@@ -184,12 +196,10 @@ pub fn exhaustive(pairs: bool, tell: &mut dyn FnMut(usize, usize, u64)) -> Exhau
         for _ in 0..threads {
             let (next, done, firsts) = (&next, done.clone(), &firsts);
             scope.spawn(move || {
-                while let Some((setting, rests, first)) =
+                while let Some((setting, rests, first, pairs)) =
                     firsts.get(next.fetch_add(1, Ordering::Relaxed))
                 {
-                    // One order of the two engines is enough for pairs.
-                    let pairs = pairs && *setting == usual(0);
-                    if done.send(from(*setting, rests, *first, pairs)).is_err() {
+                    if done.send(from(*setting, rests, *first, *pairs)).is_err() {
                         return;
                     }
                 }
@@ -337,5 +347,45 @@ mod tests {
             }
         }
         assert!(all.failed.is_empty() && all.is_covered(), "{all}");
+    }
+    /// What is tried alone, in a share: every call that goes wrong so, and one
+    /// deed of others at each boundary, each in its turn.
+    fn share(setting: Setting) -> Exhaustive {
+        let sound = guarded(setting, &[]);
+        let mut all = Exhaustive::default();
+        for (part, trace) in Part::ALL.into_iter().zip(&sound.traces) {
+            for (turn, (n, at)) in distinct(trace, 0).0.into_iter().enumerate() {
+                let here = lone(setting, part, at.name);
+                let is_deed = |t: &Trouble| matches!(t, Trouble::Deed(_));
+                let (deeds, calls): (Vec<_>, Vec<_>) = here.into_iter().partition(is_deed);
+                let deed = deeds[turn % deeds.len()];
+                for trouble in calls.into_iter().chain([deed]) {
+                    let first = (part, n, trouble);
+                    all.merge(from(setting, &sound.rests, first, false));
+                }
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn whatever_others_do_while_an_engine_is_at_a_boundary_ends_well() {
+        let all = share(USUAL);
+        assert!(all.failed.is_empty() && all.trials() > 100, "{all}");
+        // What others do is felt, and not by every trial.
+        assert!((20..all.trials() / 2).contains(&all.asked_again), "{all}");
+    }
+
+    #[test]
+    fn whatever_others_do_ends_well_where_lists_lag_and_things_are_replaced() {
+        for (lags, replaces) in [(true, false), (false, true)] {
+            let setting = Setting {
+                lags,
+                replaces,
+                ..USUAL
+            };
+            let all = share(setting);
+            assert!(all.failed.is_empty() && all.trials() > 100, "{all}");
+        }
     }
 }

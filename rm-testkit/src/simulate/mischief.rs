@@ -265,7 +265,7 @@ impl Mischief {
             match trouble {
                 Trouble::Crash => all.add(Kind::Crash, 1),
                 Trouble::Stall(_) => all.add(Kind::Stall, 1),
-                Trouble::Clock(_) | Trouble::Store(_) | Trouble::Call(_) => {}
+                Trouble::Clock(_) | Trouble::Store(_) | Trouble::Call(_) | Trouble::Deed(_) => {}
             }
         }
         let lost = self.commits_lost.iter().map(|e| (&e.label, &e.store));

@@ -162,11 +162,12 @@ impl fmt::Display for Exhaustive {
         }
         write!(
             f,
-            "{} trials, {} of them with harm; {} idle boundaries left out as equal to another; {} first faults carried on into later parts",
+            "{} trials, {} of them with harm; {} idle boundaries left out as equal to another; {} first faults carried on into later parts; {} trials in which somebody had to ask again",
             self.trials(),
             self.failed.len(),
             self.idle,
-            self.carried
+            self.carried,
+            self.asked_again
         )
     }
 }
@@ -198,6 +199,7 @@ impl Exhaustive {
             "pairs": by_part(&self.pairs),
             "idle": self.idle,
             "carried": self.carried,
+            "asked_again": self.asked_again,
             "failed": failed.collect::<Vec<_>>(),
         })
     }

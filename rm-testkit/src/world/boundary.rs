@@ -4,7 +4,7 @@
 //! passes a *point* before and after each call, and the executor counts each
 //! poll after which a task waits for something else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use rm_core::env::Timestamp;
@@ -29,6 +29,54 @@ pub(crate) enum Trouble {
     Store(StoreFault),
     /// The call of the backend goes wrong.
     Call(Fault),
+    /// Somebody else does something. The task waits until it is done: see
+    /// [`World::deed`](super::World::deed).
+    Deed(Deed),
+}
+
+/// What is not the task's own: it befalls a site, an account, the store or the
+/// tenant while a task is at a boundary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Deed {
+    /// The site does not answer for a while.
+    SiteAway,
+    /// The site has no room for a while.
+    SiteFull,
+    /// Somebody asks for more than the tenant may have.
+    TooMuch,
+    /// The credential is not accepted for a while.
+    Expired,
+    /// The password is another one, and a moment later ours is, too.
+    Rotated,
+    /// The credential may not delete for a while.
+    CannotDelete,
+    /// The site refuses to delete for a while.
+    DeleteRefused,
+    /// Somebody removes what is ours and makes something of its name.
+    NameTaken,
+    /// The same, with the mark that a copy of our store would put on it.
+    NameCopied,
+    /// Another installation comes to life on the account.
+    Sibling,
+    /// No engine reaches the store for a while.
+    StoreAway,
+}
+
+impl Deed {
+    /// Every value.
+    pub(crate) const ALL: [Self; 11] = [
+        Self::SiteAway,
+        Self::SiteFull,
+        Self::TooMuch,
+        Self::Expired,
+        Self::Rotated,
+        Self::CannotDelete,
+        Self::DeleteRefused,
+        Self::NameTaken,
+        Self::NameCopied,
+        Self::Sibling,
+        Self::StoreAway,
+    ];
 }
 
 /// What became of a task at a point.
@@ -76,6 +124,8 @@ pub(crate) struct Boundaries {
     at_point: bool,
     trace: Option<(String, Vec<Boundary>)>,
     strikes: Vec<(Boundary, Trouble, Timestamp)>,
+    /// Who waits for which deed.
+    deeds: VecDeque<(TaskId, Deed)>,
 }
 
 impl Boundaries {
@@ -108,6 +158,11 @@ impl Boundaries {
     /// Writes down every boundary that tasks of this label pass from now on.
     pub(crate) fn record(&mut self, label: &str) {
         self.trace = Some((label.to_owned(), Vec::new()));
+    }
+
+    /// The next deed that is to be done, and who waits for it.
+    pub(crate) fn deed(&mut self) -> Option<(TaskId, Deed)> {
+        self.deeds.pop_front()
     }
 
     /// What was written down; nothing more is.
@@ -228,6 +283,9 @@ impl Boundaries {
             order.left = order.left.saturating_sub(1);
             if order.left == 0 && trouble.is_none() {
                 trouble = Some(order.trouble);
+                if let Trouble::Deed(deed) = order.trouble {
+                    self.deeds.push_back((task, deed));
+                }
                 self.strikes.push((here, order.trouble, now));
             }
         }

@@ -145,6 +145,14 @@ impl State {
                     clock.fetch_add(millis, Ordering::Relaxed);
                 }
             }
+            // Whoever does it lets the task go on.
+            Trouble::Deed(_) => {
+                self.stall(id, true);
+                if let Some(main) = self.task(MAIN) {
+                    main.woken = true;
+                }
+                self.enqueue(MAIN);
+            }
             // Whoever asked at the boundary does these.
             Trouble::Store(_) | Trouble::Call(_) => {}
         }
@@ -350,7 +358,7 @@ impl Inner {
         if let Some(trouble) = trouble {
             state.meet(trouble);
         }
-        let stalled = matches!(trouble, Some(Trouble::Stall(_)));
+        let stalled = matches!(trouble, Some(Trouble::Stall(_) | Trouble::Deed(_)));
         let yields = stalled || !reads || !state.ready.is_empty();
         if yields {
             state.boundaries.rest();
