@@ -266,6 +266,13 @@ async fn without(
         return Ok((Verdict::Unheard, why.to_owned()));
     };
     let verb = last.event.what.rsplit('.').next().unwrap_or_default();
+    // A record goes with an event that says so. One that went without may be
+    // there under an id that changed on the disk, and mean it still.
+    if !last.is_end() {
+        let at = last.event.at;
+        let why = format!("nothing tells that its record, last heard of {at} ({verb}), has ended");
+        return Ok((Verdict::Ambiguous, why));
+    }
     let why = format!("its record ended {} ({verb})", last.event.at);
     // What was seen to be gone may be listed for a little longer.
     Ok(
