@@ -11,7 +11,7 @@ use rm_core::{Error, ErrorKind, Result};
 use rusqlite::{Connection, OptionalExtension};
 use serde::Serialize;
 
-use super::read::{blob, counter, documents, int, newest, resources, rows, swept, unsigned};
+use super::read::{blob, bytes, counter, documents, int, newest, resources, rows, swept, unsigned};
 use super::sum::Of;
 
 /// A batch whose bodies are text already: that is done by the caller, not by
@@ -299,9 +299,9 @@ fn put_document(
     body: &str,
 ) -> rusqlite::Result<()> {
     let Document { space, id, .. } = document;
-    let old: Option<String> = conn
+    let old: Option<Vec<u8>> = conn
         .prepare_cached("SELECT indexes FROM document WHERE space = ?1 AND id = ?2")?
-        .query_row([space, id], |row| row.get(0))
+        .query_row([space, id], |row| bytes(row, 0).map(<[u8]>::to_vec))
         .optional()?;
     conn.prepare_cached(
         "INSERT INTO document (space, id, version, indexes, body) VALUES (?1, ?2, 1, ?3, ?4) \
@@ -309,7 +309,7 @@ fn put_document(
          indexes = excluded.indexes, body = excluded.body",
     )?
     .execute((space, id, indexes, body))?;
-    if old.as_deref() == Some(indexes) {
+    if old.as_deref() == Some(indexes.as_bytes()) {
         return Ok(());
     }
     if old.is_some() {
@@ -330,7 +330,7 @@ fn unindex(
     conn: &Connection,
     space: &str,
     id: &str,
-    indexes: Option<&str>,
+    indexes: Option<&[u8]>,
 ) -> rusqlite::Result<()> {
     let indexes = indexes.map(|kept| Of::Indexes(space, id).text(kept));
     let old: Vec<(String, String)> = match indexes.transpose()?.map(serde_json::from_str) {
@@ -361,11 +361,11 @@ fn delete(conn: &Connection, key: &Key) -> rusqlite::Result<()> {
                 .execute([id])?;
         }
         Key::Document(space, id) => {
-            let old: Option<String> = conn
+            let old: Option<Vec<u8>> = conn
                 .prepare_cached(
                     "DELETE FROM document WHERE space = ?1 AND id = ?2 RETURNING indexes",
                 )?
-                .query_row([space, id], |row| row.get(0))
+                .query_row([space, id], |row| bytes(row, 0).map(<[u8]>::to_vec))
                 .optional()?;
             unindex(conn, space, id, old.as_deref())?;
         }

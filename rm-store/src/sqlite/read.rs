@@ -36,6 +36,17 @@ pub(super) fn id(row: &Row<'_>, column: usize) -> rusqlite::Result<Uuid> {
     row.get::<_, [u8; 16]>(column).map(Uuid::from_bytes)
 }
 
+/// A text as it is on the disk, where a change may have left none.
+pub(super) fn bytes<'r>(row: &'r Row<'_>, column: usize) -> rusqlite::Result<&'r [u8]> {
+    Ok(row.get_ref(column)?.as_bytes()?)
+}
+
+/// What a text is found by. Of one that is no text any more something else is
+/// told, so that the sum of what it names is wrong.
+fn name(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
+    bytes(row, column).map(|name| String::from_utf8_lossy(name).into_owned())
+}
+
 /// Why a body could not be read, without a word of the body.
 #[derive(Debug)]
 struct Unreadable {
@@ -59,7 +70,7 @@ pub(super) fn body<T: DeserializeOwned>(
     column: usize,
     of: Of<'_>,
 ) -> rusqlite::Result<T> {
-    let text = of.text(row.get_ref(column)?.as_str()?)?;
+    let text = of.text(bytes(row, column).map_err(|_| of.damaged())?)?;
     serde_json::from_str(text).map_err(|e| {
         let why = Unreadable {
             what: of.to_string(),
@@ -81,7 +92,7 @@ pub(super) fn to_resource(row: &Row<'_>) -> rusqlite::Result<Versioned<ResourceR
 
 /// Columns: space, id, version, indexes, body.
 fn to_document(row: &Row<'_>) -> rusqlite::Result<Versioned<Document>> {
-    let (space, id): (String, String) = (row.get(0)?, row.get(1)?);
+    let (space, id) = (name(row, 0)?, name(row, 1)?);
     let (version, indexes, body) = (
         Version(unsigned(row, 2)?),
         body(row, 3, Of::Indexes(&space, &id))?,

@@ -1,0 +1,152 @@
+//! What changed on the disk within a value: what is told, and what goes on.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
+
+use std::path::Path;
+
+use rm_core::store::{By, Count, Due, Store};
+use rm_core::{Error, ErrorKind};
+use rm_store::SqliteStore;
+use rusqlite::Connection;
+use support::{TestEnv, document, done, put, record};
+
+mod support;
+
+fn open(path: &Path) -> Result<SqliteStore, Error> {
+    SqliteStore::open(path, TestEnv::new())
+}
+
+/// Not a digit, a letter or an id becomes another one unnoticed: SQLite's own
+/// structure is whole, and what is read is not what was written.
+#[tokio::test]
+async fn what_changed_within_a_value_is_named_and_not_believed() {
+    let folder = tempfile::tempdir().unwrap();
+    for (change, what) in [
+        ("UPDATE counter SET value = value + 1", "counter \"nodes\""),
+        ("UPDATE counter SET name = 'nodez'", "counter \"nodez\""),
+        (
+            "UPDATE resource SET body = replace(body, '\"u\"', '\"v\"')",
+            "resource 00000000-0000-0000-0000-000000000001",
+        ),
+        (
+            "UPDATE resource SET id = zeroblob(16)",
+            "resource 00000000-",
+        ),
+        (
+            "UPDATE document SET body = replace(body, '20', '28')",
+            "document \"physics\" of \"quota\"",
+        ),
+        (
+            "UPDATE document SET id = 'physicz'",
+            "document \"physicz\" of \"quota\"",
+        ),
+        (
+            "UPDATE document SET indexes = replace(indexes, 'v', 'w')",
+            "indexes of document \"physics\"",
+        ),
+        (
+            "UPDATE event SET body = replace(body, 'told', 'tolp')",
+            "event 1",
+        ),
+        // The highest bit, after which it is no text any more.
+        (
+            "UPDATE resource SET body = CAST( \
+             unhex(replace(hex(body), hex('here'), 'E8657265')) AS TEXT)",
+            "resource 00000000-0000-0000-0000-000000000001",
+        ),
+        (
+            "UPDATE document SET body = CAST(unhex(replace(hex(body), '3230', '32B0')) AS TEXT)",
+            "document \"physics\" of \"quota\"",
+        ),
+        // Of the sum itself.
+        (
+            "UPDATE document SET body = CAST(unhex('B0' || substr(hex(body), 3)) AS TEXT)",
+            "document \"physics\" of \"quota\"",
+        ),
+        (
+            "UPDATE document SET id = CAST(unhex('F0' || substr(hex(id), 3)) AS TEXT)",
+            "hysics\" of \"quota\"",
+        ),
+        (
+            "UPDATE document SET indexes = CAST( \
+             unhex(replace(hex(indexes), hex('v'), 'F6')) AS TEXT)",
+            "indexes of document \"physics\"",
+        ),
+    ] {
+        let path = folder.path().join("store.db");
+        let store = open(&path).unwrap();
+        let mut batch = put(record(1, "t", &["u"]), Due::Keep);
+        batch.documents = vec![document("quota", "physics", &[("i", "v")], "20")];
+        batch.events = vec![support::event("told", None)];
+        batch.counts = vec![Count {
+            counter: "nodes".to_owned(),
+            by: 20,
+            at_most: None,
+        }];
+        done(&store, batch).await;
+        drop(store);
+        let conn = Connection::open(&path).unwrap();
+        assert!(conn.execute(change, []).unwrap() > 0, "{change}");
+        drop(conn);
+
+        let store = open(&path).unwrap();
+        let mut found = Vec::new();
+        found.extend(store.counter("nodes").await.err());
+        found.extend(store.counter("nodez").await.err());
+        found.extend(store.resources(&By::All, None, 10).await.err());
+        found.extend(store.documents("quota", None, None, 10).await.err());
+        found.extend(store.since(0, None, 10).await.err());
+        let [e] = &found[..] else {
+            panic!("{change}: {found:?}");
+        };
+        assert_eq!(e.kind(), ErrorKind::Corrupt, "{change}");
+        assert_eq!(e.stable_code(), "store-damaged", "{change}");
+        let text = e.to_string();
+        assert!(text.contains(what), "{change}: {text}");
+        assert!(text.contains("store rebuild"), "{text}");
+        drop(store);
+        std::fs::remove_file(&path).unwrap();
+    }
+}
+
+/// A store as format 5 has it, without sums, is read as it was.
+#[tokio::test]
+async fn what_was_written_before_there_were_sums_is_read_after() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let store = open(&path).unwrap();
+    for n in 0..80 {
+        let body = "x".repeat(500);
+        let mut batch = put(record(n, "t", &["u"]), Due::Keep);
+        batch.documents = vec![document("s", &n.to_string(), &[("i", "v")], &body)];
+        done(&store, batch).await;
+    }
+    let mut batch = put(record(99, "t", &["u"]), Due::Keep);
+    batch.events = vec![support::event("told", None), support::event("again", None)];
+    done(&store, batch).await;
+    let before = (
+        store.resources(&By::All, None, 1000).await.unwrap().items,
+        store.documents("s", None, None, 1000).await.unwrap().items,
+        store.since(0, None, 1000).await.unwrap(),
+    );
+    assert_eq!((before.0.len(), before.1.len()), (81, 80));
+    drop(store);
+    let conn = Connection::open(&path).unwrap();
+    conn.execute_batch(
+        "UPDATE resource SET body = substr(body, 9);
+        UPDATE document SET body = substr(body, 9), indexes = substr(indexes, 9);
+        UPDATE event SET body = substr(body, 9);
+        ALTER TABLE counter DROP COLUMN sum;
+        PRAGMA user_version = 5;",
+    )
+    .unwrap();
+    drop(conn);
+    let store = open(&path).unwrap();
+    let after = (
+        store.resources(&By::All, None, 1000).await.unwrap().items,
+        store.documents("s", None, None, 1000).await.unwrap().items,
+        store.since(0, None, 1000).await.unwrap(),
+    );
+    assert_eq!(format!("{before:?}"), format!("{after:?}"));
+    done(&store, put(record(99, "t", &["v"]), Due::Keep)).await;
+}
