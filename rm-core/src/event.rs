@@ -64,6 +64,20 @@ impl NewEvent {
             data: Data::of(&data),
         }
     }
+
+    /// What a store tells in the place of one that it cannot read any more: it
+    /// keeps its number, so that whoever reads the log goes on behind it, and is
+    /// of no tenant and of no time.
+    pub fn unreadable(resource: Option<ResourceId>) -> Self {
+        Self {
+            at: Timestamp::from_millis(0),
+            what: "event.unreadable".to_owned(),
+            tenant: None,
+            audience: Vec::new(),
+            resource,
+            data: Data::default(),
+        }
+    }
 }
 
 /// What happened. `seq` grows in commit order and is the cursor.

@@ -356,7 +356,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     async fn next_end(&self) -> Result<Option<Timestamp>>;
 
     /// Events after a cursor, in commit order: of everything, or of one
-    /// resource.
+    /// resource. In the place of one that cannot be read stands
+    /// [`NewEvent::unreadable`]: everybody passes over the whole log.
     async fn since(&self, seq: u64, of: Option<ResourceId>, limit: u32) -> Result<Vec<Event>>;
 
     /// The number of the newest event.

@@ -4,7 +4,8 @@
 
 use std::path::Path;
 
-use rm_core::store::{By, Count, Due, Store};
+use rm_core::event::NewEvent;
+use rm_core::store::{Batch, By, Count, Due, Store};
 use rm_core::{Error, ErrorKind};
 use rm_store::SqliteStore;
 use rusqlite::Connection;
@@ -44,10 +45,6 @@ async fn what_changed_within_a_value_is_named_and_not_believed() {
             "UPDATE document SET indexes = replace(indexes, 'v', 'w')",
             "indexes of document \"physics\"",
         ),
-        (
-            "UPDATE event SET body = replace(body, 'told', 'tolp')",
-            "event 1",
-        ),
         // The highest bit, after which it is no text any more.
         (
             "UPDATE resource SET body = CAST( \
@@ -77,7 +74,6 @@ async fn what_changed_within_a_value_is_named_and_not_believed() {
         let store = open(&path).unwrap();
         let mut batch = put(record(1, "t", &["u"]), Due::Keep);
         batch.documents = vec![document("quota", "physics", &[("i", "v")], "20")];
-        batch.events = vec![support::event("told", None)];
         batch.counts = vec![Count {
             counter: "nodes".to_owned(),
             by: 20,
@@ -95,7 +91,6 @@ async fn what_changed_within_a_value_is_named_and_not_believed() {
         found.extend(store.counter("nodez").await.err());
         found.extend(store.resources(&By::All, None, 10).await.err());
         found.extend(store.documents("quota", None, None, 10).await.err());
-        found.extend(store.since(0, None, 10).await.err());
         let [e] = &found[..] else {
             panic!("{change}: {found:?}");
         };
@@ -107,6 +102,54 @@ async fn what_changed_within_a_value_is_named_and_not_believed() {
         drop(store);
         std::fs::remove_file(&path).unwrap();
     }
+}
+
+/// Everybody passes over the whole log: whoever could not read one event would
+/// stand before it for ever.
+#[tokio::test]
+async fn a_damaged_event_keeps_its_number_and_stops_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let store = open(&path).unwrap();
+    let of = record(1, "t", &["u"]).id;
+    let mut batch = put(record(1, "t", &["u"]), Due::Keep);
+    batch.events = ["one", "two", "three", "four"]
+        .map(|what| support::event(what, (what != "three").then_some(of)))
+        .to_vec();
+    done(&store, batch).await;
+    let whole = store.since(0, None, 10).await.unwrap();
+    drop(store);
+    let conn = Connection::open(&path).unwrap();
+    for change in [
+        "UPDATE event SET body = replace(body, 'two', 'twp') WHERE seq = 2",
+        "UPDATE event SET body = CAST(unhex(replace(hex(body), hex('three'), \
+         'F468726565')) AS TEXT) WHERE seq = 3",
+    ] {
+        assert_eq!(conn.execute(change, []).unwrap(), 1, "{change}");
+    }
+    drop(conn);
+
+    let store = open(&path).unwrap();
+    let read = store.since(0, None, 10).await.unwrap();
+    assert_eq!((&read[0], &read[3]), (&whole[0], &whole[3]));
+    for (event, of) in [(&read[1], Some(of)), (&read[2], None)] {
+        assert_eq!(event.event, NewEvent::unreadable(of));
+        assert!(event.event.tenant.is_none() && !event.is_end());
+    }
+    let seqs: Vec<u64> = read.iter().map(|e| e.seq).collect();
+    assert_eq!(seqs, [1, 2, 3, 4]);
+    // Neither is a page empty before the end of the log.
+    assert_eq!(store.since(1, None, 1).await.unwrap(), read[1..2]);
+    let of_it = store.since(1, Some(of), 10).await.unwrap();
+    assert_eq!(of_it, [read[1].clone(), read[3].clone()]);
+    // They are forgotten as others are.
+    let batch = Batch {
+        forget: vec![2, 3],
+        ..Batch::default()
+    };
+    done(&store, batch).await;
+    let left = store.since(0, None, 10).await.unwrap();
+    assert_eq!(left, [whole[0].clone(), whole[3].clone()]);
 }
 
 /// A store as format 5 has it, without sums, is read as it was.

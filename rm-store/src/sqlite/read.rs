@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use rm_core::env::Timestamp;
-use rm_core::event::Event;
+use rm_core::event::{Event, NewEvent};
 use rm_core::id::{CatalogId, ResourceId};
 use rm_core::record::{Document, ResourceRecord};
 use rm_core::store::{Account, By, Cursor, Page, Queue, Version, Versioned};
@@ -354,8 +354,8 @@ pub(super) fn next_end(conn: &Connection) -> rusqlite::Result<Option<Timestamp>>
         .optional()
 }
 
-const EVENTS: &str = "SELECT seq, body FROM event WHERE seq > ?1 ORDER BY seq LIMIT ?2";
-const EVENTS_OF: &str = "SELECT seq, body FROM event \
+const EVENTS: &str = "SELECT seq, body, resource FROM event WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+const EVENTS_OF: &str = "SELECT seq, body, resource FROM event \
      WHERE resource = ?3 AND seq > ?1 ORDER BY seq LIMIT ?2";
 
 pub(super) fn since(
@@ -366,7 +366,11 @@ pub(super) fn since(
 ) -> rusqlite::Result<Vec<Event>> {
     let to_event = |row: &Row<'_>| {
         let seq = unsigned(row, 0)?;
-        let event = body(row, 1, Of::Event(seq))?;
+        let event = body(row, 1, Of::Event(seq)).unwrap_or_else(|e| {
+            // One that is damaged must not stop all who read the log.
+            tracing::error!(event = seq, error = %e, "an event cannot be read");
+            NewEvent::unreadable(id(row, 2).ok().map(ResourceId))
+        });
         Ok(Event { seq, event })
     };
     let seq = int(seq);
