@@ -199,6 +199,12 @@ pub struct Fence {
     pub epoch: u64,
 }
 
+/// What the names of counters begin with that only say whether something was
+/// counted meanwhile. One that cannot be read begins again at zero, in commits
+/// as well, while every other is an error: nothing rests on where it stands but
+/// what was read of it a moment ago.
+pub const HINT: &str = "room/";
+
 /// Adds to a counter and refuses the batch where that would pass a limit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Count {
@@ -318,7 +324,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         limit: u32,
     ) -> Result<Page<Versioned<Document>>>;
 
-    /// What a counter stands at; zero where nobody ever counted.
+    /// What a counter stands at; zero where nobody ever counted, and where one
+    /// that begins with [`HINT`] cannot be read.
     async fn counter(&self, counter: &str) -> Result<u64>;
 
     /// Writes a batch, or nothing of it.

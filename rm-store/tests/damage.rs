@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use rm_core::event::NewEvent;
-use rm_core::store::{Batch, By, Count, Due, Store};
+use rm_core::store::{Batch, By, Count, Due, Outcome, Store};
 use rm_core::{Error, ErrorKind};
 use rm_store::SqliteStore;
 use rusqlite::Connection;
@@ -150,6 +150,51 @@ async fn a_damaged_event_keeps_its_number_and_stops_nobody() {
     done(&store, batch).await;
     let left = store.since(0, None, 10).await.unwrap();
     assert_eq!(left, [whole[0].clone(), whole[3].clone()]);
+}
+
+/// How much of a site's room was given away is a hint, without which nothing
+/// could be reserved there for ever; a quota is none.
+#[tokio::test]
+async fn a_damaged_counter_of_room_begins_again_and_a_damaged_quota_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let count = |counter: &str, at_most| Batch {
+        counts: vec![Count {
+            counter: counter.to_owned(),
+            by: 2,
+            at_most,
+        }],
+        ..Batch::default()
+    };
+    // Larger, below zero, and with another's sum.
+    for change in ["value = value + 1024", "value = -value", "sum = sum + 1"] {
+        let path = folder.path().join("store.db");
+        let store = open(&path).unwrap();
+        for counter in ["room/north", "quota/t/nodes"] {
+            done(&store, count(counter, None)).await;
+        }
+        drop(store);
+        let conn = Connection::open(&path).unwrap();
+        let changed = conn.execute(&format!("UPDATE counter SET {change}"), []);
+        assert_eq!(changed.unwrap(), 2);
+        drop(conn);
+
+        let store = open(&path).unwrap();
+        assert_eq!(store.counter("room/north").await.unwrap(), 0);
+        done(&store, count("room/north", Some(2))).await;
+        assert_eq!(store.counter("room/north").await.unwrap(), 2, "{change}");
+        // Of two who have read the same, one gets what is left.
+        let late = store.commit(count("room/north", Some(2))).await.unwrap();
+        assert!(matches!(late, Outcome::Refused(_)), "{late:?}");
+
+        let read = store.counter("quota/t/nodes").await.unwrap_err();
+        assert_eq!(read.stable_code(), "store-damaged", "{change}");
+        for at_most in [None, Some(99)] {
+            let e = store.commit(count("quota/t/nodes", at_most)).await;
+            assert_eq!(e.unwrap_err().stable_code(), "store-damaged", "{change}");
+        }
+        drop(store);
+        std::fs::remove_file(&path).unwrap();
+    }
 }
 
 /// A store as format 5 has it, without sums, is read as it was.

@@ -14,7 +14,7 @@ use crate::store::{Batch, By, Count, Store};
 const PAGE: u32 = 200;
 
 /// What counters of what was given away are called.
-const ROOM: &str = "room/";
+const ROOM: &str = crate::store::HINT;
 
 /// How many nodes wait to be made by a credential at a site, whosever they are:
 /// those in the store, and those in a batch that is being written. Of what the

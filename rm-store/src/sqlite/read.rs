@@ -7,7 +7,7 @@ use rm_core::env::Timestamp;
 use rm_core::event::{Event, NewEvent};
 use rm_core::id::{CatalogId, ResourceId};
 use rm_core::record::{Document, ResourceRecord};
-use rm_core::store::{Account, By, Cursor, Page, Queue, Version, Versioned};
+use rm_core::store::{Account, By, Cursor, HINT, Page, Queue, Version, Versioned};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Params, Row};
 use serde::de::DeserializeOwned;
@@ -252,16 +252,26 @@ pub(super) fn documents(
 }
 
 pub(super) fn counter(conn: &Connection, name: &str) -> rusqlite::Result<u64> {
-    conn.prepare_cached("SELECT value, sum FROM counter WHERE name = ?1")?
-        .query_row([name], |row| {
-            let of = Of::Counter(name);
-            match of.beside(row.get(0)?) == row.get::<_, i64>(1)? {
-                true => unsigned(row, 0),
-                false => Err(of.damaged().into()),
-            }
-        })
-        .optional()
-        .map(Option::unwrap_or_default)
+    let of = Of::Counter(name);
+    let read = |row: &Row<'_>| {
+        let (value, sum): (i64, i64) = (row.get(0)?, row.get(1)?);
+        match of.beside(value) == sum {
+            true => unsigned(row, 0),
+            false => Err(of.damaged().into()),
+        }
+    };
+    let found = conn
+        .prepare_cached("SELECT value, sum FROM counter WHERE name = ?1")?
+        .query_row([name], |row| Ok(read(row)))
+        .optional()?;
+    match found {
+        None => Ok(0),
+        Some(Err(e)) if name.starts_with(HINT) => {
+            tracing::error!(counter = name, error = %e, "it cannot be read and begins again");
+            Ok(0)
+        }
+        Some(read) => read,
+    }
 }
 
 /// What the column `swept` holds for a queue.
