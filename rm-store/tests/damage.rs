@@ -9,7 +9,7 @@ use rm_core::store::{Batch, By, Count, Due, Outcome, Store};
 use rm_core::{Error, ErrorKind};
 use rm_store::SqliteStore;
 use rusqlite::Connection;
-use support::{TestEnv, document, done, put, record};
+use support::{TestEnv, document, done, keep, put, record, resource_id};
 
 mod support;
 
@@ -197,6 +197,13 @@ async fn a_damaged_counter_of_room_begins_again_and_a_damaged_quota_is_refused()
     }
 }
 
+/// Makes of a store one as format 5 has it.
+const TO_FIVE: &str = "UPDATE resource SET body = substr(body, 9);
+    UPDATE document SET body = substr(body, 9), indexes = substr(indexes, 9);
+    UPDATE event SET body = substr(body, 9);
+    ALTER TABLE counter DROP COLUMN sum;
+    PRAGMA user_version = 5;";
+
 /// A store as format 5 has it, without sums, is read as it was.
 #[tokio::test]
 async fn what_was_written_before_there_were_sums_is_read_after() {
@@ -220,14 +227,7 @@ async fn what_was_written_before_there_were_sums_is_read_after() {
     assert_eq!((before.0.len(), before.1.len()), (81, 80));
     drop(store);
     let conn = Connection::open(&path).unwrap();
-    conn.execute_batch(
-        "UPDATE resource SET body = substr(body, 9);
-        UPDATE document SET body = substr(body, 9), indexes = substr(indexes, 9);
-        UPDATE event SET body = substr(body, 9);
-        ALTER TABLE counter DROP COLUMN sum;
-        PRAGMA user_version = 5;",
-    )
-    .unwrap();
+    conn.execute_batch(TO_FIVE).unwrap();
     drop(conn);
     let store = open(&path).unwrap();
     let after = (
@@ -237,4 +237,71 @@ async fn what_was_written_before_there_were_sums_is_read_after() {
     );
     assert_eq!(format!("{before:?}"), format!("{after:?}"));
     done(&store, put(record(99, "t", &["v"]), Due::Keep)).await;
+}
+
+/// What had changed before there were sums, and is no text any more, keeps
+/// nobody from opening the store and from the rest.
+#[tokio::test]
+async fn what_is_no_text_is_told_after_an_upgrade_and_the_rest_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let store = open(&path).unwrap();
+    for n in 1..=2 {
+        let mut batch = put(record(n, "t", &["u"]), Due::Keep);
+        let id = n.to_string();
+        batch.documents = ["body", "indexes", "id"]
+            .map(|space| document(space, &id, &[("i", "v")], "text"))
+            .to_vec();
+        batch.events = vec![support::event("told", None)];
+        batch.counts = vec![Count {
+            counter: format!("nodes {n}"),
+            by: 7,
+            at_most: None,
+        }];
+        done(&store, batch).await;
+    }
+    drop(store);
+    let conn = Connection::open(&path).unwrap();
+    conn.execute_batch(TO_FIVE).unwrap();
+    let first = resource_id(1);
+    for (table, column, which) in [
+        (
+            "resource",
+            "body",
+            "id = x'00000000000000000000000000000001'",
+        ),
+        ("document", "body", "id = '1' AND space = 'body'"),
+        ("document", "indexes", "id = '1' AND space = 'indexes'"),
+        ("document", "id", "id = '1' AND space = 'id'"),
+        ("event", "body", "seq = 1"),
+        ("counter", "name", "name = 'nodes 1'"),
+    ] {
+        let change = format!(
+            "UPDATE {table} SET {column} = \
+             CAST(unhex('FB' || substr(hex({column}), 3)) AS TEXT) WHERE {which}"
+        );
+        assert_eq!(conn.execute(&change, []).unwrap(), 1, "{change}");
+    }
+    drop(conn);
+
+    let store = open(&path).unwrap();
+    let damaged = |e: Option<Error>| assert_eq!(e.unwrap().stable_code(), "store-damaged");
+    damaged(store.resource(first).await.err());
+    assert!(store.resource(resource_id(2)).await.unwrap().is_some());
+    for space in ["body", "indexes"] {
+        damaged(store.document(space, "1").await.err());
+        assert!(store.document(space, "2").await.unwrap().is_some());
+    }
+    damaged(store.documents("id", None, None, 9).await.err());
+    assert!(store.document("id", "2").await.unwrap().is_some());
+    let events = store.since(0, None, 9).await.unwrap();
+    assert_eq!(events[0].event, NewEvent::unreadable(None));
+    assert_eq!(events[1].event, support::event("told", None));
+    assert_eq!(store.counter("nodes 2").await.unwrap(), 7);
+    // Its indexes are whole, so that it can be written anew.
+    let batch = keep(vec![document("body", "1", &[], "anew")]);
+    done(&store, batch).await;
+    assert!(store.document("body", "1").await.unwrap().is_some());
+    let left = store.documents("body", Some(("i", "v")), None, 9).await;
+    assert_eq!(left.unwrap().items.len(), 1);
 }

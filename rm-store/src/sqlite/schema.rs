@@ -203,16 +203,20 @@ fn fifth(conn: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Everything has a sum by which a byte that changed on the disk is noticed: a
-/// text before it, a number beside it. What was changed before is not known.
+/// text before it, a number beside it. What was changed before is not known, but
+/// where it is no text any more: that gets no sum, so that it stays unreadable
+/// and is told when it is read, and keeps nobody from the rest.
 fn sixth(conn: &Connection) -> rusqlite::Result<()> {
     conn.execute_batch("ALTER TABLE counter ADD COLUMN sum INTEGER NOT NULL DEFAULT 0")?;
     let mut numbers = conn.prepare("SELECT name, value FROM counter")?;
-    let numbers: Vec<(String, i64)> = numbers
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+    let numbers: Vec<(Option<String>, i64)> = numbers
+        .query_map([], |row| Ok((text(row, 0).map(str::to_owned), row.get(1)?)))?
         .collect::<rusqlite::Result<_>>()?;
     let mut put = conn.prepare("UPDATE counter SET sum = ?2 WHERE name = ?1")?;
     for (name, value) in &numbers {
-        put.execute((name, Of::Counter(name).beside(*value)))?;
+        if let Some(name) = name {
+            put.execute((name, Of::Counter(name).beside(*value)))?;
+        }
     }
     // By their numbers and one at a time: there may be more than memory holds.
     let each =
@@ -233,27 +237,36 @@ fn sixth(conn: &Connection) -> rusqlite::Result<()> {
     let mut put = conn.prepare("UPDATE resource SET body = ?2 WHERE rowid = ?1")?;
     each("resource", "id, body", &mut |at, row| {
         // What has no id of ours was never readable, and stays so.
-        if let Ok(id) = row.get::<_, [u8; 16]>(1) {
-            let body: String = row.get(2)?;
-            put.execute((at, Of::Resource(&id).summed(&body)))?;
+        if let (Ok(id), Some(body)) = (row.get::<_, [u8; 16]>(1), text(row, 2)) {
+            put.execute((at, Of::Resource(&id).summed(body)))?;
         }
         Ok(())
     })?;
-    let mut put = conn.prepare("UPDATE document SET indexes = ?2, body = ?3 WHERE rowid = ?1")?;
+    // Each for itself: with its indexes a document can be replaced and deleted.
+    let mut put = conn.prepare(
+        "UPDATE document SET indexes = coalesce(?2, indexes), body = coalesce(?3, body) \
+         WHERE rowid = ?1",
+    )?;
     each("document", "space, id, indexes, body", &mut |at, row| {
-        let (space, id): (String, String) = (row.get(1)?, row.get(2)?);
-        let (indexes, body): (String, String) = (row.get(3)?, row.get(4)?);
-        let indexes = Of::Indexes(&space, &id).summed(&indexes);
-        let body = Of::Document(&space, &id).summed(&body);
-        put.execute((at, indexes, body))?;
+        if let (Some(space), Some(id)) = (text(row, 1), text(row, 2)) {
+            let indexes = text(row, 3).map(|text| Of::Indexes(space, id).summed(text));
+            let body = text(row, 4).map(|text| Of::Document(space, id).summed(text));
+            put.execute((at, indexes, body))?;
+        }
         Ok(())
     })?;
     let mut put = conn.prepare("UPDATE event SET body = ?2 WHERE seq = ?1")?;
     each("event", "body", &mut |at, row| {
-        let body: String = row.get(1)?;
-        put.execute((at, Of::Event(0).summed(&body)))?;
+        if let Some(body) = text(row, 1) {
+            put.execute((at, Of::Event(0).summed(body)))?;
+        }
         Ok(())
     })
+}
+
+/// A text out of a column, if it is one.
+fn text<'r>(row: &'r Row<'_>, column: usize) -> Option<&'r str> {
+    row.get_ref(column).ok()?.as_str().ok()
 }
 
 #[cfg(test)]
