@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
 
+use std::error::Error as _;
 use std::path::Path;
 
 use rm_core::event::NewEvent;
@@ -91,14 +92,25 @@ async fn what_changed_within_a_value_is_named_and_not_believed() {
         found.extend(store.counter("nodez").await.err());
         found.extend(store.resources(&By::All, None, 10).await.err());
         found.extend(store.documents("quota", None, None, 10).await.err());
+        let told = match what.split(' ').next() {
+            Some("resource") => what,
+            Some("counter") => "damaged: a counter is",
+            _ => "damaged: a document of \"quota\" is",
+        };
         let [e] = &found[..] else {
             panic!("{change}: {found:?}");
         };
         assert_eq!(e.kind(), ErrorKind::Corrupt, "{change}");
         assert_eq!(e.stable_code(), "store-damaged", "{change}");
+        // The whole name is for the log; whoever asks may be of another tenant.
+        let whole = e.source().unwrap().to_string();
+        assert!(whole.contains(what), "{change}: {whole}");
         let text = e.to_string();
-        assert!(text.contains(what), "{change}: {text}");
+        assert!(text.contains(told), "{change}: {text}");
         assert!(text.contains("store rebuild"), "{text}");
+        for hidden in ["physic", "hysics", "node", "store.db"] {
+            assert!(!text.contains(hidden), "{change}: {text}");
+        }
         drop(store);
         std::fs::remove_file(&path).unwrap();
     }

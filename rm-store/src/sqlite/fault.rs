@@ -40,7 +40,8 @@ pub(super) fn explain(path: &Path, e: &rusqlite::Error) -> Error {
         Some(ErrorCode::TooBig) => Error::invalid("a record is too long for the store"),
         _ => match e {
             rusqlite::Error::FromSqlConversionFailure(_, _, why) if why.is::<Damaged>() => {
-                changed(&name, &why.to_string())
+                tracing::error!(store = name, error = %why, "the store is damaged");
+                changed(why.downcast_ref().map_or("something", Damaged::told))
             }
             rusqlite::Error::FromSqlConversionFailure(..)
             | rusqlite::Error::IntegralValueOutOfRange(..)
@@ -84,17 +85,18 @@ fn damaged(name: &str) -> Error {
     )
 }
 
-/// One thing in it is not what was written; the others can be read.
-fn changed(name: &str, what: &str) -> Error {
+/// One thing in it is not what was written; the others can be read. Whoever asks
+/// may be anybody: the file and the whole name are in the log.
+fn changed(told: &str) -> Error {
     Error::new(
         ErrorKind::Corrupt,
-        format!("the store {name} is damaged: {what}"),
+        format!("the store is damaged: {told} is not what was written"),
     )
     .code("store-damaged")
     .advice(
-        "stop every program that uses it, keep a copy of the file and of those beside it, and put \
-         back the newest copy; without one, `operation-manager store rebuild` makes a new store \
-         of what the sites tell",
+        "the log has its name; stop every program that uses the store, keep a copy of its file and \
+         of those beside it, and put back the newest copy; without one, `operation-manager store \
+         rebuild` makes a new store of what the sites tell",
     )
 }
 

@@ -67,7 +67,21 @@ impl Of<'_> {
 
     /// It is not what was written.
     pub(super) fn damaged(self) -> Damaged {
-        Damaged(self.to_string())
+        Damaged {
+            which: self.to_string(),
+            told: self.told(),
+        }
+    }
+
+    /// Which it is, for everybody: a name may be of another tenant's.
+    fn told(self) -> String {
+        match self {
+            Self::Document(space, _) | Self::Indexes(space, _) => {
+                format!("a document of {space:?}")
+            }
+            Self::Counter(_) => "a counter".to_owned(),
+            Self::Resource(_) | Self::Event(_) => self.to_string(),
+        }
     }
 
     /// The sum beside a number.
@@ -88,13 +102,23 @@ impl fmt::Display for Of<'_> {
     }
 }
 
-/// Something is not what was written, and which.
+/// Something is not what was written, and which: said in full for the log.
 #[derive(Debug)]
-pub(super) struct Damaged(String);
+pub(super) struct Damaged {
+    which: String,
+    told: String,
+}
+
+impl Damaged {
+    /// What is told to whoever has asked.
+    pub(super) fn told(&self) -> &str {
+        &self.told
+    }
+}
 
 impl fmt::Display for Damaged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} is not what was written", self.0)
+        write!(f, "{} is not what was written", self.which)
     }
 }
 
