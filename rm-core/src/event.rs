@@ -29,6 +29,9 @@ const BATCH: u32 = 256;
 #[serde(transparent)]
 pub struct Revision(pub u64);
 
+/// What is told of one that cannot be read any more.
+const UNREADABLE: &str = "event.unreadable";
+
 /// What happened, before the store has numbered it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NewEvent {
@@ -71,7 +74,7 @@ impl NewEvent {
     pub fn unreadable(resource: Option<ResourceId>) -> Self {
         Self {
             at: Timestamp::from_millis(0),
-            what: "event.unreadable".to_owned(),
+            what: UNREADABLE.to_owned(),
             tenant: None,
             audience: Vec::new(),
             resource,
@@ -98,6 +101,11 @@ impl Event {
                 self.event.what.rsplit_once('.'),
                 Some((_, "gone" | "abandoned"))
             )
+    }
+
+    /// Whether it only says that there was one, which cannot be read any more.
+    pub(crate) fn is_unreadable(&self) -> bool {
+        self.event.what == UNREADABLE
     }
 
     /// Whether its resource began with it.

@@ -117,6 +117,10 @@ impl<'a> History<'a> {
                 break;
             }
             told.entries.push(entry(event));
+            // It is of no time, and nobody knows what it said.
+            if event.is_unreadable() {
+                continue;
+            }
             let believed = told.believed.get_or_insert_with(|| Believed::begin(event));
             believed.learn(event);
         }
@@ -258,6 +262,7 @@ fn words(event: &Event) -> String {
         "adopted" => format!("{} at the site is taken for it", text("remote")),
         "moved" => format!("moved from {} to {}", text("from"), text("to")),
         "drifted" => "changed behind our back".to_owned(),
+        "unreadable" => "what happened then cannot be read any more".to_owned(),
         "repairing" => format!("to be as it was again, for time {}", number("times")),
         "abandoned" => "given up, whatever is left of it at the site".to_owned(),
         "restored" => format!("found at {} when the store was made anew", text("site")),

@@ -7,9 +7,11 @@ use std::time::Duration;
 use rm_core::ErrorKind;
 use rm_core::backend::Resize;
 use rm_core::clusters::Size;
+use rm_core::event::NewEvent;
 use rm_core::history::Told;
 use rm_core::life::{State, Wanted};
 use rm_core::record::ResourceRecord;
+use rm_core::store::Batch;
 use rm_testkit::{Fault, Rule, Scene, Verb};
 
 /// What is told of a record now is what the record says.
@@ -80,6 +82,27 @@ fn what_was_believed_is_what_the_record_said_at_that_moment() {
         }
         let told = history.of(&s.alice, id, Some(before)).await.unwrap();
         assert_eq!((told.entries.len(), told.believed), (0, None));
+    });
+}
+
+#[test]
+fn an_event_that_cannot_be_read_is_shown_and_changes_nothing_of_what_is_believed() {
+    let scene = Scene::new(5);
+    scene.start_engine();
+    scene.run(async |s| {
+        let made = s.clusters().create(&s.alice, &s.own(1)).await.unwrap();
+        let id = made.cluster.id();
+        let live = s.ready(&s.alice, id).await.unwrap();
+        let batch = Batch {
+            events: vec![NewEvent::unreadable(Some(id))],
+            ..Batch::default()
+        };
+        s.truth.commit(batch).await.unwrap();
+        let told = s.door.history().of(&s.alice, id, None).await.unwrap();
+        let last = told.entries.last().unwrap();
+        assert!(last.text.contains("cannot be read"), "{last:?}");
+        same(&told, live.record());
+        assert!(told.believed.unwrap().at > last.at);
     });
 }
 
