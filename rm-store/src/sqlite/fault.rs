@@ -46,11 +46,12 @@ pub(super) fn explain(path: &Path, e: &rusqlite::Error) -> Error {
             rusqlite::Error::FromSqlConversionFailure(..)
             | rusqlite::Error::IntegralValueOutOfRange(..)
             | rusqlite::Error::InvalidColumnType(..)
-            | rusqlite::Error::Utf8Error(..) => Error::new(
-                ErrorKind::Corrupt,
-                format!("the store {name} holds a record that this version cannot read: {e}"),
-            )
-            .advice("was the store written by a newer version?"),
+            | rusqlite::Error::Utf8Error(..) => {
+                tracing::error!(store = name, error = %e, "the store holds what cannot be read");
+                let what = "the store holds a record that this version cannot read";
+                Error::new(ErrorKind::Corrupt, what)
+                    .advice("the log has its name; was the store written by a newer version?")
+            }
             _ => Error::new(
                 ErrorKind::Internal,
                 format!("the store {name} refused a statement"),
