@@ -121,6 +121,8 @@ pub struct Cx<'a> {
     /// Of `offers`: whether it is enough to know that the request could be
     /// made and the credential is accepted, without asking for room.
     pub quick: bool,
+    /// Of `offers`: what the same call has read for others that it asks for.
+    pub asking: Option<&'a crate::manager::Asking>,
     /// Of `create`: how the site names the resources that this one needs, now
     /// that they are ready, by the name of each.
     pub needs: &'a BTreeMap<String, RemoteId>,

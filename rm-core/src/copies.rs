@@ -109,6 +109,7 @@ pub(crate) async fn needed_at(
                 disk_format: image.disk_format,
             },
             key: Some(key),
+            asking: None,
         };
         match begun(so_far, want.key.as_deref().unwrap_or_default())? {
             Some(id) => needed.need(id),

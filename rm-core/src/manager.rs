@@ -29,7 +29,7 @@ mod waiting;
 
 pub use asked::{Answer, Candidate, ask, ask_until};
 pub(crate) use waiting::is_room;
-pub use waiting::{Given, to_come, waiting};
+pub use waiting::{Asking, Given, ToCome, to_come, waiting};
 
 /// The space of the keys by which equal requests share a resource.
 pub(crate) const KEYS: &str = "engine.key";
@@ -46,6 +46,8 @@ pub struct Want<M: Model> {
     /// The key by which an equal request shall find it; absent where it must
     /// not be shared.
     pub key: Option<String>,
+    /// What else the same call asks for, where that is more than this.
+    pub asking: Option<Asking>,
 }
 
 /// How a resource is to be called and held.
@@ -141,7 +143,9 @@ impl<M: Model> Managed<M> {
     async fn ask(&self, want: &Want<M>, quick: bool) -> Result<Vec<Offer>> {
         let core = &*self.core;
         let (site, credential, secret) = core.catalog.open(want.site.id, want.credential).await?;
+        let asking = want.asking.clone().unwrap_or_default();
         let cx = Cx {
+            asking: Some(&asking),
             env: &core.env,
             site: &site,
             credential: &credential,
@@ -159,7 +163,7 @@ impl<M: Model> Managed<M> {
             false => {
                 let account = (site.id, credential.id);
                 let cap = self.driver.capability(&site);
-                Some(Given::read(&*core.store, &cap, account).await?)
+                Some(asking.given(&*core.store, &cap, account).await?)
             }
         };
         let call = self.driver.offers(&cx, &place.spec);

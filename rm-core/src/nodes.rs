@@ -19,7 +19,7 @@ use crate::catalog::Site;
 use crate::driver::{Driver, Erased};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Kind, RemoteId};
-use crate::manager::Given;
+use crate::manager::{Asking, Given};
 use crate::model::{Cluster, ClusterSpec, ClusterView, Json, Node};
 use crate::store::{Batch, Count, Page};
 
@@ -112,6 +112,12 @@ impl NodeClusters {
             roles[at].1 += 1;
             order.push(at);
         }
+        // One room for all roles.
+        let asking = Asking::default();
+        let cx = &Cx {
+            asking: cx.asking.or(Some(&asking)),
+            ..*cx
+        };
         let mut cost = 0.0;
         let mut left = None;
         let mut least: Option<Offer> = None;

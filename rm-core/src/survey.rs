@@ -193,6 +193,7 @@ impl Account {
             secret: &self.secret,
             catalog: &core.catalog,
             quick: false,
+            asking: None,
             needs: &self.needs,
             owner: None,
             progress: &self.progress,

@@ -44,6 +44,7 @@ async fn reserved(s: &Scene) -> [ResourceId; 2] {
         credential: credentials[0].id,
         spec,
         key: None,
+        asking: None,
     };
     let offers = manager.offers(&s.alice, &want).await.unwrap();
     let mut batch = Batch::default();

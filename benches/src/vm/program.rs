@@ -80,6 +80,7 @@ impl Program {
                 credential,
                 spec: place.spec()?,
                 key: None,
+                asking: None,
             },
             engine: tokio::spawn(async move { engine.run(std::future::pending()).await }),
             host,

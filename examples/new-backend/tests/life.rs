@@ -43,6 +43,7 @@ async fn reserve(host: &Host, text: &str) -> Result<ResourceId> {
         credential: host.catalog().credential(&ann(), "mine").await?.id,
         spec: text.to_owned(),
         key: None,
+        asking: None,
     };
     let terms = Terms {
         name: "a file".to_owned(),

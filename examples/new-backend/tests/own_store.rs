@@ -58,6 +58,7 @@ impl Process {
             site,
             spec: "text".to_owned(),
             key: None,
+            asking: None,
         };
         let terms = Terms {
             name: "a file".to_owned(),

@@ -30,6 +30,7 @@ async fn node(s: &Service, who: &Caller) -> ResourceId {
         credential: own["id"].as_str().unwrap().parse().unwrap(),
         spec: serde_json::from_value::<NodeSpec>(spec).unwrap(),
         key: None,
+        asking: None,
     };
     let managers = s.host.managers().serving::<Node>(&NODE).unwrap();
     let offer = managers[0].only(&want).await.unwrap();

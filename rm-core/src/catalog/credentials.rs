@@ -209,6 +209,17 @@ impl Catalog {
         self.list_owned(None, after, limit).await
     }
 
+    /// All for one site, whosever they are.
+    pub(crate) async fn credentials_at(
+        &self,
+        site: CatalogId,
+        after: Option<&Cursor>,
+        limit: u32,
+    ) -> Result<Page<Credential>> {
+        let site = site.to_string();
+        self.list_owned(Some(("site", &site)), after, limit).await
+    }
+
     /// One that the caller may change: others of the tenant may use it only.
     async fn own_credential(
         &self,

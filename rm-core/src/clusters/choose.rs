@@ -194,6 +194,7 @@ impl Clusters<'_> {
                     },
                 },
                 key,
+                asking: None,
             },
         }))
     }

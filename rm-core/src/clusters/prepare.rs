@@ -15,7 +15,7 @@ use crate::copies::needed_at;
 use crate::env::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{HoldId, ResourceId};
-use crate::manager::{self, Terms};
+use crate::manager::{self, Asking, Terms};
 use crate::model::{Cluster, ClusterSpec, Model, NodeUser};
 use crate::quota::allows;
 use crate::record::Place;
@@ -116,6 +116,7 @@ impl Clusters<'_> {
         into: &mut Batch,
     ) -> Result<Vec<(ResourceId, HoldId)>, Unprepared> {
         who.need(Role::User)?;
+        let asking = Asking::default();
         let mut shapes: Vec<Shape> = Vec::new();
         let mut alike = Vec::with_capacity(requests.len());
         for (at, request) in requests.iter().enumerate() {
@@ -128,7 +129,7 @@ impl Clusters<'_> {
             let known = shapes.iter().position(|shape| shape.request == request);
             alike.push(known.unwrap_or(shapes.len()));
             if known.is_none() {
-                let shape = self.shape(request, terms).await;
+                let shape = self.shape(request, terms, &asking).await;
                 shapes.push(shape.map_err(Unprepared::one(at))?);
             }
         }
@@ -164,11 +165,17 @@ impl Clusters<'_> {
     }
 
     /// Where a request could be served, with what the terms say of it.
-    async fn shape(&self, request: ClusterRequest, terms: &ClusterTerms<'_>) -> Result<Shape> {
+    async fn shape(
+        &self,
+        request: ClusterRequest,
+        terms: &ClusterTerms<'_>,
+        asking: &Asking,
+    ) -> Result<Shape> {
         let found = self.candidates(terms.means, &request).await?;
         let (_, mut candidates, considered) = found;
         for candidate in &mut candidates {
             let want = &mut candidate.want;
+            want.asking = Some(asking.clone());
             let made_by = self.made_by(&want.spec).await?;
             made_by.spares_surroundings(&request.parameters, &want.site)?;
             if made_by.takes_users() {

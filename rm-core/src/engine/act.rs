@@ -90,6 +90,7 @@ impl Engine {
             secret: &reach.secret,
             catalog: &self.core.catalog,
             quick: false,
+            asking: None,
             needs: &reach.needs,
             owner: reach.owner.as_ref(),
             progress: &reach.progress,

@@ -107,6 +107,7 @@ impl Engine {
             secret: &secret,
             catalog: &core.catalog,
             quick: false,
+            asking: None,
             needs: &BTreeMap::new(),
             owner: None,
             progress: &std::sync::Arc::default(),

@@ -107,6 +107,7 @@ impl Engine {
         }
         let cx = Cx {
             quick: true,
+            asking: None,
             ..self.cx(reach)
         };
         let offers = driver.offers(&cx, spec);

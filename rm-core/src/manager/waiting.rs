@@ -2,6 +2,11 @@
 //! know when it says how much room there is; and what others are given of that
 //! room at the same moment.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures_util::lock::Mutex;
+
 use crate::backend::{Capability, Cx};
 use crate::error::Result;
 use crate::id::{CatalogId, Kind, ResourceId};
@@ -60,22 +65,35 @@ fn not_there(r: &ResourceRecord) -> u64 {
 /// The nodes that are to be made at the site of a call and may not be there yet,
 /// by whatever credential: those whose place is only kept, and those that are
 /// being made. Who asks for this first and for what the site shows then overlooks
-/// none, and may see one in both.
+/// none, and may see one in both. It is read once for a call ([`Cx::asking`]).
 ///
 /// # Errors
 ///
 /// Where the store cannot be asked.
-pub async fn to_come(cx: &Cx<'_>) -> Result<Vec<(ResourceId, NodeSpec)>> {
+pub async fn to_come(cx: &Cx<'_>) -> Result<ToCome> {
+    let Some(asking) = cx.asking else {
+        return read_to_come(cx).await.map(ToCome::from);
+    };
+    let mut known = asking.0.lock().await;
+    if let Some(nodes) = known.to_come.get(&cx.site.id) {
+        return Ok(ToCome::clone(nodes));
+    }
+    let nodes = ToCome::from(read_to_come(cx).await?);
+    known.to_come.insert(cx.site.id, ToCome::clone(&nodes));
+    Ok(nodes)
+}
+
+async fn read_to_come(cx: &Cx<'_>) -> Result<Vec<(ResourceId, NodeSpec)>> {
+    let (store, site) = (cx.catalog.store(), cx.site.id);
     let mut nodes = Vec::new();
     let mut credentials = None;
     loop {
-        let page = cx.catalog.all_credentials(credentials.as_ref(), PAGE);
+        let page = cx.catalog.credentials_at(site, credentials.as_ref(), PAGE);
         let page = page.await?;
-        for credential in page.items.iter().filter(|c| c.site == cx.site.id) {
-            let by = By::Account(cx.site.id, credential.id);
+        for credential in &page.items {
+            let by = By::Account(site, credential.id);
             let mut after = None;
             loop {
-                let store = cx.catalog.store();
                 let page = store.resources(&by, after.as_ref(), PAGE).await?;
                 let records = page.items.iter().map(|row| &*row.record);
                 let records = records.filter(|r| r.kind != Kind::CLUSTER && not_there(r) > 0);
@@ -90,6 +108,45 @@ pub async fn to_come(cx: &Cx<'_>) -> Result<Vec<(ResourceId, NodeSpec)>> {
         if credentials.is_none() {
             return Ok(nodes);
         }
+    }
+}
+
+/// Nodes that are to be made at a site.
+pub type ToCome = Arc<[(ResourceId, NodeSpec)]>;
+
+/// What one call has read of what sites do not show yet. It asks a site for each
+/// size of nodes by itself, and for all of them this is read once; what was given
+/// away by then ([`Given`]) is of the same moment, so that whoever is given
+/// something later is not overlooked.
+///
+/// Who begins again because of others takes a new one.
+#[derive(Debug, Clone, Default)]
+pub struct Asking(Arc<Mutex<Known>>);
+
+#[derive(Debug, Default)]
+struct Known {
+    given: BTreeMap<String, Given>,
+    to_come: BTreeMap<CatalogId, ToCome>,
+}
+
+impl Asking {
+    /// What was given away of a site's room when this was first asked for it.
+    pub(crate) async fn given(
+        &self,
+        store: &dyn Store,
+        cap: &Capability,
+        (site, credential): (CatalogId, CatalogId),
+    ) -> Result<Given> {
+        let counter = Given::counter(cap, (site, credential));
+        let mut known = self.0.lock().await;
+        if let Some(given) = known.given.get(&counter) {
+            return Ok(given.clone());
+        }
+        let given = Given::read(store, cap, (site, credential)).await?;
+        known.given.insert(counter, given.clone());
+        // It has to be read after what was given away, and is no older.
+        known.to_come.remove(&site);
+        Ok(given)
     }
 }
 
@@ -112,12 +169,16 @@ impl Given {
         cap: &Capability,
         (site, credential): (CatalogId, CatalogId),
     ) -> Result<Self> {
-        let counter = match cap.counts_to_come {
-            true => format!("{ROOM}{site}"),
-            false => format!("{ROOM}{site}/{credential}"),
-        };
+        let counter = Self::counter(cap, (site, credential));
         let stood = store.counter(&counter).await?;
         Ok(Self { counter, stood })
+    }
+
+    fn counter(cap: &Capability, (site, credential): (CatalogId, CatalogId)) -> String {
+        match cap.counts_to_come {
+            true => format!("{ROOM}{site}"),
+            false => format!("{ROOM}{site}/{credential}"),
+        }
     }
 
     /// Takes so many nodes of what is left beside what the same batch takes, and

@@ -97,6 +97,7 @@ async fn has_room<M: Model>(s: &Stage<M>) -> Verdict {
 async fn quick<M: Model>(s: &Stage<M>) -> Verdict {
     let cx = Cx {
         quick: true,
+        asking: None,
         ..s.cx()
     };
     let offers = s

@@ -223,6 +223,7 @@ impl Own {
             secret: &self.secret,
             catalog: &self.catalog,
             quick: false,
+            asking: None,
             needs: &self.needs,
             owner: self.owner.as_ref(),
             progress: &self.progress,

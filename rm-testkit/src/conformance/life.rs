@@ -120,6 +120,7 @@ impl<'a, M: Model> Life<'a, M> {
             credential: s.credential.id,
             spec: s.specs.sample.clone(),
             key: None,
+            asking: None,
         };
         let offer = manager.only(&want).await?;
         let terms = Terms {

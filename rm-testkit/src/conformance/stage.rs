@@ -207,6 +207,7 @@ impl<M: Model> Stage<M> {
             secret,
             catalog: &self.catalog,
             quick: false,
+            asking: None,
             needs: &NEEDS,
             owner: None,
             progress: &self.progress,

@@ -189,6 +189,7 @@ impl Program {
             credential: catalog.credential(&self.user, "mine").await?.id,
             spec,
             key: None,
+            asking: None,
         };
         let offers = self.manager().offers(&self.user, &want).await?;
         let terms = Terms {

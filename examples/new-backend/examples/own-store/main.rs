@@ -84,6 +84,7 @@ async fn want(host: &Host, who: &Caller, folder: &str, text: String) -> Result<W
         credential: catalog.credential(who, "mine").await?.id,
         spec: text,
         key: None,
+        asking: None,
     })
 }
 

@@ -50,6 +50,7 @@ pub(super) async fn unfit(
             credential,
             spec,
             key: None,
+            asking: None,
             site,
         };
         let wait = call.host.env().sleep(PROMPT);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rm_core::backend::Offer;
 use rm_core::catalog::{Credential, Site};
-use rm_core::manager::{Answer, Candidate, Terms, Want, ask_until, waiting};
+use rm_core::manager::{Answer, Asking, Candidate, Terms, Want, ask_until, waiting};
 use rm_core::model::{self, Json, NodeSpec, Power};
 use rm_core::record::ResourceRecord;
 use rm_core::store::Batch;
@@ -59,6 +59,7 @@ pub(super) async fn prepare(
         others: &others,
         asked: BTreeMap::new(),
         silent: BTreeSet::new(),
+        asking: Asking::default(),
         taken: BTreeMap::new(),
     };
     let mut found: BTreeMap<usize, (NodeSpec, usize, Offer)> = BTreeMap::new();
@@ -197,6 +198,7 @@ struct Room<'a> {
     asked: BTreeMap<String, Vec<(usize, Offer)>>,
     /// Places that do not answer: they are not asked again.
     silent: BTreeSet<usize>,
+    asking: Asking,
     /// How many nodes each place has got that it does not know of: of this
     /// request, and of those that wait to be made.
     taken: BTreeMap<usize, u64>,
@@ -339,6 +341,7 @@ impl Room<'_> {
                     credential: place.credential.id,
                     spec: shape.clone(),
                     key: None,
+                    asking: Some(self.asking.clone()),
                 },
             });
         }

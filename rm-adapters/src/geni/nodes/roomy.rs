@@ -44,6 +44,7 @@ pub(super) async fn roomy(
                 credential: place.credential.id,
                 spec: spec.clone(),
                 key: None,
+                asking: None,
             },
         })
         .collect();

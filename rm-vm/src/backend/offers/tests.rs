@@ -1,14 +1,16 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use rm_core::backend::Serves;
 use rm_core::catalog::{NewCredential, NewImage, NewSite};
-use rm_core::manager::{ResourceManager, Terms, Want};
+use rm_core::manager::{Asking, ResourceManager, Terms, Want};
 use rm_core::model::Node;
-use rm_core::store::{Batch, Outcome};
+use rm_core::record::{Document, ResourceRecord};
+use rm_core::store::{Batch, By, Cursor, MemoryStore, Outcome, Page, Store, Versioned};
 use rm_core::{Caller, CatalogId, ErrorKind, ResourceId};
-use rm_testkit::World;
+use rm_testkit::{Around, Between, World};
 use serde_json::{Value, json};
 
 use super::*;
@@ -105,17 +107,51 @@ impl Driver for Bare {
     }
 }
 
+/// Counts the lists that are read, of documents and of resources.
+#[derive(Debug, Default)]
+struct Counting(AtomicUsize);
+
+#[async_trait]
+impl Between for Counting {
+    async fn resources(
+        &self,
+        store: &dyn Store,
+        by: &By,
+        after: Option<&Cursor>,
+        limit: u32,
+    ) -> Result<Page<Versioned<ResourceRecord>>> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        store.resources(by, after, limit).await
+    }
+
+    async fn documents(
+        &self,
+        store: &dyn Store,
+        space: &str,
+        index: Option<(&str, &str)>,
+        after: Option<&Cursor>,
+        limit: u32,
+    ) -> Result<Page<Versioned<Document>>> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        store.documents(space, index, after, limit).await
+    }
+}
+
 /// A program whose engine does nothing: what was asked for is on its way for ever.
 struct Program {
     host: rm_core::Host,
     users: [Caller; 2],
+    store: Arc<Around<Counting>>,
 }
 
 impl Program {
     /// With so many addresses; the ids of each world are others.
     async fn with(seed: u64, addresses: u8) -> Self {
         let world = World::new(seed);
-        let mut builder = rm_core::Host::builder(world.env());
+        let inside = MemoryStore::new(world.env());
+        let store = Around::new(Arc::new(inside), Counting::default());
+        let kept: Arc<dyn Store> = Arc::<Around<Counting>>::clone(&store);
+        let mut builder = rm_core::Host::builder(world.env()).store(kept);
         let site = json!({"bridge": "br0", "pools": [
             {"first": "10.0.0.1", "last": format!("10.0.0.{addresses}"), "prefix": 24},
         ]});
@@ -152,7 +188,7 @@ impl Program {
             };
             catalog.add_image(&operator, image).await.unwrap();
         }
-        Self { host, users }
+        Self { host, users, store }
     }
 
     fn manager(&self) -> Arc<dyn ResourceManager<Node>> {
@@ -164,19 +200,31 @@ impl Program {
     }
 
     async fn offers(&self, who: &Caller, image: &str, memory_mib: u64) -> Result<Vec<Offer>> {
+        let want = self.want(who, image, memory_mib).await?;
+        self.manager().offers(who, &want).await
+    }
+
+    async fn want(&self, who: &Caller, image: &str, memory_mib: u64) -> Result<Want<Node>> {
         let catalog = self.host.catalog();
         let digit = if image == "big" { "2" } else { "1" };
         let spec: Value = json!({
             "image": {"name": image, "sha256": digit.repeat(64)},
             "vcpus": 1, "memory_mib": memory_mib,
         });
-        let want = Want::<Node> {
+        Ok(Want {
             site: catalog.site("lab").await?,
             credential: catalog.credential(who, "mine").await?.id,
             spec: serde_json::from_value(spec).unwrap(),
             key: None,
-        };
-        self.manager().offers(who, &want).await
+            asking: None,
+        })
+    }
+
+    /// How many lists are read meanwhile.
+    async fn reads<T>(&self, call: impl Future<Output = T>) -> usize {
+        let before = self.store.0.load(Ordering::SeqCst);
+        call.await;
+        self.store.0.load(Ordering::SeqCst) - before
     }
 
     /// How many the host says it has room for.
@@ -274,4 +322,39 @@ async fn what_is_being_made_takes_its_room_once() {
     let site = p.host.catalog().site("lab").await.unwrap().id;
     THERE.lock().unwrap().push((site, format!("rm-{id}")));
     assert_eq!(p.left(bob, "small", 100).await, 4);
+}
+
+#[tokio::test]
+async fn what_is_to_come_is_read_of_the_site_alone_and_once_for_a_call() {
+    let p = Program::with(5, 100).await;
+    let [ada, bob] = &p.users;
+    let one = p.reads(p.offers(ada, "small", 10)).await;
+    // More than a page of credentials for another site make no difference.
+    let operator = Caller::operator("op", "ops");
+    let catalog = p.host.catalog();
+    let site = NewSite::new("far", "bare", "file:/far");
+    catalog.add_site(&operator, site).await.unwrap();
+    for n in 0..250 {
+        let means = NewCredential::new(&format!("far-{n}"), "far", json!({}));
+        catalog.add_credential(bob, means).await.unwrap();
+    }
+    assert_eq!(p.reads(p.offers(ada, "small", 10)).await, one);
+    // Nor do more sizes in one call.
+    let asking = Asking::default();
+    let asked = async |memory_mib| {
+        let mut want = p.want(ada, "small", memory_mib).await.unwrap();
+        want.asking = Some(asking.clone());
+        p.manager().offers(ada, &want).await.unwrap()
+    };
+    assert_eq!(p.reads(asked(600)).await, one);
+    // What somebody else is given meanwhile is not overlooked.
+    let given = p.offers(bob, "small", 600).await.unwrap();
+    p.take(bob, &given, true).await.unwrap();
+    let mut late = Vec::new();
+    // The credentials there, and what each of the two has, are not read again.
+    assert_eq!(p.reads(async { late = asked(501).await }).await, one - 3);
+    let e = p.take(ada, &late, true).await.unwrap_err();
+    assert_eq!(e.kind(), ErrorKind::NoCapacity, "{e}");
+    // Who asks anew is told what is left.
+    assert_eq!(p.left(ada, "small", 400).await, 1);
 }
