@@ -303,6 +303,22 @@ pub struct Offer {
     /// What was given away of the room there before the site was asked for it;
     /// the manager fills it in, where the site says how much there is.
     pub given: Option<Given>,
+    /// What there is of disk at the site, where it says so: who asks for nodes of
+    /// several images adds up what they take.
+    pub disk: Option<OnDisk>,
+}
+
+/// What nodes take of a site's disk, in MiB.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OnDisk {
+    /// What is left of it.
+    pub left_mib: u64,
+    /// What each node takes.
+    pub each_mib: u64,
+    /// What their image takes besides, once for all of them: it is not there yet.
+    pub once_mib: u64,
+    /// The image, by its checksum.
+    pub image: String,
 }
 
 impl Offer {
@@ -319,6 +335,7 @@ impl Offer {
             existing: None,
             place: None,
             given: None,
+            disk: None,
         }
     }
 }

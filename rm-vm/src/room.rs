@@ -1,5 +1,6 @@
 //! What a host has left for nodes, and what is short where that is too little.
 
+use rm_core::backend::OnDisk;
 use rm_core::model::NodeSpec;
 use rm_core::{Error, ErrorKind, Result};
 
@@ -82,6 +83,18 @@ impl Room {
     pub(crate) fn nodes(&self, want: &NodeSpec, addresses: Option<u64>) -> u64 {
         let left = self.left(want, addresses).into_iter();
         left.filter_map(|(_, left)| left).min().unwrap_or(0)
+    }
+
+    /// What is left of the disk for nodes of this spec, where it is known, and
+    /// what they take of it.
+    pub(crate) fn disk(&self, want: &NodeSpec) -> Option<OnDisk> {
+        let Disk { once_mib, .. } = self.takes;
+        Some(OnDisk {
+            left_mib: self.disk_mib?.saturating_add(once_mib),
+            each_mib: each_mib(want, self.takes),
+            once_mib,
+            image: want.image.sha256.clone(),
+        })
     }
 
     /// The same in words, with what is short for more of them.
@@ -212,6 +225,11 @@ mod tests {
         let mut of_image = room().of_image(takes);
         let want = want(100, 1, None);
         assert_eq!(of_image.nodes(&want, None), 3);
+        let disk = of_image.disk(&want).unwrap();
+        assert_eq!(
+            (disk.left_mib, disk.once_mib, disk.each_mib),
+            (5000, 2000, 1000)
+        );
         assert_eq!(
             of_image.told(&want, None),
             "room for 3 more nodes, by its disks"

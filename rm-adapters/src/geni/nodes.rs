@@ -20,6 +20,7 @@ use super::sliver::{GeniSliver, Joined, Refusal, Sliver, SliverTerms, Unfit};
 use super::states::{self, Family, Standing};
 
 mod admit;
+mod disks;
 mod fit;
 mod held;
 mod linked;

@@ -65,6 +65,7 @@ impl Nodes {
         chosen.map_err(|e| at(&host.name, e))?;
         Ok(vec![Offer {
             why: room.told(want, addresses),
+            disk: room.disk(want),
             ..Offer::room(Some(left))
         }])
     }

@@ -12,6 +12,7 @@ use rm_core::record::ResourceRecord;
 use rm_core::store::Batch;
 use rm_core::{Call, CatalogId, Error, ErrorKind, Result};
 
+use super::disks::OnDisks;
 use super::{Manager, fit, images, linked, shape};
 use crate::geni::component::{self, may_be_at, named};
 use crate::geni::rspec::{Node, Text};
@@ -61,6 +62,7 @@ pub(super) async fn prepare(
         silent: BTreeSet::new(),
         asking: Asking::default(),
         taken: BTreeMap::new(),
+        disks: BTreeMap::new(),
     };
     let mut found: BTreeMap<usize, (NodeSpec, usize, Offer)> = BTreeMap::new();
     let (mut why, mut beside) = (None, 0);
@@ -202,6 +204,8 @@ struct Room<'a> {
     /// How many nodes each place has got that it does not know of: of this
     /// request, and of those that wait to be made.
     taken: BTreeMap<usize, u64>,
+    /// What those of this request take of the disk of each place.
+    disks: BTreeMap<usize, OnDisks>,
 }
 
 impl Room<'_> {
@@ -224,18 +228,24 @@ impl Room<'_> {
         };
         for (place, _) in best {
             let taken = self.taken.get(place).copied().unwrap_or(0);
+            let mut disks = self.disks.get(place).cloned().unwrap_or_default();
             let here = |key: &String| {
                 let roomy = |o: &Offer| o.nodes_left.is_none_or(|left| taken + count <= left);
                 let mut offers = of(key).iter().filter(|(p, o)| p == place && roomy(o));
                 let mut offer = offers.next()?.1.clone();
                 // One of these, and so many as others may be given meanwhile.
-                let spare = |left: u64| left - (taken + count) + 1;
+                let mut spare = u64::MAX;
+                if let Some(disk) = &offer.disk {
+                    (disks, spare) = std::mem::take(&mut disks).with(disk)?;
+                }
+                let spare = |left: u64| (left - (taken + count)).min(spare) + 1;
                 offer.nodes_left = offer.nodes_left.map(spare);
                 Some(offer)
             };
             if let Some(offers) = each.iter().map(here).collect::<Option<Vec<Offer>>>() {
                 let place = *place;
                 self.taken.insert(place, taken + count);
+                self.disks.insert(place, disks);
                 return Ok(Some((place, offers)));
             }
         }
@@ -249,8 +259,9 @@ impl Room<'_> {
         for (_, node, spec) in wanted {
             each.push(self.offers(node, spec).await?);
         }
-        // Of each place: how many of them it makes, and how many it has room for.
-        let mut at: BTreeMap<usize, (u64, u64)> = BTreeMap::new();
+        // Of each place: how many of them it makes, how many it has room for, and
+        // what those take of its disk.
+        let mut at: BTreeMap<usize, (u64, u64, OnDisks)> = BTreeMap::new();
         for key in &each {
             let mut here = BTreeSet::new();
             for (place, offer) in self.asked.get(key).map_or(&[][..], Vec::as_slice) {
@@ -259,17 +270,32 @@ impl Room<'_> {
                 }
                 let taken = self.taken.get(place).copied().unwrap_or(0);
                 let left = offer.nodes_left.unwrap_or(u64::MAX).saturating_sub(taken);
-                let (makes, room) = at.entry(*place).or_insert((0, u64::MAX));
-                (*makes, *room) = (*makes + 1, left.min(*room));
+                let none = || {
+                    let disks = self.disks.get(place).cloned().unwrap_or_default();
+                    (0, u64::MAX, disks)
+                };
+                let (makes, room, disks) = at.entry(*place).or_insert_with(none);
+                *room = left.min(*room);
+                let with = offer.disk.as_ref().map(|disk| disks.clone().with(disk));
+                match with {
+                    Some(None) => continue,
+                    Some(Some((with, _))) => *disks = with,
+                    None => {}
+                }
+                *makes += 1;
             }
         }
         let best = at
             .into_iter()
-            .map(|(place, (n, room))| (n.min(room), place));
-        let Some((some, place)) = best.max() else {
+            .map(|(place, (n, room, disks))| (n.min(room), place, disks))
+            .max_by_key(|(some, place, _)| (*some, *place));
+        let Some((some, place, disks)) = best else {
             return Ok(0);
         };
-        *self.taken.entry(place).or_insert(0) += some;
+        if some > 0 {
+            *self.taken.entry(place).or_insert(0) += some;
+            self.disks.insert(place, disks);
+        }
         Ok(usize::try_from(some).unwrap_or(usize::MAX))
     }
 
