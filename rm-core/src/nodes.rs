@@ -130,7 +130,9 @@ impl NodeClusters {
                 return Ok(None);
             };
             cost += offer.cost * f64::from(*count);
-            sorts.extend(offer.nodes_left.map(|alone| Sort::of(&node, alone)));
+            let disk = offer.disk.clone();
+            let sort = |alone| Sort::of(&node, alone, disk);
+            sorts.extend(offer.nodes_left.map(sort));
             if slots.len() == usize::try_from(*count).unwrap_or(usize::MAX) {
                 // All of them are alike: what is short for one is for all.
                 least = Some(offer.clone());

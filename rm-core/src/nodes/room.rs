@@ -2,11 +2,16 @@
 //!
 //! A site says of each size for how many of that size alone it has room. So of
 //! whatever nodes take it has at least as much as the greatest of these answers
-//! would take, and what takes no more than that finds room.
+//! would take, and what takes no more than that finds room. Of the disk it says
+//! itself what is left and what each takes, for that follows from the image.
 
 use std::collections::BTreeMap;
 
+use crate::backend::OnDisk;
 use crate::model::NodeSpec;
+
+/// What the disk is called, which is counted in MiB.
+const DISK: &str = "disk";
 
 /// Nodes of one size.
 #[derive(Debug)]
@@ -15,14 +20,18 @@ pub(super) struct Sort {
     takes: BTreeMap<String, u64>,
     /// For so many of them alone there is room.
     alone: u64,
+    /// What they take of the disk, where the site says that.
+    disk: Option<OnDisk>,
 }
 
 impl Sort {
-    pub(super) fn of(node: &NodeSpec, alone: u64) -> Self {
+    pub(super) fn of(node: &NodeSpec, alone: u64, disk: Option<OnDisk>) -> Self {
+        let each = disk.as_ref().map(|disk| disk.each_mib);
+        let asked = node.disk_gib.unwrap_or(0).saturating_mul(1024);
         let mut takes = BTreeMap::from([
             ("processors".to_owned(), node.vcpus.into()),
             ("memory".to_owned(), node.memory_mib),
-            ("disk".to_owned(), node.disk_gib.unwrap_or(0)),
+            (DISK.to_owned(), each.unwrap_or(asked)),
         ]);
         let pooled = node.interfaces.iter();
         let mut bridges: Vec<&str> = pooled
@@ -36,7 +45,7 @@ impl Sort {
             *takes.entry(format!("addresses on {bridge}")).or_default() += 1;
         }
         takes.retain(|_, much| *much > 0);
-        Self { takes, alone }
+        Self { takes, alone, disk }
     }
 }
 
@@ -50,6 +59,9 @@ pub(super) fn nodes(sorts: &[Sort], order: &[usize]) -> u64 {
             let has = left.entry(what).or_default();
             *has = all.max(*has);
         }
+    }
+    if let Some(free) = disk(sorts) {
+        left.insert(DISK, free);
     }
     let mut alone: Vec<u64> = sorts.iter().map(|sort| sort.alone).collect();
     let mut count: u64 = 0;
@@ -75,6 +87,15 @@ pub(super) fn nodes(sorts: &[Sort], order: &[usize]) -> u64 {
     })
 }
 
+/// What is left of the disk for nodes of all these images, where the site says it.
+fn disk(sorts: &[Sort]) -> Option<u64> {
+    let told = || sorts.iter().filter_map(|sort| sort.disk.as_ref());
+    let free = told().map(|disk| disk.left_mib).min()?;
+    // What has still to be brought there.
+    let images: BTreeMap<&str, u64> = told().map(|d| (d.image.as_str(), d.once_mib)).collect();
+    Some(images.into_values().fold(free, u64::saturating_sub))
+}
+
 /// How many more of a sort this is enough for.
 fn more(sort: &Sort, left: &BTreeMap<&str, u64>) -> u64 {
     let takes = sort.takes.iter();
@@ -91,7 +112,7 @@ mod tests {
     fn sort(vcpus: u32, memory_mib: u64, alone: u64) -> Sort {
         let image = json!({"name": "a", "sha256": "a"});
         let node = json!({"image": image, "vcpus": vcpus, "memory_mib": memory_mib});
-        Sort::of(&serde_json::from_value(node).unwrap(), alone)
+        Sort::of(&serde_json::from_value(node).unwrap(), alone, None)
     }
 
     /// One of the first sort, and so many of the second.
@@ -130,5 +151,32 @@ mod tests {
         for alone in [0, 1, 7] {
             assert_eq!(nodes(&[sort(2, 64, alone)], &[0, 0]), alone);
         }
+    }
+
+    #[test]
+    fn containers_of_several_roles_get_no_more_than_the_disk_has_room_for() {
+        let image = json!({"name": "a", "sha256": "a"});
+        let role = |vcpus: u32, image_of: &str, once_mib, alone| {
+            let node = json!({"image": image, "vcpus": vcpus, "memory_mib": 1});
+            let disk = OnDisk {
+                left_mib: 3000,
+                each_mib: 1000,
+                once_mib,
+                image: image_of.to_owned(),
+            };
+            let node = serde_json::from_value(node).unwrap();
+            Sort::of(&node, alone, Some(disk))
+        };
+        // Disk for three, of whatever role.
+        let sorts = [role(2, "a", 0, 3), role(1, "a", 0, 3)];
+        assert_eq!(nodes(&sorts, &with(2)), 3);
+        assert_eq!(nodes(&sorts, &with(3)), 3);
+        assert_eq!(nodes(&sorts, &[0, 0, 0, 1, 1, 1]), 3);
+        // The image of one role takes the room of a node as long as it is not there,
+        // and once.
+        let sorts = [role(2, "a", 0, 3), role(1, "b", 1000, 2)];
+        assert_eq!(nodes(&sorts, &with(3)), 2);
+        let sorts = [role(2, "b", 1000, 2), role(1, "b", 1000, 2)];
+        assert_eq!(nodes(&sorts, &with(3)), 2);
     }
 }
