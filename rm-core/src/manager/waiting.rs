@@ -10,7 +10,7 @@ use futures_util::lock::Mutex;
 use crate::backend::{Capability, Cx};
 use crate::error::Result;
 use crate::id::{CatalogId, Kind, ResourceId};
-use crate::life::Wanted;
+use crate::life::{State, Wanted};
 use crate::model::NodeSpec;
 use crate::record::ResourceRecord;
 use crate::store::{Batch, By, Count, Store};
@@ -54,11 +54,17 @@ pub async fn waiting(
 
 /// How many nodes are to be made for a record.
 fn not_there(r: &ResourceRecord) -> u64 {
-    match (r.wanted, &r.remote, r.part_of) {
-        (Wanted::Absent, ..) | (_, Some(_), _) => 0,
+    // What is gone is made again from this state on.
+    let is_there = r.remote.is_some() && r.seen != State::Nothing;
+    // What failed is left alone until somebody asks to try again. Where it comes
+    // late for all that, the site shows it.
+    let rests = r.seen == State::Failed && r.seen_generation == r.generation;
+    match (r.wanted, r.part_of) {
+        (Wanted::Absent, _) => 0,
+        _ if is_there || rests => 0,
         // The cluster is charged with it, and is there as soon as it is begun.
-        (_, None, Some(_)) => 1,
-        (_, None, None) => r.nodes,
+        (_, Some(_)) => 1,
+        (_, None) => r.nodes,
     }
 }
 
@@ -212,6 +218,45 @@ pub(crate) fn is_room(counter: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::RemoteId;
+    use crate::testing;
+
+    #[test]
+    fn what_is_to_be_made_holds_its_room_and_what_nobody_makes_does_not() {
+        let node = |edit: &dyn Fn(&mut ResourceRecord)| {
+            let mut r = testing::record(&testing::Still::new(), "physics", &[]);
+            (r.wanted, r.nodes) = (Wanted::Running, 2);
+            edit(&mut r);
+            not_there(&r)
+        };
+        assert_eq!(node(&|_| {}), 2);
+        assert_eq!(node(&|r| r.wanted = Wanted::Reserved), 2);
+        assert_eq!(node(&|r| r.wanted = Wanted::Absent), 0);
+        let failed = |r: &mut ResourceRecord| {
+            (r.seen, r.seen_generation) = (State::Failed, r.generation);
+        };
+        assert_eq!(node(&failed), 0);
+        // Somebody has asked to try again.
+        assert_eq!(
+            node(&|r| {
+                failed(r);
+                r.generation += 1;
+            }),
+            2
+        );
+        let there = |r: &mut ResourceRecord| {
+            (r.seen, r.remote) = (State::Ready, Some(RemoteId("a".to_owned())));
+        };
+        assert_eq!(node(&there), 0);
+        // It is gone, and made again.
+        assert_eq!(
+            node(&|r| {
+                there(r);
+                r.seen = State::Nothing;
+            }),
+            2
+        );
+    }
 
     #[test]
     fn all_of_a_batch_is_one_step_that_leaves_to_others_the_least_of_what_is_over() {
