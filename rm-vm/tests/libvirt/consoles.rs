@@ -17,8 +17,9 @@ use crate::machines::archive;
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Has a guest write to its console once a second, without end, in each of its
-/// lives.
-const TICKS: &str = "{ echo '#!/bin/sh'; echo '(while :; do echo tick; sleep 1; done) &'; } >/etc/rc.local; chmod +x /etc/rc.local";
+/// lives. In the first one the image's own init may have looked for rc.local
+/// before it is written, for what a node boots with runs beside it.
+const TICKS: &str = "{ echo '#!/bin/sh'; echo '(while :; do echo tick >/dev/console; sleep 1; done) &'; } >/etc/rc.local; chmod +x /etc/rc.local; /etc/rc.local";
 
 async fn said(driver: &Libvirt, name: &str) -> String {
     let said = driver.console(name, usize::MAX).await.unwrap();
