@@ -167,6 +167,14 @@ mod tests {
                 Call::write(Service::Orchestration, "create stack"),
                 ErrorKind::Invalid,
             ),
+            (
+                Call::read(Service::Orchestration, "preview stack"),
+                ErrorKind::Invalid,
+            ),
+            (
+                Call::read(Service::Orchestration, "validate template"),
+                ErrorKind::Invalid,
+            ),
         ] {
             let e = failure("here", call.operation, fell(call));
             assert_eq!(e.kind(), kind, "{e}");

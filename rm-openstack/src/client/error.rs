@@ -311,9 +311,11 @@ impl Error {
     /// the template's fault.
     pub fn is_of_its_own(&self) -> bool {
         let fell = self.status() == Some(400) && self.error_type() == Some("AttributeError");
-        fell && self
-            .call()
-            .is_some_and(|call| call.reads || call.operation == "delete stack")
+        fell && self.call().is_some_and(|call| match call.operation {
+            "delete stack" => true,
+            "validate template" | "preview stack" => false,
+            _ => call.reads,
+        })
     }
 
     /// Nobody could be logged in with what was given, or the login is not enough.
