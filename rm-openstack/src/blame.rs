@@ -126,23 +126,24 @@ fn names_one(reason: &str) -> bool {
 /// What failed in a stack, or was under way when it did; empty where nothing was.
 /// Nothing where Heat does not answer: it is asked again.
 async fn failed(heat: &Heat, stack: &StackRef) -> Option<String> {
-    for state in ["FAILED", "IN_PROGRESS"] {
+    let mut all = Vec::new();
+    // In this order: what fails between the two questions is told by one of them.
+    // Of a group that was given up, the member that it waited for may be under
+    // way for a moment more.
+    for state in ["IN_PROGRESS", "FAILED"] {
         let query = ResourceQuery {
             nested_depth: DEPTH,
             status: Some(state.to_owned()),
             ..ResourceQuery::default()
         };
-        let found = heat.resources(stack, &query).await.ok()?;
-        let innermost = told(&found);
-        if innermost.is_some() {
-            return innermost;
-        }
+        all.extend(heat.resources(stack, &query).await.ok()?);
     }
-    Some(String::new())
+    Some(told(&all).unwrap_or_default())
 }
 
 /// The innermost of them, with its path and its own reason: what it is nested in
-/// failed because of it. The first by its path, so that it is always the same.
+/// failed because of it. What failed itself comes before what was under way, and
+/// then the first by its path, so that it is always the same.
 fn told(all: &[StackResource]) -> Option<String> {
     let stuck = |r: &&StackResource| matches!(r.status.state, State::Failed | State::InProgress);
     let holds_another = |r: &StackResource| {
@@ -151,9 +152,9 @@ fn told(all: &[StackResource]) -> Option<String> {
         nested.is_some_and(|nested| others.any(|o| o.stack().is_some_and(|s| s.id == nested.id)))
     };
     let innermost = all.iter().filter(stuck).filter(|r| !holds_another(r));
-    let (path, one) = innermost
-        .map(|r| (path(all, r), r))
-        .min_by(|a, b| a.0.cmp(&b.0))?;
+    let (_, path, one) = innermost
+        .map(|r| (r.status.state != State::Failed, path(all, r), r))
+        .min_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)))?;
     let why = match one.status_reason.as_str() {
         "" => String::new(),
         why => format!(": {}", tidy(why)),
@@ -220,6 +221,26 @@ mod tests {
             "resource group.1.disk (T): CREATE_FAILED: disk says why"
         );
         assert_eq!(told(&all[2..3]), None);
+    }
+
+    #[test]
+    fn a_member_that_is_still_under_way_is_named_and_not_the_group_that_was_given_up() {
+        let mut all: Vec<StackResource> = serde_json::from_value(json!([
+            resource("0", "mid", None, "CREATE_IN_PROGRESS"),
+            resource("another", "top", None, "CREATE_IN_PROGRESS"),
+            resource("group", "top", Some("mid"), "CREATE_FAILED"),
+        ]))
+        .unwrap();
+        let told_of = |all: &[StackResource]| told(all).unwrap();
+        assert!(told_of(&all[..1]).starts_with("resource 0 "));
+        assert!(told_of(&all).starts_with("resource another "));
+        all.remove(1);
+        assert!(told_of(&all).starts_with("resource group.0 "));
+        // What failed for a reason of its own is not the fault of its neighbours.
+        assert!(told_of(&all[1..]).starts_with("resource group "));
+        let failed = resource("disk", "top", None, "CREATE_FAILED");
+        all.push(serde_json::from_value(failed).unwrap());
+        assert!(told_of(&all).starts_with("resource disk "));
     }
 
     #[test]
