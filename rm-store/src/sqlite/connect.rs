@@ -95,6 +95,10 @@ fn connect(path: &Path, options: &Options) -> rusqlite::Result<Connection> {
     let conn = Connection::open_with_flags(path, flags)?;
     conn.busy_timeout(options.patience)?;
     conn.set_prepared_statement_cache_capacity(64);
+    // A plan does not depend on what is asked for: SQLite would else make those
+    // that could be better for another value anew each time one is bound, which
+    // costs more than to carry them out.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     // FULL: a commit that was answered survives a power cut. The log is carried
     // over into the file every 16 MiB: each time costs two waits for the disk.
     conn.execute_batch(

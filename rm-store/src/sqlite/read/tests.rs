@@ -3,7 +3,7 @@
 use rusqlite::StatementStatus;
 
 use super::*;
-use crate::sqlite::{apply, claims, schema};
+use crate::sqlite::{Options, apply, claims, connect, schema};
 
 /// Nothing that is asked in the course of work reads a table from end to
 /// end or sorts what it found.
@@ -139,4 +139,46 @@ fn an_unreadable_body_is_named_and_not_quoted() {
         assert!(text.contains(why), "{text}");
         assert!(!text.contains("canary"), "{text}");
     }
+}
+
+/// What is asked again and again is planned once, whatever it is asked about.
+#[test]
+fn a_question_about_something_else_is_not_planned_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = connect::locate(&folder.path().join("s.db")).unwrap();
+    let options = Options::default();
+    let writer = connect::writer(&path, &options).unwrap();
+    let reader = connect::reader(&path, &options).unwrap();
+    let mut anew = Vec::new();
+    for sql in [
+        ALL,
+        TENANT,
+        ACCOUNT,
+        HELD,
+        HELD_OF,
+        SPACE_FIRST,
+        SPACE_AFTER,
+        INDEX_FIRST,
+        INDEX_AFTER,
+        NEXT_DUE,
+        NEXT_ACCOUNT,
+        ENDED,
+        EVENTS,
+        EVENTS_OF,
+        claims::DUE,
+        claims::DUE_OF,
+    ] {
+        for conn in [&writer, &reader] {
+            let mut asked = conn.prepare(sql).unwrap();
+            for about in 1..=3 {
+                let about = vec![about; asked.parameter_count()];
+                let mut rows = asked.query(rusqlite::params_from_iter(about)).unwrap();
+                assert!(rows.next().unwrap().is_none());
+            }
+            if asked.get_status(StatementStatus::RePrepare) > 0 {
+                anew.push(sql);
+            }
+        }
+    }
+    assert!(anew.is_empty(), "{anew:#?}");
 }
