@@ -3,7 +3,7 @@
 //! resumes a session, since that would not be verified again.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rm_core::env::{Env, Timestamp};
 use rm_core::{Error, Result};
@@ -20,7 +20,7 @@ use tokio_rustls::rustls::{
     SignatureScheme,
 };
 
-use super::credentials::{Certificate, Roots};
+use super::credentials::{Anchors, Certificate, Roots};
 
 /// What a server needs: its own certificate and key, and whom it trusts.
 ///
@@ -60,10 +60,29 @@ pub(super) fn server(
 }
 
 /// Who is at the other end of a line, and the certificates that came along.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Client {
     pub(super) certificate: Certificate,
     above: Vec<Certificate>,
+    /// What was found last, for the calls that follow on the same line.
+    followed: Mutex<Option<Followed>>,
+}
+
+/// That a client's certificate leads to one that is trusted.
+#[derive(Debug)]
+struct Followed {
+    /// Who was trusted then.
+    anchors: Arc<Anchors>,
+    since: Timestamp,
+    /// When the first of the chain ends.
+    until: Timestamp,
+}
+
+impl Followed {
+    /// Whether it still does: the signatures in between do not change.
+    fn holds(&self, anchors: &Anchors, now: Timestamp) -> bool {
+        *self.anchors == *anchors && self.since <= now && now < self.until
+    }
 }
 
 impl Client {
@@ -80,17 +99,31 @@ impl Client {
                 .take(8)
                 .map(|der| Certificate::from_der(der))
                 .collect::<Result<_>>()?,
+            followed: Mutex::default(),
         })
     }
 
     /// Whether it is trusted now. That ends with its certificate, and when the
-    /// operator takes its root away, also while a line is open.
+    /// operator takes its root away, also while a line is open. The signatures of
+    /// its chain are verified once for each line and each set of roots: every call
+    /// asks, also one that needs no credential.
     ///
     /// # Errors
     ///
     /// Where it is not, or the folder of roots cannot be read.
     pub(super) fn trusted(&self, roots: &Roots, now: Timestamp) -> Result<()> {
-        roots.now(now)?.trust(&self.certificate, &self.above, now)?;
+        let anchors = roots.now(now)?;
+        let mut followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
+        if followed.as_ref().is_some_and(|f| f.holds(&anchors, now)) {
+            return Ok(());
+        }
+        *followed = None;
+        let until = anchors.trust(&self.certificate, &self.above, now)?;
+        *followed = Some(Followed {
+            anchors,
+            since: now,
+            until,
+        });
         Ok(())
     }
 }
