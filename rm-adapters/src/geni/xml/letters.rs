@@ -13,6 +13,13 @@ pub(super) fn suspect(b: u8) -> bool {
     (b < 0x20) & (b != b'\t') & (b != b'\n') & (b != b'\r') | (b == 0xef)
 }
 
+/// How many lines end in these bytes.
+pub(super) fn line_feeds(bytes: &[u8]) -> u32 {
+    // As many at once as a byte can count: that is done in a few steps.
+    let of = |some: &[u8]| some.iter().map(|b| u8::from(*b == b'\n')).sum::<u8>();
+    bytes.chunks(255).map(|some| u32::from(of(some))).sum()
+}
+
 /// A name and its prefix, where it has one.
 pub(super) fn split(key: &str) -> Option<(&str, &str)> {
     let colon = key.bytes().position(|b| b == b':')?;

@@ -14,7 +14,7 @@ use quick_xml::events::Event;
 use rm_core::{Error, Result};
 
 use super::XML;
-use super::letters::{illegal_byte, is_name, legal, short, shortened, suspect};
+use super::letters::{illegal_byte, is_name, legal, line_feeds, short, shortened, suspect};
 use attributes::Given;
 
 /// How large a document may be.
@@ -412,10 +412,7 @@ impl<'a> Pull<'a> {
     fn line_at(&mut self, at: usize) -> u32 {
         let bytes = self.text.as_bytes();
         if let Some(passed) = bytes.get(self.counted..at.min(bytes.len())) {
-            let lines = passed.iter().filter(|b| **b == b'\n').count();
-            self.line = self
-                .line
-                .saturating_add(u32::try_from(lines).unwrap_or(u32::MAX));
+            self.line = self.line.saturating_add(line_feeds(passed));
             self.counted = at.min(bytes.len());
         }
         self.line
