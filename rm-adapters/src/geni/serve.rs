@@ -71,6 +71,7 @@ impl GeniDoor {
                 aggregate,
                 roots,
                 verifier: Arc::new(Remembering::new(Arc::new(XmlVerifier))),
+                remembers: true,
                 bench: Bench::default(),
             }),
             acceptor: TlsAcceptor::from(Arc::new(config)),
@@ -84,11 +85,13 @@ impl GeniDoor {
     }
 
     /// With another verifier of credentials, instead of [`XmlVerifier`] whose
-    /// verdicts are [remembered](Remembering).
+    /// verdicts are [remembered](Remembering). The door itself remembers nothing
+    /// then: each call follows the client's certificates to a root again.
     #[must_use]
     pub fn verifying(mut self, verifier: Arc<dyn CredentialVerifier>) -> Self {
         self.rpc = Arc::new(Rpc {
             verifier,
+            remembers: false,
             ..Rpc::clone(&self.rpc)
         });
         self
@@ -157,7 +160,7 @@ async fn respond(
     request: Request<Incoming>,
 ) -> Response<Body> {
     let refuse = |status, text| refused(rpc, client, status, text);
-    if let Err(e) = client.trusted(&rpc.roots, rpc.host.env().now()) {
+    if let Err(e) = client.trusted(&rpc.roots, rpc.host.env().now(), rpc.remembers) {
         tracing::info!(error = %e, "a client is not let in any more");
         let mut refusal = refuse(
             StatusCode::FORBIDDEN,

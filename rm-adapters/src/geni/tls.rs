@@ -104,22 +104,25 @@ impl Client {
     }
 
     /// Whether it is trusted now. That ends with its certificate, and when the
-    /// operator takes its root away, also while a line is open. The signatures of
-    /// its chain are verified once for each line and each set of roots: every call
-    /// asks, also one that needs no credential.
+    /// operator takes its root away, also while a line is open: every call asks,
+    /// also one that needs no credential. Where verdicts are remembered the
+    /// signatures of its chain are verified once for each line and each set of
+    /// roots, else for each call.
     ///
     /// # Errors
     ///
     /// Where it is not, or the folder of roots cannot be read.
-    pub(super) fn trusted(&self, roots: &Roots, now: Timestamp) -> Result<()> {
+    pub(super) fn trusted(&self, roots: &Roots, now: Timestamp, remembers: bool) -> Result<()> {
         let anchors = roots.now(now)?;
         let mut followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
-        if followed.as_ref().is_some_and(|f| f.holds(&anchors, now)) {
+        if let Some(known) = followed.as_mut().filter(|f| f.holds(&anchors, now)) {
+            // Lists that are the same one are known to be equal without a look.
+            known.anchors = anchors;
             return Ok(());
         }
         *followed = None;
         let until = anchors.trust(&self.certificate, &self.above, now)?;
-        *followed = Some(Followed {
+        *followed = remembers.then_some(Followed {
             anchors,
             since: now,
             until,
@@ -155,7 +158,7 @@ impl ClientCertVerifier for Clients {
         _now: UnixTime,
     ) -> std::result::Result<ClientCertVerified, TlsError> {
         let now = self.env.now();
-        match Client::of(leaf, above).and_then(|client| client.trusted(&self.roots, now)) {
+        match Client::of(leaf, above).and_then(|client| client.trusted(&self.roots, now, false)) {
             Ok(()) => Ok(ClientCertVerified::assertion()),
             Err(e) => {
                 tracing::info!(error = %e, "a client was not let in");
@@ -192,5 +195,61 @@ impl ClientCertVerifier for Clients {
         self.provider
             .signature_verification_algorithms
             .supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::time::Duration;
+
+    use rcgen::{
+        BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, PKCS_RSA_SHA256,
+        SanType, date_time_ymd,
+    };
+
+    use super::*;
+
+    fn params(urn: &str) -> CertificateParams {
+        let mut params = CertificateParams::default();
+        params.subject_alt_names = vec![SanType::URI(urn.try_into().unwrap())];
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.not_after = date_time_ymd(2040, 1, 1);
+        params
+    }
+
+    #[test]
+    fn a_chain_is_followed_once_for_a_line_where_verdicts_are_remembered_and_nowhere_else() {
+        let key = || KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap();
+        let root = params("urn:publicid:IDN+lab+authority+root");
+        let root = CertifiedIssuer::self_signed(root, key()).unwrap();
+        let user = params("urn:publicid:IDN+lab+authority+am");
+        let user = user.signed_by(&key(), &root).unwrap();
+        let folder = std::env::temp_dir().join(format!("rm-geni-chain-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let trusted = folder.join("root.pem");
+        fs::write(&trusted, root.pem()).unwrap();
+        let roots = Roots::new(&folder);
+        let now = Timestamp::parse("2026-11-21T20:00:00Z").unwrap();
+        let client = Client::of(user.der(), &[]).unwrap();
+        let kept = || {
+            let followed = client.followed.lock().unwrap();
+            followed.as_ref().map(|f| Arc::clone(&f.anchors))
+        };
+
+        client.trusted(&roots, now, false).unwrap();
+        assert!(kept().is_none());
+        client.trusted(&roots, now, true).unwrap();
+        let before = kept().unwrap();
+        // The same certificates are read again: who keeps the old ones compares
+        // all of them at every call, and keeps them for as long as the line is open.
+        fs::remove_file(&trusted).unwrap();
+        fs::write(folder.join("again.pem"), root.pem()).unwrap();
+        let later = now.plus(Duration::from_secs(2));
+        client.trusted(&roots, later, true).unwrap();
+        let after = kept().unwrap();
+        assert!(!Arc::ptr_eq(&before, &after));
+        assert!(Arc::ptr_eq(&after, &roots.now(later).unwrap()));
+        fs::remove_dir_all(&folder).unwrap();
     }
 }

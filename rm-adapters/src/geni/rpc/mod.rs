@@ -118,6 +118,8 @@ pub(super) struct Rpc {
     pub(super) aggregate: Aggregate,
     pub(super) roots: Arc<Roots>,
     pub(super) verifier: Arc<dyn CredentialVerifier>,
+    /// Whether the chains of clients' certificates are remembered, as verdicts are.
+    pub(super) remembers: bool,
     pub(super) bench: Bench,
 }
 
