@@ -303,20 +303,21 @@ pub struct Offer {
     /// What was given away of the room there before the site was asked for it;
     /// the manager fills it in, where the site says how much there is.
     pub given: Option<Given>,
-    /// What there is of disk at the site, where it says so: who asks for nodes of
-    /// several images adds up what they take.
-    pub disk: Option<OnDisk>,
+    /// What there is of disk at the site, where it says so, and what this takes of
+    /// it: who asks for several things adds that up. One for each image.
+    pub disk: Vec<OnDisk>,
 }
 
-/// What nodes take of a site's disk, in MiB.
+/// What nodes of an image take of a site's disk, in MiB.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OnDisk {
-    /// What is left of it.
+    /// What is left of it, where the images are there that are still to be brought.
     pub left_mib: u64,
-    /// What each node takes.
+    /// What each node takes, or all nodes of a cluster.
     pub each_mib: u64,
-    /// What their image takes besides, once for all of them: it is not there yet.
-    pub once_mib: u64,
+    /// What images take besides, once for all nodes of them, by their checksums:
+    /// these are to be brought, for these nodes or for others that are to come.
+    pub to_bring: BTreeMap<String, u64>,
     /// The image, by its checksum.
     pub image: String,
 }
@@ -335,7 +336,7 @@ impl Offer {
             existing: None,
             place: None,
             given: None,
-            disk: None,
+            disk: Vec::new(),
         }
     }
 }

@@ -266,7 +266,9 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Quota`] where a limit would be passed; what is refused for
+    /// [`ErrorKind::Quota`] where a limit would be passed, and
+    /// [`ErrorKind::NoCapacity`] where room that the batch takes was given to others
+    /// meanwhile: sites that are asked again say what is left. What is refused for
     /// another reason is an outcome.
     pub async fn commit(&self, batch: Batch) -> Result<Outcome> {
         match self.core.commit(batch).await? {

@@ -25,9 +25,11 @@ use crate::store::{Batch, Cursor, Due, Expect, Key, Page};
 use crate::visible::{missing, see, visible};
 
 mod asked;
+mod disks;
 mod waiting;
 
 pub use asked::{Answer, Candidate, ask, ask_until};
+pub(crate) use disks::of_nodes;
 pub(crate) use waiting::is_room;
 pub use waiting::{Asking, Given, ToCome, to_come, waiting};
 

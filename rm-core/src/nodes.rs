@@ -19,7 +19,7 @@ use crate::catalog::Site;
 use crate::driver::{Driver, Erased};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Kind, RemoteId};
-use crate::manager::{Asking, Given};
+use crate::manager::{Asking, Given, of_nodes};
 use crate::model::{Cluster, ClusterSpec, ClusterView, Json, Node};
 use crate::store::{Batch, Count, Page};
 
@@ -122,6 +122,7 @@ impl NodeClusters {
         let mut left = None;
         let mut least: Option<Offer> = None;
         let mut sorts = Vec::with_capacity(roles.len());
+        let mut takes = Vec::new();
         for (slot, count) in &roles {
             let (_, _, driver) = self.maker(body.role(&slot.role)?.kind.as_ref())?;
             let node = act::node(cx, body, spec, slot, None).await?;
@@ -130,7 +131,8 @@ impl NodeClusters {
                 return Ok(None);
             };
             cost += offer.cost * f64::from(*count);
-            let disk = offer.disk.clone();
+            of_nodes(&mut takes, &offer.disk, u64::from(*count));
+            let disk = offer.disk.first().cloned();
             let sort = |alone| Sort::of(&node, alone, disk);
             sorts.extend(offer.nodes_left.map(sort));
             if slots.len() == usize::try_from(*count).unwrap_or(usize::MAX) {
@@ -150,6 +152,7 @@ impl NodeClusters {
         let room = Offer::room(left);
         Ok(Some(Offer {
             cost,
+            disk: takes,
             why: alike.map_or(room.why.clone(), |offer| offer.why),
             ..room
         }))

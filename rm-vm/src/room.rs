@@ -1,5 +1,7 @@
 //! What a host has left for nodes, and what is short where that is too little.
 
+use std::collections::BTreeMap;
+
 use rm_core::backend::OnDisk;
 use rm_core::model::NodeSpec;
 use rm_core::{Error, ErrorKind, Result};
@@ -7,7 +9,7 @@ use rm_core::{Error, ErrorKind, Result};
 use crate::driver::{self, Disk, Size};
 
 /// What is left of a host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Room {
     cpus: u32,
     /// Of which so many are offered, by all its processors.
@@ -17,6 +19,8 @@ pub(crate) struct Room {
     /// What is not in use, whosever it is.
     unused_mib: u64,
     disk_mib: Option<u64>,
+    /// What images take of it that are still to be brought, by their checksums.
+    to_bring: BTreeMap<String, u64>,
     /// What nodes take of it that say nothing of it.
     takes: Disk,
 }
@@ -31,15 +35,30 @@ impl Room {
             memory_mib: [has.memory_mib; 2],
             unused_mib: has.free_memory_mib,
             disk_mib: has.free_disk_mib,
+            to_bring: BTreeMap::new(),
             takes: Disk::default(),
         }
     }
 
     /// The same for nodes of an image that take so much of its disks.
-    pub(crate) fn of_image(mut self, takes: Disk) -> Self {
-        self.disk_mib = self.disk_mib.map(|mib| mib.saturating_sub(takes.once_mib));
+    pub(crate) fn of_image(mut self, sha256: &str, takes: Disk) -> Self {
+        self.bring(sha256, takes);
         self.takes = takes;
         self
+    }
+
+    /// Of an image that is not there yet, as many nodes as may come need one.
+    fn bring(&mut self, sha256: &str, takes: Disk) {
+        if takes.once_mib > 0 {
+            self.to_bring.insert(sha256.to_owned(), takes.once_mib);
+        }
+    }
+
+    /// What is left of its disks beside what images will take.
+    fn free_disk_mib(&self) -> Option<u64> {
+        let once = self.to_bring.values();
+        let free = |free| once.fold(free, |free: u64, once| free.saturating_sub(*once));
+        self.disk_mib.map(free)
     }
 
     /// Refuses what would be too much for the host if nothing else was there.
@@ -74,8 +93,9 @@ impl Room {
             memory_mib: spec.memory_mib,
         });
         self.unused_mib = self.unused_mib.saturating_sub(spec.memory_mib);
-        let disk = each_mib(spec, takes).saturating_add(takes.once_mib);
+        let disk = each_mib(spec, takes);
         self.disk_mib = self.disk_mib.map(|mib| mib.saturating_sub(disk));
+        self.bring(&spec.image.sha256, takes);
     }
 
     /// For how many nodes of this spec there is room, where addresses are left
@@ -88,11 +108,10 @@ impl Room {
     /// What is left of the disk for nodes of this spec, where it is known, and
     /// what they take of it.
     pub(crate) fn disk(&self, want: &NodeSpec) -> Option<OnDisk> {
-        let Disk { once_mib, .. } = self.takes;
         Some(OnDisk {
-            left_mib: self.disk_mib?.saturating_add(once_mib),
+            left_mib: self.disk_mib?,
             each_mib: each_mib(want, self.takes),
-            once_mib,
+            to_bring: self.to_bring.clone(),
             image: want.image.sha256.clone(),
         })
     }
@@ -110,7 +129,7 @@ impl Room {
     /// For how many nodes each thing is enough, where it is known.
     fn left(&self, want: &NodeSpec, addresses: Option<u64>) -> [(&'static str, Option<u64>); 4] {
         let each = each_mib(want, self.takes);
-        let disks = self.disk_mib.and_then(|free| free.checked_div(each));
+        let disks = self.free_disk_mib().and_then(|free| free.checked_div(each));
         [
             (
                 "memory",
@@ -141,7 +160,7 @@ impl Room {
             ));
         }
         let each = each_mib(want, self.takes);
-        if let Some(free) = self.disk_mib.filter(|free| *free < each) {
+        if let Some(free) = self.free_disk_mib().filter(|free| *free < each) {
             let why = match want.disk_gib {
                 Some(_) => "are asked for",
                 None => "are taken by a node of this image at the least",
@@ -222,36 +241,40 @@ mod tests {
             once_mib: 2000,
             each_mib: 1000,
         };
-        let mut of_image = room().of_image(takes);
         let want = want(100, 1, None);
+        let image = &want.image.sha256;
+        let mut of_image = room().of_image(image, takes);
         assert_eq!(of_image.nodes(&want, None), 3);
         let disk = of_image.disk(&want).unwrap();
         assert_eq!(
-            (disk.left_mib, disk.once_mib, disk.each_mib),
-            (5000, 2000, 1000)
+            (disk.left_mib, &disk.to_bring, disk.each_mib),
+            (5000, &BTreeMap::from([(image.clone(), 2000)]), 1000)
         );
         assert_eq!(
             of_image.told(&want, None),
             "room for 3 more nodes, by its disks"
         );
-        let brought = Disk {
-            once_mib: 0,
-            ..takes
-        };
-        of_image.keep(&want, brought);
-        of_image.keep(&want, brought);
-        of_image.keep(&want, brought);
+        for _ in 0..3 {
+            of_image.keep(&want, takes);
+        }
         assert_eq!(of_image.nodes(&want, None), 0);
         let told = of_image.short("north", &want, None).what().to_owned();
         assert!(
             told.contains("0 MiB of disk are free beside the 2000 of the image itself and 1000 are taken by a node of this image at the least"),
             "{told}"
         );
-        let full = room().of_image(Disk {
+        let much = Disk {
             once_mib: 5000,
             each_mib: 1,
-        });
+        };
+        let full = room().of_image(image, much);
         assert_eq!(full.nodes(&want, None), 0);
+        // What others wait for has its room, and who asks for both is told of it.
+        let mut beside = room().of_image("another", Disk::default());
+        beside.keep(&want, takes);
+        let other = beside.disk(&want).unwrap();
+        assert_eq!((other.left_mib, other.to_bring), (4000, disk.to_bring));
+        assert_eq!(beside.nodes(&self::want(100, 1, Some(1)), None), 1);
     }
 
     #[test]

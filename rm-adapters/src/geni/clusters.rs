@@ -326,6 +326,7 @@ impl GeniSliver for ClusterSlivers {
             until: Some(terms.until),
             users: terms.users,
             reserve: terms.reserve,
+            asking: terms.asking,
         };
         let clusters = call.host.clusters();
         let prepared = clusters.prepare(call.who, &asked, &how, into).await;

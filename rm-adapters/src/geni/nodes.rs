@@ -20,7 +20,6 @@ use super::sliver::{GeniSliver, Joined, Refusal, Sliver, SliverTerms, Unfit};
 use super::states::{self, Family, Standing};
 
 mod admit;
-mod disks;
 mod fit;
 mod held;
 mod linked;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use rm_core::env::Timestamp;
+use rm_core::manager::Asking;
 use rm_core::model::NodeUser;
 use rm_core::policy::OverQuota;
 use rm_core::record::ResourceRecord;
@@ -186,6 +187,9 @@ pub struct SliverTerms<'a> {
     pub users: &'a [NodeUser],
     /// Whether only their place is kept; else they are made and run.
     pub reserve: bool,
+    /// What the call has read of sites, and what it takes of their disks: all
+    /// adapters of one request share that.
+    pub asking: &'a Asking,
 }
 
 /// What can be done with a sliver.

@@ -31,6 +31,17 @@ pub(super) async fn appliance(lab: &Lab, name: &str) {
 
 /// The same of another image, and with other parameters.
 pub(super) async fn made_of(lab: &Lab, name: &str, image: &str, parameters: &serde_json::Value) {
+    made_at(lab, "sim", name, image, parameters).await;
+}
+
+/// The same at sites of another type.
+pub(super) async fn made_at(
+    lab: &Lab,
+    api: &str,
+    name: &str,
+    image: &str,
+    parameters: &serde_json::Value,
+) {
     let operator = Caller::operator("root", "ops");
     let catalog = lab.host.catalog();
     let new = NewAppliance {
@@ -50,7 +61,7 @@ pub(super) async fn made_of(lab: &Lab, name: &str, image: &str, parameters: &ser
         "parameters": parameters,
         "outputs": {"console": "http://{{master_ip}}/"},
     });
-    let new = NewImplementation::new(name, "sim", MEDIA_TYPE, &body.to_string());
+    let new = NewImplementation::new(name, api, MEDIA_TYPE, &body.to_string());
     catalog.add_implementation(&operator, new).await.unwrap();
 }
 

@@ -102,11 +102,13 @@ async fn kinds_mix_in_one_request_and_all_of_it_is_granted_or_nothing() {
 }
 
 /// Nodes, of which so many requests are prepared at the same moment: each has
-/// read its slice before the first of them writes.
+/// read its slice before the first of them writes, and has been told of the room
+/// as well, where that is wanted.
 #[derive(Debug)]
 struct Together {
     nodes: NodeSlivers,
     all: usize,
+    told: bool,
     came: AtomicUsize,
     met: Barrier,
 }
@@ -145,10 +147,15 @@ impl GeniSliver for Together {
         terms: &SliverTerms<'_>,
         into: &mut Batch,
     ) -> Result<Vec<Arc<ResourceRecord>>, Refusal> {
-        if self.came.fetch_add(1, Ordering::SeqCst) < self.all {
+        let meets = self.came.fetch_add(1, Ordering::SeqCst) < self.all;
+        if meets && !self.told {
             self.met.wait().await;
         }
-        self.nodes.prepare(call, nodes, links, terms, into).await
+        let prepared = self.nodes.prepare(call, nodes, links, terms, into).await;
+        if meets && self.told {
+            self.met.wait().await;
+        }
+        prepared
     }
 
     async fn held(&self, call: &Call<'_>) -> Result<Vec<Box<dyn Sliver>>> {
@@ -165,10 +172,20 @@ impl GeniSliver for Together {
 }
 
 pub(crate) fn together(all: usize) -> impl FnOnce(&mut Registries) {
+    meeting(all, false)
+}
+
+/// Where so many requests are told of the room before the first of them takes any.
+pub(crate) fn told_together(all: usize) -> impl FnOnce(&mut Registries) {
+    meeting(all, true)
+}
+
+fn meeting(all: usize, told: bool) -> impl FnOnce(&mut Registries) {
     move |registries| {
         let adapter = Together {
             nodes: NodeSlivers::default(),
             all,
+            told,
             came: AtomicUsize::new(0),
             met: Barrier::new(all),
         };

@@ -21,6 +21,7 @@ mod contracts;
 mod corpus;
 mod credentials;
 mod defects;
+mod disks;
 mod door;
 mod effort;
 mod ends;

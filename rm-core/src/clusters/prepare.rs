@@ -40,6 +40,8 @@ pub struct ClusterTerms<'a> {
     pub users: &'a [NodeUser],
     /// Whether only their places are kept; else they are made.
     pub reserve: bool,
+    /// What the call has read, and what it has taken already.
+    pub asking: &'a Asking,
 }
 
 /// Why clusters are not prepared.
@@ -116,7 +118,6 @@ impl Clusters<'_> {
         into: &mut Batch,
     ) -> Result<Vec<(ResourceId, HoldId)>, Unprepared> {
         who.need(Role::User)?;
-        let asking = Asking::default();
         let mut shapes: Vec<Shape> = Vec::new();
         let mut alike = Vec::with_capacity(requests.len());
         for (at, request) in requests.iter().enumerate() {
@@ -129,7 +130,7 @@ impl Clusters<'_> {
             let known = shapes.iter().position(|shape| shape.request == request);
             alike.push(known.unwrap_or(shapes.len()));
             if known.is_none() {
-                let shape = self.shape(request, terms, &asking).await;
+                let shape = self.shape(request, terms).await;
                 shapes.push(shape.map_err(Unprepared::one(at))?);
             }
         }
@@ -165,17 +166,12 @@ impl Clusters<'_> {
     }
 
     /// Where a request could be served, with what the terms say of it.
-    async fn shape(
-        &self,
-        request: ClusterRequest,
-        terms: &ClusterTerms<'_>,
-        asking: &Asking,
-    ) -> Result<Shape> {
+    async fn shape(&self, request: ClusterRequest, terms: &ClusterTerms<'_>) -> Result<Shape> {
         let found = self.candidates(terms.means, &request).await?;
         let (_, mut candidates, considered) = found;
         for candidate in &mut candidates {
             let want = &mut candidate.want;
-            want.asking = Some(asking.clone());
+            want.asking = Some(terms.asking.clone());
             let made_by = self.made_by(&want.spec).await?;
             made_by.spares_surroundings(&request.parameters, &want.site)?;
             if made_by.takes_users() {
@@ -228,7 +224,7 @@ impl Clusters<'_> {
             };
             let cap = candidate.manager.capability(&candidate.want.site);
             let here = (place, &cap);
-            let offer = self.beside(offer, here, waiting, into).await?;
+            let mut offer = self.beside(offer, here, waiting, into).await?;
             if offer.nodes_left.is_some_and(|left| left < nodes) {
                 continue;
             }
@@ -240,6 +236,13 @@ impl Clusters<'_> {
                     continue;
                 }
             };
+            let Some(spare) = terms.asking.take_disk(place.site, &[&offer]) else {
+                continue;
+            };
+            // This one, and so many as others may be given meanwhile.
+            let more = spare.iter().fold(u64::MAX, |least, more| least.min(*more));
+            let may = nodes.saturating_mul(more.saturating_add(1));
+            offer.nodes_left = offer.nodes_left.map(|left| left.min(may));
             let catalog = &self.core.catalog;
             let still = catalog
                 .still(Some(spec.implementation), place.credential)

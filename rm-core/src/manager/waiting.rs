@@ -3,11 +3,12 @@
 //! room at the same moment.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{self, Arc, PoisonError};
 
 use futures_util::lock::Mutex;
 
-use crate::backend::{Capability, Cx};
+use super::disks::OnDisks;
+use crate::backend::{Capability, Cx, Offer};
 use crate::error::Result;
 use crate::id::{CatalogId, Kind, ResourceId};
 use crate::life::{State, Wanted};
@@ -35,8 +36,14 @@ pub async fn waiting(
     batch: &Batch,
 ) -> Result<u64> {
     let here = |r: &ResourceRecord| (r.place.site, r.place.credential) == (site, credential);
+    // What has a name at the site is in the site's own count, and a cluster is there
+    // by its nodes, also where it was not seen when somebody looked last.
+    let to_make = |r: &ResourceRecord| match r.remote {
+        None => not_there(r),
+        Some(_) => 0,
+    };
     let written = batch.resources.iter().map(|(record, _)| &**record);
-    let mut nodes: u64 = written.filter(|r| here(r)).map(not_there).sum();
+    let mut nodes: u64 = written.filter(|r| here(r)).map(to_make).sum();
     // The nodes of a cluster that was not begun are known to nobody else.
     let counts = |r: &ResourceRecord| !cap.counts_to_come || r.kind == Kind::CLUSTER;
     let mut after = None;
@@ -44,7 +51,7 @@ pub async fn waiting(
         let by = By::Account(site, credential);
         let page = store.resources(&by, after.as_ref(), PAGE).await?;
         let records = page.items.iter().map(|row| &*row.record);
-        nodes += records.filter(|r| counts(r)).map(not_there).sum::<u64>();
+        nodes += records.filter(|r| counts(r)).map(to_make).sum::<u64>();
         after = page.next;
         if after.is_none() {
             return Ok(nodes);
@@ -79,7 +86,7 @@ pub async fn to_come(cx: &Cx<'_>) -> Result<ToCome> {
     let Some(asking) = cx.asking else {
         return read_to_come(cx).await.map(ToCome::from);
     };
-    let mut known = asking.0.lock().await;
+    let mut known = asking.known.lock().await;
     if let Some(nodes) = known.to_come.get(&cx.site.id) {
         return Ok(ToCome::clone(nodes));
     }
@@ -122,11 +129,15 @@ pub type ToCome = Arc<[(ResourceId, NodeSpec)]>;
 /// What one call has read of what sites do not show yet. It asks a site for each
 /// size of nodes by itself, and for all of them this is read once; what was given
 /// away by then ([`Given`]) is of the same moment, so that whoever is given
-/// something later is not overlooked.
+/// something later is not overlooked. It knows as well what the call itself takes of
+/// the disks of sites, whatever that is made of.
 ///
 /// Who begins again because of others takes a new one.
 #[derive(Debug, Clone, Default)]
-pub struct Asking(Arc<Mutex<Known>>);
+pub struct Asking {
+    known: Arc<Mutex<Known>>,
+    disks: Arc<sync::Mutex<BTreeMap<CatalogId, OnDisks>>>,
+}
 
 #[derive(Debug, Default)]
 struct Known {
@@ -143,7 +154,7 @@ impl Asking {
         (site, credential): (CatalogId, CatalogId),
     ) -> Result<Given> {
         let counter = Given::counter(cap, (site, credential));
-        let mut known = self.0.lock().await;
+        let mut known = self.known.lock().await;
         if let Some(given) = known.given.get(&counter) {
             return Ok(given.clone());
         }
@@ -152,6 +163,21 @@ impl Asking {
         // It has to be read after what was given away, and is no older.
         known.to_come.remove(&site);
         Ok(given)
+    }
+
+    /// Takes of the disk of a site what these offers say ([`Offer::disk`]), beside
+    /// what the call has taken of it already: all of it, or nothing where there is
+    /// not enough. Answers of each for how many more of its kind there is room.
+    pub fn take_disk(&self, site: CatalogId, offers: &[&Offer]) -> Option<Vec<u64>> {
+        let mut disks = self.disks.lock().unwrap_or_else(PoisonError::into_inner);
+        disks.entry(site).or_default().take(offers)
+    }
+
+    /// Which of these offers there is disk for at a site beside each other, in their
+    /// order; nothing is taken.
+    pub fn disk_for(&self, site: CatalogId, offers: &[&Offer]) -> Vec<bool> {
+        let mut disks = self.disks.lock().unwrap_or_else(PoisonError::into_inner);
+        disks.entry(site).or_default().fit(offers)
     }
 }
 
@@ -217,7 +243,9 @@ pub(crate) fn is_room(counter: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::env::Env as _;
     use crate::id::RemoteId;
+    use crate::store::{Due, Key, MemoryStore};
     use crate::testing;
 
     #[test]
@@ -248,6 +276,41 @@ mod tests {
             }),
             2
         );
+    }
+
+    #[tokio::test]
+    async fn what_a_site_still_counts_itself_is_not_counted_beside_it() {
+        let env = testing::Still::new();
+        let store = MemoryStore::new(Arc::clone(&env) as _);
+        let waits = async |remote: Option<&str>, counts_to_come: bool| {
+            let mut r = testing::record(&env, "physics", &[]);
+            (r.wanted, r.seen, r.nodes) = (Wanted::Running, State::Nothing, 3);
+            r.remote = remote.map(|id| RemoteId(id.to_owned()));
+            let id = r.id;
+            let account = (r.place.site, r.place.credential);
+            let resources = vec![(Arc::new(r), Due::At(env.now()))];
+            let put = Batch {
+                resources,
+                ..Batch::default()
+            };
+            store.commit(put).await.unwrap();
+            let mut cap = Capability::new();
+            cap.counts_to_come = counts_to_come;
+            let none = Batch::default();
+            let nodes = waiting(&store, &cap, account, &none).await.unwrap();
+            let drop = Batch {
+                delete: vec![Key::Resource(id)],
+                ..Batch::default()
+            };
+            store.commit(drop).await.unwrap();
+            nodes
+        };
+        for counts_to_come in [false, true] {
+            assert_eq!(waits(None, counts_to_come).await, 3);
+            // Its holder asked to try again, or it goes behind our back: until
+            // somebody looks it may be there for all that.
+            assert_eq!(waits(Some("a"), counts_to_come).await, 0);
+        }
     }
 
     #[test]

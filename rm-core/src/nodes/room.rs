@@ -91,9 +91,9 @@ pub(super) fn nodes(sorts: &[Sort], order: &[usize]) -> u64 {
 fn disk(sorts: &[Sort]) -> Option<u64> {
     let told = || sorts.iter().filter_map(|sort| sort.disk.as_ref());
     let free = told().map(|disk| disk.left_mib).min()?;
-    // What has still to be brought there.
-    let images: BTreeMap<&str, u64> = told().map(|d| (d.image.as_str(), d.once_mib)).collect();
-    Some(images.into_values().fold(free, u64::saturating_sub))
+    let images: BTreeMap<&String, &u64> = told().flat_map(|disk| &disk.to_bring).collect();
+    let once = images.into_values();
+    Some(once.fold(free, |free, once| free.saturating_sub(*once)))
 }
 
 /// How many more of a sort this is enough for.
@@ -156,27 +156,32 @@ mod tests {
     #[test]
     fn containers_of_several_roles_get_no_more_than_the_disk_has_room_for() {
         let image = json!({"name": "a", "sha256": "a"});
-        let role = |vcpus: u32, image_of: &str, once_mib, alone| {
+        let role = |vcpus: u32, image_of: &str, to_bring: &[(&str, u64)], alone| {
             let node = json!({"image": image, "vcpus": vcpus, "memory_mib": 1});
             let disk = OnDisk {
                 left_mib: 3000,
                 each_mib: 1000,
-                once_mib,
+                to_bring: to_bring
+                    .iter()
+                    .map(|(i, once)| ((*i).to_owned(), *once))
+                    .collect(),
                 image: image_of.to_owned(),
             };
             let node = serde_json::from_value(node).unwrap();
             Sort::of(&node, alone, Some(disk))
         };
         // Disk for three, of whatever role.
-        let sorts = [role(2, "a", 0, 3), role(1, "a", 0, 3)];
+        let sorts = [role(2, "a", &[], 3), role(1, "a", &[], 3)];
         assert_eq!(nodes(&sorts, &with(2)), 3);
         assert_eq!(nodes(&sorts, &with(3)), 3);
         assert_eq!(nodes(&sorts, &[0, 0, 0, 1, 1, 1]), 3);
         // The image of one role takes the room of a node as long as it is not there,
-        // and once.
-        let sorts = [role(2, "a", 0, 3), role(1, "b", 1000, 2)];
+        // and once, also where others wait for it.
+        let b = [("b", 1000)];
+        let sorts = [role(2, "a", &[], 3), role(1, "b", &b, 2)];
         assert_eq!(nodes(&sorts, &with(3)), 2);
-        let sorts = [role(2, "b", 1000, 2), role(1, "b", 1000, 2)];
-        assert_eq!(nodes(&sorts, &with(3)), 2);
+        for first in [role(2, "b", &b, 2), role(2, "a", &b, 2)] {
+            assert_eq!(nodes(&[first, role(1, "b", &b, 2)], &with(3)), 2);
+        }
     }
 }

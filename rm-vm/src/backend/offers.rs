@@ -34,7 +34,8 @@ impl Nodes {
         let driver = &host.driver;
         let asked = async { tokio::try_join!(host.room(), driver.shares(), driver.takes(&image)) };
         let (has, shares, takes) = asked.await.map_err(failed)?;
-        let mut room = Room::of(&has, self.hosts.config().vcpus_per_cpu).of_image(takes);
+        let mut room =
+            Room::of(&has, self.hosts.config().vcpus_per_cpu).of_image(&want.image.sha256, takes);
         let mut notes = Vec::with_capacity(shares.len());
         let mut there = BTreeSet::new();
         for share in shares {
@@ -65,7 +66,7 @@ impl Nodes {
         chosen.map_err(|e| at(&host.name, e))?;
         Ok(vec![Offer {
             why: room.told(want, addresses),
-            disk: room.disk(want),
+            disk: room.disk(want).into_iter().collect(),
             ..Offer::room(Some(left))
         }])
     }
@@ -79,10 +80,7 @@ impl Nodes {
         known: &mut BTreeMap<String, Disk>,
     ) -> Result<Disk> {
         if let Some(takes) = known.get(&spec.image.sha256) {
-            return Ok(Disk {
-                once_mib: 0,
-                ..*takes
-            });
+            return Ok(*takes);
         }
         let takes = match self.image(cx, spec).await {
             Ok(image) => {

@@ -1,6 +1,7 @@
 //! Where the nodes of a request are made: sites are asked once for each shape
 //! of node, and every node takes one of the room that they say there is.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -12,7 +13,6 @@ use rm_core::record::ResourceRecord;
 use rm_core::store::Batch;
 use rm_core::{Call, CatalogId, Error, ErrorKind, Result};
 
-use super::disks::OnDisks;
 use super::{Manager, fit, images, linked, shape};
 use crate::geni::component::{self, may_be_at, named};
 use crate::geni::rspec::{Node, Text};
@@ -60,9 +60,8 @@ pub(super) async fn prepare(
         others: &others,
         asked: BTreeMap::new(),
         silent: BTreeSet::new(),
-        asking: Asking::default(),
+        asking: terms.asking.clone(),
         taken: BTreeMap::new(),
-        disks: BTreeMap::new(),
     };
     let mut found: BTreeMap<usize, (NodeSpec, usize, Offer)> = BTreeMap::new();
     let (mut why, mut beside) = (None, 0);
@@ -204,8 +203,6 @@ struct Room<'a> {
     /// How many nodes each place has got that it does not know of: of this
     /// request, and of those that wait to be made.
     taken: BTreeMap<usize, u64>,
-    /// What those of this request take of the disk of each place.
-    disks: BTreeMap<usize, OnDisks>,
 }
 
 impl Room<'_> {
@@ -227,27 +224,33 @@ impl Room<'_> {
             return Ok(None);
         };
         for (place, _) in best {
-            let taken = self.taken.get(place).copied().unwrap_or(0);
-            let mut disks = self.disks.get(place).cloned().unwrap_or_default();
-            let here = |key: &String| {
-                let roomy = |o: &Offer| o.nodes_left.is_none_or(|left| taken + count <= left);
-                let mut offers = of(key).iter().filter(|(p, o)| p == place && roomy(o));
-                let mut offer = offers.next()?.1.clone();
-                // One of these, and so many as others may be given meanwhile.
-                let mut spare = u64::MAX;
-                if let Some(disk) = &offer.disk {
-                    (disks, spare) = std::mem::take(&mut disks).with(disk)?;
-                }
-                let spare = |left: u64| (left - (taken + count)).min(spare) + 1;
-                offer.nodes_left = offer.nodes_left.map(spare);
-                Some(offer)
+            let Some(site) = self.site(*place) else {
+                continue;
             };
-            if let Some(offers) = each.iter().map(here).collect::<Option<Vec<Offer>>>() {
-                let place = *place;
-                self.taken.insert(place, taken + count);
-                self.disks.insert(place, disks);
-                return Ok(Some((place, offers)));
-            }
+            let taken = self.taken.get(place).copied().unwrap_or(0);
+            let roomy = |o: &Offer| o.nodes_left.is_none_or(|left| taken + count <= left);
+            let here = |key: &String| {
+                let mut offers = of(key).iter().filter(|(p, o)| p == place && roomy(o));
+                Some(&offers.next()?.1)
+            };
+            let Some(offers) = each.iter().map(here).collect::<Option<Vec<&Offer>>>() else {
+                continue;
+            };
+            let Some(spare) = self.asking.take_disk(site, &offers) else {
+                continue;
+            };
+            let offers = offers.into_iter().zip(spare).map(|(offer, spare)| {
+                // One of these, and so many as others may be given meanwhile.
+                let spare = |left: u64| (left - (taken + count)).min(spare) + 1;
+                Offer {
+                    nodes_left: offer.nodes_left.map(spare),
+                    ..offer.clone()
+                }
+            });
+            let offers = offers.collect();
+            let place = *place;
+            self.taken.insert(place, taken + count);
+            return Ok(Some((place, offers)));
         }
         Ok(None)
     }
@@ -259,44 +262,49 @@ impl Room<'_> {
         for (_, node, spec) in wanted {
             each.push(self.offers(node, spec).await?);
         }
-        // Of each place: how many of them it makes, how many it has room for, and
-        // what those take of its disk.
-        let mut at: BTreeMap<usize, (u64, u64, OnDisks)> = BTreeMap::new();
+        // Of each place what it offers for each of them, and beside how many others.
+        let mut at: BTreeMap<usize, Vec<(u64, &Offer)>> = BTreeMap::new();
         for key in &each {
             let mut here = BTreeSet::new();
             for (place, offer) in self.asked.get(key).map_or(&[][..], Vec::as_slice) {
-                if !here.insert(*place) {
-                    continue;
+                if here.insert(*place) {
+                    let taken = self.taken.get(place).copied().unwrap_or(0);
+                    let left = offer.nodes_left.unwrap_or(u64::MAX).saturating_sub(taken);
+                    at.entry(*place).or_default().push((left, offer));
                 }
-                let taken = self.taken.get(place).copied().unwrap_or(0);
-                let left = offer.nodes_left.unwrap_or(u64::MAX).saturating_sub(taken);
-                let none = || {
-                    let disks = self.disks.get(place).cloned().unwrap_or_default();
-                    (0, u64::MAX, disks)
-                };
-                let (makes, room, disks) = at.entry(*place).or_insert_with(none);
-                *room = left.min(*room);
-                let with = offer.disk.as_ref().map(|disk| disks.clone().with(disk));
-                match with {
-                    Some(None) => continue,
-                    Some(Some((with, _))) => *disks = with,
-                    None => {}
-                }
-                *makes += 1;
             }
         }
-        let best = at
-            .into_iter()
-            .map(|(place, (n, room, disks))| (n.min(room), place, disks))
-            .max_by_key(|(some, place, _)| (*some, *place));
-        let Some((some, place, disks)) = best else {
-            return Ok(0);
-        };
-        if some > 0 {
-            *self.taken.entry(place).or_insert(0) += some;
-            self.disks.insert(place, disks);
+        let mut best: (Vec<&Offer>, usize) = (Vec::new(), 0);
+        for (place, mut offers) in at {
+            // Those that leave most to others come first: so there are as many of
+            // them as can be.
+            offers.sort_by_key(|(left, _)| Reverse(*left));
+            let together = offers
+                .iter()
+                .zip(1..)
+                .take_while(|((left, _), n)| left >= n);
+            let offers: Vec<&Offer> = together.map(|((_, offer), _)| *offer).collect();
+            let Some(site) = self.site(place) else {
+                continue;
+            };
+            let fits = self.asking.disk_for(site, &offers).into_iter();
+            let fitting = offers.into_iter().zip(fits);
+            let some: Vec<&Offer> = fitting.filter_map(|(o, fits)| fits.then_some(o)).collect();
+            if some.len() >= best.0.len() {
+                best = (some, place);
+            }
         }
-        Ok(usize::try_from(some).unwrap_or(usize::MAX))
+        let (some, place) = best;
+        if let (Some(site), false) = (self.site(place), some.is_empty()) {
+            self.asking.take_disk(site, &some);
+            let some = u64::try_from(some.len()).unwrap_or(u64::MAX);
+            *self.taken.entry(place).or_insert(0) += some;
+        }
+        Ok(some.len())
+    }
+
+    fn site(&self, place: usize) -> Option<CatalogId> {
+        self.places.get(place).map(|place| place.site.id)
     }
 
     /// The type of sliver that a node is to be: the first that there is a place

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rm_core::env::Timestamp;
 use rm_core::life::State;
+use rm_core::manager::Asking;
 use rm_core::model::NodeUser;
 use rm_core::record::ResourceRecord;
 use rm_core::store::{Batch, Outcome};
@@ -163,19 +164,25 @@ impl SliceCall<'_> {
                 .into());
             }
             self.is_apart(&opened, &wish).await?;
+            let asking = Asking::default();
             let terms = SliverTerms {
                 aggregate: &aggregate.urn,
                 means: &means,
                 until: self.ends().first(grant.to, grant.end),
                 users: grant.users,
                 reserve: grant.to == Allocation::Allocated,
+                asking: &asking,
             };
             let mut batch = Batch::default();
             let mut prepared = wish.prepare(host, &opened, &terms, &mut batch).await?;
             prepared.asked.end = grant.end;
             let more = Some(&prepared.asked);
-            let written = opened.write(host, batch, more, &BTreeSet::new()).await?;
-            if let Outcome::Done(_) = written {
+            let written = match opened.write(host, batch, more, &BTreeSet::new()).await {
+                // Others were given the room: who asks again is told what is left.
+                Err(e) if e.kind() == ErrorKind::NoCapacity => None,
+                written => Some(written?),
+            };
+            if let Some(Outcome::Done(_)) = written {
                 let told = self.told(&opened, &Done::all(&prepared));
                 drop(opened);
                 let manifest = self.manifest(vec![prepared.told()]).await?;

@@ -305,9 +305,11 @@ async fn what_only_keeps_its_place_takes_memory_disk_and_addresses() {
     }
     let offers = p.offers(bob, "big", 10).await.unwrap();
     assert!(offers[0].why.contains("by its disks"), "{}", offers[0].why);
-    let disk = offers[0].disk.as_ref().unwrap();
+    let [disk] = &offers[0].disk[..] else {
+        panic!("{offers:?}");
+    };
     assert_eq!(
-        (disk.left_mib, disk.each_mib, disk.once_mib),
+        (disk.left_mib, disk.each_mib, disk.to_bring.len()),
         (1600, 1400, 0)
     );
     p.take(bob, &offers, true).await.unwrap();
