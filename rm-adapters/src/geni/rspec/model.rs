@@ -130,8 +130,11 @@ impl Rspec {
             return Err(pull.wrong("there is no element in this document"));
         };
         let version = Self::version_of(pull, &tag)?;
-        let mut rspec = Self::read(pull, &tag, version.namespace())?;
-        rspec.version = version;
+        let mut rspec = Self {
+            version,
+            ..Self::default()
+        };
+        rspec.read(pull, &tag, version.namespace())?;
         // What follows the root must be nothing.
         pull.next()?;
         Ok(rspec)

@@ -76,6 +76,9 @@ impl Extra {
     }
 
     pub(super) fn declares(&mut self, pull: &Pull<'_>, tag: &Tag<'_>) {
+        if !tag.declares_any() {
+            return;
+        }
         let mut declared = Declared::read(pull, tag);
         // It is printed in the default namespace, whatever that was where it
         // was read; elements of others declare what they need themselves.
@@ -136,6 +139,8 @@ pub(super) struct Said {
 impl Said {
     pub(super) fn add(&mut self, text: &str) {
         let text = match self.piece.is_empty() {
+            // Nearly all of it is there for the eye.
+            true if text.bytes().all(|b| b.is_ascii_whitespace()) => return,
             true => text.trim_start(),
             false => text,
         };
@@ -162,8 +167,9 @@ impl Said {
 pub(super) trait Part: Sized {
     /// The name of its element.
     const NAME: &'static str;
-    /// Reads the rest of it.
-    fn read(pull: &mut Pull<'_>, tag: &Tag<'_>, namespace: &str) -> Result<Self>;
+    /// Reads the rest of it into an empty one: an answer with a part in it would be
+    /// moved twice.
+    fn read(&mut self, pull: &mut Pull<'_>, tag: &Tag<'_>, namespace: &str) -> Result<()>;
     /// Prints its attributes and what is in it, and ends it; `each` is called
     /// behind each of its own parts.
     fn print_with<E>(
@@ -214,18 +220,19 @@ macro_rules! part {
             const NAME: &'static str = $element;
 
             fn read(
+                &mut self,
                 pull: &mut Pull<'_>,
                 tag: &Tag<'_>,
                 #[allow(unused_variables, reason = "not all have parts")] namespace: &str,
-            ) -> Result<Self> {
-                let mut this = Self { line: Line(tag.line), ..Self::default() };
-                this.extra.declares(pull, tag);
+            ) -> Result<()> {
+                self.line = Line(tag.line);
+                self.extra.declares(pull, tag);
                 pull.attributes(|prefix, local, value| match (prefix, local) {
                     $( ("", $written) => {
-                        this.$attribute = Some(pull.kept(value));
+                        self.$attribute = Some(pull.kept(value));
                         Ok(())
                     } )*
-                    _ => this.extra.keep_attribute(pull, prefix, local, value),
+                    _ => self.extra.keep_attribute(pull, prefix, local, value),
                 })?;
                 let mut said = Said::default();
                 loop {
@@ -235,17 +242,18 @@ macro_rules! part {
                             $( if inner.local() == <$Part as Part>::NAME
                                 && *inner.namespace == *namespace
                             {
-                                let part = <$Part as Part>::read(pull, &inner, namespace)?;
-                                super::part::add(&mut this.$part, part);
+                                let mut part = $Part::default();
+                                part.read(pull, &inner, namespace)?;
+                                super::part::add(&mut self.$part, part);
                                 continue;
                             } )*
-                            this.extra.keep(pull, &inner, &mut said)?;
+                            self.extra.keep(pull, &inner, &mut said)?;
                         }
                         Item::Text(text) => said.add(&text),
                         Item::Aside => {}
                         Item::End | Item::Done => {
-                            this.extra.keep_text(&mut said);
-                            return Ok(this);
+                            self.extra.keep_text(&mut said);
+                            return Ok(());
                         }
                     }
                 }

@@ -82,6 +82,11 @@ impl<'a> Tag<'a> {
             .unwrap_or_default()
     }
 
+    /// Whether it declares namespaces.
+    pub(crate) fn declares_any(&self) -> bool {
+        !self.declares.is_empty()
+    }
+
     /// Whether it is an element of this namespace and name.
     pub(crate) fn is(&self, namespace: &str, local: &str) -> bool {
         self.local() == local && *self.namespace == *namespace
@@ -107,6 +112,8 @@ pub(crate) struct Pull<'a> {
     nothing: Arc<str>,
     open: Vec<&'a str>,
     depth: usize,
+    /// Somewhere a line ends with a carriage return, which texts are told without.
+    returns: bool,
     /// An empty element has begun and is to end.
     ending: bool,
     seen_root: bool,
@@ -179,6 +186,7 @@ impl<'a> Pull<'a> {
             nothing: Arc::from(""),
             open: Vec::new(),
             depth: limits.depth,
+            returns: text.as_bytes().contains(&b'\r'),
             ending: false,
             seen_root: false,
             elements,
@@ -265,7 +273,10 @@ impl<'a> Pull<'a> {
                         }
                         continue;
                     }
-                    return Ok(Item::Text(t.xml10_content()));
+                    return Ok(Item::Text(match self.returns {
+                        true => t.xml10_content(),
+                        false => t.into_inner(),
+                    }));
                 }
                 Event::CData(t) if !self.open.is_empty() => {
                     return Ok(Item::Text(t.xml10_content()));
