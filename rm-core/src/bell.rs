@@ -16,8 +16,12 @@ pub(crate) struct Bell(Mutex<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     rung: u64,
+    /// How often of these there was work.
+    works: u64,
     /// Who waits for anything.
     waiting: Vec<Waker>,
+    /// Who waits for work only: most commits bring none.
+    working: Vec<Waker>,
     /// Who waits for one resource to come to rest, by the number of the wait:
     /// many callers may wait, and a commit is of interest to few of them.
     of: BTreeMap<(ResourceId, u64), Waker>,
@@ -30,13 +34,17 @@ impl Bell {
     }
 
     /// Wakes everybody who waits for anything, or for one of these, which have
-    /// come to rest.
-    pub(crate) fn ring(&self, of: &[ResourceId]) {
+    /// come to rest, or for work, where there is some.
+    pub(crate) fn ring(&self, of: &[ResourceId], work: bool) {
         let mut waiting;
         {
             let mut inner = self.lock();
             inner.rung += 1;
             waiting = std::mem::take(&mut inner.waiting);
+            if work {
+                inner.works += 1;
+                waiting.append(&mut inner.working);
+            }
             for id in of {
                 let all = (*id, 0)..=(*id, u64::MAX);
                 while let Some((wait, _)) = inner.of.range(all.clone()).next() {
@@ -55,9 +63,23 @@ impl Bell {
         self.lock().rung
     }
 
+    /// How often it has rung for work.
+    pub(crate) fn works(&self) -> u64 {
+        self.lock().works
+    }
+
     /// Ends as soon as it has rung more often than `heard`.
     pub(crate) fn after(&self, heard: u64) -> impl Future<Output = ()> + '_ {
-        After { bell: self, heard }
+        let work = false;
+        let bell = self;
+        After { bell, heard, work }
+    }
+
+    /// Ends as soon as it has rung more often for work.
+    pub(crate) fn after_work(&self, heard: u64) -> impl Future<Output = ()> + '_ {
+        let work = true;
+        let bell = self;
+        After { bell, heard, work }
     }
 
     /// Ends as soon as it rings for this resource; at once where it has rung,
@@ -75,6 +97,8 @@ impl Bell {
 struct After<'a> {
     bell: &'a Bell,
     heard: u64,
+    /// Whether only for work.
+    work: bool,
 }
 
 impl Future for After<'_> {
@@ -82,11 +106,16 @@ impl Future for After<'_> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut inner = self.bell.lock();
-        if inner.rung > self.heard {
+        let inner = &mut *inner;
+        let (rung, waiting) = match self.work {
+            true => (inner.works, &mut inner.working),
+            false => (inner.rung, &mut inner.waiting),
+        };
+        if rung > self.heard {
             return Poll::Ready(());
         }
-        if !inner.waiting.iter().any(|w| w.will_wake(cx.waker())) {
-            inner.waiting.push(cx.waker().clone());
+        if !waiting.iter().any(|w| w.will_wake(cx.waker())) {
+            waiting.push(cx.waker().clone());
         }
         Poll::Pending
     }

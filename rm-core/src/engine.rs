@@ -45,8 +45,8 @@ pub(crate) use orphans::found_before;
 use desk::{Call, Desk, Job, Tally};
 
 /// How long nobody asks for work at most: what another process writes is not
-/// heard of.
-const AT_MOST: Duration = Duration::from_millis(500);
+/// heard of. What is due later than that needs no bell.
+pub(crate) const AT_MOST: Duration = Duration::from_millis(500);
 
 /// Resources of one account are looked at together.
 type Account = (String, CatalogId, CatalogId);
@@ -121,12 +121,15 @@ impl Engine {
         let mut scan = self.next_scan();
         running.push(Box::pin(self.tellers()));
         // Until then there is nothing to claim, as long as nobody in this
-        // process writes and nothing in hand is done.
+        // process writes what is due.
         let mut quiet: Option<(u64, Timestamp)> = None;
+        // Of these queues more was not asked for, because of what is in hand: until
+        // some of that is done.
+        let mut crowded: Vec<Queue> = Vec::new();
         // Until then there is nothing to sweep, or no hand free for it.
         let mut sweep = core.env.now();
         loop {
-            let heard = core.bell.rung();
+            let heard = core.bell.works();
             let now = core.env.now();
             if reap.is_some_and(|at| at <= now) {
                 // Who has nothing to do wakes up once for both questions.
@@ -151,7 +154,7 @@ impl Engine {
             let asked = quiet.filter(|(asked, until)| *asked == heard && now < *until);
             let mut pause = match asked {
                 Some((_, until)) => until.since(now),
-                None => match self.claim(&mut desks, &mut sweep).await {
+                None => match self.claim(&mut desks, &mut sweep, &mut crowded).await {
                     Ok(pause) => pause,
                     Err(e) => {
                         tracing::warn!(error = %e, "the store gives no work");
@@ -195,16 +198,16 @@ impl Engine {
                 }
             }
             if running.is_empty() {
-                core.news(heard, pause).await;
+                core.work(heard, pause).await;
                 continue;
             }
-            let news = std::pin::pin!(core.news(heard, pause));
-            let done = match select(running.next(), news).await {
+            let work = std::pin::pin!(core.work(heard, pause));
+            let done = match select(running.next(), work).await {
                 Either::Left((done, _)) => done,
                 Either::Right(_) => None,
             };
-            // Whoever ends a lease writes, and rings.
-            if !matches!(done, None | Some(Done::Reaped(_) | Done::Scanned)) {
+            let less = matches!(done, Some(Done::Looked { .. } | Done::Acted { .. }));
+            if less && !crowded.is_empty() {
                 quiet = None;
             }
             match done {
@@ -273,12 +276,13 @@ impl Engine {
         &self,
         desks: &mut BTreeMap<Account, Desk>,
         sweep: &mut Timestamp,
+        crowded: &mut Vec<Queue>,
     ) -> Result<Duration> {
-        let pause = self.claim_from(Queue::Awaited, desks).await?;
+        let pause = self.claim_from(Queue::Awaited, desks, crowded).await?;
         // A clock that was set back keeps nobody from it.
         let left = sweep.since(self.core.env.now());
         if left.is_zero() || left > AT_MOST {
-            let pause = self.claim_from(Queue::Sweep, desks).await?;
+            let pause = self.claim_from(Queue::Sweep, desks, crowded).await?;
             *sweep = self.core.env.now().plus(pause);
         }
         Ok(pause.min(sweep.since(self.core.env.now())))
@@ -289,12 +293,15 @@ impl Engine {
         &self,
         queue: Queue,
         desks: &mut BTreeMap<Account, Desk>,
+        crowded: &mut Vec<Queue>,
     ) -> Result<Duration> {
         const BEHIND: Duration = Duration::from_millis(100);
         let core = &*self.core;
         let (all, share) = self.most(queue);
         let in_hand: usize = desks.values().map(|desk| desk.in_hand.get(queue)).sum();
+        crowded.retain(|crowded| *crowded != queue);
         if in_hand >= all {
+            crowded.push(queue);
             return Ok(AT_MOST);
         }
         let full: Vec<store::Account> = desks
@@ -302,6 +309,9 @@ impl Engine {
             .filter(|(_, desk)| desk.in_hand.get(queue) >= share)
             .map(|((_, site, credential), _)| (*site, *credential))
             .collect();
+        if !full.is_empty() {
+            crowded.push(queue);
+        }
         match core.store.next_due(queue, &full).await? {
             Some(due) if due <= core.env.now() => {}
             Some(due) => return Ok(due.since(core.env.now()).min(AT_MOST)),

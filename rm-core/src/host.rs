@@ -16,7 +16,7 @@ use crate::catalog::Catalog;
 use crate::clusters::Clusters;
 use crate::copies::Copies;
 use crate::driver::Driver;
-use crate::engine::Engine;
+use crate::engine::{self, Engine};
 use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Events, NewEvent};
@@ -59,9 +59,10 @@ impl Core {
     /// Writes a batch and wakes whoever waits in this process.
     pub(crate) async fn commit(&self, batch: Batch) -> Result<Outcome> {
         let settled = batch.settles();
+        let work = batch.wants_work(self.env.now().plus(engine::AT_MOST));
         let outcome = self.store.commit(batch).await?;
         if matches!(outcome, Outcome::Done(_)) {
-            self.bell.ring(&settled);
+            self.bell.ring(&settled, work);
         }
         Ok(outcome)
     }
@@ -114,6 +115,15 @@ impl Core {
     pub(crate) async fn news(&self, heard: u64, at_most: Duration) {
         select(
             std::pin::pin!(self.bell.after(heard)),
+            self.env.sleep(at_most),
+        )
+        .await;
+    }
+
+    /// The same, until there is work. `heard` is what [`Bell::works`] said.
+    pub(crate) async fn work(&self, heard: u64, at_most: Duration) {
+        select(
+            std::pin::pin!(self.bell.after_work(heard)),
             self.env.sleep(at_most),
         )
         .await;

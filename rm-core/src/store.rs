@@ -252,6 +252,14 @@ impl Batch {
         });
         written.chain(removed).collect()
     }
+
+    /// Whether there is work to be claimed by this time because of it.
+    pub(crate) fn wants_work(&self, by: Timestamp) -> bool {
+        self.resources.iter().any(|(_, due)| match due {
+            Due::At(at) | Due::Release(at) | Due::Sweep(at) => *at <= by,
+            Due::Keep | Due::Rest => false,
+        })
+    }
 }
 
 /// What became of a batch.

@@ -26,7 +26,7 @@ impl Woken {
 fn what_rang_before_the_wait_is_not_missed() {
     let bell = Bell::default();
     let heard = bell.rung();
-    bell.ring(&[]);
+    bell.ring(&[], true);
     let mut after = pin!(bell.after(heard));
     assert!(
         after
@@ -34,6 +34,22 @@ fn what_rang_before_the_wait_is_not_missed() {
             .poll(&mut Context::from_waker(Waker::noop()))
             .is_ready()
     );
+}
+
+#[test]
+fn who_waits_for_work_is_not_woken_for_anything_else() {
+    let bell = Bell::default();
+    let woken: Arc<Woken> = Arc::default();
+    let waker = Waker::from(Arc::clone(&woken));
+    let mut cx = Context::from_waker(&waker);
+    let mut after = pin!(bell.after_work(bell.works()));
+    assert!(after.as_mut().poll(&mut cx).is_pending());
+    bell.ring(&[], false);
+    assert_eq!(woken.times(), 0);
+    assert!(after.as_mut().poll(&mut cx).is_pending());
+    bell.ring(&[], true);
+    assert_eq!(woken.times(), 1);
+    assert!(after.as_mut().poll(&mut cx).is_ready());
 }
 
 #[test]
@@ -49,24 +65,24 @@ fn everybody_who_waits_is_woken_once() {
             assert!(wait.as_mut().poll(&mut cx).is_pending());
         }
     }
-    bell.ring(&[]);
+    bell.ring(&[], true);
     assert_eq!(woken.iter().map(|w| w.times()).collect::<Vec<_>>(), [1; 3]);
     for (wait, waker) in waits.iter_mut().zip(&wakers) {
         let mut cx = Context::from_waker(waker);
         assert!(wait.as_mut().poll(&mut cx).is_ready());
     }
-    bell.ring(&[]);
+    bell.ring(&[], true);
     assert_eq!(woken.iter().map(|w| w.times()).collect::<Vec<_>>(), [1; 3]);
 }
 
 #[test]
 fn who_has_heard_it_waits_for_the_next() {
     let bell = Bell::default();
-    bell.ring(&[]);
+    bell.ring(&[], true);
     let mut after = pin!(bell.after(bell.rung()));
     let mut cx = Context::from_waker(Waker::noop());
     assert!(after.as_mut().poll(&mut cx).is_pending());
-    bell.ring(&[]);
+    bell.ring(&[], true);
     assert!(after.as_mut().poll(&mut cx).is_ready());
 }
 
@@ -92,10 +108,10 @@ fn who_waits_for_one_resource_hears_of_no_other() {
     let mut cx = Context::from_waker(&waker);
     let mut after = pin!(bell.after_of(bell.rung(), mine));
     assert!(after.as_mut().poll(&mut cx).is_pending());
-    bell.ring(&[other]);
+    bell.ring(&[other], true);
     assert_eq!(woken.times(), 0);
     assert!(after.as_mut().poll(&mut cx).is_pending());
-    bell.ring(&[other, mine]);
+    bell.ring(&[other, mine], true);
     assert_eq!(woken.times(), 1);
     assert!(after.as_mut().poll(&mut cx).is_ready());
 }
@@ -105,7 +121,7 @@ fn who_waits_for_one_resource_hears_of_no_other() {
 fn what_rang_between_a_look_and_the_wait_is_not_missed() {
     let bell = Bell::default();
     let heard = bell.rung();
-    bell.ring(&[]);
+    bell.ring(&[], true);
     let mine = ResourceId(uuid::Uuid::from_u128(1));
     let mut after = pin!(bell.after_of(heard, mine));
     let mut cx = Context::from_waker(Waker::noop());
@@ -122,7 +138,7 @@ fn a_wait_that_is_given_up_leaves_nothing_behind() {
     assert!(kept.as_mut().poll(&mut cx).is_pending());
     assert!(given_up.as_mut().poll(&mut cx).is_pending());
     drop(given_up);
-    bell.ring(&[mine]);
+    bell.ring(&[mine], true);
     assert!(kept.as_mut().poll(&mut cx).is_ready());
     assert!(bell.lock().of.is_empty());
 }
