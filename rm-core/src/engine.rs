@@ -48,6 +48,10 @@ use desk::{Call, Desk, Job, Tally};
 /// heard of. What is due later than that needs no bell.
 pub(crate) const AT_MOST: Duration = Duration::from_millis(500);
 
+/// The same of what is only swept: who wrote that comes for it himself, and only
+/// where he is gone somebody else does, so much later.
+const SWEEP_AT_MOST: Duration = Duration::from_secs(5);
+
 /// Resources of one account are looked at together.
 type Account = (String, CatalogId, CatalogId);
 
@@ -281,7 +285,7 @@ impl Engine {
         let pause = self.claim_from(Queue::Awaited, desks, crowded).await?;
         // A clock that was set back keeps nobody from it.
         let left = sweep.since(self.core.env.now());
-        if left.is_zero() || left > AT_MOST {
+        if left.is_zero() || left > SWEEP_AT_MOST {
             let pause = self.claim_from(Queue::Sweep, desks, crowded).await?;
             *sweep = self.core.env.now().plus(pause);
         }
@@ -297,6 +301,10 @@ impl Engine {
     ) -> Result<Duration> {
         const BEHIND: Duration = Duration::from_millis(100);
         let core = &*self.core;
+        let at_most = match queue {
+            Queue::Awaited => AT_MOST,
+            Queue::Sweep => SWEEP_AT_MOST,
+        };
         let (all, share) = self.most(queue);
         let in_hand: usize = desks.values().map(|desk| desk.in_hand.get(queue)).sum();
         crowded.retain(|crowded| *crowded != queue);
@@ -314,8 +322,8 @@ impl Engine {
         }
         match core.store.next_due(queue, &full).await? {
             Some(due) if due <= core.env.now() => {}
-            Some(due) => return Ok(due.since(core.env.now()).min(AT_MOST)),
-            None => return Ok(AT_MOST),
+            Some(due) => return Ok(due.since(core.env.now()).min(at_most)),
+            None => return Ok(at_most),
         }
         // No more than a share at once, for all of it may be of one account.
         let room = u32::try_from((all - in_hand).min(share)).unwrap_or(u32::MAX);
@@ -333,8 +341,8 @@ impl Engine {
             self.sort(desks, claim).await;
         }
         Ok(match core.store.next_due(queue, &full).await? {
-            Some(due) => due.since(core.env.now()).clamp(at_least, AT_MOST),
-            None => AT_MOST,
+            Some(due) => due.since(core.env.now()).clamp(at_least, at_most),
+            None => at_most,
         })
     }
 
