@@ -45,6 +45,9 @@ pub const KVM: Kind = Kind::from_static("vm.kvm");
 /// host any more that would make something appear there.
 const LATE: Duration = Duration::from_secs(30);
 
+/// So long a look at everything waits for what a crash left to be swept up.
+const SWEEP: Duration = Duration::from_secs(10);
+
 /// So long after its first close look it is noted of what is new that it is
 /// whole.
 const LATER: Duration = Duration::from_secs(10);
@@ -186,6 +189,7 @@ impl Backend<Node> for Nodes {
                 items
             }
             Look::All(_) => {
+                swept_up(&host).await;
                 let all = host.driver.list().await;
                 let all = all.map_err(|e| failure(&host.name, "list nodes", e))?;
                 let all = all.into_iter().map(with_record);
@@ -304,6 +308,19 @@ async fn carried_out<T: Send + 'static>(
         .effect_unknown()
         .temporary()),
     }
+}
+
+/// Removes what bears no mark and never will: who looks for what nobody needs
+/// would not be told of it. It goes on where it takes long.
+async fn swept_up(host: &Arc<Host>) {
+    let of = Arc::clone(host);
+    let swept = tokio::spawn(async move {
+        if let Err(e) = of.driver.sweep_up().await {
+            tracing::warn!(host = %of.name, error = %e, "what a crash left cannot be swept up");
+        }
+    });
+    // To look is not held up by it.
+    let _ = tokio::time::timeout(SWEEP, swept).await;
 }
 
 fn with_record(domain: Domain) -> (Domain, Option<Record>) {

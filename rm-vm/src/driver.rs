@@ -83,6 +83,12 @@ pub trait Driver: fmt::Debug + Send + Sync + 'static {
         Ok(Disk::default())
     }
 
+    /// Removes what was begun and cut off before it said whose it is, and what
+    /// nobody can come to need any more. What may still be on its way stays.
+    async fn sweep_up(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Brings an image to where the host needs it; done at once where it is
     /// there. Only an image whose checksum is right is ever there.
     async fn bring(&self, image: &Image) -> Result<()>;

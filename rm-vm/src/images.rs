@@ -133,6 +133,15 @@ impl Images {
         Ok(place.join("rootfs"))
     }
 
+    /// Removes what was fetched or unpacked in part by those who were cut off.
+    /// Blocks.
+    pub(crate) fn sweep_up(&self) -> Result<()> {
+        match self.folder.is_dir() {
+            true => files::sweep(&self.folder, ASIDE).map_err(|e| told(&self.folder, &e)),
+            false => Ok(()),
+        }
+    }
+
     /// What bringing an image takes of the disk at the least, in MiB: as much as
     /// its archive has, as far as that is known; nothing where it is there.
     pub(crate) fn to_bring_mib(&self, image: &Image) -> u64 {

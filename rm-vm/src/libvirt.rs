@@ -329,6 +329,14 @@ impl Driver for Libvirt {
         Ok(takes.await?.unwrap_or_default())
     }
 
+    async fn sweep_up(&self) -> Result<()> {
+        self.sweep_links(None).await;
+        if self.machines.is_some() {
+            machines::sweep_up().await;
+        }
+        self.sweep_roots().await
+    }
+
     async fn bring(&self, image: &Image) -> Result<()> {
         if let Some(machines) = self.machines.clone() {
             let image = image.clone();

@@ -158,6 +158,10 @@ impl Driver for Lxc {
         .await
     }
 
+    async fn sweep_up(&self) -> Result<()> {
+        self.blocking(Containers::sweep_up).await
+    }
+
     async fn bring(&self, image: &Image) -> Result<()> {
         self.blocking(Containers::be_there).await?;
         self.containers.images().bring_from_anywhere(image).await

@@ -27,6 +27,19 @@ impl Libvirt {
         })
     }
 
+    /// Removes what those left who were cut off while they made a root.
+    pub(super) async fn sweep_roots(&self) -> Result<()> {
+        // Nobody's container is about to come to its root meanwhile.
+        let Some(Some(_lock)) = self.on_roots(Roots::lock).await? else {
+            return Ok(());
+        };
+        let all = self.client.list_domains(ListFlags::default()).await;
+        let all = all.map_err(|e| failure("", &e))?.into_iter();
+        let all: BTreeSet<String> = all.map(|domain| domain.name).collect();
+        let swept = self.on_roots(move |roots| roots.sweep_up(&all)).await;
+        swept.map(drop)
+    }
+
     pub(super) async fn define_container(&self, new: &Definition) -> Result<()> {
         new.in_time()?;
         let definition = new.clone();

@@ -15,7 +15,7 @@ use crate::files::told;
 use crate::images::{self, QCOW2, RAW, source};
 
 /// What folders are called in which images are looked at.
-const ASIDE: &str = "rm-image-";
+pub(super) const ASIDE: &str = "rm-image-";
 
 /// An image of a disk on the host.
 #[derive(Debug, Clone)]

@@ -15,7 +15,7 @@ use crate::files::{Aside, told};
 use crate::images::{Images, KERNEL, source};
 
 /// What folders are called in which archives are looked at.
-const ASIDE: &str = "rm-kernel-";
+pub(super) const ASIDE: &str = "rm-kernel-";
 /// More than a command line can have.
 const CMDLINE: usize = 4096;
 /// The least that kernels and hypervisors take.

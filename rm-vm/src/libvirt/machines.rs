@@ -4,12 +4,13 @@
 use rm_libvirt::Client;
 
 use super::cloud;
-use super::disks::Disks;
+use super::disks::{self, Disks};
 use super::kernels::{self, Kernels};
 use super::kind::Kind;
 use super::volumes::{New, Volumes};
 use super::xml::{Boot, Drive};
 use crate::driver::{Definition, Error, Image, Result};
+use crate::files::Aside;
 use crate::images::{KERNEL, QCOW2};
 
 /// Machines of one host.
@@ -48,6 +49,19 @@ impl Parts {
 
     pub(super) fn drives(&self) -> &[Drive] {
         &self.drives
+    }
+}
+
+/// Removes what those left here who were cut off while they looked at an image.
+pub(super) async fn sweep_up() {
+    let swept = tokio::task::spawn_blocking(|| {
+        let temporary = std::env::temp_dir();
+        [disks::ASIDE, kernels::ASIDE]
+            .into_iter()
+            .try_for_each(|aside| Aside::private(&temporary, aside).map(drop))
+    });
+    if let Ok(Err(e)) = swept.await {
+        tracing::warn!(error = %e, "what a crash left of an image cannot be looked for");
     }
 }
 

@@ -98,6 +98,16 @@ impl Roots {
         files::remove(&place, &[URI]).map_err(|e| told(&place, &e))
     }
 
+    /// The same, and what was begun aside, where nothing else may ever be made.
+    /// Only with the lock. Blocks.
+    pub(super) fn sweep_up(&self, containers: &BTreeSet<String>) -> Result<()> {
+        files::sweep(&self.folder, ASIDE).map_err(|e| told(&self.folder, &e))?;
+        self.images.sweep_up()?;
+        // Now is the last time that something was begun here.
+        drop(Aside::closed(&self.folder, ASIDE)?);
+        self.sweep(containers)
+    }
+
     /// Removes what was left by those who were cut off: the roots of this
     /// libvirt whose containers are not among these. Only with the lock, so
     /// that none is there whose container is about to be; and young ones stay,

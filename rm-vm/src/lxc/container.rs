@@ -11,6 +11,7 @@ use rm_core::model::NodeUser;
 
 use super::cgroups;
 use super::config::{self, Cgroups};
+use super::disks;
 use super::links;
 use super::notes::Notes;
 use super::running::{Running, boot};
@@ -249,6 +250,21 @@ impl Containers {
             true => Ok(()),
             false => Err(Error::Exists(new.name.clone())),
         }
+    }
+
+    /// Removes what was begun aside by those who were cut off, and the bridges of
+    /// links that nobody is on.
+    pub(super) fn sweep_up(&self) -> Result<()> {
+        if !self.path.is_dir() {
+            return Ok(());
+        }
+        let names = self.names()?;
+        files::sweep(&self.path, ASIDE).map_err(|e| told(&self.path, &e))?;
+        self.images.sweep_up()?;
+        for folder in names.iter().map(|name| self.path.join(name)) {
+            disks::sweep_up(&folder)?;
+        }
+        links::sweep(&self.path, || self.linked())
     }
 
     pub(super) fn annotate(&self, name: &str, metadata: &str) -> Result<()> {

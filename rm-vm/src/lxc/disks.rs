@@ -131,6 +131,20 @@ impl Containers {
     }
 }
 
+/// Removes the copies of a container's disk that were begun and cut off. What is
+/// no container's folder is left alone.
+pub(super) fn sweep_up(folder: &Path) -> Result<()> {
+    if !folder.join(CONFIG).is_file() {
+        return Ok(());
+    }
+    for of in [folder.to_owned(), folder.join(SNAPSHOTS)] {
+        if of.is_dir() {
+            files::sweep(&of, ASIDE).map_err(|e| told(&of, &e))?;
+        }
+    }
+    Ok(())
+}
+
 /// Copies a folder into another one with everything that an overlay keeps:
 /// owners, devices that stand for what was removed, attributes.
 fn copy(from: &Path, into: &Path) -> Result<()> {

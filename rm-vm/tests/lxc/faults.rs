@@ -401,6 +401,49 @@ async fn a_full_disk_is_told_and_nothing_half_made_stays() {
     assert_eq!(left, [".images"]);
 }
 
+/// Nothing is ever made there again that could sweep it.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_looks_for_orphans_sweeps_up_what_a_crash_began() {
+    let Some(lab) = Lab::find("who_looks_for_orphans_sweeps_up") else {
+        return;
+    };
+    let lab = lab.apart("rm-swept");
+    let p = Program::on(lab.place().with_last([6, 7])).await;
+    let (id, name) = p.node(lab.spec()).await;
+    let own = lab.path.join(&name);
+    let begun = [
+        lab.path.join(".new-1-1/overlay/delta"),
+        lab.path.join(".images/.new-1-1/rootfs/bin"),
+        own.join(".new-1-1/delta"),
+        own.join("snapshots/.new-1-1/delta"),
+    ];
+    // Somebody is at it, and somebody else's is not ours.
+    let under_way = lab.path.join(".new-1-2");
+    let theirs = lab.path.join("theirs/.new-1-1");
+    for folder in begun.iter().chain([&under_way, &theirs]) {
+        std::fs::create_dir_all(folder).unwrap();
+    }
+    let lock = std::fs::File::open(&under_way).unwrap();
+    lock.lock().unwrap();
+    let report = async || p.host.orphans().report(&p.operator).await.unwrap();
+    let found = report().await;
+    assert_eq!((found.orphans.len(), found.skipped.len()), (0, 0));
+    for folder in &begun {
+        let aside = folder.ancestors().find(|path| path.ends_with(".new-1-1"));
+        assert!(!aside.unwrap().exists(), "{}", folder.display());
+    }
+    assert!(under_way.exists() && theirs.exists());
+    drop(lock);
+    report().await;
+    assert!(!under_way.exists(), "its maker is gone");
+    std::fs::remove_dir_all(lab.path.join("theirs")).unwrap();
+    assert_eq!(lab.state(&name), "RUNNING");
+    p.end(id).await;
+    let left = std::fs::read_dir(&lab.path).unwrap();
+    let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, [".images"]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_killed_monitor_leaves_goes_with_its_node() {
     let Some(lab) = Lab::find("what_a_killed_monitor_leaves_goes_with_its_node") else {
