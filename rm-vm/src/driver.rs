@@ -94,8 +94,9 @@ pub trait Driver: fmt::Debug + Send + Sync + 'static {
     async fn bring(&self, image: &Image) -> Result<()>;
 
     /// Makes a domain that does not run, of an image that was brought: puts the
-    /// seed into it, and shows it only when it is whole, and not later than
-    /// [`Definition::by`].
+    /// seed into it, and shows it not later than [`Definition::by`], and only when
+    /// it is whole; or before, so that what is made for it is never nobody's, with
+    /// the text [`Definition::unfinished`] until then.
     async fn define(&self, new: &Definition) -> Result<()>;
 
     /// Replaces the domain's metadata, in one step.
@@ -154,7 +155,8 @@ pub trait Driver: fmt::Debug + Send + Sync + 'static {
     }
 
     /// Makes the disk of a domain that does not run anew, from the image and
-    /// the seed of the definition. Snapshots that are in the disk go with it.
+    /// the seed of the definition. Snapshots that are in the disk go with it. So is
+    /// finished what is there unfinished.
     async fn reimage(&self, _new: &Definition) -> Result<()> {
         Err(self.cannot("make a disk anew"))
     }
@@ -338,6 +340,9 @@ pub struct Definition {
     pub seed: Seed,
     /// A text that is kept with the domain: whose it is.
     pub metadata: String,
+    /// The text in its stead as long as not all is there that the domain is made
+    /// of, where a driver shows it before that.
+    pub unfinished: String,
     /// What [`Driver::define`] has not begun to show by then it does not show at
     /// all, for nobody looks for it any more.
     pub by: Option<Instant>,

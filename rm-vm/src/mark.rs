@@ -18,6 +18,9 @@ pub(crate) struct Record {
     /// That it ran says as much: this way a create ends with the start.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) new: bool,
+    /// Not all is there that it is made of: who made it was cut off.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) unfinished: bool,
     /// What it was last brought to.
     pub(crate) spec: NodeSpec,
     /// Its interfaces, with what it was given.
@@ -76,6 +79,14 @@ impl Record {
         }
         // All domains of a host are asked for theirs: the rest is passed over.
         serde_json::from_str(metadata).map_or_else(|_| Vec::new(), |of: Nics| of.nics)
+    }
+
+    /// What it says of itself as long as it is being made.
+    pub(crate) fn unfinished(&self) -> Self {
+        let mut record = self.clone();
+        (record.unfinished, record.new) = (true, false);
+        record.mark.generation = 0;
+        record
     }
 
     /// As metadata.

@@ -57,8 +57,8 @@ impl Bring {
             of: &self,
             state: domain.state,
             boot: domain.boot.clone(),
+            touched: half || record.unfinished,
             record,
-            touched: half,
         };
         match steps.run(domain.size).await {
             Ok(()) => Ok(()),
@@ -139,7 +139,7 @@ impl Bring {
             );
         }
         let pending: Vec<&Request> = self.pending(record).collect();
-        let anew = pending.iter().any(|r| r.action == Action::Reimage);
+        let anew = record.unfinished || pending.iter().any(|r| r.action == Action::Reimage);
         if !anew && born(old) != born(new) {
             return cannot(
                 "image, hostname, user data and boot commands are what a node is born with",
@@ -245,6 +245,11 @@ struct Steps<'a> {
 impl Steps<'_> {
     async fn run(&mut self, was: Size) -> driver::Result<()> {
         let (of, driver) = (self.of, &self.of.host.driver);
+        if self.record.unfinished {
+            self.anew().await?;
+            self.record.unfinished = false;
+            self.note().await?;
+        }
         if of.spec.power == Power::Stopped {
             self.stop().await?;
         }
@@ -381,38 +386,43 @@ impl Steps<'_> {
                 }
                 driver.restore(&of.name, name).await?;
             }
-            Action::Reimage => {
-                let Some(image) = &of.image else {
-                    return Err(driver::Error::invalid("there is no image for a new disk"));
-                };
-                driver.bring(image).await?;
-                self.stop().await?;
-                let nics = &self.record.nics;
-                let new = definition(&of.host, &of.name, image, &of.spec, nics, String::new());
-                driver.reimage(&new).await?;
-                // A new disk has nobody but those it was made with. Its older
-                // snapshots have others.
-                let mut before = self.record.spec.users.clone();
-                merge(&mut before, self.record.maybe.take().unwrap_or_default());
-                self.once(&before).await?;
-                let NodeSpec {
-                    image,
-                    hostname,
-                    users,
-                    user_data,
-                    boot_commands,
-                    ..
-                } = of.spec.clone();
-                self.record.spec = NodeSpec {
-                    image,
-                    hostname,
-                    users,
-                    user_data,
-                    boot_commands,
-                    ..self.record.spec.clone()
-                };
-            }
+            Action::Reimage => self.anew().await?,
         }
+        Ok(())
+    }
+
+    /// Makes its disk anew, and so all that is put into that.
+    async fn anew(&mut self) -> driver::Result<()> {
+        let (of, driver) = (self.of, &self.of.host.driver);
+        let Some(image) = &of.image else {
+            return Err(driver::Error::invalid("there is no image for a new disk"));
+        };
+        driver.bring(image).await?;
+        self.stop().await?;
+        let nics = &self.record.nics;
+        let new = definition(&of.host, &of.name, image, &of.spec, nics, String::new());
+        driver.reimage(&new).await?;
+        // A new disk has nobody but those it was made with. Its older
+        // snapshots have others.
+        let mut before = self.record.spec.users.clone();
+        merge(&mut before, self.record.maybe.take().unwrap_or_default());
+        self.once(&before).await?;
+        let NodeSpec {
+            image,
+            hostname,
+            users,
+            user_data,
+            boot_commands,
+            ..
+        } = of.spec.clone();
+        self.record.spec = NodeSpec {
+            image,
+            hostname,
+            users,
+            user_data,
+            boot_commands,
+            ..self.record.spec.clone()
+        };
         Ok(())
     }
 

@@ -64,6 +64,7 @@ impl Make {
             let record = self.record(nics);
             let metadata = record.write()?;
             let mut new = definition(host, name, &self.image, &self.spec, &record.nics, metadata);
+            new.unfinished = record.unfinished().write()?;
             new.by = Instant::now().checked_add(self.left());
             self.in_time()?;
             if let Err(e) = host.driver.define(&new).await {
@@ -148,6 +149,7 @@ impl Make {
                 ..self.mark.clone()
             },
             new,
+            unfinished: false,
             spec: self.spec.clone(),
             nics,
             owner: self.owner.clone(),
@@ -258,6 +260,7 @@ pub(super) fn definition(
             boot_commands: spec.boot_commands.clone(),
         },
         metadata,
+        unfinished: String::new(),
         by: None,
     }
 }

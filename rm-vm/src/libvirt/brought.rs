@@ -122,6 +122,7 @@ pub(super) async fn copy(
         whats,
     };
     if let Some(number) = of.whole().await? {
+        of.tell_of_others(number).await;
         return of.placed(number).await;
     }
     let number = of.begin(&parts).await?;
@@ -131,6 +132,7 @@ pub(super) async fn copy(
     }
     // Where nobody knows what came of this, it may be the one that is whole.
     if of.settle(number).await? {
+        of.tell_of_others(number).await;
         return of.placed(number).await;
     }
     of.remove(number).await;
@@ -215,6 +217,24 @@ impl Copies<'_> {
             placed.push(Placed { what, volume, path });
         }
         Ok(placed)
+    }
+
+    /// Tells of copies that nobody uses, for they may be as large as the one that
+    /// is used. Who fills them may live, and machines may be over one where somebody
+    /// has removed what said that it was whole: so they are for a person to remove.
+    async fn tell_of_others(&self, whole: u64) {
+        let first = self.whats.first().copied().unwrap_or_default();
+        for number in (1..=COPIES).filter(|number| *number != whole) {
+            let name = self.name(first, number);
+            match self.volumes.bytes(&name).await {
+                Ok(Some(_)) => tracing::warn!(
+                    image = %self.image.name, volume = %name,
+                    "a copy of an image was begun in the pool and another one is used; remove it if nobody fills it and no disk is over it"
+                ),
+                // Who begins one takes the first number that is free.
+                _ => return,
+            }
+        }
     }
 
     /// Removes a copy of our own, its number last.

@@ -249,6 +249,7 @@ mod tests {
                 ..Seed::default()
             },
             metadata: String::new(),
+            unfinished: String::new(),
             by: None,
         }
     }

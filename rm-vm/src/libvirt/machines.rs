@@ -149,6 +149,7 @@ impl Machines {
             false => None,
         };
         if of_disk {
+            new.in_time()?;
             let path = self.disks.make(&self.volumes, new).await?;
             parts.drives.push(Drive::writable(path, QCOW2));
         } else {
@@ -157,6 +158,7 @@ impl Machines {
             parts.kernel = Some((kernel.kernel, kernel.initrd, cmdline));
         }
         if let Some(disc) = disc {
+            new.in_time()?;
             let bytes = u64::try_from(disc.len()).unwrap_or(u64::MAX);
             let name = seed(&new.name);
             let path = self.volumes.make(&name, New::raw(bytes)).await?;

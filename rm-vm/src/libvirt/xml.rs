@@ -367,6 +367,7 @@ mod tests {
             }],
             seed: Seed::default(),
             metadata: "{\"a\": \"<\u{fc}&]]>\u{0}\\u0000%41\"}".to_owned(),
+            unfinished: String::new(),
             by: None,
         }
     }

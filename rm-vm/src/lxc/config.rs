@@ -231,6 +231,7 @@ mod tests {
                 ..Seed::default()
             },
             metadata: String::new(),
+            unfinished: String::new(),
             by: None,
         }
     }

@@ -345,6 +345,7 @@ async fn what_a_driver_cannot_do_it_declares_and_refuses() {
                 nics: Vec::new(),
                 seed: Seed::default(),
                 metadata: String::new(),
+                unfinished: String::new(),
                 by: None,
             };
             assert!(is_refused(driver.reimage(&new).await), "{driver:?}");
@@ -381,6 +382,7 @@ async fn what_a_machine_cannot_be_made_of_is_refused_before_it_is_brought() {
         nics: Vec::new(),
         seed: Seed::default(),
         metadata: String::new(),
+        unfinished: String::new(),
         by: None,
     };
     xen.check(&plain("kernel")).unwrap();

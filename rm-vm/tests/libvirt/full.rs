@@ -190,9 +190,15 @@ async fn a_full_pool_is_told_to_who_asked_and_the_node_is_made_when_there_is_roo
     assert!(reason.contains(&small.name), "{reason}");
     assert!(reason.contains("delete something there"), "{reason}");
     // Only what was there before is there.
-    let all = somebody.list_domains(ListFlags::default()).await.unwrap();
-    let ours = all.iter().filter(|d| d.name.contains(&id.to_string()));
-    assert_eq!(ours.count(), 0);
+    let there = async || {
+        let all = somebody.list_domains(ListFlags::default()).await.unwrap();
+        all.iter().any(|d| d.name.contains(&id.to_string()))
+    };
+    // It is tried again and again, and for a moment each time there is something.
+    let gone = async { while there().await {} };
+    tokio::time::timeout(Duration::from_secs(60), gone)
+        .await
+        .unwrap();
     assert_eq!(small.of(&somebody, &format!("rm-{id}")).await, [""; 0]);
     assert_eq!(small.of(&somebody, &first_name).await, ["disk", "seed"]);
 

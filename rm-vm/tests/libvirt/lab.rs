@@ -159,6 +159,7 @@ impl Lab {
                 ..Seed::default()
             },
             metadata: format!("{{\"of\": \"{name} <&>'%\u{fc}\u{ffff}\"}}"),
+            unfinished: "not yet".to_owned(),
             by: None,
         }
     }

@@ -132,6 +132,7 @@ async fn a_machine_of_xen_lives_and_is_heard_of() {
         nics: Vec::new(),
         seed: Seed::default(),
         metadata: "ours".to_owned(),
+        unfinished: String::new(),
         by: None,
     };
     clear(&driver, &new.name).await;

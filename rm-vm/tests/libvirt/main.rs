@@ -23,3 +23,4 @@ mod links;
 mod machines;
 mod pool;
 mod refused;
+mod unfinished;

@@ -116,6 +116,7 @@ impl Lab {
             nics: Vec::new(),
             seed: Seed::default(),
             metadata: "{}".to_owned(),
+            unfinished: String::new(),
             by: None,
         }
     }
