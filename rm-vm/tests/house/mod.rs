@@ -5,6 +5,7 @@
 
 pub(crate) mod conformance;
 pub(crate) mod hostile;
+pub(crate) mod lost;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -202,7 +202,7 @@ async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
 
 /// What a BIOS boots: reads the first byte of the second sector, writes `2` in
 /// its place, and then says again and again what it had read.
-fn boot_sector() -> Vec<u8> {
+pub(crate) fn boot_sector() -> Vec<u8> {
     let first = [
         0x31, 0xc0, // xor ax, ax
         0x8e, 0xd8, // mov ds, ax

@@ -20,6 +20,7 @@ mod full;
 mod house;
 mod lab;
 mod links;
+mod lost;
 mod machines;
 mod pool;
 mod refused;

@@ -5,8 +5,10 @@ use std::time::{Duration, Instant};
 
 use rm_core::ResourceId;
 use rm_core::life::State;
+use rm_vm::lxc::Lxc;
 use serde_json::{Value, json};
 
+use crate::house::lost::comes_back;
 use crate::lab::{Lab, Program};
 
 /// Waits for something that comes soon.
@@ -65,6 +67,16 @@ async fn a_lost_store_gets_back_owner_and_lease_from_the_containers() {
     soon("its lease is over", is_gone).await;
     assert!(!lab.path.join(&name).exists());
     second.end(other).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn containers_that_run_or_stand_still_or_not_give_back_a_lost_store() {
+    let Some(lab) = Lab::find("containers_that_run_or_stand_still_or_not_give_back") else {
+        return;
+    };
+    let lab = lab.apart("rm-lost");
+    let beside = Lxc::at(&lab.path, 256).unwrap();
+    comes_back(lab.place().with_last([244, 249]), &beside).await;
 }
 
 /// The list comes once an hour; what is seen before was told.
