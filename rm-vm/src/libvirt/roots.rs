@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::{MetadataExt, lchown, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -126,9 +127,13 @@ impl Roots {
             let ours = bears.is_ok_and(|uri| uri == self.uri);
             let begun = fs::metadata(entry.path().join(URI)).and_then(|uri| uri.modified());
             let old = begun.is_ok_and(|begun| last.duration_since(begun).is_ok_and(|d| d > LATE));
-            if ours {
+            if ours
                 // Those of earlier versions of this program were open.
-                files::close(&entry.path()).map_err(|e| told(&entry.path(), &e))?;
+                && let Err(e) = files::close(&entry.path())
+                // It goes at this moment.
+                && e.kind() != io::ErrorKind::NotFound
+            {
+                return Err(told(&entry.path(), &e));
             }
             if ours && old && !name.starts_with('.') && !containers.contains(&name) {
                 self.remove(&name)?;
