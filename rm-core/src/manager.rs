@@ -26,10 +26,12 @@ use crate::visible::{missing, see, visible};
 
 mod asked;
 mod disks;
+mod there;
 mod waiting;
 
 pub use asked::{Answer, Candidate, ask, ask_until};
 pub(crate) use disks::of_nodes;
+pub use there::there;
 pub(crate) use waiting::is_room;
 pub use waiting::{Asking, Given, ToCome, to_come, waiting};
 

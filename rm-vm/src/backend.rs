@@ -205,6 +205,7 @@ impl Backend<Node> for Nodes {
         let host = self.hosts.of(cx)?;
         self.admit(&host, spec).await?;
         let image = self.image(cx, spec).await?;
+        host.be_seen(cx).await?;
         host.driver
             .bring(&image)
             .await

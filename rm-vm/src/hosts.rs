@@ -3,16 +3,19 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use rm_core::backend::Cx;
+use rm_core::manager;
 use rm_core::model::NodeInterface;
 use rm_core::{CatalogId, Result};
 use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 
 use crate::config::{Config, SiteConfig};
 use crate::driver::{self, Driver};
+use crate::failure::failure;
 use crate::turns::Turns;
 
 /// Opens the driver of a site, without asking the host anything.
@@ -100,6 +103,7 @@ impl Hosts {
             choosing: Turn::default(),
             promised: Mutex::default(),
             has: Mutex::default(),
+            seen: AtomicBool::new(false),
             turns: self.turns(cx.site.id),
         });
         known.retain(|(site, credential, _), _| (*site, *credential) != (key.0, key.1));
@@ -124,6 +128,8 @@ pub(crate) struct Host {
     promised: Mutex<BTreeMap<String, Promised>>,
     /// What it last said that it has.
     has: Mutex<Option<(driver::Host, Instant)>>,
+    /// Whether what is known to be there was looked for.
+    seen: AtomicBool,
     turns: Arc<Turns>,
 }
 
@@ -186,6 +192,7 @@ impl Host {
             choosing: Turn::default(),
             promised: Mutex::default(),
             has: Mutex::default(),
+            seen: AtomicBool::new(false),
             turns: Arc::default(),
         }
     }
@@ -205,6 +212,21 @@ impl Host {
             Some((has, _)) => Ok(has),
             None => self.room().await,
         }
+    }
+
+    /// Looks once for something that is known to be there, before anything new is:
+    /// where what belongs there is away, a host must not come to look as if it
+    /// were gone.
+    pub(crate) async fn be_seen(&self, cx: &Cx<'_>) -> Result<()> {
+        if self.seen.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        if let Some(one) = manager::there(cx).await? {
+            let looked = self.driver.these(&[one.0]).await;
+            looked.map_err(|e| failure(&self.name, "look at nodes", e))?;
+        }
+        self.seen.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// What is promised to others. Who asks for this first and for what the host

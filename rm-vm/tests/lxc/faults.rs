@@ -401,6 +401,44 @@ async fn a_full_disk_is_told_and_nothing_half_made_stays() {
     assert_eq!(left, [".images"]);
 }
 
+/// The first that is asked for there is another node.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_made_where_what_is_known_to_be_there_is_not_mounted() {
+    let Some(lab) = Lab::find("nothing_is_made_where_what_is_known_to_be_there") else {
+        return;
+    };
+    let lab = lab.apart("rm-unmounted");
+    let place = lab.place().with_last([2, 4]);
+    let p = Program::sweeping(place, Duration::from_secs(3600)).await;
+    let mut spec = lab.spec();
+    spec.power = Power::Stopped;
+    let first = p.ask(spec.clone(), false).await.unwrap();
+    p.ready(first).await;
+    let away = lab.path.with_file_name("rm-unmounted-away");
+    std::fs::rename(&lab.path, &away).unwrap();
+    std::fs::create_dir(&lab.path).unwrap();
+    // The host is opened anew, as after a restart.
+    let catalog = p.host.catalog();
+    let secret = json!({});
+    let rotated = catalog.rotate_credential(&p.user, "mine", &secret);
+    rotated.await.unwrap();
+    let second = p.ask(spec, false).await.unwrap();
+    let told = async {
+        while !p.get(second).await.record().reason.contains("mount what") {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let soon = Duration::from_secs(60);
+    tokio::time::timeout(soon, told).await.unwrap();
+    assert_eq!(std::fs::read_dir(&lab.path).unwrap().count(), 0);
+    std::fs::remove_dir(&lab.path).unwrap();
+    std::fs::rename(&away, &lab.path).unwrap();
+    for id in [second, first] {
+        p.ready(id).await;
+        p.end(id).await;
+    }
+}
+
 /// Nothing is ever made there again that could sweep it.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_looks_for_orphans_sweeps_up_what_a_crash_began() {
