@@ -125,10 +125,9 @@ impl Kind {
         }
     }
 
-    /// Whether consoles are listened to. Those for tests have none; and whether
-    /// a machine of Xen whose console is open is saved more slowly is not known.
+    /// Whether consoles are listened to: those for tests have none.
     pub(super) const fn is_listened_to(self) -> bool {
-        matches!(self, Self::Lxc | Self::Kvm | Self::Emulated)
+        !matches!(self, Self::Test)
     }
 
     /// What goes together with a definition, as far as the driver has it.

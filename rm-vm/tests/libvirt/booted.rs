@@ -1,5 +1,5 @@
-//! Machines of QEMU, emulated, and of Xen through the whole house: asked for,
-//! logged into, given up.
+//! Machines of QEMU, emulated, through the whole house: asked for, logged into,
+//! given up.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use rm_core::life::State;
 use rm_core::model::{Action, Interface, NodeSpec, NodeUser, Power};
-use rm_libvirt::{ConsoleFlags, SaveFlags};
-use rm_vm::driver::{Driver, Image};
+use rm_libvirt::ConsoleFlags;
+use rm_vm::driver::{Driver as _, Image};
 use tempfile::TempDir;
 
 use crate::house::{Place, Program};
@@ -16,16 +16,16 @@ use crate::lab::{Lab, pool};
 use crate::machines::archive;
 
 /// A machine that boots under emulation, beside much else.
-const PATIENCE: Duration = Duration::from_secs(300);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A key, and what lets it in.
-struct Key {
+pub(crate) struct Key {
     dir: TempDir,
     public: String,
 }
 
 impl Key {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = TempDir::new().unwrap();
         let file = dir.path().join("key");
         let mut make = Command::new("ssh-keygen");
@@ -38,7 +38,7 @@ impl Key {
         }
     }
 
-    fn root(&self) -> Vec<NodeUser> {
+    pub(crate) fn root(&self) -> Vec<NodeUser> {
         vec![NodeUser {
             name: "root".to_owned(),
             ssh_keys: vec![self.public.clone()],
@@ -64,7 +64,7 @@ impl Key {
     }
 
     /// What a command says in the guest, once it lets in.
-    async fn inside(&self, host: &str, port: u64, command: &str) -> String {
+    pub(crate) async fn inside(&self, host: &str, port: u64, command: &str) -> String {
         let asked = async {
             loop {
                 let said = self.ssh(host, port, command);
@@ -79,7 +79,7 @@ impl Key {
 }
 
 /// Waits until it is ready, as long as emulation takes.
-async fn ready(p: &Program, id: rm_core::ResourceId) -> String {
+pub(crate) async fn ready(p: &Program, id: rm_core::ResourceId) -> String {
     let look = async {
         loop {
             let node = p.get(id).await;
@@ -102,7 +102,7 @@ pub(crate) fn kernel(lab: &Lab, cmdline: &str) -> (TempDir, Image) {
     archive(&files, cmdline)
 }
 
-fn with_memory(mut place: Place, memory_mib: u64) -> Place {
+pub(crate) fn with_memory(mut place: Place, memory_mib: u64) -> Place {
     place.memory_mib = memory_mib;
     place
 }
@@ -185,12 +185,12 @@ async fn an_emulated_machine_is_born_with_a_key_an_address_and_commands() {
 }
 
 /// What a guest says that it has in all.
-async fn memory_kib(key: &Key, host: &str, port: u64) -> u64 {
+pub(crate) async fn memory_kib(key: &Key, host: &str, port: u64) -> u64 {
     let total = "sed -n 's/MemTotal: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo";
     key.inside(host, port, total).await.parse().unwrap()
 }
 
-async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let wait = async {
         while !is_so().await {
             tokio::time::sleep(Duration::from_millis(500)).await;
@@ -419,75 +419,4 @@ async fn a_disk_that_names_a_file_of_the_host_never_reaches_it() {
         let name = format!("rm-{}-image-{last}", names_another.sha256);
         assert!(somebody.volume_by_name(&pool, &name).await.is_err());
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_linux_machine_of_xen_is_logged_into_changed_saved_and_gone() {
-    let Some(lab) = Lab::named("RM_LAB_XEN", "a_linux_machine_of_xen_is_logged_into") else {
-        return;
-    };
-    let (_dir, image) = kernel(&lab, "console=hvc0 quiet {ip} {cloud-config}");
-    let storage = Path::new(lab.text("/pool"));
-    let place = lab.place_of("xen", storage, &image, [100, 107]);
-    let p = Program::on(with_memory(place, 160)).await;
-    let key = Key::new();
-    let known = format!("{}/24", lab.text("/ipv4/first"));
-    let spec = NodeSpec {
-        users: key.root(),
-        hostname: Some("on-xen".to_owned()),
-        interfaces: vec![
-            Interface {
-                addresses: vec![known.parse().unwrap()],
-                ..Interface::default()
-            },
-            Interface::default(),
-        ],
-        ..p.place.spec()
-    };
-    let id = p.ask(spec, false).await.unwrap();
-    let name = ready(&p, id).await;
-    // What is on the guest's port 22 is a port of this machine.
-    let port = lab.number(&format!("/guest_ssh/{}", lab.text("/ipv4/first")));
-    let said = "hostname; ip address show dev eth1";
-    let said = key.inside("127.0.0.1", port, said).await;
-    let second = p.get(id).await.view().unwrap().interfaces[1].addresses[0];
-    assert!(said.starts_with("on-xen\n"), "{said}");
-    assert!(said.contains(&second.to_string()), "{said}");
-
-    // Saved by somebody, it goes on where it was.
-    key.inside("127.0.0.1", port, "touch /run/here").await;
-    let somebody = lab.somebody("xen");
-    let domain = somebody.domain_by_name(&name).await.unwrap();
-    let save = somebody.managed_save(&domain, SaveFlags::default());
-    save.await.unwrap();
-    let failed = async {
-        while p.get(id).await.record().seen != State::Failed {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, failed).await.unwrap();
-    p.get(id).await.retry(&p.user).await.unwrap();
-    p.ready(id).await;
-    key.inside("127.0.0.1", port, "ls /run/here").await;
-
-    let all = memory_kib(&key, "127.0.0.1", port).await;
-    let other = |spec: &mut NodeSpec| {
-        (spec.memory_mib, spec.vcpus) = (128, 2);
-        Ok(())
-    };
-    p.get(id).await.change(&p.user, other).await.unwrap();
-    ready(&p, id).await;
-    assert_eq!(p.get(id).await.view().unwrap().vcpus, 2);
-    let fifth = 24 << 10;
-    until("it has less", async || {
-        memory_kib(&key, "127.0.0.1", port).await + fifth < all
-    })
-    .await;
-    // A guest that does not do so by itself takes the new one when it likes.
-    let cpus = "/sys/devices/system/cpu";
-    let taken = format!("echo 1 >{cpus}/cpu1/online && cat {cpus}/online");
-    assert_eq!(key.inside("127.0.0.1", port, &taken).await, "0-1");
-    p.end(id).await;
-    let driver = lab.open("xen", Some(storage));
-    assert_eq!(driver.these(&[name]).await.unwrap(), []);
 }

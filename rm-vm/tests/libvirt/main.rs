@@ -25,3 +25,4 @@ mod machines;
 mod pool;
 mod refused;
 mod unfinished;
+mod xen;
