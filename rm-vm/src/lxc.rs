@@ -19,6 +19,7 @@ mod events;
 mod host;
 mod links;
 mod notes;
+mod power;
 mod running;
 mod shaping;
 mod tools;

@@ -21,6 +21,7 @@ mod house;
 mod interfaces;
 mod kept;
 mod lab;
+mod left;
 mod life;
 mod shaping;
 mod users;
