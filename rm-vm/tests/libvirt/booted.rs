@@ -184,6 +184,44 @@ async fn an_emulated_machine_is_born_with_a_key_an_address_and_commands() {
     assert!(left.await.is_err(), "its disc is left");
 }
 
+/// Through the TLS of its host, which asks for our certificate.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_machine_behind_tls_is_read_and_asked_to_stop_before_it_is_stopped_hard() {
+    let Some(lab) = Lab::of_this_run("a_machine_behind_tls_is_read_and_asked_to_stop") else {
+        return;
+    };
+    pool(&lab).await;
+    let (_dir, image) = kernel(&lab, "console=ttyS0 quiet panic=-1");
+    let place = lab.place_of("qemu", Path::new("rm-test"), &image, [46, 50]);
+    let mut place = with_memory(place, 256);
+    let tls = lab.text("/uris/test_tls").replacen("test+", "qemu+", 1);
+    place.url = tls.replacen("/default", "/system", 1);
+    assert!(place.url.starts_with("qemu+tls://"), "{}", place.url);
+    place.section["stop_grace_seconds"] = serde_json::json!(60);
+    let p = Program::on(place).await;
+    let id = p.ask(p.place.spec(), false).await.unwrap();
+    let name = ready(&p, id).await;
+    until("its console says that it is ready", async || {
+        let said = p.get(id).await.console(&p.user, 1 << 16).await.unwrap();
+        String::from_utf8_lossy(&said).contains("is ready")
+    })
+    .await;
+    let somebody = lab.somebody("qemu");
+    let domain = somebody.domain_by_name(&name).await.unwrap();
+    p.get(id).await.stop(&p.user).await.unwrap();
+    until("it is stopped", async || {
+        let node = p.get(id).await;
+        let r = node.record();
+        assert_ne!(r.seen, State::Failed, "{r:#?}");
+        r.seen == State::Ready && r.seen_generation == r.generation
+    })
+    .await;
+    let why = somebody.state(&domain).await.unwrap();
+    // libvirt's number for: it shut down by itself.
+    assert_eq!(why, (rm_libvirt::State::Shutoff, 1));
+    p.end(id).await;
+}
+
 /// What a guest says that it has in all.
 pub(crate) async fn memory_kib(key: &Key, host: &str, port: u64) -> u64 {
     let total = "sed -n 's/MemTotal: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo";

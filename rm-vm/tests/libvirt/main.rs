@@ -10,6 +10,7 @@
 )]
 
 mod booted;
+mod clusters;
 mod conformance;
 mod consoles;
 mod containers;
