@@ -265,6 +265,10 @@ async fn without(
         let why = "this store knows nothing of its resource: was a store lost?";
         return Ok((Verdict::Unheard, why.to_owned()));
     };
+    if last.is_unreadable() {
+        let why = "the last that happened to its resource cannot be read: was the store damaged?";
+        return Ok((Verdict::Unheard, why.to_owned()));
+    }
     let verb = last.event.what.rsplit('.').next().unwrap_or_default();
     // A record goes with an event that says so. One that went without may be
     // there under an id that changed on the disk, and mean it still.

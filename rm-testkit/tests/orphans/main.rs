@@ -12,10 +12,11 @@ use rm_core::clusters::Size;
 use rm_core::event::Event;
 use rm_core::life::State;
 use rm_core::orphans::{Reclaimed, Report, Thing, Verdict};
-use rm_core::store::{Batch, Key};
 use rm_core::{Error, ErrorKind, RemoteId, ResourceId, Result, Tenant};
 use rm_testkit::{Fault, Rule, Scene, Verb};
 use serde_json::json;
+
+mod unsure;
 
 /// How many reports are made beside a few lives.
 const REPORTS: usize = 4;
@@ -483,42 +484,6 @@ fn a_policy_reclaims_what_has_been_an_orphan_for_so_long() {
         let told = events(s, "orphan.reclaimed").await;
         assert_eq!(told.len(), 1, "by one engine, once");
         assert_eq!(told[0].event.data["by"], "policy");
-    });
-}
-
-/// A record of which nothing is found, and whose end was never told, is not
-/// over: its id may have changed on the disk.
-#[test]
-fn what_is_wanted_is_never_reclaimed_where_only_its_record_is_not_found() {
-    let scene = Scene::builder(15)
-        .policy(|p| {
-            p.orphan_scan = Some(Duration::from_secs(600));
-            p.reclaim_orphans_after = Some(Duration::from_secs(3600));
-        })
-        .build()
-        .unwrap();
-    scene.start_engine();
-    scene.run(async |s| {
-        let made = s.clusters().create(&s.alice, &s.own(1)).await.unwrap();
-        let id = made.cluster.id();
-        s.ready(&s.alice, id).await.unwrap();
-        let batch = Batch {
-            delete: vec![Key::Resource(id)],
-            ..Batch::default()
-        };
-        s.truth.commit(batch).await.unwrap();
-        s.world.sleep(Duration::from_secs(3 * 3600)).await;
-        let found = report(s).await;
-        let left = only(&found);
-        assert_eq!(left.verdict, Verdict::Ambiguous, "{left:?}");
-        assert!(left.why.contains("(ready)"), "{}", left.why);
-        for unheard in [false, true] {
-            let orphans = s.door.orphans();
-            let done = orphans.reclaim(&s.operator, &left.thing, unheard).await;
-            refused(done, ErrorKind::Conflict);
-        }
-        assert_eq!(s.cloud.count(Verb::Destroy), 0);
-        assert_eq!(s.cloud.things("north", s.world.now()).len(), 1);
     });
 }
 
