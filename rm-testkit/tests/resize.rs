@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
-use rm_core::ResourceId;
 use rm_core::backend::{Absence, Phase, Resize};
 use rm_core::clusters::Size;
 use rm_core::life::State;
+use rm_core::{ErrorKind, ResourceId};
 use rm_testkit::{Fault, Rule, Scene, Verb};
 
 /// A cluster of two slaves, for which four are wanted since just now.
@@ -345,6 +345,37 @@ fn a_change_of_which_nobody_ever_hears_ends_failed_and_is_told() {
         let cluster = s.clusters().get(&s.alice, id).await.unwrap();
         assert!(cluster.is_ready(), "{}", s.story(id).await);
         assert_eq!(s.cloud.of(id, s.world.now())[0].slaves, 4);
+        assert_eq!(s.faults().await, Vec::<String>::new());
+    });
+}
+
+/// Nobody was told that it got its second size, and the third one is refused.
+#[test]
+fn what_is_refused_goes_back_to_the_change_of_which_nobody_was_told() {
+    let scene = Scene::new(10);
+    scene.start_engine();
+    scene.run(async |s| {
+        let made = s.clusters().create(&s.alice, &s.own(2)).await.unwrap();
+        let id = made.cluster.id();
+        assert!(s.ready(&s.alice, id).await.unwrap().is_ready());
+        s.cloud.inject(Rule::next(Verb::Change, Fault::LostAfter));
+        let refused = Fault::Refused(ErrorKind::Invalid);
+        s.cloud.inject(Rule::next(Verb::Change, refused).nth(2));
+        let resize = async |to| s.clusters().resize(&s.alice, id, Size::To(to)).await;
+        resize(4).await.unwrap();
+        while s.cloud.count(Verb::Change) == 0 {
+            s.world.sleep(Duration::from_millis(10)).await;
+        }
+        resize(6).await.unwrap();
+        s.rest().await;
+        let cluster = s.clusters().get(&s.alice, id).await.unwrap();
+        let r = cluster.record();
+        assert_eq!(r.seen, State::Ready, "{}", s.story(id).await);
+        assert!(r.reason.contains("refuses"), "{:?}", r.reason);
+        assert_eq!(cluster.spec().unwrap().slaves, 4);
+        assert_eq!(s.cloud.of(id, s.world.now())[0].slaves, 4);
+        assert_eq!(s.counter("quota/physics/nodes").await, 5);
+        assert_eq!(s.cloud.count(Verb::Change), 2);
         assert_eq!(s.faults().await, Vec::<String>::new());
     });
 }
