@@ -347,8 +347,9 @@ impl<'a> Run<'a> {
         self.told.broken.extend(Judge::overrun(s));
     }
 
-    /// Everything comes to rest in bounded time, and is as it must be.
-    pub(super) async fn sound(&mut self, when: &str) {
+    /// Everything comes to rest in bounded time, is swept once more, and nobody
+    /// is stalled any more.
+    pub(super) async fn settle(&mut self) {
         let s = self.s;
         self.rest().await;
         while s.cloud.is_something_late(s.world.now()) {
@@ -367,6 +368,12 @@ impl<'a> Run<'a> {
         }
         // Nobody can act on what is over while all are stalled.
         self.awake().await;
+    }
+
+    /// It settles, and is as it must be.
+    pub(super) async fn sound(&mut self, when: &str) {
+        let s = self.s;
+        self.settle().await;
         let rows = self.rows().await;
         let overdue = Judge::overdue(s, &self.mischief, &rows);
         self.told.broken.extend(overdue);

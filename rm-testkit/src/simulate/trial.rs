@@ -263,7 +263,12 @@ impl Life<'_> {
             let text = format!("{}: {e}", part.as_str());
             self.run.harm(Harm::Broken, text);
         }
-        self.run.rest().await;
+        // What whoever was stalled does when it comes back, and the sweep behind
+        // that, are places for a second fault as well.
+        match struck {
+            true => self.run.settle().await,
+            false => self.run.rest().await,
+        }
         let at = usize::from(part as u8);
         self.ran.traces[at] = s.world.recorded();
         self.ran.struck += s.world.strikes().len();
