@@ -168,7 +168,7 @@ impl Volumes {
         let pool = self.pool().await?;
         if let Some(left) = self.find(&pool, name).await? {
             let deleted = self.client.delete_volume(&left).await;
-            deleted.map_err(|e| failure(name, &e))?;
+            deleted.map_err(|e| kept(name, &e))?;
         }
         let made = self.client.create_volume_xml(&pool, &xml).await;
         made.map_err(|e| match e.code() {
@@ -184,8 +184,17 @@ impl Volumes {
             return Ok(());
         };
         match self.client.delete_volume(&volume).await {
-            Err(e) if e.code() != Some(Code::NO_STORAGE_VOL) => Err(failure(name, &e)),
+            Err(e) if e.code() != Some(Code::NO_STORAGE_VOL) => Err(kept(name, &e)),
             _ => Ok(()),
         }
+    }
+}
+
+/// Why a volume is not removed. One that somebody still fills, who may have been
+/// cut off and libvirt not, can be removed when that is over.
+fn kept(name: &str, e: &Said) -> Error {
+    match e.code() {
+        Some(Code::OPERATION_INVALID) => Error::Unavailable(e.to_string()),
+        _ => failure(name, e),
     }
 }

@@ -198,6 +198,15 @@ async fn what_somebody_else_does_to_a_node_is_seen_and_mended_when_asked() {
     let domain = somebody.domain_by_name(&name).await.unwrap();
     let flags = rm_libvirt::ShutdownFlags::SIGNAL;
     somebody.shutdown(&domain, flags).await.unwrap();
+    // Who is not heard says it again; it is refused where it is off by then, and
+    // that must be seen.
+    let asked = async {
+        while p.get(id).await.record().seen == State::Ready {
+            let _ = somebody.shutdown(&domain, flags).await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    tokio::time::timeout(SOON, asked).await.unwrap();
     seen(&p, id, State::Failed).await;
     p.get(id).await.retry(&p.user).await.unwrap();
     p.ready(id).await;
