@@ -242,9 +242,9 @@ impl Engine {
                 }
                 Some(Done::Acted { account, queue }) => {
                     desks.entry(account).or_default().acted(queue);
-                    if queue == Queue::Sweep {
-                        sweep = core.env.now();
-                    }
+                    // What came to rest by it is swept when that is due, and
+                    // not when the next question would have been.
+                    sweep = core.env.now();
                 }
                 Some(Done::Deaf { account }) => {
                     // It is tried again when something of theirs is due.
