@@ -15,6 +15,9 @@ use crate::booted::{Key, PATIENCE, kernel, memory_kib, ready, until, with_memory
 use crate::house::Program;
 use crate::lab::{Lab, only};
 
+/// An address that more than one of these machines has, one after the other.
+const NEXT: &str = "10.0.2.101";
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_linux_machine_of_xen_is_logged_into_changed_saved_and_gone() {
     let Some(lab) = Lab::named("RM_LAB_XEN", "a_linux_machine_of_xen_is_logged_into") else {
@@ -34,7 +37,11 @@ async fn a_linux_machine_of_xen_is_logged_into_changed_saved_and_gone() {
                 addresses: vec![known.parse().unwrap()],
                 ..Interface::default()
             },
-            Interface::default(),
+            // Of another machine after this one: the network must learn that.
+            Interface {
+                addresses: vec![format!("{NEXT}/24").parse().unwrap()],
+                ..Interface::default()
+            },
         ],
         ..p.place.spec()
     };
@@ -108,7 +115,7 @@ async fn a_linux_machine_of_xen_stops_starts_reboots_stands_still_and_is_read() 
     let mut place = with_memory(lab.place_of("xen", storage, &image, [100, 107]), 160);
     place.section["stop_grace_seconds"] = json!(45);
     let p = Program::on(place).await;
-    let (key, address) = (Key::new(), "10.0.2.101");
+    let (key, address) = (Key::new(), NEXT);
     let spec = NodeSpec {
         users: key.root(),
         hostname: Some("obeys".to_owned()),
