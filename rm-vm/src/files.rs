@@ -45,27 +45,28 @@ pub(crate) fn close(folder: &Path) -> io::Result<()> {
     fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
 }
 
-/// Removes a folder; what is named last goes last, so that whose it is can be
-/// told as long as something is there.
-pub(crate) fn remove(folder: &Path, last: &[&str]) -> io::Result<()> {
+/// Removes a folder with what is in it. What tells whose it is stays until all
+/// else is gone, and then goes with the folder in one step: aside, where a sweep
+/// finds what is left by who is cut off.
+pub(crate) fn remove(folder: &Path, marks: &[&str], prefix: &str) -> Result<()> {
+    let failed = |e: &io::Error| told(folder, e);
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(e) => return Err(e),
+        Err(e) => return Err(failed(&e)),
     };
     for entry in entries {
-        let entry = entry?;
-        if last.iter().any(|name| entry.file_name() == *name) {
-            continue;
+        let entry = entry.map_err(|e| failed(&e))?;
+        if !marks.iter().any(|name| entry.file_name() == *name) {
+            let is_dir = entry.file_type().map_err(|e| failed(&e))?.is_dir();
+            away(&entry.path(), is_dir).map_err(|e| failed(&e))?;
         }
-        away(&entry.path(), entry.file_type()?.is_dir())?;
     }
-    for name in last {
-        away(&folder.join(name), false)?;
-    }
-    match fs::remove_dir(folder) {
+    let parent = folder.parent().unwrap_or(folder);
+    let aside = Aside::closed(parent, prefix)?;
+    match fs::rename(folder, aside.path().join("gone")) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-        done => done,
+        done => done.map_err(|e| failed(&e)),
     }
 }
 
@@ -83,7 +84,7 @@ pub(crate) fn bytes(folder: &Path) -> u64 {
 }
 
 /// Removes one entry, whatever it is; links are not followed.
-fn away(path: &Path, is_dir: bool) -> io::Result<()> {
+pub(crate) fn away(path: &Path, is_dir: bool) -> io::Result<()> {
     let gone = match is_dir {
         true => fs::remove_dir_all(path),
         false => fs::remove_file(path),
@@ -261,6 +262,26 @@ mod tests {
         assert!(first.path().exists() && second.path().exists() && others.exists());
         drop((first, second));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_folder_that_is_removed_is_never_there_without_its_mark() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("rm-1");
+        let mark = folder.join("mark");
+        for _ in 0..200 {
+            fs::create_dir_all(folder.join("rest/of/it")).unwrap();
+            fs::write(&mark, "ours").unwrap();
+            std::thread::scope(|both| {
+                let seen = both.spawn(|| {
+                    while mark.exists() {}
+                    folder.exists()
+                });
+                remove(&folder, &["mark"], ".new-").unwrap();
+                assert!(!seen.join().unwrap(), "nobody could tell whose it is");
+            });
+            assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
+        }
     }
 
     #[test]

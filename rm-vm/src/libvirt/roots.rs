@@ -96,7 +96,7 @@ impl Roots {
     /// Removes a container's root, if there is one. Blocks.
     pub(super) fn remove(&self, name: &str) -> Result<()> {
         let place = self.folder.join(name);
-        files::remove(&place, &[URI]).map_err(|e| told(&place, &e))
+        files::remove(&place, &[URI], ASIDE)
     }
 
     /// The same, and what was begun aside, where nothing else may ever be made.

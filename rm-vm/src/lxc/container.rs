@@ -283,7 +283,7 @@ impl Containers {
         let (folder, _lock) = self.locked(name)?;
         self.still(name, "removed")?;
         cgroups::forget(name);
-        files::remove(&folder, &[CONFIG, RECORD])
+        files::remove(&folder, &[CONFIG, RECORD], ASIDE)
             .map_err(|e| Error::Unclear(format!("{name:?} is removed in part: {e}")))?;
         // The container is gone; what is left of links goes with the next one.
         if let Err(e) = links::sweep(&self.path, || self.linked()) {

@@ -125,7 +125,7 @@ impl Containers {
     /// a container without a disk, for which this is done once more.
     fn swap(&self, folder: &Path, disk: Aside, config: &str) -> Result<()> {
         let failed = |e: io::Error| Error::Unclear(format!("{}: {e}", folder.display()));
-        files::remove(&folder.join(OVERLAY), &[]).map_err(failed)?;
+        files::away(&folder.join(OVERLAY), true).map_err(failed)?;
         files::replace(&folder.join(CONFIG), config.as_bytes()).map_err(failed)?;
         disk.place(&folder.join(OVERLAY)).map(|_| ())
     }
