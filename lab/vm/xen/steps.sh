@@ -10,8 +10,9 @@ need_space() {
 debian_with_xen() {
     local base
     local tools=ca-certificates,busybox-static,iproute2,kmod,openssh-server,procps
+    # By iptables libvirt closes off the networks that it makes.
     local packages=(xen-hypervisor-4.17-amd64 xen-utils-4.17 libvirt-daemon libvirt-daemon-driver-xen
-        libvirt-clients initramfs-tools linux-image-amd64)
+        libvirt-clients iptables initramfs-tools linux-image-amd64)
     base=$(cache_dir)/vm-xen/debian-$(echo "$tools ${packages[*]}" | sha256sum | cut -c1-16)
     if [ ! -e "$base.done" ]; then
         rm -rf "$base"
@@ -60,7 +61,8 @@ make_dom0() {
     mkdir -p "$dir/usr/lib/modules/$version"
     cp "$debian/lib/modules/$version"/modules.{order,builtin,builtin.modinfo} "$dir/usr/lib/modules/$version/"
     for module in $(modules_for "$debian" virtio_pci virtio_blk virtio_net ext4 crc32c_generic loop bridge tun \
-        xenfs xen-evtchn xen-gntdev xen-gntalloc xen-privcmd xen-blkback xen-netback 8021q); do
+        xenfs xen-evtchn xen-gntdev xen-gntalloc xen-privcmd xen-blkback xen-netback 8021q \
+        nft_compat nft_chain_nat xt_tcpudp ipt_REJECT); do
         (cd "$debian" && cp --parents "usr/lib/modules/${module##*/lib/modules/}" "$dir/")
     done
     depmod -b "$dir" "$version"

@@ -65,10 +65,6 @@ impl Kind {
         matches!(self, Self::Kvm | Self::Emulated)
     }
 
-    pub(super) const fn is_xen(self) -> bool {
-        matches!(self, Self::Xen | Self::XenPvh | Self::XenHvm)
-    }
-
     pub(super) const fn features(self) -> Features {
         let test = matches!(self, Self::Test);
         let lxc = matches!(self, Self::Lxc);
@@ -81,8 +77,8 @@ impl Kind {
             snapshots: test || qemu,
             reimage: lxc || qemu,
             disk_size: qemu,
-            // By libvirt's networks, which were never tried with machines of Xen.
-            links: !self.is_xen(),
+            // By libvirt's networks.
+            links: true,
             rates: false,
             delays: false,
             seed: !test,

@@ -310,7 +310,7 @@ async fn what_a_driver_cannot_do_it_declares_and_refuses() {
     let storage = tempfile::tempdir().unwrap();
     let at = |uri: &str| Libvirt::at(uri, &settings(Some(storage.path()))).unwrap();
     for (driver, can) in [
-        (at("xen+tcp://127.0.0.1:1/"), [false, false, false]),
+        (at("xen+tcp://127.0.0.1:1/"), [false, false, true]),
         (at("lxc+unix:///system?socket=/none"), [false, true, true]),
         (at("test+unix:///default?socket=/none"), [true, false, true]),
         (at("qemu+unix:///system?socket=/none"), [true, true, true]),
