@@ -10,6 +10,7 @@ use rm_core::model::{Interface, NodeSpec, Power};
 use rm_libvirt::Client;
 use rm_vm::driver::{Definition, Driver, Error, Nic, Size, State};
 
+use crate::booted::{Key, kernel, ready, with_memory};
 use crate::containers::served;
 use crate::house::Program;
 use crate::lab::{Lab, OwnLab, clear, only, pool, storage};
@@ -292,5 +293,56 @@ async fn the_containers_of_one_link_reach_each_other_and_nobody_else_does() {
     assert_eq!(networks(&somebody).await.len(), 2, "one is on it still");
     p.end(first).await;
     p.end(third).await;
+    assert_eq!(networks(&somebody).await, BTreeSet::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn machines_of_xen_reach_each_other_by_their_link_and_leave_nothing_of_it() {
+    let Some(lab) = Lab::named(
+        "RM_LAB_XEN",
+        "machines_of_xen_reach_each_other_by_their_link",
+    ) else {
+        return;
+    };
+    let (_dir, image) = kernel(&lab, "console=hvc0 quiet {ip} {cloud-config}");
+    let place = lab.place_of("xen", Path::new(lab.text("/pool")), &image, [100, 107]);
+    let p = Program::on(with_memory(place, 160)).await;
+    let somebody = lab.somebody("xen");
+    let key = Key::new();
+    let end = |address: &str| Interface {
+        link: Some("slice lan".to_owned()),
+        addresses: vec![address.parse().unwrap()],
+        ..Interface::default()
+    };
+    let usual = lab.text("/ipv4/first");
+    let first = NodeSpec {
+        users: key.root(),
+        interfaces: vec![
+            Interface {
+                addresses: vec![format!("{usual}/24").parse().unwrap()],
+                ..Interface::default()
+            },
+            end("10.9.0.1/24"),
+        ],
+        ..p.place.spec()
+    };
+    // Nobody reaches it but by the link.
+    let second = NodeSpec {
+        interfaces: vec![end("10.9.0.2/24")],
+        ..p.place.spec()
+    };
+    let second = p.ask(second, false).await.unwrap();
+    ready(&p, second).await;
+    let first = p.ask(first, false).await.unwrap();
+    ready(&p, first).await;
+    let port = lab.number(&format!("/guest_ssh/{usual}"));
+    let said = "ping -c 1 -W 3 10.9.0.2 && ! ping -c 1 -W 1 -I eth0 10.9.0.2";
+    let said = key.inside("127.0.0.1", port, said).await;
+    assert!(said.contains(" 1 packets received"), "{said}");
+    assert_eq!(networks(&somebody).await.len(), 1);
+
+    p.end(first).await;
+    assert_eq!(networks(&somebody).await.len(), 1, "one is on it still");
+    p.end(second).await;
     assert_eq!(networks(&somebody).await, BTreeSet::new());
 }
