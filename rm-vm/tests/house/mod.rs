@@ -7,6 +7,7 @@ pub(crate) mod conformance;
 pub(crate) mod hostile;
 pub(crate) mod lost;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -19,14 +20,19 @@ use rm_core::manager::{ResourceManager, Terms, Want};
 use rm_core::model::{Node, NodeImage, NodeSpec, Power};
 use rm_core::policy::Policy;
 use rm_core::resource::Resource;
-use rm_core::store::{Batch, Outcome};
+use rm_core::secret::Secret;
+use rm_core::store::{Batch, Outcome, Store};
 use rm_core::{Caller, Host, Kind, ResourceId, Result};
+use rm_store::{AeadSealer, SqliteStore};
 use serde_json::{Value, json};
 
 /// A boot command after which a guest of the labs leaves the file `/told` when it
 /// is asked to stop, from its next start on.
 pub(crate) const TELLS: &str =
     "sed -i 's:# For tests of what will not go.*:echo asked > /told:' /sbin/init";
+
+/// A key for stores of tests.
+const KEY: &str = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
 
 #[derive(Debug)]
 pub(crate) struct RealEnv;
@@ -138,12 +144,39 @@ impl Program {
     }
 
     async fn with(place: Place, installation: &str, sweep: Duration) -> Self {
+        let program = Self::begin(place, installation, sweep, None);
+        program.know().await;
+        program
+    }
+
+    /// One whose store is this file: it goes on with what is in it.
+    pub(crate) async fn kept(place: Place, installation: &str, store: &Path) -> Self {
+        let is_new = !store.exists();
+        let store = SqliteStore::open(store, Arc::new(RealEnv)).unwrap();
+        let sweep = Duration::from_secs(1);
+        let program = Self::begin(place, installation, sweep, Some(Arc::new(store)));
+        if is_new {
+            program.know().await;
+        }
+        program
+    }
+
+    fn begin(
+        place: Place,
+        installation: &str,
+        sweep: Duration,
+        store: Option<Arc<dyn Store>>,
+    ) -> Self {
         let env: Arc<dyn Env> = Arc::new(RealEnv);
         let policy = Policy {
             sweep,
             ..Policy::default()
         };
         let mut builder = Host::builder(env).policy(policy).installation(installation);
+        if let Some(store) = store {
+            let sealer = AeadSealer::new(&[Secret::new(KEY.to_owned())]).unwrap();
+            builder = builder.store(store).sealer(Arc::new(sealer));
+        }
         builder
             .registries()
             .install(&rm_vm::PLUGIN, Some(&place.section))
@@ -151,24 +184,24 @@ impl Program {
         let host = Arc::new(builder.build().unwrap());
         let engine = host.engine();
         let engine = tokio::spawn(async move { engine.run(std::future::pending()).await });
-        let program = Self {
+        Self {
             host,
             operator: Caller::operator("op", "ops"),
             user: Caller::user("ada", "physics"),
             engine,
             place,
             installation: installation.to_owned(),
-        };
-        let catalog = program.host.catalog();
-        catalog
-            .add_site(&program.operator, program.place.site())
-            .await
-            .unwrap();
+        }
+    }
+
+    /// Puts its site into its catalog, and how that is reached, and its image.
+    async fn know(&self) {
+        let catalog = self.host.catalog();
+        let site = catalog.add_site(&self.operator, self.place.site());
+        site.await.unwrap();
         let means = NewCredential::new("mine", "lab", json!({}));
-        catalog.add_credential(&program.user, means).await.unwrap();
-        let place = &program.place;
-        place.load(catalog, &program.operator).await.unwrap();
-        program
+        catalog.add_credential(&self.user, means).await.unwrap();
+        self.place.load(catalog, &self.operator).await.unwrap();
     }
 
     pub(crate) fn manager(&self) -> Arc<dyn ResourceManager<Node>> {

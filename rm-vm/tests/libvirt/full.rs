@@ -1,17 +1,20 @@
-//! A storage pool with no room left.
+//! Storage with no room left: a pool of machines, and where the roots of containers
+//! are.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use rm_core::model::{NodeSpec, NodeUser, Power};
+use rm_core::ErrorKind;
+use rm_core::model::{Action, NodeSpec, NodeUser, Power};
 use rm_libvirt::{Client, Code, ListFlags};
 use rm_vm::driver::{Definition, Driver, Error};
 use tempfile::TempDir;
 
 use crate::booted::image;
 use crate::house::Program;
-use crate::lab::{Lab, clear};
+use crate::lab::{Lab, OwnLab, clear};
 
 /// A pool on a file system of its own, which goes with this. The lab's libvirtd
 /// sees other mounts than we do.
@@ -211,4 +214,111 @@ async fn a_full_pool_is_told_to_who_asked_and_the_node_is_made_when_there_is_roo
     for name in [name, first_name] {
         assert_eq!(small.of(&somebody, &name).await, [""; 0]);
     }
+}
+
+/// A file system of its own for roots, which goes with this. A lab that starts
+/// after it sees it as we do.
+struct Roots(PathBuf);
+
+impl Roots {
+    fn mount(lab: &Lab, mib: u32) -> Self {
+        let at = lab.dir.with_file_name("libvirt-full-roots");
+        std::fs::create_dir_all(&at).unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={mib}m"), "tmpfs"]);
+        assert!(mount.arg(&at).status().unwrap().success());
+        Self(at)
+    }
+
+    /// Takes all room but so many KiB, until that file is removed.
+    fn fill(&self, but_kib: u64) -> PathBuf {
+        let filler = self.0.join("filler");
+        let mut file = std::fs::File::create(&filler).unwrap();
+        let full = std::io::copy(&mut std::io::repeat(1), &mut file);
+        assert_eq!(full.unwrap_err().kind(), std::io::ErrorKind::StorageFull);
+        let all = file.metadata().unwrap().len();
+        file.set_len(all - (but_kib << 10)).unwrap();
+        filler
+    }
+
+    fn names(&self) -> BTreeSet<String> {
+        let entries = std::fs::read_dir(&self.0).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string());
+        names.map(Result::unwrap).collect()
+    }
+}
+
+impl Drop for Roots {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+        let _ = std::fs::remove_dir(&self.0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_is_full_while_a_root_is_copied_is_told_and_harms_nobody() {
+    let Some(beside) = Lab::of_this_run("a_disk_that_is_full_while_a_root_is_copied") else {
+        return;
+    };
+    let roots = Roots::mount(&beside, 32);
+    let Some(lab) = OwnLab::start("full") else {
+        return;
+    };
+    let somebody = lab.0.somebody("lxc");
+    let domains = async || -> BTreeSet<String> {
+        let all = somebody.list_domains(ListFlags::default()).await.unwrap();
+        all.into_iter().map(|domain| domain.name).collect()
+    };
+    let p = Program::on(lab.0.place("lxc", &roots.0, [10, 20])).await;
+    let mut spec = p.place.spec();
+    spec.ready_port = Some(80);
+    let (first, name) = p.node(spec.clone()).await;
+    // It has its place, and is copied when there is no room for all of it.
+    let id = p.ask(spec.clone(), true).await.unwrap();
+    let filler = roots.fill(512);
+    let refused = p.ask(spec, false).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::NoCapacity, "{refused}");
+    p.get(id).await.start(&p.user).await.unwrap();
+    let told = async |id| {
+        let told = async {
+            while !p.get(id).await.record().reason.contains("no room") {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let soon = Duration::from_secs(60);
+        tokio::time::timeout(soon, told).await.unwrap();
+    };
+    told(id).await;
+    // It is tried again and again, and for a moment each time there is something.
+    let kept = [".images", "filler", name.as_str()].map(str::to_owned);
+    let kept = BTreeSet::from(kept);
+    let nothing = async {
+        while roots.names() != kept {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), nothing)
+        .await
+        .unwrap();
+    assert_eq!(domains().await, BTreeSet::from([name.clone()]));
+    // What is there goes on, and answers.
+    p.ready(first).await;
+
+    std::fs::remove_file(&filler).unwrap();
+    p.ready(id).await;
+
+    // Nor is a root lost that is to be made anew.
+    let filler = roots.fill(512);
+    let anew = |spec: &mut NodeSpec| spec.ask(Action::Reimage, 0).map(|_| ());
+    p.get(first).await.change(&p.user, anew).await.unwrap();
+    told(first).await;
+    assert!(roots.0.join(&name).join("rootfs/sbin/init").exists());
+    p.ready(id).await;
+    std::fs::remove_file(&filler).unwrap();
+    for id in [id, first] {
+        p.ready(id).await;
+        p.end(id).await;
+    }
+    assert_eq!(roots.names(), BTreeSet::from([".images".to_owned()]));
+    assert_eq!(domains().await, BTreeSet::new());
 }

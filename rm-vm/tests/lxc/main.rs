@@ -20,6 +20,7 @@ mod faults;
 mod house;
 mod interfaces;
 mod kept;
+mod killed;
 mod lab;
 mod left;
 mod life;
