@@ -225,11 +225,10 @@ mod tests {
         let root = CertifiedIssuer::self_signed(root, key()).unwrap();
         let user = params("urn:publicid:IDN+lab+authority+am");
         let user = user.signed_by(&key(), &root).unwrap();
-        let folder = std::env::temp_dir().join(format!("rm-geni-chain-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        let trusted = folder.join("root.pem");
+        let folder = tempfile::tempdir().unwrap();
+        let trusted = folder.path().join("root.pem");
         fs::write(&trusted, root.pem()).unwrap();
-        let roots = Roots::new(&folder);
+        let roots = Roots::new(folder.path());
         let now = Timestamp::parse("2026-11-21T20:00:00Z").unwrap();
         let client = Client::of(user.der(), &[]).unwrap();
         let kept = || {
@@ -244,12 +243,11 @@ mod tests {
         // The same certificates are read again: who keeps the old ones compares
         // all of them at every call, and keeps them for as long as the line is open.
         fs::remove_file(&trusted).unwrap();
-        fs::write(folder.join("again.pem"), root.pem()).unwrap();
+        fs::write(folder.path().join("again.pem"), root.pem()).unwrap();
         let later = now.plus(Duration::from_secs(2));
         client.trusted(&roots, later, true).unwrap();
         let after = kept().unwrap();
         assert!(!Arc::ptr_eq(&before, &after));
         assert!(Arc::ptr_eq(&after, &roots.now(later).unwrap()));
-        fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -3,11 +3,13 @@
 //! room at the same moment.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::{self, Arc, PoisonError};
 
 use futures_util::lock::Mutex;
 
 use super::disks::OnDisks;
+use super::there::read_at_site;
 use crate::backend::{Capability, Cx, Offer};
 use crate::error::Result;
 use crate::id::{CatalogId, Kind, ResourceId};
@@ -96,31 +98,18 @@ pub async fn to_come(cx: &Cx<'_>) -> Result<ToCome> {
 }
 
 async fn read_to_come(cx: &Cx<'_>) -> Result<Vec<(ResourceId, NodeSpec)>> {
-    let (store, site) = (cx.catalog.store(), cx.site.id);
     let mut nodes = Vec::new();
-    let mut credentials = None;
-    loop {
-        let page = cx.catalog.credentials_at(site, credentials.as_ref(), PAGE);
-        let page = page.await?;
-        for credential in &page.items {
-            let by = By::Account(site, credential.id);
-            let mut after = None;
-            loop {
-                let page = store.resources(&by, after.as_ref(), PAGE).await?;
-                let records = page.items.iter().map(|row| &*row.record);
-                let records = records.filter(|r| r.kind != Kind::CLUSTER && not_there(r) > 0);
-                nodes.extend(records.filter_map(|r| Some((r.id, r.place.spec.read().ok()?))));
-                after = page.next;
-                if after.is_none() {
-                    break;
-                }
-            }
+    let to_come = |r: &ResourceRecord| {
+        if r.kind != Kind::CLUSTER
+            && not_there(r) > 0
+            && let Ok(spec) = r.place.spec.read()
+        {
+            nodes.push((r.id, spec));
         }
-        credentials = page.next;
-        if credentials.is_none() {
-            return Ok(nodes);
-        }
-    }
+        ControlFlow::<()>::Continue(())
+    };
+    read_at_site(cx, to_come).await?;
+    Ok(nodes)
 }
 
 /// Nodes that are to be made at a site.
