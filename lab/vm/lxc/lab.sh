@@ -72,16 +72,17 @@ lab_down() {
 
 # What a monitor that was killed left behind, and those who tell of changes to
 # who is no more (they would tell nobody in a folder of the same name): only
-# processes that have our folder on their command line or, in another mount
-# namespace than ours, something of it mounted.
+# processes that have our folder, or one in it, on their command line or, in
+# another mount namespace than ours, something of it mounted.
 kill_rest() {
-    local containers=$1 file pid pids=()
+    local containers=$1 quoted file pid pids=()
+    quoted=$(sed 's/[^A-Za-z0-9/_-]/\\&/g' <<<"$containers")
     while read -r file; do
         pid=$(cut -d/ -f3 <<<"$file")
         [[ $file == */mountinfo && $(readlink "/proc/$pid/ns/mnt") == $(readlink /proc/self/ns/mnt) ]] || pids+=("$pid")
     done < <(
-        grep -laF "[lxc monitor] $containers " /proc/[0-9]*/cmdline 2>/dev/null
-        grep -lzxF -- "$containers" /proc/[0-9]*/cmdline 2>/dev/null
+        grep -laE "\[lxc monitor\] $quoted(/[^ /]*)? " /proc/[0-9]*/cmdline 2>/dev/null
+        grep -lzxE -- "$quoted(/[^/]*)?" /proc/[0-9]*/cmdline 2>/dev/null
         grep -lF "$containers/" /proc/[0-9]*/mountinfo 2>/dev/null
     )
     [ ${#pids[@]} = 0 ] || kill -KILL "${pids[@]}" 2>/dev/null || true
