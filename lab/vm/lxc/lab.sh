@@ -81,9 +81,9 @@ kill_rest() {
         pid=$(cut -d/ -f3 <<<"$file")
         [[ $file == */mountinfo && $(readlink "/proc/$pid/ns/mnt") == $(readlink /proc/self/ns/mnt) ]] || pids+=("$pid")
     done < <(
-        grep -laE "\[lxc monitor\] $quoted(/[^ /]*)? " /proc/[0-9]*/cmdline 2>/dev/null
-        grep -lzxE -- "$quoted(/[^/]*)?" /proc/[0-9]*/cmdline 2>/dev/null
-        grep -lF "$containers/" /proc/[0-9]*/mountinfo 2>/dev/null
+        grep -laE "\[lxc monitor\] $quoted(/[^ /]*)? " /proc/[0-9]*/cmdline 2>/dev/null || true
+        grep -lzxE -- "$quoted(/[^/]*)?" /proc/[0-9]*/cmdline 2>/dev/null || true
+        grep -lF "$containers/" /proc/[0-9]*/mountinfo 2>/dev/null || true
     )
     [ ${#pids[@]} = 0 ] || kill -KILL "${pids[@]}" 2>/dev/null || true
     for pid in "${pids[@]}"; do wait_for 5 has_ended "$pid" || say "lxc: process $pid does not end"; done
