@@ -16,6 +16,8 @@ pub(crate) const PROFILE: &[&str] = &[
     "--config",
     "profile.linkage.lto=\"fat\"",
     "--config",
+    "profile.linkage.codegen-units=16",
+    "--config",
     "profile.linkage.strip=\"symbols\"",
     "--config",
     "profile.linkage.opt-level=1",
