@@ -237,6 +237,8 @@ pub(crate) fn told(path: &Path, e: &io::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
 
     /// What a process of our number, which was killed, would have left.
@@ -274,7 +276,8 @@ mod tests {
             fs::write(&mark, "ours").unwrap();
             std::thread::scope(|both| {
                 let seen = both.spawn(|| {
-                    while mark.exists() {}
+                    let end = Instant::now() + Duration::from_secs(10);
+                    while mark.exists() && Instant::now() < end {}
                     folder.exists()
                 });
                 remove(&folder, &["mark"], ".new-").unwrap();
